@@ -1,0 +1,160 @@
+"""Assembly: a configuration -> the source, the detector and the parts around them. Below here nobody knows the configuration."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+
+from autoencoder.budget import Budget
+from autoencoder.config import Config
+from autoencoder.detector import Detector
+from autoencoder.errors import ConfigError
+from autoencoder.network.training import Recipe
+from autoencoder.scorers import SCORERS
+from autoencoder.scorers.base import Progress, Scorer
+from autoencoder.thresholds import THRESHOLDS
+from autoencoder.thresholds.base import Threshold
+from data.series import Source
+
+Warn = Callable[[str], None]
+
+UNBOUNDED_TRAINING = 1000  # points that train where nobody knows how many will come
+
+
+def open_source(config: Config, warn: Warn) -> Source:
+    """The source that the configuration names.
+
+    Raises:
+        DataError: it cannot be read.
+        ConfigError: a setting it needs is missing.
+    """
+    return _SOURCES[config.source](config, warn)
+
+
+def _synthetic(config: Config, warn: Warn) -> Source:
+    from data.synthetic import KINDS, Signal, SyntheticSource
+
+    chosen = config.synthetic
+    signal = Signal(
+        level=chosen.level,
+        trend=chosen.trend,
+        drift=chosen.drift,
+        level_shift=chosen.level_shift,
+        level_shift_at=chosen.level_shift_at,
+        period=chosen.season.period,
+        amplitude=chosen.season.amplitude,
+        long_period=chosen.long_season.period,
+        long_amplitude=chosen.long_season.amplitude,
+        noise=chosen.noise,
+        missing=chosen.missing,
+    )
+    return SyntheticSource(
+        points=chosen.points,
+        seed=config.seed,
+        signal=signal,
+        kinds=tuple(kind for kind in KINDS if getattr(chosen.anomalies, kind)),
+        rate=chosen.anomalies.rate,
+        size=chosen.anomalies.size,
+        clean=chosen.anomalies.clean,
+        interval=chosen.interval,
+        pace=chosen.pace,
+    )
+
+
+def _yfinance(config: Config, warn: Warn) -> Source:
+    from data.yahoo import YahooSource
+
+    chosen = config.yfinance
+    if not chosen.ticker:
+        raise ConfigError("yfinance.ticker is not set; give --ticker, e.g. --ticker AAPL")
+    return YahooSource(
+        chosen.ticker,
+        period=chosen.period,
+        start=chosen.start,
+        end=chosen.end,
+        interval=chosen.interval,
+        column=chosen.column,
+        adjusted=chosen.adjusted,
+        deadline=chosen.deadline,
+        cache_dir=chosen.cache,
+        cache_max_age=chosen.cache_age,
+        follow=config.follow,
+        poll=chosen.poll,
+        warn=warn,
+    )
+
+
+def _csv(config: Config, warn: Warn) -> Source:
+    from data.files import FileSource
+    from data.live import FollowSource
+
+    chosen = config.csv
+    if not chosen.path:
+        raise ConfigError("csv.path is not set; give --path FILE")
+    if config.follow:
+        return FollowSource(chosen.path, columns=chosen.columns, time_column=chosen.time_column, poll=chosen.poll, warn=warn)
+    return FileSource(
+        chosen.path, columns=chosen.columns, time_column=chosen.time_column, label_column=chosen.label_column, warn=warn
+    )
+
+
+def _stdin(config: Config, warn: Warn) -> Source:
+    from data.live import StdinSource
+
+    return StdinSource(sys.stdin.buffer, columns=config.csv.columns, time_column=config.csv.time_column, warn=warn)
+
+
+_SOURCES: dict[str, Callable[[Config, Warn], Source]] = {"synthetic": _synthetic, "yfinance": _yfinance, "csv": _csv, "stdin": _stdin}
+
+
+def training_points(config: Config, points: int | None) -> int:
+    """Length of the training part for a source of so many points (None: not known).
+
+    Raises:
+        ConfigError: the source is not that long.
+    """
+    if config.training.points is None:
+        return UNBOUNDED_TRAINING if points is None else max(1, round(points * config.training.fraction))
+    if points is not None and config.training.points > points:
+        raise ConfigError(f"training.points is {config.training.points:,}, but the source has {points:,} points; ask for fewer")
+    return config.training.points
+
+
+def make_scorer(config: Config) -> Scorer:
+    """The scorer that the configuration names, untrained."""
+    forest = config.forest
+    common = {"window": forest.window, "trees": forest.trees, "samples": forest.samples, "seed": config.seed}
+    if config.detector == "isolation_forest":
+        return SCORERS[config.detector](**common)
+    if config.detector == "isolation_forest_sliding":
+        return SCORERS[config.detector](**common, history=forest.history, refit_every=forest.refit_every)
+    network, training = config.network, config.training
+    recipe = Recipe(
+        steps=training.steps,
+        batch=training.batch,
+        learning_rate=training.learning_rate,
+        validation=training.validation,
+        patience=training.patience,
+        seed=config.seed,
+    )
+    return SCORERS[config.detector](
+        window=None if network.window == "auto" else network.window,
+        steps=network.steps,
+        periods=network.periods,
+        hidden=network.hidden,
+        latent=network.latent,
+        dropout=network.dropout,
+        hide=network.hide,
+        recipe=recipe,
+        threads=network.threads,
+    )
+
+
+def make_detector(config: Config, points: int, progress: Progress | None = None) -> Detector:
+    """The detector that the configuration names, to be trained on the first ``points`` points."""
+
+    def threshold(share: float) -> Threshold:
+        return THRESHOLDS[config.threshold.kind](budget=share, window=config.threshold.window)
+
+    return Detector(make_scorer(config), threshold, Budget.parse(config.threshold.budget), points, progress)
+

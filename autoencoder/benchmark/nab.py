@@ -1,0 +1,246 @@
+"""The score of the Numenta Anomaly Benchmark (NAB) v1.1.
+
+A detector gives every point of every file a score; one threshold over the whole corpus turns scores into alarms. The first alarm
+in a labelled window earns the more the earlier it comes, a window without an alarm costs, and so does each alarm outside a
+window, the more the further it lies behind the last one. Three profiles weigh these differently. The result is scaled so that 0
+is a detector that never speaks and 100 one that meets every window at its first point and nothing else.
+
+Source: Lavin and Ahmad, "Evaluating Real-Time Anomaly Detection Algorithms: the Numenta Anomaly Benchmark", ICMLA 2015,
+doi 10.1109/ICMLA.2015.141; the details follow release 1.1 of the benchmark's own scorer.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from data.series import InputError
+
+Array = npt.NDArray[np.float64]
+Times = npt.NDArray[np.datetime64]
+Window: TypeAlias = tuple[np.datetime64, np.datetime64]
+Span: TypeAlias = tuple[int, int]
+
+PROBATION_SHARE = 0.15
+PROBATION_LIMIT = 750
+OUTSIDE = -1  # the window number of a point in no window
+FAR = 3.0  # widths behind a window from which on, as before any window, a false alarm costs in full
+STEEPNESS = 2.5  # tanh(2.5) = 0.987 is what an alarm at a window's first point earns before scaling
+
+
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """What an application gains by a found window and pays for a false alarm and a missed window.
+
+    The official profiles also name a weight for true negatives; the official scorer never reads it.
+    """
+
+    true_positive: float
+    false_positive: float
+    false_negative: float
+
+
+PROFILES: Mapping[str, Profile] = {
+    "standard": Profile(true_positive=1.0, false_positive=0.11, false_negative=1.0),
+    "reward_low_FP_rate": Profile(true_positive=1.0, false_positive=0.22, false_negative=1.0),
+    "reward_low_FN_rate": Profile(true_positive=1.0, false_positive=0.11, false_negative=2.0),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class FileResult:
+    """What a detector said of one file, and what is true of it.
+
+    Attributes:
+        timestamps: (N,) datetime64, in the order of the file.
+        anomaly_scores: (N,) the higher, the more abnormal; NaN counts as 0.
+        windows: the labelled windows in order, each (first, last) with both ends inside.
+    """
+
+    timestamps: Times
+    anomaly_scores: Array
+    windows: Sequence[Window]
+
+    def __post_init__(self) -> None:
+        if len(self.timestamps) != len(self.anomaly_scores):
+            raise ValueError(f"{len(self.timestamps)} timestamps but {len(self.anomaly_scores)} scores; give one for each")
+
+
+@dataclass(frozen=True, slots=True)
+class Score:
+    """A corpus' score under one profile: 0 for silence, 100 for perfection, NaN where no file has a window to find.
+
+    ``threshold`` is what gave it: points that score as high are alarms. It is infinite where silence does best.
+    """
+
+    score: float
+    threshold: float
+
+
+@dataclass(frozen=True, slots=True)
+class FileCounts:
+    """One file at one threshold: windows found, windows missed, alarms outside windows, and its part of the unscaled score."""
+
+    true_positives: int
+    false_negatives: int
+    false_positives: int
+    raw: float
+
+
+@dataclass(frozen=True, slots=True)
+class _Points:
+    """The M points that count: those after probation.
+
+    ``worth`` (M,) is an alarm's value before the profile's weight: (0, 1] in a window, [-1, 0) outside. ``window`` (M,) is the
+    number of the point's window, counted from 0 up to ``windows``, or OUTSIDE.
+    """
+
+    scores: Array
+    worth: Array
+    window: npt.NDArray[np.int64]
+    windows: int
+
+
+def nab_scores(results: Mapping[str, FileResult]) -> dict[str, Score]:
+    """Score a corpus under each profile, at the one threshold over all files that suits the profile best.
+
+    Args:
+        results: each file by its name, e.g. "realKnownCause/nyc_taxi.csv".
+
+    Returns:
+        The score and its threshold by profile name, as in PROFILES.
+
+    Raises:
+        InputError: a window holds no point of its file.
+    """
+    points = _by_falling_score(_scorable(name, result) for name, result in results.items())
+    return {name: _best(points, profile) for name, profile in PROFILES.items()}
+
+
+def nab_score_at(results: Mapping[str, FileResult], profile: str, threshold: float) -> float:
+    """Score a corpus under one profile at a given threshold, e.g. one found on other files.
+
+    Raises:
+        InputError: a window holds no point of its file.
+    """
+    counts = nab_counts(results, threshold, profile).values()
+    windows = sum(count.true_positives + count.false_negatives for count in counts)
+    return _scaled(sum(count.raw for count in counts), windows, PROFILES[profile])
+
+
+def nab_counts(results: Mapping[str, FileResult], threshold: float, profile: str = "standard") -> dict[str, FileCounts]:
+    """Count found and missed windows and false alarms (points) of each file where scores of at least ``threshold`` are alarms.
+
+    Raises:
+        InputError: a window holds no point of its file.
+    """
+    return {name: _counts(_scorable(name, result), threshold, PROFILES[profile]) for name, result in results.items()}
+
+
+def probation_points(points: int) -> int:
+    """How many points at the start of a file of ``points`` are not judged; detectors may learn from them."""
+    return min(math.floor(PROBATION_SHARE * points), PROBATION_LIMIT)
+
+
+def _scorable(name: str, result: FileResult) -> _Points:
+    spans = [_span(name, result.timestamps, window) for window in result.windows]
+    worth, window = _worth(len(result.timestamps), spans)
+    judged = slice(probation_points(len(result.timestamps)), None)
+    inside = window[judged] != OUTSIDE
+    numbers = np.full(len(inside), OUTSIDE)
+    # A window that probation hides altogether can neither be found nor missed: number only those of which a point is left.
+    remaining, numbers[inside] = np.unique(window[judged][inside], return_inverse=True)
+    scores = np.where(np.isnan(result.anomaly_scores), 0.0, result.anomaly_scores)
+    return _Points(scores[judged], worth[judged], numbers, len(remaining))
+
+
+def _span(name: str, timestamps: Times, window: Window) -> Span:
+    """Rows [start, end) of a window. Some files jump back in time, so the ends' own rows go before a comparison of times."""
+    first, last = window
+    within = np.flatnonzero((timestamps >= first) & (timestamps <= last))
+    if not len(within):
+        raise InputError(f"{name}: the window from {first} to {last} holds no point; it must lie within the file's timestamps")
+    starts, ends = np.flatnonzero(timestamps == first), np.flatnonzero(timestamps == last)
+    start = int(starts[0] if len(starts) else within[0])
+    end = int(ends[0] if len(ends) else within[-1]) + 1
+    if end <= start:
+        raise InputError(f"{name}: the window from {first} to {last} ends in an earlier row than it starts; check the timestamps")
+    return start, end
+
+
+def _worth(points: int, spans: Sequence[Span]) -> tuple[Array, npt.NDArray[np.int64]]:
+    """What an alarm at each point is worth (N,), and the number of the window that the point lies in (N,)."""
+    rows = np.arange(points)
+    position = np.full(points, FAR)  # in widths of the window: from -1 up to 0 within it, above 0 behind it
+    window = np.full(points, OUTSIDE)
+    for number, (start, end) in enumerate(spans):
+        width = end - start
+        position[start:end] = (rows[start:end] - end) / width
+        window[start:end] = number
+        # Up to the next window, which overwrites the rest. One point has no width to measure by: all behind it is far.
+        position[end:] = (rows[end:] - end + 1) / (width - 1) if width > 1 else FAR
+    worth = np.where(position < FAR, -np.tanh(STEEPNESS * position), -1.0)
+    worth[window != OUTSIDE] /= np.tanh(STEEPNESS)
+    return worth, window
+
+
+def _by_falling_score(files: Iterable[_Points]) -> _Points:
+    """Join the files' points, highest score first, with windows numbered through."""
+    files = list(files)
+    if not files:
+        return _Points(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64), 0)
+    offsets = np.cumsum([0] + [file.windows for file in files])
+    scores = np.concatenate([file.scores for file in files])
+    window = np.concatenate(
+        [np.where(file.window == OUTSIDE, OUTSIDE, file.window + offset) for file, offset in zip(files, offsets, strict=False)]
+    )
+    order = np.argsort(-scores, kind="stable")
+    return _Points(scores[order], np.concatenate([file.worth for file in files])[order], window[order], int(offsets[-1]))
+
+
+def _best(points: _Points, profile: Profile) -> Score:
+    """The best score over all thresholds; of equals the highest threshold. Points come highest score first."""
+    silence = -profile.false_negative * points.windows
+    raw = silence + np.cumsum(_gains(points, profile))  # (M,) with an alarm at this point and all before it
+    # A threshold flags all points of one score together: only the last row of each score stands for one.
+    last = np.append(np.flatnonzero(np.diff(points.scores)), len(raw) - 1) if len(raw) else np.empty(0, dtype=np.int64)
+    thresholds = np.append(np.inf, points.scores[last])
+    raw = np.append(silence, raw[last])
+    best = int(np.argmax(raw))
+    return Score(_scaled(float(raw[best]), points.windows, profile), float(thresholds[best]))
+
+
+def _gains(points: _Points, profile: Profile) -> Array:
+    """By how much the corpus' score changes as each point (M,) in turn becomes an alarm."""
+    gains = np.where(points.window == OUTSIDE, profile.false_positive * points.worth, 0.0)
+    for number in range(points.windows):
+        rows = np.flatnonzero(points.window == number)
+        # Only a window's best alarm counts; until the first one it costs as a miss.
+        best = np.maximum.accumulate(profile.true_positive * points.worth[rows])
+        gains[rows] = np.diff(best, prepend=-profile.false_negative)
+    return gains
+
+
+def _counts(points: _Points, threshold: float, profile: Profile) -> FileCounts:
+    alarms = points.scores >= threshold
+    false = alarms & (points.window == OUTSIDE)
+    true = alarms & (points.window != OUTSIDE)
+    best = np.zeros(points.windows)  # an alarm in a window is worth more than 0
+    np.maximum.at(best, points.window[true], points.worth[true])
+    missed = int(np.count_nonzero(best == 0.0))
+    earned = profile.true_positive * best.sum() + profile.false_positive * points.worth[false].sum()
+    raw = earned - profile.false_negative * missed
+    return FileCounts(points.windows - missed, missed, int(np.count_nonzero(false)), float(raw))
+
+
+def _scaled(raw: float, windows: int, profile: Profile) -> float:
+    if not windows:
+        return math.nan
+    silence = -profile.false_negative * windows
+    perfection = profile.true_positive * windows
+    return 100.0 * (raw - silence) / (perfection - silence)

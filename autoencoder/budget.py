@@ -1,0 +1,75 @@
+"""False-alarm budget: what a user asks for ("0.001", "1 per day") as the share of normal points that may be flagged."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from autoencoder.errors import ConfigError
+
+SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800, "month": 2_629_746, "year": 31_556_952}
+_RATE = re.compile(r"\s*(?P<count>\d+(?:\.\d+)?)\s*(?:per|/|a|an)\s*(?P<unit>[a-z]+?)s?\s*", re.IGNORECASE)
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """A share of points, or a number of points in a stretch of time.
+
+    Attributes:
+        amount: the share in (0, 1), or the number of points.
+        seconds: the stretch of time in seconds; None for a share.
+        text: what the user wrote.
+    """
+
+    amount: float
+    seconds: float | None
+    text: str
+
+    @staticmethod
+    def parse(wanted: float | str) -> Budget:
+        """Budget from a share or from text such as ``"1 per day"``.
+
+        >>> Budget.parse(0.001).share(None)
+        0.001
+        >>> Budget.parse("3 per week").amount
+        3.0
+
+        Raises:
+            ConfigError: neither a share in (0, 1) nor such text.
+        """
+        text = wanted if isinstance(wanted, str) else f"{wanted:g}"
+        try:
+            share = float(wanted)
+        except ValueError:
+            found = _RATE.fullmatch(text)
+            unit = found["unit"].lower() if found else ""
+            if found and unit in SECONDS and float(found["count"]) > 0:
+                return Budget(float(found["count"]), float(SECONDS[unit]), text)
+        else:
+            if 0.0 < share < 1.0:
+                return Budget(share, None, text)
+        raise ConfigError(f"threshold.budget is {text}; it must be a share in (0, 1), e.g. 0.001, or a rate such as '1 per day'")
+
+    def share(self, time: npt.NDArray[np.generic] | None) -> float:
+        """Share of points that may be flagged, for points at ``time`` (N,); the median distance of two points counts.
+
+        Raises:
+            ConfigError: a rate was asked for, but the points carry no timestamps or come too seldom.
+        """
+        if self.seconds is None:
+            return self.amount
+        if time is None or not np.issubdtype(time.dtype, np.datetime64):
+            raise ConfigError(f"threshold.budget is {self.text!r}, but the stream has no timestamps; give a share of points, e.g. 0.001")
+        steps = np.diff(time.astype("datetime64[ns]").astype(np.int64))
+        steps = steps[steps > 0]
+        interval = float(np.median(steps)) / 1e9 if len(steps) else 0.0
+        share = self.amount * interval / self.seconds
+        if not 0.0 < share < 0.5:
+            raise ConfigError(
+                f"threshold.budget is {self.text!r}, but two points lie {interval:g} seconds apart, so that would be {share:.0%} of them; "
+                "ask for fewer, e.g. 0.001"
+            )
+        return share

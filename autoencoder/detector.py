@@ -1,0 +1,176 @@
+"""Detector: scorer -> threshold over a stream; state in, state out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from time import perf_counter
+
+import numpy as np
+import numpy.typing as npt
+
+from autoencoder.budget import Budget
+from autoencoder.errors import ModelError
+from autoencoder.scorers.base import Array, Progress, Scorer
+from autoencoder.state import Reader, State
+from autoencoder.thresholds.base import Threshold
+from autoencoder.thresholds.tail import TailThreshold
+from autoencoder.verdicts import Verdicts
+
+Time = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]
+
+LONGEST_PRIMING = 10_000  # errors of the training part that are kept, so that a saved model can be given another threshold
+DECADES = 10.0  # a tail probability of 1e-10 or less has score 1
+
+
+class Detector:
+    """Judges a stream point by point, in chunks of any size.
+
+    The first ``training_points`` points train the scorer and get no verdict. From then on each point is judged by a limit that has not
+    seen it. Cutting the stream into other chunks changes nothing.
+
+    Args:
+        scorer: gives errors and predictions.
+        make_threshold: builds the threshold for a share of points that may be flagged.
+        budget: that share, or a rate in time, which the times of the training part turn into a share.
+        training_points: length of the training part.
+        progress: told how training goes.
+    """
+
+    def __init__(
+        self,
+        scorer: Scorer,
+        make_threshold: Callable[[float], Threshold],
+        budget: Budget,
+        training_points: int,
+        progress: Progress | None = None,
+    ) -> None:
+        self.scorer = scorer
+        self.training_points = training_points
+        self._make_threshold = make_threshold
+        self._budget = budget
+        self._progress = progress
+        self._times: list[Time] = []  # of the training part, until it is complete
+        self._values: list[Array] = []
+        self.trained = False
+        self.share = float("nan")
+        self.training_seconds = 0.0
+
+    @property
+    def waiting(self) -> int:
+        """Points of the training part seen so far; 0 once trained."""
+        return sum(map(len, self._values))
+
+    def process(self, time: Time, values: Array) -> Verdicts:
+        """Points (N,), (N, F) -> their verdicts.
+
+        Raises:
+            TrainingError: the training part is complete and cannot be learnt.
+        """
+        if self.trained:
+            return self._judge(time, values)
+        rest = self.training_points - self.waiting
+        self._times.append(time[:rest])
+        self._values.append(values[:rest])
+        head = _unknown(time[:rest], values[:rest])
+        if len(values) < rest:
+            return head
+        self._train()
+        return Verdicts.concatenate([head, self._judge(time[rest:], values[rest:])])
+
+    def _train(self) -> None:
+        began = perf_counter()
+        time, values = np.concatenate(self._times), np.concatenate(self._values)
+        self._set_share(self._budget.share(time))
+        self.scorer.fit(values, self._progress)
+        self._training_errors = self.scorer.training_errors()[-LONGEST_PRIMING:]
+        self._features = values.shape[1]
+        self._prime()
+        self.trained = True
+        self._times, self._values = [], []
+        self.training_seconds = perf_counter() - began
+
+    def _prime(self) -> None:
+        self._threshold.prime(self._training_errors)
+        if self._threshold is not self._calibration:
+            self._calibration.prime(self._training_errors)
+
+    def _set_share(self, share: float) -> None:
+        self.share = share
+        self._threshold = self._make_threshold(share)
+        # the score of a point is its tail probability whatever threshold judges it, so that it means the same everywhere
+        self._calibration = self._threshold if isinstance(self._threshold, TailThreshold) else TailThreshold(share)
+
+    def _judge(self, time: Time, values: Array) -> Verdicts:
+        if values.shape[1] != self._features:
+            raise ModelError(f"the model was trained on {self._features} columns, the stream has {values.shape[1]}; choose the columns it was trained on")
+        errors, predictions = self.scorer.process(values)  # (N,), (N, F)
+        limits, probabilities = self._calibration.judge(errors)
+        if self._threshold is not self._calibration:
+            limits = self._threshold.process(errors)
+        scores = np.clip(-np.log10(np.maximum(probabilities, 1e-300)) / DECADES, 0.0, 1.0)
+        with np.errstate(invalid="ignore"):
+            flags = errors > limits
+        return Verdicts(time, values, predictions, errors, limits, scores, flags)
+
+    def training_report(self) -> dict[str, object]:
+        """What there is to know about the training part."""
+        return {"points": self.training_points, **self.scorer.report()} if self.trained else {"points": self.training_points}
+
+    def adopt(self, state: State, files: Mapping[str, bytes]) -> None:
+        """Take only what was learnt from a saved detector: a new stream begins, with this detector's own threshold and budget.
+
+        Raises:
+            ModelError: damaged, untrained, or of another kind of detector.
+        """
+        saved = Reader(state, "the detector")
+        if not saved.boolean("trained"):
+            raise ModelError("the saved detector is not trained: its run ended within the training part; train again")
+        self._load_scorer(saved, files)
+        self.scorer.restart()
+        # a rate in time became a share with the times of the training part; there is no other yet
+        self._set_share(self._budget.amount if self._budget.seconds is None else saved.number("share"))
+        self._prime()
+        self.trained = True
+
+    def _load_scorer(self, saved: Reader, files: Mapping[str, bytes]) -> None:
+        self._features = saved.integer("features", 1)
+        self._training_errors = saved.array("training_errors", (None,))
+        self.scorer.load(saved.state("scorer"), files)
+
+    def state(self) -> State:
+        """All that is remembered, but for the scorer's files."""
+        if not self.trained:
+            time = np.concatenate(self._times) if self._times else np.empty(0, np.int64)
+            values = np.concatenate(self._values) if self._values else np.empty((0, 1))
+            return {"trained": False, "time": time.astype(np.int64), "dated": time.dtype.kind == "M", "values": values}
+        parts: State = {"scorer": self.scorer.state(), "threshold": self._threshold.state()}
+        if self._threshold is not self._calibration:
+            parts["calibration"] = self._calibration.state()
+        return {"trained": True, "share": self.share, "features": self._features, "training_errors": self._training_errors.copy(), **parts}
+
+    def load(self, state: State, files: Mapping[str, bytes]) -> None:
+        """Take back what ``state`` and ``scorer.files`` gave.
+
+        Raises:
+            ModelError: damaged, or of another kind of detector or threshold.
+        """
+        saved = Reader(state, "the detector")
+        self.trained = saved.boolean("trained")
+        if not self.trained:
+            times, values = saved.integers("time", (None,)), saved.array("values", (None, None), finite=False)
+            if len(times) != len(values):
+                raise ModelError("the saved state of the detector cannot be used: times and values differ in length; train again")
+            self._times = [times.astype("datetime64[ns]") if saved.boolean("dated") else times] if len(times) else []
+            self._values = [values] if len(values) else []
+            return
+        self._set_share(saved.number("share"))
+        self._load_scorer(saved, files)
+        self._threshold.load(saved.state("threshold"))
+        if self._threshold is not self._calibration:
+            self._calibration.load(saved.state("calibration"))
+
+
+def _unknown(time: Time, values: Array) -> Verdicts:
+    """Verdicts of points that are not judged."""
+    nothing = np.full(len(values), np.nan)
+    return Verdicts(time, values, np.full(values.shape, np.nan), nothing, nothing, nothing, np.zeros(len(values), dtype=bool))

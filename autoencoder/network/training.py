@@ -1,0 +1,143 @@
+"""Training: windows in, a trained Keras model and its learning curve out.
+
+Keras' ``fit`` spends more time around a small LSTM than in it, so the optimiser step is one XLA program. It is compiled once for an
+architecture and serves every later training in the process: the weights of the compiled model are reset, not the model.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autoencoder.network.model import Architecture, build
+
+Windows = npt.NDArray[np.float32]
+Progress = Callable[[int, int, str], None]
+
+VALIDATE_EVERY = 50  # optimiser steps
+VALIDATION_WINDOWS = 512  # at most, evenly spread: enough to rank two sets of weights
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How the network is trained.
+
+    Attributes:
+        steps: most optimiser steps; steps, not epochs, so that training time does not grow with the series.
+        batch: windows a step.
+        learning_rate: Adam's, at the start; it falls to a hundredth along a cosine.
+        validation: share of the windows, the newest ones, that is held back to stop early and to keep the best weights.
+        patience: validations without improvement before training stops.
+        seed: of the initial weights, dropout and the choice of windows.
+    """
+
+    steps: int = 1200
+    batch: int = 64
+    learning_rate: float = 3e-3
+    validation: float = 0.15
+    patience: int = 8
+    seed: int = 0
+
+
+@dataclass(slots=True)
+class Curve:
+    """What training showed: validation losses (mean squared error) by optimiser step, and the best of them."""
+
+    steps: list[int] = field(default_factory=list)
+    losses: list[float] = field(default_factory=list)
+
+    @property
+    def best(self) -> float:
+        """Lowest validation loss."""
+        return min(self.losses)
+
+
+@dataclass(frozen=True, slots=True)
+class _Compiled:
+    """A model and the XLA programs that train and run it; reused by every training of the same architecture."""
+
+    model: Any
+    optimizer: Any
+    step: Any
+    reconstruct: Any
+
+
+@functools.lru_cache(maxsize=4)
+def _compile(architecture: Architecture) -> _Compiled:
+    import keras
+    import tensorflow as tf
+
+    model = build(architecture)
+    weights = model.trainable_variables
+    optimizer = keras.optimizers.Adam(clipnorm=1.0)
+    optimizer.build(weights)
+
+    @tf.function(jit_compile=True)
+    def step(windows: Any) -> Any:  # (B, T, F) -> mean squared error
+        with tf.GradientTape() as tape:
+            loss = tf.reduce_mean(tf.square(model(windows, training=True) - windows))
+        optimizer.apply(tape.gradient(loss, weights), weights)
+        return loss
+
+    @tf.function(jit_compile=True)
+    def reconstruct(windows: Any) -> Any:  # (B, T, F) -> (B, T, F)
+        return model(windows, training=False)
+
+    return _Compiled(model, optimizer, step, reconstruct)
+
+
+def split(windows: Windows, validation: float) -> tuple[Windows, Windows]:
+    """Chronological split (N, T, F) -> (N - M, T, F), (M, T, F): the newest share is for validation."""
+    held_back = max(1, round(len(windows) * validation))
+    return windows[:-held_back], windows[-held_back:]
+
+
+def train(windows: Windows, architecture: Architecture, recipe: Recipe, progress: Progress | None = None) -> tuple[Any, Curve]:
+    """Train on windows (N, T, F), oldest first; returns a Keras model with the best weights, and the learning curve.
+
+    The same windows, architecture and recipe give the same weights.
+    """
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(recipe.seed)
+    fresh = build(architecture)
+    compiled = _compile(architecture)
+    for variable, start in zip(compiled.model.variables, fresh.variables, strict=True):
+        variable.assign(start)
+    for variable in compiled.optimizer.variables:
+        variable.assign(tf.zeros_like(variable))
+
+    training, held_back = split(windows, recipe.validation)
+    held_back = held_back[np.unique(np.linspace(0, len(held_back) - 1, VALIDATION_WINDOWS).astype(int))]
+    random = np.random.default_rng(recipe.seed)
+    curve, best, since_best = Curve(), compiled.model.get_weights(), 0
+    for step in range(1, recipe.steps + 1):
+        compiled.optimizer.learning_rate = recipe.learning_rate * _cosine(step / recipe.steps)
+        compiled.step(tf.constant(training[random.integers(0, len(training), recipe.batch)]))
+        if step % VALIDATE_EVERY and step != recipe.steps:
+            continue
+        loss = float(np.mean(np.square(compiled.reconstruct(tf.constant(held_back)).numpy() - held_back)))
+        if not curve.losses or loss < curve.best:
+            best, since_best = compiled.model.get_weights(), 0
+        else:
+            since_best += 1
+        curve.steps.append(step)
+        curve.losses.append(loss)
+        if progress:
+            progress(step, recipe.steps, f"validation loss {loss:.4f}, best {curve.best:.4f}")
+        if since_best >= recipe.patience:
+            break
+    fresh.set_weights(best)
+    return fresh, curve
+
+
+def _cosine(share: float) -> float:
+    """Factor of the learning rate after this share of the steps: 1 falling to 0.01."""
+    return 0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * share))

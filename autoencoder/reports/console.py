@@ -1,0 +1,155 @@
+"""Console: what a person reads while a run goes on, all on stderr; and silence for the libraries that talk too much."""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+import time
+import warnings
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from autoencoder.reports.incidents import Incident
+
+NOISY = ("tensorflow", "absl", "yfinance", "tf2onnx", "matplotlib", "peewee", "urllib3")
+
+
+def silence_libraries() -> TextIO:
+    """Keep TensorFlow's, absl's and yfinance's lines from the user; returns the stream that still reaches them.
+
+    TensorFlow's C++ parts write to file descriptor 2 before any setting is read, so that descriptor is turned away and Python's
+    ``sys.stderr`` goes to a copy of it.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # no search for drivers that are not there
+    warnings.filterwarnings("ignore")
+    for name in NOISY:
+        logging.getLogger(name).setLevel(logging.CRITICAL)
+    try:
+        copy = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, 2)
+        os.close(nowhere)
+    except OSError:  # stderr is closed: nobody listens anyway
+        return sys.stderr
+    sys.stderr = copy
+    return copy
+
+
+class Console:
+    """Lines, progress bars and the closing summary on a stream.
+
+    Args:
+        stream: where to write; bars appear only where it is a terminal.
+    """
+
+    def __init__(self, stream: TextIO | None = None) -> None:
+        self._stream = stream or sys.stderr
+        self._terminal = self._stream.isatty()
+        self._bar: Any = None
+
+    def say(self, sentence: str) -> None:
+        """One line."""
+        if self._bar:
+            self._bar.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(sentence, file=self._stream, flush=True)  # noqa: T201 - the one place that talks to the user
+
+    @contextmanager
+    def bars(self) -> Iterator[None]:
+        """Progress bars may be shown inside."""
+        if not self._terminal:
+            yield
+            return
+        from rich.console import Console as RichConsole
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+        with Progress(*columns, console=RichConsole(file=self._stream), transient=True) as self._bar:
+            try:
+                yield
+            finally:
+                self._bar = None
+
+    def progress(self, what: str) -> _Task:
+        """A bar called ``what``; call it with (done, total, note)."""
+        return _Task(self, what)
+
+
+class _Task:
+    def __init__(self, console: Console, what: str) -> None:
+        self._console = console
+        self._what = what
+        self._task: Any = None
+
+    def __call__(self, done: int, total: int | None, note: str = "") -> None:
+        bar = self._console._bar
+        if bar is None:
+            return
+        if self._task is None:
+            self._task = bar.add_task(self._what, total=total, note=note)
+        bar.update(self._task, completed=done, total=total, note=note)
+
+    def finish(self) -> None:
+        """Take the bar away."""
+        bar = self._console._bar
+        if bar is not None and self._task is not None:
+            bar.remove_task(self._task)
+            self._task = None
+
+
+class Stopwatch:
+    """Seconds by part of a run.
+
+    Args:
+        began: ``time.perf_counter()`` when the process started its work.
+    """
+
+    def __init__(self, began: float) -> None:
+        self._began = began
+        self.seconds: dict[str, float] = {}
+
+    @contextmanager
+    def part(self, name: str) -> Iterator[None]:
+        """What runs inside counts as ``name``."""
+        start = time.perf_counter()
+        try:
+            yield
+        finally:
+            self.seconds[name] = self.seconds.get(name, 0.0) + time.perf_counter() - start
+
+    def report(self) -> dict[str, float]:
+        """Seconds by part, and in total."""
+        return {**self.seconds, "total": time.perf_counter() - self._began}
+
+
+def summary(
+    name: str, counts: dict[str, Any], training_points: int, quality: dict[str, Any] | None, worst: Sequence[Incident], folder: Path, files: Sequence[str]
+) -> list[str]:
+    """The closing lines of a run."""
+    missing = f", {counts['missing']:,} missing" if counts["missing"] else ""
+    lines = [f"{name}: {counts['points']:,} points, {training_points:,} of them trained on, {counts['judged']:,} judged{missing}"]
+    share = f" ({counts['flagged_share']:.2%} of those judged; the budget for normal points is {counts['budget']:.2%})" if counts["judged"] else ""
+    lines.append(f"{_many(counts['incidents'], 'incident')}, {_many(counts['flagged'], 'point')} flagged{share}")
+    for incident in worst:
+        lines.append(
+            f"  {incident.peak_time}  seen {_values(incident.peak_value)}, expected {_values(incident.expected)}, severity {incident.severity:.2f}"
+            f", {_many(incident.n_points, 'point')}"
+        )
+    if quality and quality["known_anomalies"]:
+        lines.append(
+            f"known anomalies: {quality['event_recall']:.0%} of {quality['known_anomalies']} found, {quality['event_precision']:.0%} of the incidents right"
+        )
+    lines.append(f"{folder}: {', '.join(files)}")
+    return lines
+
+
+def _many(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _values(values: Sequence[float]) -> str:
+    return "/".join(f"{value:.5g}" for value in values)

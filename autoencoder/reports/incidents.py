@@ -1,0 +1,144 @@
+"""Incidents: flagged points that belong together, as one thing that began, peaked and ended."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from autoencoder.errors import ModelError
+from autoencoder.state import Reader, State
+from autoencoder.verdicts import Verdicts
+
+
+@dataclass(frozen=True, slots=True)
+class Incident:
+    """Consecutive flags.
+
+    Attributes:
+        id: counts from 1.
+        start: time (text) of the first flagged point.
+        end: time of the last flagged point.
+        peak_time: time of the flagged point with the highest severity.
+        peak_value: (F,) what was seen there.
+        expected: (F,) what was predicted there.
+        severity: its score in [0, 1].
+        n_points: flagged points.
+        first_row: row of the first flagged point in the stream, from 0.
+        last_row: row of the last flagged point.
+    """
+
+    id: int
+    start: str
+    end: str
+    peak_time: str
+    peak_value: tuple[float, ...]
+    expected: tuple[float, ...]
+    severity: float
+    n_points: int
+    first_row: int
+    last_row: int
+
+    def to_json(self) -> str:
+        """One JSON object; a single column's values are plain numbers, unknown ones null."""
+        fields = asdict(self)
+        for key in ("peak_value", "expected"):
+            known = [value if np.isfinite(value) else None for value in fields[key]]
+            fields[key] = known[0] if len(known) == 1 else known
+        return json.dumps(fields)
+
+
+    def freeze(self) -> str:
+        """All fields as text, for a checkpoint."""
+        return json.dumps(asdict(self))
+
+    @staticmethod
+    def thaw(text: str) -> Incident:
+        """The incident that ``freeze`` gave.
+
+        Raises:
+            ModelError: the text is damaged.
+        """
+        try:
+            fields = json.loads(text)
+            return Incident(**{**fields, "peak_value": tuple(fields["peak_value"]), "expected": tuple(fields["expected"])})
+        except (ValueError, TypeError, KeyError) as error:
+            raise ModelError(f"the checkpoint is damaged (an incident: {type(error).__name__}); run anew without --resume") from None
+
+
+def time_text(time: npt.NDArray[np.generic], suffix: str = "") -> list[str]:
+    """Times (N,) as text: ISO 8601 with as many digits as each needs, or the plain index."""
+    if not np.issubdtype(time.dtype, np.datetime64):
+        return [str(value) for value in time.tolist()]
+    whole = time.astype("datetime64[s]")
+    text = np.datetime_as_string(whole).tolist()
+    finer = np.flatnonzero(time != whole)
+    for row, exact in zip(finer.tolist(), np.datetime_as_string(time[finer]).tolist(), strict=True):
+        text[row] = exact.rstrip("0")
+    return [value + suffix if value != "NaT" else "" for value in text]
+
+
+class IncidentTracker:
+    """Joins flags into incidents as the stream runs.
+
+    Args:
+        merge_gap: points without a flag that may lie inside one incident.
+        zone: what is put behind every time ("Z" for UTC).
+    """
+
+    def __init__(self, merge_gap: int, zone: str = "") -> None:
+        self._merge_gap = merge_gap
+        self._zone = zone
+        self._row = 0
+        self._count = 0
+        self.open: Incident | None = None
+
+    def process(self, verdicts: Verdicts) -> list[Incident]:
+        """Take in verdicts; returns the incidents that ended, in order."""
+        ended: list[Incident] = []
+        for index in np.flatnonzero(verdicts.flags).tolist():
+            row = self._row + index
+            if self.open and row - self.open.last_row > self._merge_gap + 1:
+                ended.append(self.open)
+                self.open = None
+            self.open = self._joined(verdicts, index, row)
+        self._row += len(verdicts)
+        if self.open and self._row - self.open.last_row > self._merge_gap + 1:
+            ended.append(self.open)
+            self.open = None
+        return ended
+
+    def finish(self) -> list[Incident]:
+        """The stream is over: the incident that is still open, if there is one."""
+        ended = [self.open] if self.open else []
+        self.open = None
+        return ended
+
+    def _joined(self, verdicts: Verdicts, index: int, row: int) -> Incident:
+        """The open incident, or a new one, with this flagged point in it."""
+        now = time_text(verdicts.time[index : index + 1], self._zone)[0]
+        severity = float(np.nan_to_num(verdicts.scores[index]))
+        peak = {
+            "peak_time": now,
+            "peak_value": tuple(verdicts.values[index].tolist()),
+            "expected": tuple(verdicts.predictions[index].tolist()),
+            "severity": round(severity, 6),
+        }
+        if not self.open:
+            self._count += 1
+            return Incident(id=self._count, start=now, end=now, n_points=1, first_row=row, last_row=row, **peak)
+        longer = replace(self.open, end=now, n_points=self.open.n_points + 1, last_row=row)
+        return replace(longer, **peak) if severity > self.open.severity else longer
+
+    def state(self) -> State:
+        """Position, count and the open incident."""
+        return {"row": self._row, "count": self._count, "open": self.open.freeze() if self.open else ""}
+
+    def load(self, state: State) -> None:
+        """Take back what ``state`` gave."""
+        saved = Reader(state, "the incidents")
+        self._row, self._count = saved.integer("row", 0), saved.integer("count", 0)
+        frozen = saved.text("open")
+        self.open = Incident.thaw(frozen) if frozen else None

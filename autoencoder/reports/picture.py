@@ -1,0 +1,281 @@
+"""Axes and artists of the picture; laid out once and refilled, so that the file and the live window share every line of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime, tzinfo
+from typing import Any
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.collections import PolyCollection
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+
+from autoencoder.reports.decimation import Array, Rows, decimate, runs
+from autoencoder.verdicts import Verdicts
+
+MAX_VALUE_PANELS = 4
+BINS = 3000  # steps to which long series are thinned: about two a pixel, so that a gap wider than a pixel stays a gap
+
+# Colours that the common kinds of colour blindness keep apart (after Okabe and Ito); dots, lines and bands differ in form, too.
+INK, SLATE, GREY, BLUE, ORANGE = "#2B3440", "#68737F", "#8A929C", "#1F8DE0", "#E08A00"
+RED, GREEN, PURPLE, GRID = "#D1202F", "#009E73", "#7A4FA3", "#E6E9ED"
+LINES: dict[str, dict[str, Any]] = {
+    "value": {"color": INK, "linewidth": 1.0, "zorder": 2},
+    "prediction": {"color": BLUE, "linewidth": 1.3, "alpha": 0.7, "zorder": 3},
+    "error": {"color": SLATE, "linewidth": 0.9, "zorder": 2},
+    "threshold": {"color": ORANGE, "linewidth": 1.5, "zorder": 3},
+}
+BANDS = {  # colour, opacity, lower and upper edge as shares of the panel's height
+    "training": (GREY, 0.16, 0.0, 1.0),
+    "labelled anomaly": (GREEN, 0.22, 0.0, 1.0),
+    "incident": (RED, 0.75, 0.0, 0.025),
+}
+
+
+class Panel:
+    """One axes: a line, its companion (what was expected, or the limit), flagged dots on the line, bands behind them all."""
+
+    def __init__(self, axes: Axes, line: str, companion: str) -> None:
+        self.axes = axes
+        self.lines = [axes.plot([], [], marker=".", label=name, **LINES[name])[0] for name in (line, companion)]
+        (self.flags,) = axes.plot([], [], ls="none", marker="o", mfc=RED, mec="white", mew=0.4, zorder=4, label="flagged")
+        self.bands = {name: self._band(name) for name in BANDS}
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.spines[["left", "bottom"]].set_color(GREY)
+        axes.tick_params(which="both", labelcolor=INK, labelsize=9, color=GREY)
+        axes.grid(color=GRID, linewidth=0.7)
+        axes.set_axisbelow(True)
+
+    def _band(self, name: str) -> PolyCollection:
+        color, opacity, _, _ = BANDS[name]
+        band = PolyCollection([], facecolor=color, edgecolor=color, alpha=opacity, linewidth=0.8, label=name, zorder=0.5)
+        band.set_transform(self.axes.get_xaxis_transform())  # x in data units, y as a share of the panel
+        self.axes.add_collection(band, autolim=False)
+        return band
+
+    def fill(self, x: Array, heights: tuple[Array, Array], flags: npt.NDArray[np.bool_], bands: dict[str, Rows]) -> None:
+        """Show N points of the line and its companion, the flagged ones, and the bands, each (K, 2) first and last rows."""
+        for line, y in zip(self.lines, heights, strict=True):
+            rows = decimate(x, y, BINS)
+            known = np.pad(np.isfinite(y[rows]), 1)
+            line.set_data(x[rows], y[rows])
+            # A point between two gaps has no line to lie on: it gets a dot.
+            line.set_markevery(np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:]))
+        self.flags.set_data(x[flags], heights[0][flags])
+        self.flags.set_markersize(5.5 if np.count_nonzero(flags) < 1000 else 3.5)
+        for name, rows in bands.items():
+            self.bands[name].set_verts(_boxes(x, rows, *BANDS[name][2:]))
+
+    def label(self, text: str, *, above: bool) -> None:
+        """Name the panel at its side, or above it where panels are too low for that."""
+        if above:
+            self.axes.set_title(text, loc="left", fontsize=9.5, pad=4, color=INK, parse_math=False)
+        else:
+            self.axes.set_ylabel(text, fontsize=10, color=INK, parse_math=False)
+
+    def shown(self) -> list[Line2D | PolyCollection]:
+        """The artists that have something to show."""
+        lines = [line for line in (*self.lines, self.flags) if np.isfinite(np.asarray(line.get_ydata(), dtype=float)).any()]
+        return [*lines, *(band for band in self.bands.values() if band.get_paths())]
+
+
+class Picture:
+    """Value panels on top, the error below, sharing the time axis."""
+
+    def __init__(self, figure: Figure, columns: Sequence[str], *, dates: bool, timezone: str | None = None) -> None:
+        """Lay out the axes on an empty figure; ``dates`` says that times are datetime64, else they are a count."""
+        self.figure, self.columns, self.dates = figure, tuple(columns), dates
+        self.chosen = list(range(min(len(self.columns), MAX_VALUE_PANELS)))
+        self.settled = False  # the choice comes from what was seen
+        self.stacked = len(self.chosen) > 1
+        ratios = [1.0 if self.stacked else 2.0] * len(self.chosen) + [1.0]
+        axes = figure.subplots(len(ratios), sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios})[:, 0]
+        self.value_panels = [Panel(each, "value", "prediction") for each in axes[:-1]]
+        self.error_panel = Panel(axes[-1], "error", "threshold")
+        self.panels = [*self.value_panels, self.error_panel]
+        self.error_panel.label("reconstruction error", above=self.stacked)
+        for each in axes:
+            _write_numbers(each.yaxis, MaxNLocator(nbins=4 if self.stacked else 6, steps=[1, 2, 2.5, 5, 10]))
+        self._write_times(axes[-1].xaxis, timezone)
+        transform = axes[-1].get_xaxis_transform()
+        self.word = axes[-1].text(0, 0.5, "", transform=transform, color=SLATE, ha="center", va="center", clip_on=True)
+        self.title = figure.suptitle("", x=0.01, ha="left", fontsize=13, color=INK, parse_math=False)
+        self.entries: list[str] = []
+        figure.set_layout_engine("constrained", h_pad=0.06, w_pad=0.08)
+        figure.align_ylabels(axes)
+
+    def show(
+        self,
+        verdicts: Verdicts,
+        title: str,
+        *,
+        training_points: int = 0,
+        labels: npt.NDArray[np.bool_] | None = None,
+        spans: Sequence[tuple[int, int]] = (),
+    ) -> None:
+        """Show these points in place of those shown so far; arguments as in ``plotting.draw``, the title as it is."""
+        x = self.positions(verdicts.time)  # (N,)
+        trained = min(training_points, len(verdicts))
+        bands = {
+            "training": np.array([[0, trained - 1]] if trained else []),
+            "labelled anomaly": np.array([]) if labels is None else runs(labels),
+        }
+        self._choose(verdicts)
+        for panel, column in zip(self.value_panels, self.chosen, strict=True):
+            seen_and_expected = _finite(verdicts.values[:, column]), _finite(verdicts.predictions[:, column])
+            panel.fill(x, seen_and_expected, verdicts.flags, bands | {"incident": np.array(spans)})
+            panel.axes.set_ylim(*_padded(*seen_and_expected))
+            panel.label(_shortened(self.columns[column], 100 if self.stacked else 50), above=self.stacked)
+        errors_and_limits = _finite(verdicts.errors), _finite(verdicts.limits)
+        self.error_panel.fill(x, errors_and_limits, verdicts.flags, bands)
+        self._scale_errors(*errors_and_limits)
+        self._scale_time(x, trained)
+        self._caption(title)
+
+    def mark(self, events: Sequence[tuple[np.datetime64 | int, str]]) -> None:
+        """Draw a vertical line at each event, with its text above the panels where there is room for it."""
+        low, high = self.error_panel.axes.get_xlim()
+        height = 17 if self.stacked else 3  # points above the upper panel; clear of its name
+        style: dict[str, Any] = {"fontsize": 8.5, "color": PURPLE, "va": "bottom", "parse_math": False}
+        style |= {"xycoords": "axes fraction", "textcoords": "offset points"}
+        room_from = -np.inf
+        for time, text in sorted(events):
+            position = float(self.positions(np.array([time]))[0])
+            for panel in self.panels:
+                panel.axes.axvline(position, color=PURPLE, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
+            share, width = (position - low) / (high - low), 0.0068 * (len(text) + 2)  # of the panel's width
+            side = "left" if share + width < 1 else "right"
+            start = share if side == "left" else share - width
+            if start >= room_from:
+                self.value_panels[0].axes.annotate(text, (share, 1.0), (0, height), ha=side, **style)
+                room_from = start + width
+
+    def positions(self, time: npt.NDArray[np.datetime64] | npt.NDArray[np.int64]) -> Array:
+        """Turn times (N,) into places on the axis: days since 1970, or the count itself."""
+        return np.asarray(date2num(time) if self.dates else time, dtype=np.float64)
+
+    def _write_times(self, axis: Axis, timezone: str | None) -> None:
+        if self.dates:
+            zone = _zone(timezone)
+            locator = AutoDateLocator(tz=zone, minticks=5, maxticks=10)
+            axis.set_major_locator(locator)
+            axis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))
+            axis.set_label_text(f"time ({timezone})" if timezone else "time", fontsize=10, color=INK)
+        else:
+            _write_numbers(axis, MaxNLocator(integer=True, steps=[1, 2, 2.5, 5, 10]), ",.0f")
+            axis.set_label_text("time (index)", fontsize=10, color=INK)
+
+    def _choose(self, verdicts: Verdicts) -> None:
+        """Settle which columns are shown; a choice stays until points are flagged, so that a live picture does not flicker."""
+        judged = verdicts.flags.any() if self.settled else np.isfinite(verdicts.predictions).any()
+        if len(self.columns) > MAX_VALUE_PANELS and judged:
+            self.chosen, self.settled = most_deviating(verdicts, MAX_VALUE_PANELS), True
+
+    def _scale_errors(self, errors: Array, limits: Array) -> None:
+        axes = self.error_panel.axes
+        known = np.concatenate([errors, limits])
+        known = known[np.isfinite(known)]
+        everyday = np.median(errors[errors > 0]) if (errors > 0).any() and not (errors < 0).any() else np.inf
+        if axes.get_yscale() == "linear" and known.size and known.max() > 40 * everyday:
+            axes.set_yscale("log")  # and stays so: a live picture that changes its scale back and forth cannot be read
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda number, _: _plain(number)))
+            axes.yaxis.set_minor_formatter(NullFormatter())
+        if axes.get_yscale() == "linear":
+            low, high = _padded(known)
+            axes.set_ylim(low if (known < 0).any() else 0.0, high)
+        elif (known > 0).any():
+            # How far errors lie below the everyday ones says nothing and would take the room of those above.
+            axes.set_ylim(min(everyday / 5, known[known > 0].max() / 10), known.max() * 1.8)
+
+    def _scale_time(self, x: Array, trained: int) -> None:
+        axes = self.error_panel.axes
+        low, high = (x.min(), x.max()) if len(x) else (0.0, 1.0)
+        margin = 0.01 * (high - low) or 1.0
+        axes.set_xlim(low - margin, high + margin)
+        axes.tick_params(labelbottom=bool(len(x)))  # without points there is no time to tell
+        if isinstance(locator := axes.xaxis.get_major_locator(), MaxNLocator):
+            letters = len(f"{int(high):,}")
+            locator.set_params(nbins=int(np.clip(100 // (letters + 4), 2, 9)))
+        if not len(x):
+            self.word.set(text="no points", x=0.5)
+        elif trained and x[trained - 1] - x[0] > 0.08 * (high - low):
+            self.word.set(text="training", x=(x[0] + x[trained - 1]) / 2)
+        else:
+            self.word.set_text("")
+
+    def _caption(self, title: str) -> None:
+        if len(self.columns) > len(self.chosen):
+            which = "those furthest from their prediction" if self.settled else "the first"
+            title += f"\n{len(self.chosen)} of {len(self.columns)} columns are shown: {which}"
+        self.title.set_text(title)
+        by_name = {str(artist.get_label()): artist for panel in self.panels for artist in panel.shown()}
+        if self.entries != list(by_name):
+            self.entries = list(by_name)
+            for legend in self.figure.legends:
+                legend.remove()
+            style: dict[str, Any] = {"frameon": False, "fontsize": 9, "labelcolor": INK}
+            legend = self.figure.legend(by_name.values(), by_name, loc="outside lower left", ncols=max(len(by_name), 1), **style)
+            for handle in legend.legend_handles:
+                if isinstance(handle, Line2D) and handle.get_linestyle() != "None":
+                    handle.set_marker("")
+
+
+def most_deviating(verdicts: Verdicts, count: int) -> list[int]:
+    """Choose columns by their distance from the prediction in units of their spread, at flagged points if any; ascending."""
+    rows = verdicts.flags if verdicts.flags.any() else slice(None)
+    off = np.ma.masked_invalid(verdicts.values - verdicts.predictions)[rows]  # (K, F)
+    spread = np.ma.masked_invalid(verdicts.values).std(axis=0).filled(0.0)  # (F,)
+    distance = np.abs(off).mean(axis=0).filled(0.0) / np.where(spread > 0, spread, 1.0)  # (F,)
+    return sorted(np.argsort(-distance, kind="stable")[:count].tolist())
+
+
+def _boxes(x: Array, rows: Rows, bottom: float, top: float) -> list[Array]:
+    """Corners (4, 2) of a box over each first and last row."""
+    spans = x[rows.reshape(-1, 2).astype(np.int64)]  # (K, 2)
+    return [np.array([[low, bottom], [low, top], [high, top], [high, bottom]]) for low, high in spans]
+
+
+def _finite(numbers: Array) -> Array:
+    return np.where(np.isfinite(numbers), numbers, np.nan)
+
+
+def _padded(*series: Array) -> tuple[float, float]:
+    """Range of all known numbers, with room above and below; (0, 1) where nothing is known."""
+    known = np.concatenate(series)
+    known = known[np.isfinite(known)]
+    if not known.size:
+        return 0.0, 1.0
+    low, high = float(known.min()), float(known.max())
+    margin = 0.07 * (high - low) or 0.05 * abs(high) or 0.5
+    return low - margin, high + margin
+
+
+def _write_numbers(axis: Axis, locator: MaxNLocator, form: str = ",.15g") -> None:
+    def write(number: float, _: int) -> str:
+        low, high = axis.get_view_interval()
+        return _plain(0.0 if abs(number) < 1e-9 * (high - low) else number, form)
+
+    axis.set_major_locator(locator)
+    axis.set_major_formatter(FuncFormatter(write))
+
+
+def _plain(number: float, form: str = ",.15g") -> str:
+    return format(number, form).replace("-", "\N{MINUS SIGN}")
+
+
+def _shortened(name: str, longest: int) -> str:
+    return name if len(name) <= longest else f"{name[: longest - 1]}…"
+
+
+def _zone(timezone: str | None) -> tzinfo | None:
+    try:
+        return ZoneInfo(timezone or "UTC")
+    except (KeyError, ValueError):  # an offset such as "+02:00" is no IANA name
+        return datetime.strptime(str(timezone), "%z").tzinfo

@@ -1,0 +1,15 @@
+"""Scorers: each turns values into errors and predictions; one a file, one registry."""
+
+from __future__ import annotations
+
+from autoencoder.scorers.base import Array, Progress, Scorer
+from autoencoder.scorers.forest import IsolationForestScorer, SlidingIsolationForestScorer
+from autoencoder.scorers.lstm import LstmAutoencoderScorer
+
+SCORERS: dict[str, type[Scorer]] = {
+    "lstm_autoencoder": LstmAutoencoderScorer,
+    "isolation_forest": IsolationForestScorer,
+    "isolation_forest_sliding": SlidingIsolationForestScorer,
+}
+
+__all__ = ["SCORERS", "Array", "Progress", "Scorer"]

@@ -1,0 +1,62 @@
+"""Scorer: the contract that every scorer keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from autoencoder.state import State
+
+Array = npt.NDArray[np.float64]
+Progress = Callable[[int, int, str], None]  # done, total, what is shown behind the bar
+
+
+class Scorer(Protocol):
+    """A state machine over values: trained once, then fed the stream in chunks of any size.
+
+    The law: cutting the stream into chunks in any way gives the same errors and predictions, and ``load(state(), files())`` into a
+    fresh scorer goes on exactly where the old one stood. A row with a missing value yields NaN and leaves the state as it was.
+    """
+
+    def fit(self, values: Array, progress: Progress | None = None) -> None:
+        """Train on values (N, F); rows with NaN are left out. Streaming state is reset to "right after these values".
+
+        Raises:
+            TrainingError: too few points, or a series that cannot be learnt.
+        """
+        ...
+
+    def process(self, values: Array) -> tuple[Array, Array]:
+        """Judge values (N, F) -> errors (N,), predictions (N, F); NaN where unknown."""
+        ...
+
+    def training_errors(self) -> Array:
+        """Errors (M,) that stand for normal behaviour, from the training part, in order; the threshold is primed with them."""
+        ...
+
+    def report(self) -> dict[str, object]:
+        """What a reader wants to know of the trained scorer: window, validation loss, ..."""
+        ...
+
+    def restart(self) -> None:
+        """Forget the recent points, keep what was learnt: the next points belong to another stream."""
+        ...
+
+    def state(self) -> State:
+        """All that is remembered, but for what ``files`` holds."""
+        ...
+
+    def files(self) -> Mapping[str, bytes]:
+        """Model files by name, e.g. {"model.onnx": ...}; they never change between two trainings."""
+        ...
+
+    def load(self, state: State, files: Mapping[str, bytes]) -> None:
+        """Take back what ``state`` and ``files`` gave.
+
+        Raises:
+            ModelError: damaged, or not this scorer's.
+        """
+        ...

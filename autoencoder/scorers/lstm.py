@@ -1,0 +1,239 @@
+"""LSTM autoencoder: the error of a point is how badly the network, trained on normal windows, accounts for the window that ends there."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+import numpy.typing as npt
+
+from autoencoder.errors import ModelError, TrainingError
+from autoencoder.network.model import Architecture
+from autoencoder.network.runtime import Runtime, check_parity, export
+from autoencoder.network.training import Recipe, train
+from autoencoder.network.windows import Geometry, choose_geometry, sliding
+from autoencoder.scorers.base import Array, Progress
+from autoencoder.state import Reader, State
+
+RECENT = 8  # newest steps whose common error tells a change of shape or variance from one odd point
+UNIT_QUANTILE = 0.99  # each piece of evidence is measured in what this share of the training points stay below
+FEWEST_WINDOWS = 64  # below that there is nothing to train on and nothing to validate with
+LONGEST_SPAN = 1 << 20
+
+
+class LstmAutoencoderScorer:
+    """An LSTM autoencoder on sliding windows, run by ONNX Runtime.
+
+    Every window is centred on the mean of the steps that the encoder sees and divided by its scale, so a slow change of level or
+    amplitude is no anomaly. The error is the largest of three: of the newest point, of the newest ``RECENT`` steps together, and of the
+    whole window (root mean squares), each in units of the ``UNIT_QUANTILE`` quantile of the training part: 1 is as far off as one
+    training point in a hundred. The prediction is the reconstruction of the newest point in the data's own units; the encoder does not
+    see that point, so it is what was expected of it.
+
+    Args:
+        window: points a window covers; None takes them from the dominant period of the training part.
+        steps: steps (T) a window is cut into when it follows the period, and at most; longer windows are down-sampled.
+        periods: dominant periods that such a window covers.
+        hidden: units of each encoder layer; the decoder mirrors them.
+        latent: size of the code.
+        dropout: share of the code dropped in training.
+        hide: newest steps the encoder does not see.
+        recipe: how the network is trained; its seed is the scorer's.
+        threads: threads ONNX Runtime may use for a call.
+    """
+
+    def __init__(
+        self,
+        *,
+        window: int | None = None,
+        steps: int = 48,
+        periods: float = 1.0,
+        hidden: tuple[int, ...] = (32,),
+        latent: int = 8,
+        dropout: float = 0.0,
+        hide: int = 1,
+        recipe: Recipe | None = None,
+        threads: int = 1,
+    ) -> None:
+        self._window = window
+        self._steps = steps
+        self._periods = periods
+        self._architecture = Architecture(steps, 1, tuple(hidden), latent, dropout, hide)
+        self._recipe = recipe or Recipe()
+        self._threads = threads
+        self._runtime: Runtime | None = None
+        self._files: dict[str, bytes] = {}
+        self._training_errors = np.empty(0)
+        self.validation_loss = float("nan")
+
+    # --- training ---
+
+    def fit(self, values: Array, progress: Progress | None = None) -> None:
+        """Train on values (N, F); see ``Scorer.fit``."""
+        valid = values[~np.isnan(values).any(axis=1)]  # (N, F)
+        geometry = self._geometry_for(valid, len(values))
+        self._architecture = replace(self._architecture, steps=geometry.steps, features=values.shape[1])
+        self._set_geometry(geometry)
+        self._scale = _typical_scale(sliding(valid, geometry)[:, : self._seen])
+        if not (self._scale > 0).all():
+            column = int(np.flatnonzero(~(self._scale > 0))[0])
+            raise TrainingError(
+                f"the training part is constant: column {column + 1} is {valid[0, column]:g} at all of its {len(valid):,} points; "
+                "nothing can be learnt from it; choose another column, or train on more points (training.points)"
+            )
+        windows, _, _ = self._scaled(sliding(valid, geometry))
+        model, curve = train(windows, self._architecture, self._recipe, progress)
+        self.validation_loss = curve.best
+        self._files = export(model)
+        self._runtime = Runtime(self._files["model.onnx"], self._threads)
+        check_parity(model, self._runtime, windows[:: max(1, len(windows) // 64)])
+        self._unit = np.ones(3)
+        self._history = np.empty((0, values.shape[1]))
+        evidence = self._evidence(valid)[0][geometry.span - 1 :]  # (N - span + 1, 3)
+        self._unit = np.maximum(np.quantile(evidence, UNIT_QUANTILE, axis=0), 1e-6)
+        self._training_errors = (evidence / self._unit).max(axis=1)
+        self._history = valid[len(valid) - geometry.span + 1 :].copy()
+
+    def _geometry_for(self, valid: Array, count: int) -> Geometry:
+        """Geometry that was asked for, or that fits the dominant period; shortened where the training part is too short for it."""
+        longest = (len(valid) - FEWEST_WINDOWS + 1) // 2 if self._window is None else len(valid) - FEWEST_WINDOWS + 1
+        if self._window is None:
+            geometry = choose_geometry(valid, self._steps, self._periods) if len(valid) else Geometry(self._steps, 1)
+            stride = min(geometry.stride, longest // self._steps)
+            steps = self._steps if stride else longest
+            geometry = Geometry(steps, max(1, stride))
+        else:
+            stride = -(-self._window // self._steps)
+            geometry = Geometry(self._window // stride, stride)
+        if geometry.steps < 4 or geometry.span > longest:
+            lost = count - len(valid)
+            needed = FEWEST_WINDOWS + (self._window or 16) - 1
+            raise TrainingError(
+                f"the training part has {len(valid):,} usable points" + (f" ({lost:,} are missing)" if lost else "")
+                + f"; a window of {self._window or 'at least 8'} points needs {needed:,} or more: "
+                "give a longer series, raise training.points or training.fraction, or set a smaller network.window"
+            )
+        return geometry
+
+    def training_errors(self) -> Array:
+        """Errors (M,) of the training part's windows, oldest first."""
+        return self._training_errors
+
+    def report(self) -> dict[str, object]:
+        """Window and validation loss (mean squared error in scaled units)."""
+        geometry = self._geometry
+        return {"window": geometry.span, "steps": geometry.steps, "stride": geometry.stride, "validation_loss": self.validation_loss}
+
+    # --- scoring ---
+
+    def process(self, values: Array) -> tuple[Array, Array]:
+        """Judge values (N, F) -> errors (N,), predictions (N, F)."""
+        errors = np.full(len(values), np.nan)
+        predictions = np.full(values.shape, np.nan)
+        valid = ~np.isnan(values).any(axis=1)
+        evidence, expected = self._evidence(values[valid])
+        errors[valid] = (evidence / self._unit).max(axis=1)
+        predictions[valid] = expected
+        return errors, predictions
+
+    def _evidence(self, values: Array) -> tuple[Array, Array]:
+        """NaN-free values (N, F) -> evidence (N, 3), predictions (N, F), NaN until a window is full; the history moves on."""
+        stream = np.concatenate([self._history, values])  # (H + N, F)
+        evidence = np.full((len(values), 3), np.nan)
+        expected = np.full(values.shape, np.nan)
+        if len(stream) >= self._geometry.span and len(values):
+            windows, centre, scale = self._scaled(sliding(stream, self._geometry))  # (M, T, F), (M, F), (M, F)
+            assert self._runtime is not None
+            reconstruction = self._runtime.reconstruct(windows)  # (M, T, F)
+            complete = slice(len(values) - len(windows), None)
+            expected[complete] = reconstruction[:, -1].astype(np.float64) * scale + centre
+            newest = np.abs((values[complete] - expected[complete]) / scale).max(axis=1)
+            squares = np.square((windows - reconstruction).astype(np.float64)).transpose(1, 0, 2).copy()  # (T, M, F)
+            evidence[complete, 0] = newest
+            evidence[complete, 1] = _root_mean(squares[-min(RECENT, len(squares)) :])
+            evidence[complete, 2] = _root_mean(squares)
+        self._history = stream[max(0, len(stream) - self._geometry.span + 1) :].copy()
+        return evidence, expected
+
+    def _scaled(self, windows: Array) -> tuple[npt.NDArray[np.float32], Array, Array]:
+        """Windows (N, T, F) -> scaled windows (N, T, F), centre (N, F), scale (N, F).
+
+        The scale is halfway (in squares) between the window's own deviation and the training part's: amplitude that slowly grows is
+        followed, amplitude that is suddenly gone is still seen.
+        """
+        seen = np.ascontiguousarray(windows[:, : self._seen].transpose(0, 2, 1))  # (N, F, S): a sum along the last axis is the same for any N
+        centre = seen.mean(axis=-1)  # (N, F)
+        variance = np.square(seen - centre[..., None]).mean(axis=-1)
+        scale = np.sqrt((variance + np.square(self._scale)) / 2)
+        scaled = (windows - centre[:, None]) / scale[:, None]
+        return np.ascontiguousarray(scaled, dtype=np.float32), centre, scale
+
+    def _set_geometry(self, geometry: Geometry) -> None:
+        self._geometry = geometry
+        self._seen = geometry.steps - max(1, self._architecture.hide)
+
+    # --- memory ---
+
+    def restart(self) -> None:
+        """Forget the recent points; the next window fills anew."""
+        self._history = self._history[:0]
+
+    def state(self) -> State:
+        """Geometry, scaling, the recent points and which network they belong to."""
+        return {
+            "steps": self._geometry.steps,
+            "stride": self._geometry.stride,
+            "hide": self._architecture.hide,
+            "scale": self._scale.copy(),
+            "unit": self._unit.copy(),
+            "history": self._history.copy(),
+            "network": _digest(self._files["model.onnx"]),
+        }
+
+    def files(self) -> Mapping[str, bytes]:
+        """model.keras and model.onnx."""
+        return self._files
+
+    def load(self, state: State, files: Mapping[str, bytes]) -> None:
+        """Take back state and network; see ``Scorer.load``."""
+        if "model.onnx" not in files:
+            raise ModelError("model.onnx is missing; train again, or copy the run folder again")
+        saved = Reader(state, "lstm_autoencoder")
+        geometry = Geometry(saved.integer("steps", 4, 1 << 14), saved.integer("stride", 1, 1 << 14))
+        if geometry.span > LONGEST_SPAN:
+            raise ModelError(f"the saved window covers {geometry.span:,} points; at most {LONGEST_SPAN:,} are let through")
+        if _digest(files["model.onnx"]) != saved.text("network"):
+            raise ModelError("model.onnx is damaged, or of another training than the detector's state; copy the run folder again or train again")
+        runtime = Runtime(files["model.onnx"], self._threads)
+        if runtime.shape[0] != geometry.steps:
+            raise ModelError(f"model.onnx takes windows of {runtime.shape[0]} steps, the detector's state has {geometry.steps}; train again")
+        features = runtime.shape[1]
+        self._architecture = replace(
+            self._architecture, steps=geometry.steps, features=features, hide=saved.integer("hide", 0, geometry.steps - 2)
+        )
+        self._set_geometry(geometry)
+        self._scale = saved.array("scale", (features,))
+        self._unit = saved.array("unit", (3,))
+        self._history = saved.array("history", (None, features))[-(geometry.span - 1) :]
+        self._files, self._runtime = dict(files), runtime
+
+
+def _typical_scale(seen: Array) -> Array:
+    """Root mean variance of windows (N, S, F) about their own means -> (F,)."""
+    scale: Array = np.sqrt(seen.var(axis=1).mean(axis=0))
+    return scale
+
+
+def _root_mean(squares: Array) -> Array:
+    """(S, N, F) -> (N,): root of the mean over steps, of the worst column; added step by step so that N does not change the sum."""
+    total = np.zeros(squares.shape[1:])
+    for step in squares:
+        total += step
+    worst: Array = np.sqrt(total / len(squares)).max(axis=1)
+    return worst
+
+
+def _digest(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()

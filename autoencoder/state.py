@@ -1,0 +1,153 @@
+"""State: what a part of the detector remembers, as plain data, and its form as bytes.
+
+Every stateful part gives its memory as a ``State`` and takes it back, so that a checkpoint is one call and never needs pickle. Bytes are
+an npz archive of the arrays and one JSON text with everything else; reading them builds nothing but arrays, numbers and text.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+import math
+import zipfile
+from typing import Any, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+from autoencoder.errors import ModelError
+
+Leaf: TypeAlias = npt.NDArray[Any] | int | float | str | bool | None
+State: TypeAlias = dict[str, "Leaf | State"]
+
+LARGEST = 1 << 30  # bytes of arrays that are unpacked at most
+_TEXT = "state.json"
+
+
+def pack(state: State) -> bytes:
+    """State -> bytes."""
+    arrays: dict[str, npt.NDArray[Any]] = {}
+
+    def plain(node: State, path: str) -> dict[str, object]:
+        out: dict[str, object] = {}
+        for key, value in node.items():
+            place = f"{path}{key}"
+            if isinstance(value, dict):
+                out[key] = plain(value, f"{place}.")
+            elif isinstance(value, np.ndarray):
+                arrays[place] = value
+                out[key] = {"array": place}
+            else:
+                out[key] = {"value": value}
+        return out
+
+    text = json.dumps(plain(state, ""))
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **{_TEXT: np.frombuffer(text.encode(), np.uint8)}, **arrays)
+    return buffer.getvalue()
+
+
+def unpack(data: bytes, name: str) -> State:
+    """Bytes -> state; ``name`` is the file that errors speak of.
+
+    Raises:
+        ModelError: damaged, or larger than ``LARGEST`` when unpacked.
+    """
+    try:
+        with zipfile.ZipFile(io.BytesIO(data)) as archive:
+            size = sum(entry.file_size for entry in archive.infolist())
+        if size > LARGEST:
+            raise ModelError(f"{name} would unpack to {size:,} bytes; at most {LARGEST:,} are read; it was not written by this program")
+        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
+            arrays = {key: archive[key] for key in archive.files}
+        tree = json.loads(arrays.pop(_TEXT).tobytes())
+
+        def state(node: dict[str, Any]) -> State:
+            out: State = {}
+            for key, value in node.items():
+                if "array" in value and isinstance(value["array"], str):
+                    out[key] = arrays[value["array"]]
+                elif "value" in value and not isinstance(value["value"], dict):
+                    out[key] = value["value"]
+                else:
+                    out[key] = state(value)
+            return out
+
+        return state(tree)
+    except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, RecursionError, zipfile.BadZipFile, NotImplementedError) as error:
+        raise ModelError(f"{name} is damaged ({type(error).__name__}); copy the run folder again or train again") from error
+
+
+class Reader:
+    """Typed access to a state that came from a file; every fault is a ModelError that names the field.
+
+    Args:
+        state: what was unpacked.
+        owner: what the state is of, for messages.
+    """
+
+    def __init__(self, state: State, owner: str) -> None:
+        self._state = state
+        self._owner = owner
+
+    def _value(self, key: str) -> Any:
+        if key not in self._state:
+            raise self._fault(key, "is missing")
+        return self._state[key]
+
+    def _fault(self, key: str, what: str) -> ModelError:
+        return ModelError(f"the saved state of {self._owner} cannot be used: {key} {what}; copy the run folder again or train again")
+
+    def array(self, key: str, shape: tuple[int | None, ...], *, finite: bool = True) -> npt.NDArray[np.float64]:
+        """Float array of that shape (None: any length)."""
+        value = self._value(key)
+        fits = isinstance(value, np.ndarray) and value.dtype == np.float64 and value.ndim == len(shape)
+        if not fits or any(want is not None and want != have for want, have in zip(shape, value.shape, strict=True)):
+            raise self._fault(key, f"is not an array of shape {shape}")
+        if finite and not np.isfinite(value).all():
+            raise self._fault(key, "holds values that are not finite")
+        return np.array(value)
+
+    def integers(self, key: str, shape: tuple[int | None, ...]) -> npt.NDArray[np.int64]:
+        """Whole-number array of that shape (None: any length)."""
+        value = self._value(key)
+        if not isinstance(value, np.ndarray) or value.dtype != np.int64 or value.ndim != len(shape):
+            raise self._fault(key, f"is not a whole-number array of shape {shape}")
+        if any(want is not None and want != have for want, have in zip(shape, value.shape, strict=True)):
+            raise self._fault(key, f"is not a whole-number array of shape {shape}")
+        return np.array(value)
+
+    def integer(self, key: str, low: int, high: int = 1 << 62) -> int:
+        """Whole number in [low, high]."""
+        value = self._value(key)
+        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
+            raise self._fault(key, f"is {value!r:.40}; it must be a whole number from {low} to {high}")
+        return value
+
+    def number(self, key: str) -> float:
+        """Finite number."""
+        value = self._value(key)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
+            raise self._fault(key, f"is {value!r:.40}; it must be a finite number")
+        return float(value)
+
+    def boolean(self, key: str) -> bool:
+        """True or False."""
+        value = self._value(key)
+        if not isinstance(value, bool):
+            raise self._fault(key, f"is {value!r:.40}; it must be true or false")
+        return value
+
+    def text(self, key: str) -> str:
+        """Text."""
+        value = self._value(key)
+        if not isinstance(value, str):
+            raise self._fault(key, "is not text")
+        return value
+
+    def state(self, key: str) -> State:
+        """Nested state."""
+        value = self._value(key)
+        if not isinstance(value, dict):
+            raise self._fault(key, "is not a group of fields")
+        return value

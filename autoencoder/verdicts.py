@@ -1,0 +1,45 @@
+"""Verdicts: what a detector says of N points."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+
+import numpy as np
+import numpy.typing as npt
+
+Array = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Verdicts:
+    """One row a point, in order of arrival; NaN where something is not known (training part, warm-up, missing value).
+
+    Attributes:
+        time: (N,) datetime64[ns] or int64 index, as the source gave it.
+        values: (N, F) what was seen.
+        predictions: (N, F) what the detector expected, in the values' own units.
+        errors: (N,) how far off it was, in the scorer's own unit.
+        limits: (N,) the threshold that held before each error was seen.
+        scores: (N,) calibrated abnormality in [0, 1].
+        flags: (N,) bool, True where the error lies above the limit.
+    """
+
+    time: npt.NDArray[np.datetime64] | npt.NDArray[np.int64]
+    values: Array
+    predictions: Array
+    errors: Array
+    limits: Array
+    scores: Array
+    flags: npt.NDArray[np.bool_]
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: slice) -> Verdicts:
+        return Verdicts(*(getattr(self, field.name)[rows] for field in fields(self)))
+
+    @staticmethod
+    def concatenate(parts: Sequence[Verdicts]) -> Verdicts:
+        """Join verdicts of consecutive chunks; at least one part is needed."""
+        return Verdicts(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Verdicts)))

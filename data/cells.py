@@ -1,0 +1,269 @@
+"""Cells: columns of texts become arrays of numbers, times and labels.
+
+Every conversion takes a whole column and raises ``ValueError`` with a remedy; ``locate`` then finds the text that is to blame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime, timedelta
+from decimal import Decimal, DecimalException
+from math import isfinite
+from typing import Protocol, TypeAlias, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from data.series import InputError
+
+Result = TypeVar("Result")
+Time: TypeAlias = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]
+
+MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-"})  # compared in lower case
+
+BAD_NUMBER = "every value must be a number, or empty where it is missing"
+BAD_LABEL = "every label must be 0 or 1"
+BAD_TIME = "every time must be ISO 8601 (2024-05-31T12:00:00Z) or, in the whole column, a number such as epoch seconds"
+MIXED_ZONES = "the times before it {}; either all of them or none must carry a zone"
+NO_INDEX = "a number with a fraction that is no epoch; rows are counted 0, 1, 2 instead"
+TIME_OUT_OF_RANGE = "a time must lie between the years 1678 and 2261"
+
+_LABELS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+_EPOCH = datetime(1970, 1, 1)
+_EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+_INT64_MAX = int(np.iinfo(np.int64).max)
+# Nanoseconds in a unit, each with the range of numbers that are read as that unit: 1973 to 2255 in all four.
+_EPOCH_UNITS = ((10**9, 1e8, 9e9), (10**6, 1e11, 9e12), (10**3, 1e14, 9e15), (1, 1e17, 9e18))
+
+
+def locate(convert: Callable[[Sequence[str]], Result], texts: Sequence[str], place: Callable[[int], str]) -> Result:
+    """Convert texts (N,) at once; where that fails, name the first text that fails on its own.
+
+    Args:
+        convert: raises ValueError with a remedy.
+        texts: what to convert.
+        place: says where the text at a position stands.
+
+    Raises:
+        InputError: one of the texts cannot be converted.
+    """
+    try:
+        return convert(texts)
+    except ValueError:
+        for position, text in enumerate(texts):
+            try:
+                convert((text,))
+            except ValueError as error:
+                raise InputError(f"{place(position)}: found {shorten(text)}; {error}") from None
+        raise
+
+
+def shorten(text: str) -> str:
+    """What is shown of a text in an error: at most 40 characters, as Python would write it."""
+    return repr(text if len(text) <= 40 else text[:39] + "…")
+
+
+def is_missing(text: str) -> bool:
+    """Whether a text stands for "no value": empty, nan, NA, null, None or a dash."""
+    return text.strip().lower() in MISSING
+
+
+def is_number(text: str) -> bool:
+    """Whether a text is written as a number (nan and inf included)."""
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return _is_plain((text,))
+
+
+def is_iso_time(text: str) -> bool:
+    """Whether a text is an ISO 8601 date or time and not just a number."""
+    if is_number(text):
+        return False
+    try:
+        datetime.fromisoformat(text.strip())
+    except ValueError:
+        return False
+    return True
+
+
+def to_floats(texts: Sequence[str]) -> npt.NDArray[np.float64]:
+    """Texts (N,) -> numbers (N,), NaN where missing.
+
+    Raises:
+        ValueError: a text is neither a number nor missing, or it is infinite.
+    """
+    try:
+        values = np.array(list(map(float, texts)), dtype=np.float64)
+    except ValueError:
+        values = np.array([_to_float(text) for text in texts], dtype=np.float64)
+    if not _is_plain(texts) or np.isinf(values).any():
+        raise ValueError(BAD_NUMBER)
+    return values
+
+
+def to_labels(texts: Sequence[str]) -> npt.NDArray[np.bool_]:
+    """Texts (N,) of 0 and 1 (or false and true) -> labels (N,).
+
+    Raises:
+        ValueError: a text is something else.
+    """
+    try:
+        return np.array([_LABELS[text.strip().lower()] for text in texts], dtype=np.bool_)
+    except KeyError:
+        raise ValueError(BAD_LABEL) from None
+
+
+class TimeReader(Protocol):
+    """Reads the time column of one stream, in the form that its first time had."""
+
+    @property
+    def timezone(self) -> str | None:
+        """The zone that all times share ("UTC", "+02:00"), "UTC" where they differ, None where they carry none."""
+        ...
+
+    def convert(self, texts: Sequence[str]) -> Time:
+        """Texts (N,) -> times (N,).
+
+        Raises:
+            ValueError: a text is not a time, or not of the kind that the first one was.
+        """
+        ...
+
+
+def time_reader(first: str) -> TimeReader | None:
+    """The reader for a time column that starts with this text, None where rows have to be counted instead.
+
+    Numbers are times where they are plausible as an epoch in seconds, milli-, micro- or nanoseconds (1973 to 2255); eight digits
+    that spell a date (20240531) are that date; other whole numbers are an index. A number with a fraction (0.0) that is no epoch
+    starts no index: rows are counted.
+
+    Raises:
+        ValueError: the text is neither a time nor a number.
+    """
+    first = first.strip()
+    if not is_number(first) or _is_compact_date(first):
+        return IsoTimes(first)
+    number = float(first)
+    if not isfinite(number):
+        raise ValueError(BAD_TIME)
+    for nanoseconds, low, high in _EPOCH_UNITS:
+        if low <= number < high:
+            return NumberTimes(nanoseconds)
+    return NumberTimes(None) if first.lstrip("+-").isdecimal() else None
+
+
+class IsoTimes:
+    """ISO 8601 times as ``datetime.fromisoformat`` takes them, to the microsecond (further digits are cut)."""
+
+    def __init__(self, first: str) -> None:
+        zoned = _parse_iso((first,))[0].tzinfo is not None
+        self._epoch = _EPOCH_UTC if zoned else _EPOCH
+        self._offsets: set[timedelta | None] = set()
+
+    @property
+    def timezone(self) -> str | None:
+        """The zone that all times so far share ("UTC", "+02:00"), "UTC" where they differ, None where they carry none."""
+        if self._epoch is _EPOCH:
+            return None
+        return _zone_name(next(iter(self._offsets))) if len(self._offsets) == 1 else "UTC"
+
+    def convert(self, texts: Sequence[str]) -> Time:
+        """Texts (N,) -> datetime64[ns] (N,), in UTC where they carry a zone."""
+        moments = _parse_iso(texts)
+        try:
+            microseconds = np.array([(moment - self._epoch) // _MICROSECOND for moment in moments], dtype=np.int64)
+        except TypeError:  # Python refuses to subtract a naive moment from a zoned one, and the other way round
+            raise ValueError(MIXED_ZONES.format("carry no zone" if self._epoch is _EPOCH else "carry one")) from None
+        if (np.abs(microseconds) > _INT64_MAX // 1000).any():
+            raise ValueError(TIME_OUT_OF_RANGE)
+        if self._epoch is _EPOCH_UTC:
+            self._offsets.update(zone.utcoffset(None) for zone in {moment.tzinfo for moment in moments} if zone)
+        return (microseconds * 1000).view("datetime64[ns]")
+
+
+class NumberTimes:
+    """Numbers as times: an epoch where a unit is given, an index of whole numbers where it is None."""
+
+    def __init__(self, nanoseconds: int | None) -> None:
+        self._scale = nanoseconds or 1
+        self._is_index = nanoseconds is None
+
+    @property
+    def timezone(self) -> str | None:
+        """An epoch counts from 1970 in UTC; an index knows no zone."""
+        return None if self._is_index else "UTC"
+
+    def convert(self, texts: Sequence[str]) -> Time:
+        """Texts (N,) -> datetime64[ns] or an int64 index (N,)."""
+        if not _is_plain(texts):
+            raise ValueError(BAD_TIME)
+        try:
+            numbers = list(map(int, texts))
+        except ValueError:
+            return self._scaled([self._from_decimal(text) for text in texts], 1)
+        return self._scaled(numbers, self._scale)
+
+    def _from_decimal(self, text: str) -> int:
+        # Decimal, not float: 1717156800.123456789 s has more digits than a float holds.
+        try:
+            number = Decimal(text.strip()) * self._scale
+            if abs(number) > _INT64_MAX:
+                raise ValueError(TIME_OUT_OF_RANGE)
+        except DecimalException:
+            raise ValueError(BAD_TIME) from None
+        if self._is_index and number != int(number):
+            raise ValueError("the times before it are whole numbers, so this one must be, too")
+        return int(number)
+
+    def _scaled(self, numbers: list[int], scale: int) -> Time:
+        if numbers and max(max(numbers), -min(numbers)) > _INT64_MAX // scale:
+            raise ValueError(TIME_OUT_OF_RANGE)
+        index = np.array(numbers, dtype=np.int64) * scale
+        return index if self._is_index else index.view("datetime64[ns]")
+
+
+def _is_plain(texts: Sequence[str]) -> bool:
+    """Whether no text has what only Python takes for a part of a number: 1_000, or digits of other scripts."""
+    joined = "".join(texts)
+    return joined.isascii() and "_" not in joined
+
+
+def _to_float(text: str) -> float:
+    if is_missing(text):
+        return float("nan")
+    try:
+        return float(text)
+    except ValueError:
+        raise ValueError(BAD_NUMBER) from None
+
+
+def _is_compact_date(text: str) -> bool:
+    if not (len(text) == 8 and text.isdecimal() and "1900" <= text[:4] <= "2100"):
+        return False
+    try:
+        datetime.fromisoformat(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _parse_iso(texts: Sequence[str]) -> list[datetime]:
+    try:
+        return list(map(datetime.fromisoformat, texts))
+    except ValueError:
+        pass  # most likely blanks around a time, which are looked for only now: stripping is slow
+    try:
+        return [datetime.fromisoformat(text.strip()) for text in texts]
+    except ValueError:
+        raise ValueError(BAD_TIME) from None
+
+
+def _zone_name(offset: timedelta | None) -> str:
+    seconds = int(offset.total_seconds()) if offset else 0
+    if seconds == 0 or seconds % 60:
+        return "UTC"  # no fixed offset is written with seconds
+    hours, minutes = divmod(abs(seconds) // 60, 60)
+    return f"{'-' if seconds < 0 else '+'}{hours:02}:{minutes:02}"

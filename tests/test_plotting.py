@@ -1,0 +1,334 @@
+"""The picture as a file: draws whatever comes, hides nothing, and can be read."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import threading
+import warnings
+from functools import cache
+from itertools import combinations
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from matplotlib.figure import Figure
+from matplotlib.image import imread
+from matplotlib.lines import Line2D
+from matplotlib.text import Text
+
+from autoencoder.errors import RunError
+from autoencoder.reports.decimation import decimate, runs
+from autoencoder.reports.picture import BINS
+from autoencoder.reports.plotting import draw, save
+from autoencoder.verdicts import Verdicts
+
+DAY = np.datetime64("2024-06-03T00:00", "ns")
+
+
+def verdicts_of(values: np.ndarray, *, time: np.ndarray | None = None, training: int = 0) -> Verdicts:
+    """Verdicts of a detector that expects a sine; errors above 1.5 are flagged."""
+    values = values if values.ndim == 2 else values[:, None]  # (N, F)
+    predictions = np.broadcast_to(np.sin(np.arange(len(values)) / 20)[:, None], values.shape).copy()
+    predictions[:training] = np.nan
+    errors = np.abs(values - predictions).max(axis=1, initial=0.0)
+    limits = np.where(np.isnan(errors), np.nan, 1.5)
+    time = np.arange(len(values)) if time is None else time
+    return Verdicts(time, values, predictions, errors, limits, np.clip(errors / 3, 0, 1), errors > 1.5)
+
+
+def season(points: int, columns: int = 1, training: int = 0, time: np.ndarray | None = None) -> Verdicts:
+    """A noisy sine with a spike every 97 points."""
+    random = np.random.default_rng(5)
+    values = np.sin(np.arange(points) / 20)[:, None] + random.normal(0, 0.2, (points, columns))
+    values[96::97, 0] += 4.0
+    return verdicts_of(values, training=training, time=time)
+
+
+def hours(points: int, step: str = "h") -> np.ndarray:
+    return DAY + np.arange(points) * np.timedelta64(1, step)
+
+
+def with_arrays(verdicts: Verdicts, **arrays: np.ndarray) -> Verdicts:
+    return Verdicts(**{name: arrays.get(name, getattr(verdicts, name)) for name in Verdicts.__slots__})
+
+
+NOTHING = np.full(300, np.nan)
+CASES = {
+    "no points": (season(0), {}),
+    "no points, dates": (season(0, time=hours(0)), {}),
+    "no points, many columns": (season(0, columns=6), {}),
+    "one point": (season(1), {}),
+    "one date": (season(1, time=hours(1)), {}),
+    "two points": (season(2), {"training_points": 1}),
+    "training only": (with_arrays(season(300, training=300), errors=NOTHING, limits=NOTHING), {"training_points": 300}),
+    "training longer than the series": (season(50), {"training_points": 1000}),
+    "constant": (verdicts_of(np.full(200, 5.0)), {}),
+    "constant zero": (verdicts_of(np.zeros(200)), {}),
+    "nothing known": (verdicts_of(NOTHING), {}),
+    "every other value missing": (verdicts_of(np.where(np.arange(200) % 2, np.nan, 1.0)), {}),
+    "infinite": (with_arrays(season(200), predictions=np.full((200, 1), np.inf), errors=np.full(200, np.inf)), {}),
+    "huge": (verdicts_of(np.linspace(-1e300, 1e300, 300)), {}),
+    "tiny": (verdicts_of(np.linspace(0, 1e-12, 300)), {}),
+    "offset": (verdicts_of(1e9 + np.linspace(0, 0.01, 300)), {}),
+    "millions": (verdicts_of(np.linspace(-2_500_000, 7_000_000, 300)), {}),
+    "negative errors": (with_arrays(season(300), errors=np.linspace(-9, 3, 300), limits=np.full(300, -1.0)), {}),
+    "errors of zero": (with_arrays(season(300), errors=np.zeros(300), limits=np.zeros(300)), {}),
+    "large index": (season(300, time=np.arange(300) + 1_700_000_000_000), {}),
+    "same time over and over": (season(300, time=np.full(300, DAY)), {}),
+    "minutes": (season(90, time=hours(90, "m")), {"timezone": "America/New_York", "training_points": 20}),
+    "days": (season(3000, time=hours(3000, "D")), {"timezone": "UTC", "training_points": 750}),
+    "nanoseconds": (season(90, time=hours(90, "ns")), {}),
+    "fixed offset": (season(300, time=hours(300)), {"timezone": "+02:00"}),
+    "two columns": (season(500, columns=2), {"columns": ("cpu", "memory_in_$_and_$"), "training_points": 100}),
+    "twelve columns": (season(500, columns=12), {"columns": tuple(f"sensor {k} of a long name" * 3 for k in range(12))}),
+    "long name": (
+        season(500),
+        {"title": "an/unreasonably/long/path/" * 9 + "$x^$.csv", "columns": ("pressure in the tank " * 5,)},
+    ),
+    "labels, incidents, events": (
+        season(2000, training=500),
+        {
+            "training_points": 500,
+            "labels": np.arange(2000) % 97 > 94,
+            "spans": [(582, 582), (679, 700)],
+            "events": [(800, "model 2"), (810, "model 3"), (1999, "model 4 with a long reason")],
+        },
+    ),
+    "all labelled": (season(300), {"labels": np.ones(300, dtype=bool), "spans": []}),
+    "events over two columns": (season(500, columns=2), {"columns": ("a", "b"), "events": [(0, "first"), (400, "second")]}),
+}
+
+
+@cache
+def drawn(name: str) -> Figure:
+    """The picture of a case, rendered; any warning is an error."""
+    verdicts, options = CASES[name]
+    columns = tuple(f"column {number}" for number in range(verdicts.values.shape[1]))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        figure = draw(verdicts, **{"title": name, "columns": columns} | options)
+        figure.canvas.draw()
+    return figure
+
+
+def drawn_lines(figure: Figure, label: str) -> list[Line2D]:
+    return [line for axes in figure.axes for line in axes.lines if line.get_label() == label]
+
+
+def tick_labels(figure: Figure) -> list[str]:
+    """What is written along the time axis."""
+    figure.canvas.draw()
+    return [text.get_text() for text in figure.axes[-1].get_xticklabels()]
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_draws_without_a_warning(name: str) -> None:
+    pixels = np.asarray(drawn(name).canvas.buffer_rgba())  # (height, width, 4)
+
+    assert pixels.shape == (840, 1440, 4)
+    assert np.ptp(pixels) > 100
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_no_writing_overlaps_and_the_legend_covers_no_panel(name: str) -> None:
+    figure = drawn(name)
+    renderer = figure.canvas.get_renderer()
+    writings = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
+    for axes in figure.axes:
+        for axis in (axes.xaxis, axes.yaxis):
+            low, high = sorted(axis.get_view_interval())
+            writings += [tick.label1 for tick in axis.get_major_ticks() if low <= tick.get_loc() <= high]
+            writings += [axis.label, axis.get_offset_text()]
+        writings += [child for child in axes.get_children() if isinstance(child, Text)]
+    boxes = {
+        (text.get_text(), number): text.get_window_extent(renderer)
+        for number, text in enumerate(writings)
+        if text.get_visible() and text.get_text().strip()
+    }
+
+    overlapping = [(one, two) for (one, a), (two, b) in combinations(boxes.items(), 2) if a.padded(-1).overlaps(b.padded(-1))]
+
+    assert not overlapping
+    assert all(box.x0 >= 0 and box.x1 <= 1440 and box.y0 >= 0 and box.y1 <= 840 for box in boxes.values()), boxes
+    for legend in figure.legends:
+        assert not any(legend.get_window_extent(renderer).overlaps(axes.get_window_extent(renderer)) for axes in figure.axes)
+
+
+def test_saves_a_picture_of_the_promised_size(tmp_path: Path) -> None:
+    save(draw(season(500), title="t"), tmp_path / "plot.png")
+
+    assert imread(tmp_path / "plot.png").shape[:2] == (840, 1440)
+
+
+def test_the_title_counts_points_incidents_and_flags() -> None:
+    verdicts = season(6000)
+    flagged = int(verdicts.flags.sum())
+
+    assert draw(verdicts, title="synthetic").get_suptitle() == f"synthetic: 6,000 points, {flagged} flagged"
+    counted = draw(verdicts, title="synthetic", spans=[(96, 97)])
+    assert counted.get_suptitle() == f"synthetic: 6,000 points, 1 incident, {flagged} flagged"
+
+
+def test_dates_are_written_in_the_time_zone_of_the_source() -> None:
+    afternoon = season(61, time=np.datetime64("2024-06-03T12:00", "ns") + np.arange(61) * np.timedelta64(1, "m"))
+
+    def written(timezone: str | None) -> list[str]:
+        return tick_labels(draw(afternoon, title="t", timezone=timezone))
+
+    assert "12:30" in written(None)
+    assert "12:30" in written("UTC")
+    assert "08:30" in written("America/New_York")
+    assert "14:30" in written("+02:00")
+
+
+def test_a_count_is_written_with_thousands_separators() -> None:
+    assert "100,000" in tick_labels(draw(season(300, time=np.arange(300) * 500), title="t"))
+    assert "1,700,000,000,100" in tick_labels(drawn("large index"))
+
+
+def test_every_flagged_point_is_drawn_however_long_the_series() -> None:
+    verdicts = season(200_000)
+    figure = draw(verdicts, title="t")
+    rows = np.flatnonzero(verdicts.flags)
+    value_dots, error_dots = drawn_lines(figure, "flagged")
+
+    assert len(rows) > 2000
+    np.testing.assert_array_equal(value_dots.get_xydata(), np.column_stack([rows, verdicts.values[rows, 0]]))
+    np.testing.assert_array_equal(error_dots.get_xydata(), np.column_stack([rows, verdicts.errors[rows]]))
+
+
+def test_a_long_series_is_thinned_to_what_can_be_seen() -> None:
+    (line,) = drawn_lines(draw(season(200_000), title="t"), "value")
+
+    assert len(line.get_xdata()) <= 4 * (BINS + 1)
+
+
+def test_a_gap_is_a_gap_in_the_line() -> None:
+    values = np.sin(np.arange(50_000) / 20)
+    values[20_000:30_000] = np.nan
+    (line,) = drawn_lines(draw(verdicts_of(values), title="t"), "value")
+    x, y = line.get_data()
+
+    assert np.isnan(y[(x > 20_000) & (x < 29_999)]).all()
+    assert np.isfinite(y[(x < 20_000) | (x >= 30_000)]).all()
+
+
+def test_a_lonely_point_between_two_gaps_is_visible() -> None:
+    lonely = np.full(99, np.nan)
+    lonely[50] = 1.0
+
+    def ink(values: np.ndarray) -> int:
+        figure = draw(verdicts_of(values), title="t")
+        figure.legends[0].remove() if figure.legends else None
+        figure.suptitle("")
+        figure.canvas.draw()
+        box = figure.axes[0].get_window_extent().padded(-4)
+        pixels = np.asarray(figure.canvas.buffer_rgba())[::-1][int(box.y0) : int(box.y1), int(box.x0) : int(box.x1), :3]
+        return int((pixels.max(axis=2) < 110).sum())
+
+    assert ink(np.full(99, np.nan)) == 0
+    assert ink(lonely) > 4
+
+
+def test_the_error_axis_is_logarithmic_only_where_the_range_asks_for_it() -> None:
+    calm = season(500)
+    wild = with_arrays(calm, errors=np.where(calm.flags, 1000.0, calm.errors))
+
+    assert draw(calm, title="t").axes[-1].get_yscale() == "linear"
+    assert draw(wild, title="t").axes[-1].get_yscale() == "log"
+    assert draw(with_arrays(wild, errors=-wild.errors), title="t").axes[-1].get_yscale() == "linear"
+
+
+def test_of_many_columns_the_furthest_from_their_prediction_are_shown() -> None:
+    verdicts = season(500, columns=9)
+    verdicts.values[verdicts.flags, 7] += 50.0
+    figure = draw(verdicts, title="t", columns=tuple("abcdefghi"))
+    shown = [axes.get_title(loc="left") for axes in figure.axes]
+
+    assert len(shown) == 5
+    assert "a" in shown and "h" in shown
+    assert shown[-1] == "reconstruction error"
+    assert "4 of 9 columns" in figure.get_suptitle()
+
+
+def test_draws_in_any_thread() -> None:
+    figures: list[Figure] = []
+    threads = [threading.Thread(target=lambda: figures.append(draw(season(300), title="t"))) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert len(figures) == 4
+
+
+def test_importing_is_light_and_drawing_leaves_pyplot_alone() -> None:
+    code = (
+        "import sys, numpy as np; from autoencoder.reports import live, plotting; from autoencoder.verdicts import Verdicts;"
+        "assert 'matplotlib' not in sys.modules;"
+        "n, v = np.full(9, np.nan), np.zeros((9, 1));"
+        "plotting.draw(Verdicts(np.arange(9), v, v, n, n, n, np.zeros(9, dtype=bool)), title='t');"
+        "assert 'matplotlib.figure' in sys.modules and 'matplotlib.pyplot' not in sys.modules"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
+
+
+def test_a_picture_that_cannot_be_written_says_so_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"plot\.png: the picture cannot be written \(No such file or directory\); choose"):
+        save(draw(season(10), title="t"), tmp_path / "missing" / "plot.png")
+
+
+def naive_decimate(x: np.ndarray, y: np.ndarray, bins: int) -> list[int]:
+    """The slow twin of ``decimate``: walk through the rows, and keep what each run of equal steps asks for."""
+    if len(y) <= 4 * bins:
+        return list(range(len(y)))
+    width = max(x.max() - x.min(), np.finfo(float).tiny)
+    steps = [np.floor((each - x.min()) * (bins / width)) for each in x]
+    kept: set[int] = set()
+    start = 0
+    for row in range(1, len(y) + 1):
+        if row < len(y) and steps[row] == steps[start]:
+            continue
+        known = [k for k in range(start, row) if np.isfinite(y[k])]
+        if known:
+            kept |= {known[0], known[-1], min(known, key=lambda k: (y[k], k)), max(known, key=lambda k: (y[k], k))}
+        else:
+            kept.add(start)
+        start = row
+    return sorted(kept)
+
+
+heights = st.one_of(st.just(np.nan), st.integers(-3, 3).map(float), st.floats(-1e6, 1e6))
+series = st.lists(st.tuples(st.integers(0, 40), heights), min_size=0, max_size=120)
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(rows=series, bins=st.integers(1, 9), ascending=st.booleans())
+def test_decimation_agrees_with_its_naive_twin(rows: list[tuple[int, float]], bins: int, ascending: bool) -> None:
+    rows = sorted(rows, key=lambda row: row[0]) if ascending else rows
+    x, y = np.array(rows, dtype=float).reshape(-1, 2).T
+
+    assert decimate(x, y, bins).tolist() == naive_decimate(x, y, bins)
+
+
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(rows=series, bins=st.integers(1, 9))
+def test_decimation_keeps_extremes_and_ends_within_its_bound(rows: list[tuple[int, float]], bins: int) -> None:
+    x, y = np.array(sorted(rows, key=lambda row: row[0]), dtype=float).reshape(-1, 2).T
+    kept = decimate(x, y, bins)
+    known = np.flatnonzero(np.isfinite(y))
+
+    assert len(kept) <= 4 * (bins + 1)
+    if known.size:
+        assert {known[0], known[-1]} <= set(kept.tolist())
+        assert (np.nanmin(y[kept]), np.nanmax(y[kept])) == (np.nanmin(y), np.nanmax(y))
+
+
+def test_runs_gives_first_and_last_row_of_each_stretch() -> None:
+    mask = np.array([True, False, False, True, True, True, False, True])
+
+    assert runs(mask).tolist() == [[0, 0], [3, 5], [7, 7]]
+    assert runs(np.zeros(0, dtype=bool)).shape == (0, 2)
