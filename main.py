@@ -45,23 +45,42 @@ def parser() -> argparse.ArgumentParser:
         "  python main.py --source csv --path new.csv --model model\n\n"
         "exit codes: 0 done, 1 the run failed, 2 wrong usage, config or input, 130 interrupted",
     )
-    top.add_argument("command", nargs="?", default="run", choices=("run", "train"), metavar="COMMAND", help="run or train (default: run)")
+    top.add_argument(
+        "command", nargs="?", default="run", choices=("run", "train"), metavar="COMMAND", help="run or train (default: run)"
+    )
     source = top.add_argument_group("source")
-    source.add_argument("--source", choices=("synthetic", "yfinance", "csv", "stdin"), help="where the points come from (default: synthetic)")
+    source.add_argument(
+        "--source", choices=("synthetic", "yfinance", "csv", "stdin"), help="where the points come from (default: synthetic)"
+    )
     source.add_argument("--ticker", help="yfinance: e.g. AAPL")
     source.add_argument("--period", help="yfinance: how far back, e.g. 5y (default), 6mo, max")
     source.add_argument("--start", metavar="DATE", help="yfinance: first day, YYYY-MM-DD, instead of a period")
     source.add_argument("--end", metavar="DATE", help="yfinance: day after the last one")
     source.add_argument("--interval", help="yfinance: length of a bar, e.g. 1d (default), 1h, 5m")
     source.add_argument("--path", metavar="FILE", help="csv: a csv, csv.gz or parquet file")
-    source.add_argument("--column", action="append", metavar="NAME", help="column with the values; repeat it for several (default: the obvious one)")
+    source.add_argument(
+        "--column",
+        action="append",
+        metavar="NAME",
+        help="column with the values; repeat it for several (default: the obvious one)",
+    )
     source.add_argument("--time-column", metavar="NAME", help="column with the times (default: the obvious one)")
     source.add_argument("--label-column", metavar="NAME", help="csv: 0/1 column with known anomalies, for the metrics")
     source.add_argument("--follow", action="store_const", const=True, help="go on as lines or bars are added")
     common = top.add_argument_group("run")
-    common.add_argument("--config", type=Path, metavar="FILE", help="yaml file with settings (default: config.yaml beside main.py)")
-    common.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting, e.g. threshold.budget=0.01; repeatable")
-    common.add_argument("--detector", metavar="NAME", help="lstm_autoencoder (default), isolation_forest or isolation_forest_sliding")
+    common.add_argument(
+        "--config", type=Path, metavar="FILE", help="yaml file with settings (default: config.yaml beside main.py)"
+    )
+    common.add_argument(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one setting, e.g. threshold.budget=0.01; repeatable",
+    )
+    common.add_argument(
+        "--detector", metavar="NAME", help="lstm_autoencoder (default), isolation_forest or isolation_forest_sliding"
+    )
     common.add_argument("--model", type=Path, metavar="RUN_DIR", help="use the model of that run folder, train nothing")
     common.add_argument("--plot", choices=("live", "file", "none"), help="a window, plot.png (default), or nothing")
     common.add_argument("--out", type=Path, metavar="DIR", help="run folder (default: runs/<UTC time>-<source>)")

@@ -1,0 +1,1 @@
+"""Finds anomalies in streams of numbers with an LSTM autoencoder and a dynamic threshold."""

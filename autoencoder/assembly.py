@@ -104,7 +104,12 @@ def _stdin(config: Config, warn: Warn) -> Source:
     return StdinSource(sys.stdin.buffer, columns=config.csv.columns, time_column=config.csv.time_column, warn=warn)
 
 
-_SOURCES: dict[str, Callable[[Config, Warn], Source]] = {"synthetic": _synthetic, "yfinance": _yfinance, "csv": _csv, "stdin": _stdin}
+_SOURCES: dict[str, Callable[[Config, Warn], Source]] = {
+    "synthetic": _synthetic,
+    "yfinance": _yfinance,
+    "csv": _csv,
+    "stdin": _stdin,
+}
 
 
 def training_points(config: Config, points: int | None) -> int:
@@ -157,4 +162,3 @@ def make_detector(config: Config, points: int, progress: Progress | None = None)
         return THRESHOLDS[config.threshold.kind](budget=share, window=config.threshold.window)
 
     return Detector(make_scorer(config), threshold, Budget.parse(config.threshold.budget), points, progress)
-

@@ -62,7 +62,9 @@ class Budget:
         if self.seconds is None:
             return self.amount
         if time is None or not np.issubdtype(time.dtype, np.datetime64):
-            raise ConfigError(f"threshold.budget is {self.text!r}, but the stream has no timestamps; give a share of points, e.g. 0.001")
+            raise ConfigError(
+                f"threshold.budget is {self.text!r}, but the stream has no timestamps; give a share of points, e.g. 0.001"
+            )
         steps = np.diff(time.astype("datetime64[ns]").astype(np.int64))
         steps = steps[steps > 0]
         interval = float(np.median(steps)) / 1e9 if len(steps) else 0.0

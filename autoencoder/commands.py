@@ -15,6 +15,7 @@ import numpy.typing as npt
 
 from autoencoder.assembly import make_detector, open_source, training_points
 from autoencoder.config import Config, dump
+from autoencoder.detector import Detector
 from autoencoder.errors import AutoencoderError, ModelError, TrainingError
 from autoencoder.pipeline import Stream
 from autoencoder.reports.console import Console, Stopwatch, summary
@@ -60,13 +61,15 @@ def run(config: Config, options: Options, console: Console) -> int:
     stream = Stream(
         source=source,
         detector=detector,
-        tracker=IncidentTracker(config.incidents.merge_gap, _zone(source)),
+        tracker=IncidentTracker(0, _zone(source)),
         tally=tally,
         folder=folder,
         settings=dump(config),
         checkpoint_every=config.checkpoint.every,
         replays=config.source != "stdin",
     )
+    if detector.trained:
+        stream.tracker.merge_gap = _merge_gap(config, detector)
     keep = stream.resume(checkpoint, _model_files(folder)) if checkpoint else None
     folder.write("config.yaml", stream.settings)
     folder.open_rows(source.columns, _zone(source), keep)
@@ -79,6 +82,7 @@ def run(config: Config, options: Options, console: Console) -> int:
 
     def trained() -> None:
         training_bar.finish()
+        stream.tracker.merge_gap = _merge_gap(config, detector)
         folder.write_model(detector.state(), detector.scorer.files())
 
     fault: BaseException | None = None
@@ -105,7 +109,9 @@ def run(config: Config, options: Options, console: Console) -> int:
     if fault:
         raise fault
     folder.remove(CHECKPOINT)
-    for line in summary(source.name, tally.counts(detector.share), training, _quality(stream, training), tally.worst, folder.path, files):
+    for line in summary(
+        source.name, tally.counts(detector.share), training, _quality(stream, training), tally.worst, folder.path, files
+    ):
         console.say(line)
     return 0
 
@@ -124,12 +130,16 @@ def train(config: Config, options: Options, console: Console) -> int:
             if detector.trained:
                 break
     if not detector.trained:
-        raise TrainingError(f"{source.name} ended after {detector.waiting:,} points, within the training part of {detector.training_points:,}; set training.points to fewer")
+        raise TrainingError(
+            f"{source.name} ended after {detector.waiting:,} points, within the training part of {detector.training_points:,}; set training.points to fewer"
+        )
     folder.write("config.yaml", dump(config))
     folder.write_model(detector.state(), detector.scorer.files())
     watch.seconds["training"] = detector.training_seconds
     folder.write_metrics({"status": "trained", "training": detector.training_report(), "seconds": watch.report()})
-    console.say(f"{source.name}: trained on {detector.training_points:,} points in {detector.training_seconds:.1f} s; use it with --model {folder.path}")
+    console.say(
+        f"{source.name}: trained on {detector.training_points:,} points in {detector.training_seconds:.1f} s; use it with --model {folder.path}"
+    )
     return 0
 
 
@@ -154,6 +164,12 @@ def _model_files(folder: RunFolder) -> dict[str, bytes]:
         return read_model(folder.path)[1]
     except ModelError:  # cut off within the training part: there is no model yet
         return {}
+
+
+def _merge_gap(config: Config, detector: Detector) -> int:
+    """An anomaly stays in the windows for a while: flags within that time are its echo."""
+    gap = config.incidents.merge_gap
+    return detector.scorer.span if gap == "auto" else gap
 
 
 def _zone(source: Source) -> str:
@@ -235,7 +251,9 @@ class _Announcer:
             if self._unbounded and incident and incident.id > self._told:
                 self._told = incident.id
                 seen, expected = incident.peak_value[0], incident.expected[0]
-                self._console.say(f"{incident.start}  anomaly: seen {seen:.5g}, expected {expected:.5g}, severity {incident.severity:.2f}")
+                self._console.say(
+                    f"{incident.start}  anomaly: seen {seen:.5g}, expected {expected:.5g}, severity {incident.severity:.2f}"
+                )
 
 
 def _status(fault: BaseException | None) -> str:
@@ -247,7 +265,9 @@ def _status(fault: BaseException | None) -> str:
 def _quality(stream: Stream, training: int) -> dict[str, Any] | None:
     events = None
     if isinstance(stream.source, SyntheticSource):
-        events = {kind: [(event.start, event.end) for event in found] for kind, found in kinds_of(stream.source, stream.rows).items()}
+        events = {
+            kind: [(event.start, event.end) for event in found] for kind, found in kinds_of(stream.source, stream.rows).items()
+        }
     return stream.tally.quality(training, events)
 
 
@@ -259,7 +279,12 @@ def _report(config: Config, stream: Stream, training: int, watch: Stopwatch, sta
             _draw(config, stream, training)
     metrics = {
         "status": status,
-        "source": {"kind": config.source, "name": stream.source.name, "columns": stream.source.columns, "timezone": stream.source.timezone},
+        "source": {
+            "kind": config.source,
+            "name": stream.source.name,
+            "columns": stream.source.columns,
+            "timezone": stream.source.timezone,
+        },
         "detector": config.detector,
         "threshold": config.threshold.kind,
         "counts": tally.counts(detector.share),
@@ -268,23 +293,32 @@ def _report(config: Config, stream: Stream, training: int, watch: Stopwatch, sta
         "seconds": watch.report(),
     }
     folder.write_metrics(metrics)
-    names = ("scores.csv", "incidents.jsonl", "metrics.json", "plot.png", "model.onnx", "model.keras", "detector.npz", "config.yaml")
+    names = (
+        "scores.csv",
+        "incidents.jsonl",
+        "metrics.json",
+        "plot.png",
+        "model.onnx",
+        "model.keras",
+        "detector.npz",
+        "config.yaml",
+    )
     return [name for name in names if (folder.path / name).is_file()]
 
 
 def _draw(config: Config, stream: Stream, training: int) -> None:
-    from autoencoder.reports.plotting import draw, headline, save
+    from autoencoder.reports.plotting import draw, save
 
     verdicts = read_scores(stream.folder.path)
     left_out = stream.rows - len(verdicts)
     labels = stream.tally.labels
-    title = headline(stream.source.name, stream.rows, stream.tally.flagged, stream.tally.incidents)
     figure = draw(
         verdicts,
-        title=title + (f" (the last {len(verdicts):,} drawn)" if left_out else ""),
+        title=stream.source.name + (f", newest of {stream.rows:,}" if left_out else ""),
         columns=stream.source.columns,
         training_points=max(0, training - left_out),
         labels=None if labels is None or len(labels) < stream.rows else labels[left_out:],
         timezone=stream.source.timezone,
+        spans=[(max(0, first - left_out), last - left_out) for first, last in stream.tally.spans if last >= left_out],
     )
     save(figure, stream.folder.path / "plot.png")

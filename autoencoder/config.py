@@ -149,7 +149,7 @@ class Threshold(_Section):
 class Incidents(_Section):
     """When flagged points are one incident."""
 
-    merge_gap: Annotated[int, Field(ge=0, le=1_000_000)] = 24
+    merge_gap: Literal["auto"] | Annotated[int, Field(ge=0, le=1_000_000)] = "auto"
 
 
 class Plot(_Section):
@@ -195,7 +195,12 @@ MODEL_KEYS = ("detector", "network", "forest", "threshold")  # what a saved mode
 
 
 def load(
-    path: Path | None, changes: Mapping[str, Any] | None = None, texts: Sequence[str] = (), *, saved: Path | None = None, whole: bool = False
+    path: Path | None,
+    changes: Mapping[str, Any] | None = None,
+    texts: Sequence[str] = (),
+    *,
+    saved: Path | None = None,
+    whole: bool = False,
 ) -> Config:
     """The configuration: each layer over the one before.
 
@@ -262,7 +267,9 @@ def _read(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         raise ConfigError(f"{path} does not exist; give --config a yaml file, or leave it out for the defaults") from None
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read ({getattr(error, 'strerror', None) or 'it is not UTF-8 text'}); give --config a yaml file") from None
+        raise ConfigError(
+            f"{path} cannot be read ({getattr(error, 'strerror', None) or 'it is not UTF-8 text'}); give --config a yaml file"
+        ) from None
     tree = _parse(text, str(path))
     if tree is None:
         return {}
@@ -303,7 +310,11 @@ def _explain(error: ValidationError, where: str) -> str:
     if fault["type"] == "value_error":
         return f"{where}: {_message(fault)}"
     # a setting that may be of two types has a fault for each: tell both, at the setting itself
-    place = tuple(part for part in place if part not in ("constrained-int", "constrained-str", "literal['auto']", "int", "str", "float", "tuple"))
+    place = tuple(
+        part
+        for part in place
+        if part not in ("constrained-int", "constrained-str", "literal['auto']", "int", "str", "float", "tuple")
+    )
     rules = dict.fromkeys(_message(other) for other in error.errors() if other["loc"][: len(place)] == fault["loc"][: len(place)])
     return f"{where}: {_dotted(place)} is {found!r:.60}; {' or '.join(rules)}"
 

@@ -102,7 +102,9 @@ class Detector:
 
     def _judge(self, time: Time, values: Array) -> Verdicts:
         if values.shape[1] != self._features:
-            raise ModelError(f"the model was trained on {self._features} columns, the stream has {values.shape[1]}; choose the columns it was trained on")
+            raise ModelError(
+                f"the model was trained on {self._features} columns, the stream has {values.shape[1]}; choose the columns it was trained on"
+            )
         errors, predictions = self.scorer.process(values)  # (N,), (N, F)
         limits, probabilities = self._calibration.judge(errors)
         if self._threshold is not self._calibration:
@@ -146,7 +148,13 @@ class Detector:
         parts: State = {"scorer": self.scorer.state(), "threshold": self._threshold.state()}
         if self._threshold is not self._calibration:
             parts["calibration"] = self._calibration.state()
-        return {"trained": True, "share": self.share, "features": self._features, "training_errors": self._training_errors.copy(), **parts}
+        return {
+            "trained": True,
+            "share": self.share,
+            "features": self._features,
+            "training_errors": self._training_errors.copy(),
+            **parts,
+        }
 
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
         """Take back what ``state`` and ``scorer.files`` gave.

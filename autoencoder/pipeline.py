@@ -98,7 +98,11 @@ class Stream:
             if done >= len(chunk):
                 done -= len(chunk)
                 continue
-            yield chunk if not done else Chunk(chunk.time[done:], chunk.values[done:], None if chunk.labels is None else chunk.labels[done:])
+            yield (
+                chunk
+                if not done
+                else Chunk(chunk.time[done:], chunk.values[done:], None if chunk.labels is None else chunk.labels[done:])
+            )
             done = 0
 
     # --- checkpoints ---
@@ -126,10 +130,14 @@ class Stream:
         """
         saved = Reader(state, "the run")
         if saved.integer("version", 0) != VERSION:
-            raise ModelError(f"the checkpoint has version {state['version']}, this program writes {VERSION}; run anew without --resume")
+            raise ModelError(
+                f"the checkpoint has version {state['version']}, this program writes {VERSION}; run anew without --resume"
+            )
         difference = _first_difference(saved.text("settings"), self.settings)
         if difference:
-            raise ModelError(f"the checkpoint was made with other settings: {difference}; set them back, or run anew without --resume")
+            raise ModelError(
+                f"the checkpoint was made with other settings: {difference}; set them back, or run anew without --resume"
+            )
         self.detector.load(saved.state("detector"), files)
         self.tracker.load(saved.state("tracker"))
         self.tally.load(saved.state("tally"))
@@ -140,7 +148,9 @@ class Stream:
 def _first_difference(then: str, now: str) -> str | None:
     """First line in which two resolved configurations differ."""
     pairs = ((old, new) for old, new in zip(then.splitlines(), now.splitlines(), strict=False) if old != new)
-    return next((f"{old.strip()!r} then, {new.strip()!r} now" for old, new in pairs), None if then == now else "one has more lines")
+    return next(
+        (f"{old.strip()!r} then, {new.strip()!r} now" for old, new in pairs), None if then == now else "one has more lines"
+    )
 
 
 _NONE = np.empty(0)

@@ -43,7 +43,8 @@ def pack(state: State) -> bytes:
 
     text = json.dumps(plain(state, ""))
     buffer = io.BytesIO()
-    np.savez_compressed(buffer, **{_TEXT: np.frombuffer(text.encode(), np.uint8)}, **arrays)
+    arrays[_TEXT] = np.frombuffer(text.encode(), np.uint8)
+    np.savez_compressed(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 
@@ -57,7 +58,9 @@ def unpack(data: bytes, name: str) -> State:
         with zipfile.ZipFile(io.BytesIO(data)) as archive:
             size = sum(entry.file_size for entry in archive.infolist())
         if size > LARGEST:
-            raise ModelError(f"{name} would unpack to {size:,} bytes; at most {LARGEST:,} are read; it was not written by this program")
+            raise ModelError(
+                f"{name} would unpack to {size:,} bytes; at most {LARGEST:,} are read; it was not written by this program"
+            )
         with np.load(io.BytesIO(data), allow_pickle=False) as archive:
             arrays = {key: archive[key] for key in archive.files}
         tree = json.loads(arrays.pop(_TEXT).tobytes())
@@ -74,7 +77,17 @@ def unpack(data: bytes, name: str) -> State:
             return out
 
         return state(tree)
-    except (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, RecursionError, zipfile.BadZipFile, NotImplementedError) as error:
+    except (
+        ValueError,
+        KeyError,
+        TypeError,
+        AttributeError,
+        OSError,
+        EOFError,
+        RecursionError,
+        zipfile.BadZipFile,
+        NotImplementedError,
+    ) as error:
         raise ModelError(f"{name} is damaged ({type(error).__name__}); copy the run folder again or train again") from error
 
 
@@ -96,7 +109,9 @@ class Reader:
         return self._state[key]
 
     def _fault(self, key: str, what: str) -> ModelError:
-        return ModelError(f"the saved state of {self._owner} cannot be used: {key} {what}; copy the run folder again or train again")
+        return ModelError(
+            f"the saved state of {self._owner} cannot be used: {key} {what}; copy the run folder again or train again"
+        )
 
     def array(self, key: str, shape: tuple[int | None, ...], *, finite: bool = True) -> npt.NDArray[np.float64]:
         """Float array of that shape (None: any length)."""

@@ -1,0 +1,1 @@
+"""The data layer: knows files and networks, knows no model."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import zlib
 from collections.abc import Iterator, Sequence
+from io import BufferedReader
 from pathlib import Path
 from typing import Protocol
 
@@ -101,8 +102,8 @@ def unreadable(path: Path, error: OSError | ValueError) -> InputError:
 
 
 def _read(path: Path, request: Request, warn: Warn, max_bytes: int) -> Table:
-    try:
-        with path.open("rb") as file:
+    with _open(path) as file:
+        try:
             magic = file.peek(len(_PARQUET_MAGIC))
             if magic.startswith(_PARQUET_MAGIC) or path.suffix.lower() == ".parquet":
                 from data.parquet import read_parquet  # pyarrow, which it needs, is heavy
@@ -112,8 +113,15 @@ def _read(path: Path, request: Request, warn: Warn, max_bytes: int) -> Table:
                 return _read_text(file, path.name, request, warn, max_bytes)
             with gzip.open(file) as text:
                 return _read_text(text, path.name, request, warn, max_bytes)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise InputError(f"{path.name} is a damaged gzip file ({error}); make or fetch it again") from None
+        except (EOFError, gzip.BadGzipFile, zlib.error) as error:
+            raise InputError(f"{path.name} is a damaged gzip file ({error}); make or fetch it again") from None
+        except OSError as error:
+            raise unreadable(path, error) from error
+
+
+def _open(path: Path) -> BufferedReader:
+    try:
+        return path.open("rb")
     except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise unreadable(path, error) from error
 

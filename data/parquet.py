@@ -35,8 +35,8 @@ def read_parquet(file: BinaryIO, name: str, request: Request, warn: Warn, max_by
     try:
         parquet = pq.ParquetFile(file)
         return _read(parquet, name, request, warn, max_bytes)
-    except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0].rstrip(".")
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last: a damaged column name
+        reason = str(error).partition("\n")[0].rstrip(".")
         raise InputError(f"{name} is not a sound parquet file ({reason}); make or fetch it again") from None
 
 

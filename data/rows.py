@@ -209,20 +209,20 @@ class RowParser:
 
     def _read_missing(self, numbers: Sequence[int], lines: Sequence[str]) -> Chunk:
         """One row of NaN for one line that cannot be read; its time, where that is readable, holds."""
-        time = self._read_time_only(numbers, lines)
+        time = np.arange(self._rows, self._rows + 1) if self._times is None else self._read_time_only(self._times, numbers, lines)
         self._rows += 1
         return Chunk(time, np.full((1, len(self.columns)), np.nan))
 
-    def _read_time_only(self, numbers: Sequence[int], lines: Sequence[str]) -> Time:
-        assert self._layout is not None, "the layout is learnt before rows are read"
-        if self._layout.time is None or self._times is None or self._order.last is None:
-            return np.arange(self._rows, self._rows + 1)
+    def _read_time_only(self, times: TimeReader, numbers: Sequence[int], lines: Sequence[str]) -> Time:
+        """The time (1,) of one line, or that of the row before where it cannot be read."""
+        layout, before = self._layout, self._order.last
+        assert layout is not None and layout.time is not None and before is not None, "the first row was understood"
         try:
             rows = self._split(numbers, lines)
-            self._check_width(numbers, rows, len(self._layout.names))
-            time = self._times.convert((rows[0][self._layout.time],))
+            self._check_width(numbers, rows, len(layout.names))
+            time = times.convert((rows[0][layout.time],))
         except (InputError, ValueError):
-            return self._order.last
+            return before
         self._order.see(numbers, time)
         return time
 

@@ -105,8 +105,8 @@ class SyntheticSource:
     """
 
     name = "synthetic"
-    columns = ("value",)
-    timezone = "UTC"
+    columns: tuple[str, ...] = ("value",)
+    timezone: str | None = "UTC"
 
     def __init__(
         self,

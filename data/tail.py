@@ -99,8 +99,8 @@ class Tail:
 def _open_regular(path: Path) -> FileIO:
     try:
         mode = path.stat().st_mode  # asked first: opening a pipe would wait for its writer
-        if not stat.S_ISREG(mode) and not stat.S_ISDIR(mode):
-            raise InputError(f"{path} is no regular file and cannot be followed; pipe it into --source stdin instead")
-        return FileIO(path)
-    except (OSError, ValueError) as error:
+        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # a folder is told apart by the attempt to open it
+            return FileIO(path)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
         raise unreadable(path, error) from error
+    raise InputError(f"{path} is no regular file and cannot be followed; pipe it into --source stdin instead")

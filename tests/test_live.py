@@ -8,9 +8,10 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from itertools import pairwise
 from pathlib import Path
+from time import sleep
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -102,7 +103,7 @@ def test_several_columns_come_from_a_header_or_from_keys() -> None:
 
 def test_rows_come_as_soon_as_their_lines_are_complete() -> None:
     read_end, write_end = os.pipe()
-    with open(read_end, "rb") as stream, open(write_end, "wb", buffering=0) as producer:  # noqa: PTH123 - these are descriptors
+    with os.fdopen(read_end, "rb") as stream, os.fdopen(write_end, "wb", buffering=0) as producer:
         producer.write(b"time,value\n1,5\n2,6\n3,")
         source = StdinSource(stream)
         assert source.columns == ("value",)
@@ -119,7 +120,7 @@ def test_rows_come_as_soon_as_their_lines_are_complete() -> None:
 def test_a_pipe_that_was_left_non_blocking_is_waited_for() -> None:
     read_end, write_end = os.pipe()
     os.set_blocking(read_end, False)
-    with open(read_end, "rb") as stream:  # noqa: PTH123 - a descriptor
+    with os.fdopen(read_end, "rb") as stream:
         producer = subprocess.Popen(["sh", "-c", "sleep 0.2; echo 5"], stdout=write_end)
         os.close(write_end)
         assert all_values(StdinSource(stream)) == [5]
@@ -130,7 +131,7 @@ def test_a_pipe_without_a_buffer_is_read_as_well() -> None:
     read_end, write_end = os.pipe()
     os.write(write_end, b"5\n6\n")
     os.close(write_end)
-    with open(read_end, "rb", buffering=0) as stream:  # noqa: PTH123 - a descriptor
+    with os.fdopen(read_end, "rb", buffering=0) as stream:
         assert all_values(StdinSource(stream)) == [5, 6]
 
 
@@ -280,12 +281,23 @@ class Followed:
         self.path = path
         self.warnings: list[str] = []
         path.write_text(text)
-        self.source = FollowSource(path, poll=0.005, warn=self.warnings.append, **arguments)
+        patience = {"idle_timeout": 30} | arguments  # a test that waits in vain fails instead of hanging
+        self.source = FollowSource(path, poll=0.005, warn=self.warnings.append, **patience)
         self._chunks = self.source.chunks()
 
     def append(self, text: str) -> None:
         with self.path.open("a") as file:
             file.write(text)
+
+    def when_warned(self, do: Callable[[], object]) -> None:
+        """Do something, in another thread, once a warning was heard."""
+
+        def wait() -> None:
+            while not self.warnings:
+                sleep(0.005)
+            do()
+
+        threading.Thread(target=wait, daemon=True).start()
 
     def next(self) -> list[float | None]:
         return values(next(self._chunks))
@@ -340,12 +352,12 @@ def test_rows_without_times_are_counted_from_the_first_new_one(follow: Any) -> N
 def test_a_file_without_rows_is_waited_for_even_when_not_from_the_start(tmp_path: Path) -> None:
     path = tmp_path / "cpu.log"
     path.write_text("time,value\n")
-    writer = threading.Timer(0.1, lambda: path.write_text("time,value\n1,5\n"))
-    writer.start()
-    source = FollowSource(path, poll=0.005, from_start=False)
-    assert values(next(source.chunks())) == [5]
-    source.close()
-    writer.join()
+    script = f"for i in $(seq 1 400); do echo $i,5 >> {path}; sleep 0.05; done"
+    with subprocess.Popen(["sh", "-c", script]) as writer:
+        source = FollowSource(path, poll=0.005, from_start=False)
+        assert values(next(source.chunks()))[0] == 5
+        source.close()
+        writer.kill()
 
 
 def test_a_rotated_file_is_finished_before_the_new_one_is_read(follow: Any) -> None:
@@ -386,8 +398,7 @@ def test_a_file_that_is_cut_is_read_from_its_start_again(follow: Any) -> None:
     log = follow("value\n5\n6\n7")
     assert log.next() == [5, 6]
     os.truncate(log.path, 0)
-    log.source._poll = 0
-    threading.Timer(0.1, lambda: log.append("value\n8\n")).start()
+    log.when_warned(lambda: log.append("value\n8\n"))
     assert log.next() == [8]
     assert log.warnings == ["cpu.log was cut from 11 to 0 bytes; it is read from its start again"]
 
@@ -401,7 +412,7 @@ def test_a_file_that_is_away_is_waited_for_and_missed_once(follow: Any) -> None:
         log.path.with_suffix(".new").write_text("6\n")
         log.path.with_suffix(".new").rename(log.path)
 
-    threading.Timer(0.15, come_back).start()
+    log.when_warned(come_back)
     assert log.next() == [6]
     assert log.warnings == [f"{log.path} is gone or may not be read; waiting for it to come back"]
 
@@ -419,19 +430,23 @@ def test_rotation_by_another_process_loses_no_row(tmp_path: Path) -> None:
     path.write_text("time,value\n0,0\n")
     script = f"""
         for i in $(seq 1 300); do
+            if [ $((i % 50)) = 0 ]; then mv {path} {path}.$i; echo time,value > {path}; fi
             echo "$i,$i" >> {path}
-            if [ $((i % 50)) = 0 ]; then mv {path} {path}.$i; echo time,value > {path}; sleep 0.1; fi
+            if [ $((i % 50)) = 0 ]; then read go_on; fi
         done"""
     warnings: list[str] = []
-    source = FollowSource(path, poll=0.005, warn=warnings.append)
-    writer = subprocess.Popen(["sh", "-c", script])
+    source = FollowSource(path, poll=0.001, warn=warnings.append, idle_timeout=30)
     seen: list[float | None] = []
-    for chunk in source.chunks():
-        seen += values(chunk)
-        if len(seen) > 300:
-            break
+    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE) as writer:
+        assert writer.stdin is not None
+        for chunk in source.chunks():
+            seen += values(chunk)
+            if seen[-1] == 300:
+                break
+            if seen[-1] and seen[-1] % 50 == 0:  # the new file is open: the next rotation cannot overtake it
+                writer.stdin.write(b"go on\n")
+                writer.stdin.flush()
     source.close()
-    assert writer.wait() == 0
     assert seen == list(range(301))
     assert all("is gone" in warning for warning in warnings)  # between mv and echo
 

@@ -242,6 +242,17 @@ def test_the_error_axis_is_logarithmic_only_where_the_range_asks_for_it() -> Non
     assert draw(with_arrays(wild, errors=-wild.errors), title="t").axes[-1].get_yscale() == "linear"
 
 
+def test_a_flagged_error_far_below_the_everyday_ones_stays_in_view() -> None:
+    verdicts = season(500)
+    errors, limits, flags = np.ones(500), np.full(500, 2.0), np.zeros(500, dtype=bool)
+    errors[[20, 400]], limits[:40], flags[[20, 400]] = (0.002, 1000.0), 0.001, True
+    axes = draw(with_arrays(verdicts, errors=errors, limits=limits, flags=flags), title="t").axes[-1]
+    low, high = axes.get_ylim()
+
+    assert axes.get_yscale() == "log"
+    assert low < 0.001 and high > 1000
+
+
 def test_of_many_columns_the_furthest_from_their_prediction_are_shown() -> None:
     verdicts = season(500, columns=9)
     verdicts.values[verdicts.flags, 7] += 50.0

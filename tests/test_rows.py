@@ -156,8 +156,9 @@ def test_a_row_with_too_few_or_too_many_fields_is_named(row: str, found: str) ->
 
 
 def test_a_quote_that_is_left_open_does_not_swallow_the_lines_after_it() -> None:
-    message = error_of('time,value\n1,1\n2,"1\n3,1\n4,1"')
-    assert message.startswith("cpu.csv, line 3: found '2,\"1'; one line must be one row of delimited fields")
+    remedy = "every line must be one row, with its quotes closed and no carriage return inside"
+    assert error_of('time,value\n1,1\n2,"1\n3,1\n4,1"') == f"cpu.csv, line 3: found '2,\"1'; {remedy}"
+    assert error_of("value\r1\r2\r") == f"cpu.csv, line 1: found 'value\\r1\\r2\\r'; {remedy}"
 
 
 @pytest.mark.parametrize("bad", ["2", "yes", ""])

@@ -236,6 +236,14 @@ def test_a_damaged_state_is_refused(kind: str) -> None:
             make(kind).load({key: value for key, value in good.items() if key != name})
 
 
+@every_kind
+def test_the_state_of_another_kind_is_refused(kind: str) -> None:
+    for other in THRESHOLDS:
+        if other != kind:
+            with pytest.raises(ModelError):
+                make(kind).load(make(other, primed=normal_errors(300)).state())
+
+
 # --- the rolling kinds ---
 
 
@@ -325,5 +333,6 @@ def test_the_nonparametric_limit_stands_out_from_the_highest_normal_error_by_the
 
 @pytest.mark.parametrize(("name", "value"), [("smoothing", 0.5), ("pruning", 1.0), ("pruning", -0.1)])
 def test_nonparametric_settings_out_of_range_are_refused(name: str, value: float) -> None:
+    build: Callable[..., Threshold] = NonparametricThreshold
     with pytest.raises(ConfigError, match=rf"threshold\.{name} is {value}; it must be"):
-        NonparametricThreshold(BUDGET, **{name: value})
+        build(BUDGET, **{name: value})

@@ -1,0 +1,1 @@
+"""The network: windows, model, training, runtime."""

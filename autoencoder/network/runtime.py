@@ -80,7 +80,9 @@ class Runtime:
             self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
             (inputs,), (outputs,) = self._session.get_inputs(), self._session.get_outputs()
         except Exception as error:  # onnxruntime raises bare classes of its own for every kind of damage
-            raise ModelError(f"model.onnx cannot be loaded ({_first_line(error)}); train again, or copy the run folder again") from error
+            raise ModelError(
+                f"model.onnx cannot be loaded ({_first_line(error)}); train again, or copy the run folder again"
+            ) from error
         self._input, self._output = inputs.name, outputs.name
         if len(inputs.shape) != 3 or not all(isinstance(size, int) for size in inputs.shape[1:]):
             raise ModelError(f"model.onnx takes an input of shape {inputs.shape}; it must be (windows, steps, features)")

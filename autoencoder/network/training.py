@@ -78,18 +78,16 @@ def _compile(architecture: Architecture) -> _Compiled:
     optimizer = keras.optimizers.Adam(clipnorm=1.0)
     optimizer.build(weights)
 
-    @tf.function(jit_compile=True)
     def step(windows: Any) -> Any:  # (B, T, F) -> mean squared error
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean(tf.square(model(windows, training=True) - windows))
         optimizer.apply(tape.gradient(loss, weights), weights)
         return loss
 
-    @tf.function(jit_compile=True)
     def reconstruct(windows: Any) -> Any:  # (B, T, F) -> (B, T, F)
         return model(windows, training=False)
 
-    return _Compiled(model, optimizer, step, reconstruct)
+    return _Compiled(model, optimizer, tf.function(step, jit_compile=True), tf.function(reconstruct, jit_compile=True))
 
 
 def split(windows: Windows, validation: float) -> tuple[Windows, Windows]:

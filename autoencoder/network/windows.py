@@ -82,5 +82,5 @@ def sliding(values: Array, geometry: Geometry) -> Array:
     if geometry.stride == 1:
         return view.transpose(0, 2, 1)  # (N, T, F)
     count, features, _ = view.shape
-    steps = view.reshape(count, features, geometry.steps, geometry.stride).mean(axis=-1)  # (N, F, T)
+    steps: Array = view.reshape(count, features, geometry.steps, geometry.stride).mean(axis=-1)  # (N, F, T)
     return steps.transpose(0, 2, 1)

@@ -1,0 +1,1 @@
+"""Reports: everything that only reads verdicts."""

@@ -56,7 +56,7 @@ class Console:
         if self._bar:
             self._bar.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
         else:
-            print(sentence, file=self._stream, flush=True)  # noqa: T201 - the one place that talks to the user
+            print(sentence, file=self._stream, flush=True)
 
     @contextmanager
     def bars(self) -> Iterator[None]:
@@ -67,7 +67,13 @@ class Console:
         from rich.console import Console as RichConsole
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-        columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), TextColumn("{task.fields[note]}"))
+        columns = (
+            TextColumn("{task.description}"),
+            BarColumn(),
+            MofNCompleteColumn(),
+            TimeRemainingColumn(),
+            TextColumn("{task.fields[note]}"),
+        )
         with Progress(*columns, console=RichConsole(file=self._stream), transient=True) as self._bar:
             try:
                 yield
@@ -127,12 +133,22 @@ class Stopwatch:
 
 
 def summary(
-    name: str, counts: dict[str, Any], training_points: int, quality: dict[str, Any] | None, worst: Sequence[Incident], folder: Path, files: Sequence[str]
+    name: str,
+    counts: dict[str, Any],
+    training_points: int,
+    quality: dict[str, Any] | None,
+    worst: Sequence[Incident],
+    folder: Path,
+    files: Sequence[str],
 ) -> list[str]:
     """The closing lines of a run."""
     missing = f", {counts['missing']:,} missing" if counts["missing"] else ""
     lines = [f"{name}: {counts['points']:,} points, {training_points:,} of them trained on, {counts['judged']:,} judged{missing}"]
-    share = f" ({counts['flagged_share']:.2%} of those judged; the budget for normal points is {counts['budget']:.2%})" if counts["judged"] else ""
+    share = (
+        f" ({counts['flagged_share']:.2%} of those judged; the budget for normal points is {counts['budget']:.2%})"
+        if counts["judged"]
+        else ""
+    )
     lines.append(f"{_many(counts['incidents'], 'incident')}, {_many(counts['flagged'], 'point')} flagged{share}")
     for incident in worst:
         lines.append(

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, replace
 
+from typing import Any
+
 import numpy as np
 import numpy.typing as npt
 
@@ -49,7 +51,6 @@ class Incident:
             fields[key] = known[0] if len(known) == 1 else known
         return json.dumps(fields)
 
-
     def freeze(self) -> str:
         """All fields as text, for a checkpoint."""
         return json.dumps(asdict(self))
@@ -65,7 +66,9 @@ class Incident:
             fields = json.loads(text)
             return Incident(**{**fields, "peak_value": tuple(fields["peak_value"]), "expected": tuple(fields["expected"])})
         except (ValueError, TypeError, KeyError) as error:
-            raise ModelError(f"the checkpoint is damaged (an incident: {type(error).__name__}); run anew without --resume") from None
+            raise ModelError(
+                f"the checkpoint is damaged (an incident: {type(error).__name__}); run anew without --resume"
+            ) from None
 
 
 def time_text(time: npt.NDArray[np.generic], suffix: str = "") -> list[str]:
@@ -75,7 +78,7 @@ def time_text(time: npt.NDArray[np.generic], suffix: str = "") -> list[str]:
     whole = time.astype("datetime64[s]")
     text = np.datetime_as_string(whole).tolist()
     finer = np.flatnonzero(time != whole)
-    for row, exact in zip(finer.tolist(), np.datetime_as_string(time[finer]).tolist(), strict=True):
+    for row, exact in zip(finer.tolist(), np.datetime_as_string(time[finer].astype("datetime64[ns]")).tolist(), strict=True):
         text[row] = exact.rstrip("0")
     return [value + suffix if value != "NaT" else "" for value in text]
 
@@ -84,12 +87,12 @@ class IncidentTracker:
     """Joins flags into incidents as the stream runs.
 
     Args:
-        merge_gap: points without a flag that may lie inside one incident.
+        merge_gap: points without a flag that may lie inside one incident; may be set until the first flag.
         zone: what is put behind every time ("Z" for UTC).
     """
 
     def __init__(self, merge_gap: int, zone: str = "") -> None:
-        self._merge_gap = merge_gap
+        self.merge_gap = merge_gap
         self._zone = zone
         self._row = 0
         self._count = 0
@@ -100,12 +103,12 @@ class IncidentTracker:
         ended: list[Incident] = []
         for index in np.flatnonzero(verdicts.flags).tolist():
             row = self._row + index
-            if self.open and row - self.open.last_row > self._merge_gap + 1:
+            if self.open and row - self.open.last_row > self.merge_gap + 1:
                 ended.append(self.open)
                 self.open = None
             self.open = self._joined(verdicts, index, row)
         self._row += len(verdicts)
-        if self.open and self._row - self.open.last_row > self._merge_gap + 1:
+        if self.open and self._row - self.open.last_row > self.merge_gap + 1:
             ended.append(self.open)
             self.open = None
         return ended
@@ -120,7 +123,7 @@ class IncidentTracker:
         """The open incident, or a new one, with this flagged point in it."""
         now = time_text(verdicts.time[index : index + 1], self._zone)[0]
         severity = float(np.nan_to_num(verdicts.scores[index]))
-        peak = {
+        peak: dict[str, Any] = {
             "peak_time": now,
             "peak_value": tuple(verdicts.values[index].tolist()),
             "expected": tuple(verdicts.predictions[index].tolist()),
@@ -134,11 +137,17 @@ class IncidentTracker:
 
     def state(self) -> State:
         """Position, count and the open incident."""
-        return {"row": self._row, "count": self._count, "open": self.open.freeze() if self.open else ""}
+        return {
+            "merge_gap": self.merge_gap,
+            "row": self._row,
+            "count": self._count,
+            "open": self.open.freeze() if self.open else "",
+        }
 
     def load(self, state: State) -> None:
         """Take back what ``state`` gave."""
         saved = Reader(state, "the incidents")
+        self.merge_gap = saved.integer("merge_gap", 0)
         self._row, self._count = saved.integer("row", 0), saved.integer("count", 0)
         frozen = saved.text("open")
         self.open = Incident.thaw(frozen) if frozen else None

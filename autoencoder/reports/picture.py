@@ -182,7 +182,7 @@ class Picture:
         axes = self.error_panel.axes
         known = np.concatenate([errors, limits])
         known = known[np.isfinite(known)]
-        everyday = np.median(errors[errors > 0]) if (errors > 0).any() and not (errors < 0).any() else np.inf
+        everyday = np.median(errors[errors > 0]) if (errors > 0).any() and not (known < 0).any() else np.inf
         if axes.get_yscale() == "linear" and known.size and known.max() > 40 * everyday:
             axes.set_yscale("log")  # and stays so: a live picture that changes its scale back and forth cannot be read
             axes.yaxis.set_major_formatter(FuncFormatter(lambda number, _: _plain(number)))
@@ -191,8 +191,9 @@ class Picture:
             low, high = _padded(known)
             axes.set_ylim(low if (known < 0).any() else 0.0, high)
         elif (known > 0).any():
-            # How far errors lie below the everyday ones says nothing and would take the room of those above.
-            axes.set_ylim(min(everyday / 5, known[known > 0].max() / 10), known.max() * 1.8)
+            # How far errors lie below the everyday ones and the threshold says nothing, and would take the room of those above.
+            lowest_limit = limits[limits > 0].min(initial=np.inf)
+            axes.set_ylim(min(everyday / 5, lowest_limit / 1.5, known.max() / 10), known.max() * 1.8)
 
     def _scale_time(self, x: Array, trained: int) -> None:
         axes = self.error_panel.axes

@@ -31,7 +31,11 @@ LARGEST_MODEL = 1 << 28  # bytes
 def default_folder(source: str) -> Path:
     """``runs/<UTC time>-<source>``, not there yet."""
     base = Path("runs") / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{source}"
-    return next(path for number in range(1, 1000) if not (path := base if number == 1 else base.with_name(f"{base.name}-{number}")).exists())
+    return next(
+        path
+        for number in range(1, 1000)
+        if not (path := base if number == 1 else base.with_name(f"{base.name}-{number}")).exists()
+    )
 
 
 class RunFolder:
@@ -103,7 +107,9 @@ class RunFolder:
             if keep:
                 for file, size in ((self._scores, keep[0]), (self._incidents, keep[1])):
                     if file.seek(0, os.SEEK_END) < size:
-                        raise ModelError(f"{file.name} is shorter than its checkpoint says ({size:,} bytes); it cannot be resumed; run anew")
+                        raise ModelError(
+                            f"{file.name} is shorter than its checkpoint says ({size:,} bytes); it cannot be resumed; run anew"
+                        )
                     file.truncate(size)
                     file.seek(size)
             else:
@@ -198,14 +204,18 @@ def read_checkpoint(folder: Path) -> State:
         ModelError: there is no checkpoint, or it is damaged.
     """
     if not (folder / CHECKPOINT).is_file():
-        raise ModelError(f"--resume: {folder} holds no {CHECKPOINT}; the run ended, or was cut off before its first one; run anew without --resume")
+        raise ModelError(
+            f"--resume: {folder} holds no {CHECKPOINT}; the run ended, or was cut off before its first one; run anew without --resume"
+        )
     return unpack(_read(folder / CHECKPOINT), str(folder / CHECKPOINT))
 
 
 def _read(path: Path) -> bytes:
     try:
         if path.stat().st_size > LARGEST_MODEL:
-            raise ModelError(f"{path} has {path.stat().st_size:,} bytes; at most {LARGEST_MODEL:,} are read; it was not written by this program")
+            raise ModelError(
+                f"{path} has {path.stat().st_size:,} bytes; at most {LARGEST_MODEL:,} are read; it was not written by this program"
+            )
         return path.read_bytes()
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror}); copy the run folder again or train again") from None

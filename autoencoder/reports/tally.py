@@ -18,14 +18,14 @@ Spans = Sequence[tuple[int, int]]
 
 
 class Tally:
-    """Counts verdicts and incidents; keeps labels and flags (a byte a point each) while labels come."""
+    """Counts verdicts and incidents; keeps where the incidents were, and labels and flags (a byte a point each) while labels come."""
 
     def __init__(self) -> None:
         self.points = self.missing = self.judged = self.flagged = self.incidents = 0
         self.worst: list[Incident] = []
         self._labels: list[npt.NDArray[np.bool_]] = []
         self._flags: list[npt.NDArray[np.bool_]] = []
-        self._spans: list[tuple[int, int]] = []
+        self.spans: list[tuple[int, int]] = []  # first and last row of every incident
 
     def take(self, verdicts: Verdicts, ended: Sequence[Incident], labels: npt.NDArray[np.bool_] | None) -> None:
         """Count a chunk."""
@@ -38,8 +38,7 @@ class Tally:
         if labels is not None:
             self._labels.append(labels)
             self._flags.append(verdicts.flags)
-        if self._labels:
-            self._spans += [(incident.first_row, incident.last_row + 1) for incident in ended]
+        self.spans += [(incident.first_row, incident.last_row) for incident in ended]
 
     @property
     def labels(self) -> npt.NDArray[np.bool_] | None:
@@ -69,7 +68,7 @@ class Tally:
         if labels is None:
             return None
         labels, flags = labels[training_points:], np.concatenate(self._flags)[training_points:]
-        spans = [(first - training_points, end - training_points) for first, end in self._spans]
+        spans = [(first - training_points, last + 1 - training_points) for first, last in self.spans]
         by_event = event_scores(spans, labels)
         by_point = point_scores(flags, labels)
         by_flag = event_scores(flags, labels)  # a gap inside an incident is no detection
@@ -87,7 +86,13 @@ class Tally:
             quality["recall_by_kind"] = {
                 kind: {"known": len(found), "found": sum(found)}
                 for kind, rows in sorted(events.items())
-                if (found := [bool(flags[max(0, start - training_points) : end - training_points].any()) for start, end in rows if start >= training_points])
+                if (
+                    found := [
+                        bool(flags[max(0, start - training_points) : end - training_points].any())
+                        for start, end in rows
+                        if start >= training_points
+                    ]
+                )
             }
         return quality
 
@@ -101,7 +106,7 @@ class Tally:
             "labels": (labels if labels is not None else np.empty(0, bool)).astype(np.int64),
             "flags": flags.astype(np.int64),
             "worst": "\n".join(incident.freeze() for incident in self.worst),
-            "spans": np.array(self._spans, dtype=np.int64).reshape(-1, 2),
+            "spans": np.array(self.spans, dtype=np.int64).reshape(-1, 2),
         }
 
     def load(self, state: State) -> None:
@@ -109,10 +114,10 @@ class Tally:
         saved = Reader(state, "the counts")
         self.points, self.missing, self.judged, self.flagged, self.incidents = saved.integers("counts", (5,)).tolist()
         self.worst = [Incident.thaw(line) for line in saved.text("worst").splitlines()]
+        self.spans = [(first, last) for first, last in saved.integers("spans", (None, 2)).tolist()]
         if saved.boolean("labelled"):
             self._labels = [saved.integers("labels", (None,)).astype(bool)]
             self._flags = [saved.integers("flags", (None,)).astype(bool)]
-            self._spans = [(first, end) for first, end in saved.integers("spans", (None, 2)).tolist()]
 
 
 def _harmonic(precision: float, recall: float) -> float:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from autoencoder.scorers.base import Array, Progress, Scorer
 from autoencoder.scorers.forest import IsolationForestScorer, SlidingIsolationForestScorer
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 
-SCORERS: dict[str, type[Scorer]] = {
+SCORERS: dict[str, Callable[..., Scorer]] = {
     "lstm_autoencoder": LstmAutoencoderScorer,
     "isolation_forest": IsolationForestScorer,
     "isolation_forest_sliding": SlidingIsolationForestScorer,

@@ -37,6 +37,11 @@ class Scorer(Protocol):
         """Errors (M,) that stand for normal behaviour, from the training part, in order; the threshold is primed with them."""
         ...
 
+    @property
+    def span(self) -> int:
+        """Points that a judgement looks back on; so long an anomaly can be felt after it is over."""
+        ...
+
     def report(self) -> dict[str, object]:
         """What a reader wants to know of the trained scorer: window, validation loss, ..."""
         ...

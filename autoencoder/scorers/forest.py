@@ -5,17 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
-import numpy.typing as npt
 
 from autoencoder.errors import ConfigError, ModelError, TrainingError
 from autoencoder.scorers.base import Array, Progress
+from autoencoder.scorers.features import FEATURES, complete_rows, spread, window_features
 from autoencoder.scorers.trees import IsolationTrees
 from autoencoder.state import Reader, State
 
-FEATURES = 4  # of each column of a point
 BLOCK = 4096  # points whose windows are laid out in memory together
 FARTHEST = 1e15  # features beyond, in units of the training part's spread, count as this much: float32 must hold them
-LARGEST = 1e300  # values beyond are taken for this much where differences of them must stay finite
 SHORTEST_WINDOW = 4
 
 
@@ -62,9 +60,9 @@ class IsolationForestScorer:
         Raises:
             TrainingError: fewer than 4 ``window`` + 32 complete points, or all of them equal.
         """
-        valid = values[_complete_rows(values)]
+        valid = values[complete_rows(values)]
         self._check_training(valid, len(values))
-        self._scale = _spread(valid)
+        self._scale = spread(valid)
         self._seen = self._refits = 0
         points = self._features(valid)[0]  # (N - window, 4 K)
         halves = np.array_split(points, 2)
@@ -91,7 +89,7 @@ class IsolationForestScorer:
                 f"{self.kind}: the points have {values.shape[1]} columns, the model was trained on {len(self._scale)}; train anew"
             )
         errors, predictions = np.full(len(values), np.nan), np.full(values.shape, np.nan)
-        rows = _complete_rows(values)
+        rows = complete_rows(values)
         start = 0
         while start < len(rows):
             block = rows[start : start + min(self._until_refit(), BLOCK)]
@@ -103,6 +101,15 @@ class IsolationForestScorer:
     def training_errors(self) -> Array:
         """Errors (M,) of the training part, each from a forest that has not seen the point."""
         return self._training_errors
+
+    @property
+    def span(self) -> int:
+        """Points that a point's features are taken from, itself included."""
+        return self._window + 1
+
+    def report(self) -> dict[str, object]:
+        """The settings, and how many forests were grown since training."""
+        return {**self._settings, "refits": self._refits}
 
     def restart(self) -> None:
         """Forget the recent points, keep the forest: the next points belong to another stream."""
@@ -246,54 +253,6 @@ class SlidingIsolationForestScorer(IsolationForestScorer):
         self._refits += 1
         if (points != points[0]).any():  # a constant stretch teaches nothing, and a forest grown from it would find nothing odd
             self._trees = self._grow(points)
-
-
-def window_features(values: Array, window: int) -> tuple[Array, Array]:
-    """What sets each point apart from the ``window`` points before it.
-
-    Args:
-        values: (window + N, K), finite.
-        window: points (w) that each of the last N points is compared with.
-
-    Returns:
-        Features (N, K, 4) and medians of the w points before (N, K). The features are differences in the values' own units: the
-        point minus that median; the point minus the one before; the distance between the quartiles of the newest w points, the
-        point included; and the median of their newer half minus that of their older half. Medians and quartiles, because means
-        and deviations would make the w points after an outlier odd as well.
-    """
-    spans = np.lib.stride_tricks.sliding_window_view(values, window + 1, axis=0)  # (N, K, w + 1), a view
-    newest = spans[..., -1]
-    medians = _median(spans[..., :-1])
-    ordered = np.sort(spans[..., 1:], axis=-1)
-    older, newer = spans[..., 1 : 1 + window // 2], spans[..., -(window // 2) :]
-    with np.errstate(over="ignore"):
-        features = [
-            newest - medians,
-            newest - spans[..., -2],
-            ordered[..., 3 * window // 4] - ordered[..., window // 4],
-            _median(newer) - _median(older),
-        ]
-    return np.stack(features, axis=-1), medians
-
-
-def _median(values: Array) -> Array:
-    """Median over the last axis; halved before they are added, so that no sum overflows."""
-    ordered, count = np.sort(values, axis=-1), values.shape[-1]
-    median: Array = ordered[..., (count - 1) // 2] / 2 + ordered[..., count // 2] / 2
-    return median
-
-
-def _spread(values: Array) -> Array:
-    """Distance between the quartiles of each column of values (N, K) -> (K,); where that is 0, the full range, else 1."""
-    bounded = np.clip(values, -LARGEST, LARGEST)
-    low, high = np.quantile(bounded, [0.25, 0.75], axis=0)
-    spread = np.where(high > low, high - low, np.ptp(bounded, axis=0))
-    return np.where(spread > 0, spread, 1.0)
-
-
-def _complete_rows(values: Array) -> npt.NDArray[np.intp]:
-    """Places (V,) of the rows of values (N, K) without a missing or infinite value."""
-    return np.flatnonzero(np.isfinite(values).all(axis=1))
 
 
 def _needed(window: int) -> int:

@@ -27,9 +27,9 @@ class LstmAutoencoderScorer:
     """An LSTM autoencoder on sliding windows, run by ONNX Runtime.
 
     Every window is centred on the mean of the steps that the encoder sees and divided by its scale, so a slow change of level or
-    amplitude is no anomaly. The error is the largest of three: of the newest point, of the newest ``RECENT`` steps together, and of the
-    whole window (root mean squares), each in units of the ``UNIT_QUANTILE`` quantile of the training part: 1 is as far off as one
-    training point in a hundred. The prediction is the reconstruction of the newest point in the data's own units; the encoder does not
+    amplitude is no anomaly. The error is the larger of two: of the newest point, and of the newest ``RECENT`` steps together (root mean
+    square), each in units of the ``UNIT_QUANTILE`` quantile of the training part: 1 is as far off as one training point in a hundred.
+    Steps further back are left to the points they were newest for, or every anomaly would echo for a whole window. The prediction is the reconstruction of the newest point in the data's own units; the encoder does not
     see that point, so it is what was expected of it.
 
     Args:
@@ -89,9 +89,9 @@ class LstmAutoencoderScorer:
         self._files = export(model)
         self._runtime = Runtime(self._files["model.onnx"], self._threads)
         check_parity(model, self._runtime, windows[:: max(1, len(windows) // 64)])
-        self._unit = np.ones(3)
+        self._unit = np.ones(2)
         self._history = np.empty((0, values.shape[1]))
-        evidence = self._evidence(valid)[0][geometry.span - 1 :]  # (N - span + 1, 3)
+        evidence = self._evidence(valid)[0][geometry.span - 1 :]  # (N - span + 1, 2)
         self._unit = np.maximum(np.quantile(evidence, UNIT_QUANTILE, axis=0), 1e-6)
         self._training_errors = (evidence / self._unit).max(axis=1)
         self._history = valid[len(valid) - geometry.span + 1 :].copy()
@@ -111,7 +111,8 @@ class LstmAutoencoderScorer:
             lost = count - len(valid)
             needed = FEWEST_WINDOWS + (self._window or 16) - 1
             raise TrainingError(
-                f"the training part has {len(valid):,} usable points" + (f" ({lost:,} are missing)" if lost else "")
+                f"the training part has {len(valid):,} usable points"
+                + (f" ({lost:,} are missing)" if lost else "")
                 + f"; a window of {self._window or 'at least 8'} points needs {needed:,} or more: "
                 "give a longer series, raise training.points or training.fraction, or set a smaller network.window"
             )
@@ -121,10 +122,20 @@ class LstmAutoencoderScorer:
         """Errors (M,) of the training part's windows, oldest first."""
         return self._training_errors
 
+    @property
+    def span(self) -> int:
+        """Points of a window."""
+        return self._geometry.span
+
     def report(self) -> dict[str, object]:
         """Window and validation loss (mean squared error in scaled units)."""
         geometry = self._geometry
-        return {"window": geometry.span, "steps": geometry.steps, "stride": geometry.stride, "validation_loss": self.validation_loss}
+        return {
+            "window": geometry.span,
+            "steps": geometry.steps,
+            "stride": geometry.stride,
+            "validation_loss": self.validation_loss,
+        }
 
     # --- scoring ---
 
@@ -139,9 +150,9 @@ class LstmAutoencoderScorer:
         return errors, predictions
 
     def _evidence(self, values: Array) -> tuple[Array, Array]:
-        """NaN-free values (N, F) -> evidence (N, 3), predictions (N, F), NaN until a window is full; the history moves on."""
+        """NaN-free values (N, F) -> evidence (N, 2), predictions (N, F), NaN until a window is full; the history moves on."""
         stream = np.concatenate([self._history, values])  # (H + N, F)
-        evidence = np.full((len(values), 3), np.nan)
+        evidence = np.full((len(values), 2), np.nan)
         expected = np.full(values.shape, np.nan)
         if len(stream) >= self._geometry.span and len(values):
             windows, centre, scale = self._scaled(sliding(stream, self._geometry))  # (M, T, F), (M, F), (M, F)
@@ -150,10 +161,10 @@ class LstmAutoencoderScorer:
             complete = slice(len(values) - len(windows), None)
             expected[complete] = reconstruction[:, -1].astype(np.float64) * scale + centre
             newest = np.abs((values[complete] - expected[complete]) / scale).max(axis=1)
-            squares = np.square((windows - reconstruction).astype(np.float64)).transpose(1, 0, 2).copy()  # (T, M, F)
+            recent = slice(-min(RECENT, self._geometry.steps), None)
+            squares = np.square((windows[:, recent] - reconstruction[:, recent]).astype(np.float64))  # (M, R, F)
             evidence[complete, 0] = newest
-            evidence[complete, 1] = _root_mean(squares[-min(RECENT, len(squares)) :])
-            evidence[complete, 2] = _root_mean(squares)
+            evidence[complete, 1] = _root_mean(squares.transpose(1, 0, 2))
         self._history = stream[max(0, len(stream) - self._geometry.span + 1) :].copy()
         return evidence, expected
 
@@ -163,7 +174,9 @@ class LstmAutoencoderScorer:
         The scale is halfway (in squares) between the window's own deviation and the training part's: amplitude that slowly grows is
         followed, amplitude that is suddenly gone is still seen.
         """
-        seen = np.ascontiguousarray(windows[:, : self._seen].transpose(0, 2, 1))  # (N, F, S): a sum along the last axis is the same for any N
+        seen = np.ascontiguousarray(
+            windows[:, : self._seen].transpose(0, 2, 1)
+        )  # (N, F, S): a sum along the last axis is the same for any N
         centre = seen.mean(axis=-1)  # (N, F)
         variance = np.square(seen - centre[..., None]).mean(axis=-1)
         scale = np.sqrt((variance + np.square(self._scale)) / 2)
@@ -205,17 +218,21 @@ class LstmAutoencoderScorer:
         if geometry.span > LONGEST_SPAN:
             raise ModelError(f"the saved window covers {geometry.span:,} points; at most {LONGEST_SPAN:,} are let through")
         if _digest(files["model.onnx"]) != saved.text("network"):
-            raise ModelError("model.onnx is damaged, or of another training than the detector's state; copy the run folder again or train again")
+            raise ModelError(
+                "model.onnx is damaged, or of another training than the detector's state; copy the run folder again or train again"
+            )
         runtime = Runtime(files["model.onnx"], self._threads)
         if runtime.shape[0] != geometry.steps:
-            raise ModelError(f"model.onnx takes windows of {runtime.shape[0]} steps, the detector's state has {geometry.steps}; train again")
+            raise ModelError(
+                f"model.onnx takes windows of {runtime.shape[0]} steps, the detector's state has {geometry.steps}; train again"
+            )
         features = runtime.shape[1]
         self._architecture = replace(
             self._architecture, steps=geometry.steps, features=features, hide=saved.integer("hide", 0, geometry.steps - 2)
         )
         self._set_geometry(geometry)
         self._scale = saved.array("scale", (features,))
-        self._unit = saved.array("unit", (3,))
+        self._unit = saved.array("unit", (2,))
         self._history = saved.array("history", (None, features))[-(geometry.span - 1) :]
         self._files, self._runtime = dict(files), runtime
 

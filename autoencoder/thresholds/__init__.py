@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from autoencoder.thresholds.base import Array, Threshold
 from autoencoder.thresholds.nonparametric import NonparametricThreshold
 from autoencoder.thresholds.quantile import QuantileThreshold
 from autoencoder.thresholds.sigma import SigmaThreshold
 from autoencoder.thresholds.tail import TailThreshold
 
-THRESHOLDS: dict[str, type[Threshold]] = {
+THRESHOLDS: dict[str, Callable[..., Threshold]] = {
     "tail": TailThreshold,
     "quantile": QuantileThreshold,
     "nonparametric": NonparametricThreshold,

@@ -29,9 +29,17 @@ class Threshold(Protocol):
         """Errors (N,) -> limits (N,)."""
         ...
 
-    def state(self) -> State: ...
+    def state(self) -> State:
+        """All that is remembered."""
+        ...
 
-    def load(self, state: State) -> None: ...
+    def load(self, state: State) -> None:
+        """Take back what ``state`` gave.
+
+        Raises:
+            ModelError: damaged, or not this threshold's.
+        """
+        ...
 
 
 def check_budget(budget: float) -> float:

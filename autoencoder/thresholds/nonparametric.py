@@ -27,9 +27,9 @@ class NonparametricThreshold(RollingThreshold):
     nothing lies above any candidate, the highest candidate holds, as in the authors' code.
 
     The paper judges smoothed errors; the limit given here is the raw error at which the smoothed one would reach that limit.
-    A flagged error stays an anomaly: it is left out of the search, and of the smoothing, so that none outlasts itself. Where flags
-    fill more than ``MOST_LEFT_OUT`` of the window the level has changed; then all errors count, clipped at their limits, no candidate
-    separates so many from the rest, and the highest candidate carries the limit up.
+    A flagged error stays an anomaly: it is left out of the search, and of the smoothing, so that none outlasts itself. Where
+    flags fill more than ``MOST_LEFT_OUT`` of the window the level has changed; then all errors count, clipped at their limits, no
+    candidate separates so many from the rest, and the highest candidate carries the limit up.
 
     ``budget`` is not used: the method has no such notion. Its flags depend on how far the errors' peaks stand out.
 

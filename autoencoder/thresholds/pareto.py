@@ -49,7 +49,9 @@ def fit(peaks: Array) -> Pareto:
     ordered = ordered / unit  # free of overflow for any unit
     candidates = 30 + int(np.sqrt(count))
     quartile = ordered[int(count / 4 + 0.5) - 1]
-    grid = 1.0 + (1.0 - np.sqrt(candidates / (np.arange(1, candidates + 1) - 0.5))) / (3.0 * quartile)  # (C,) theta, below 1 / max
+    grid = 1.0 + (1.0 - np.sqrt(candidates / (np.arange(1, candidates + 1) - 0.5))) / (
+        3.0 * quartile
+    )  # (C,) theta, below 1 / max
     shapes = np.log1p(-grid[:, None] * ordered).mean(axis=1)  # (C,) minus the usual sign
     likelihood = count * (np.log(np.maximum(grid / -shapes, np.finfo(float).tiny)) - shapes - 1.0)
     weights = np.exp(likelihood - likelihood.max())

@@ -78,6 +78,7 @@ class RollingThreshold(ABC):
         """The recent errors and their limits, oldest first, the count of errors, and the limit in force (None: not known yet)."""
         errors, limits = self._recent.rows()
         return {
+            "kind": type(self).__name__,
             "errors": errors.copy(),  # (n,), n <= window
             "limits": limits.copy(),  # (n,), infinite where no limit was known
             "seen": self._seen,
@@ -91,12 +92,18 @@ class RollingThreshold(ABC):
             ModelError: damaged, or not a state of this kind of threshold.
         """
         saved = Reader(state, "the threshold")
+        if saved.text("kind") != type(self).__name__:
+            raise ModelError(
+                f"the saved threshold is a {saved.text('kind'):.40}, this run asks for a {type(self).__name__}; "
+                "set threshold.kind as it was, or train again"
+            )
         errors = saved.array("errors", (None,))
         limits = saved.array("limits", (len(errors),), finite=False)
-        if np.isnan(limits).any():
-            raise ModelError("the saved state of the threshold cannot be used: limits holds NaN; train again")
+        seen = saved.integer("seen", len(errors))
+        if np.isnan(limits).any() or len(errors) < min(seen, MINIMUM):
+            raise ModelError("the saved state of the threshold cannot be used: its parts do not fit together; train again")
         self._forget()
-        self._seen = saved.integer("seen", len(errors))
+        self._seen = seen
         self._limit = read_known(state, saved, "limit")
         self._recent.push(errors, limits)
 

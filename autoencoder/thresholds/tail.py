@@ -63,6 +63,7 @@ class TailThreshold:
         self._recent = known[-self._window :].copy()
         self._comparable = np.empty(0)
         self._pending = np.empty(0)
+        self._owed, self._imputed, self._left_out, self._calibrated = 0.0, 0, 0, 0
         if len(known) < FEWEST:
             self._limit = float("nan")
             return
