@@ -226,8 +226,9 @@ class SyntheticSource:
         )
 
     def _season(self, index: npt.NDArray[np.int64]) -> Array:
-        angle = 2 * np.pi * index / self.signal.period
-        return self.signal.amplitude * (0.8 * np.sin(angle) + 0.3 * np.sin(2 * angle + 0.7))
+        angle = 2 * np.pi * index / self.signal.period  # (N,)
+        season: Array = self.signal.amplitude * (0.8 * np.sin(angle) + 0.3 * np.sin(2 * angle + 0.7))
+        return season
 
     def _noise(self, start: int, stop: int) -> tuple[Array, npt.NDArray[np.bool_]]:
         """Noise (N,) and missing (N,) of rows [start, stop), drawn block by block."""

@@ -14,7 +14,8 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 SHORTEST_PERIOD = 4  # points; below that "periodic" and "noisy" cannot be told apart
-WEAKEST_PERIOD = 0.2  # autocorrelation that a dominant period must reach
+WEAKEST_PERIOD = 0.2  # autocorrelation that a dominant period must reach where at least three of it were seen
+WEAKEST_TWICE = 0.5  # and where it was seen only twice
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +47,13 @@ def dominant_period(values: Array) -> int | None:
     """Dominant period of values (N,) in points, None where nothing repeats.
 
     The highest peak of the autocorrelation beyond its first fall below zero; of its peaks within 10 % of the highest the shortest lag
-    is taken, because every multiple of a period is one too. At least three periods must fit.
+    is taken, because every multiple of a period is one too. At least two periods must fit; one seen less than three times must be plainer.
     """
     if len(values) < 3 * SHORTEST_PERIOD:
         return None
-    correlation = autocorrelation(values)[: len(values) // 3 + 1]
+    correlation = autocorrelation(values)
+    thrice = len(values) // 3
+    correlation[thrice + 1 :][correlation[thrice + 1 :] < WEAKEST_TWICE] = 0.0
     below = np.flatnonzero(correlation < 0)
     if not len(below):
         return None

@@ -29,8 +29,8 @@ class LstmAutoencoderScorer:
     Every window is centred on the mean of the steps that the encoder sees and divided by its scale, so a slow change of level or
     amplitude is no anomaly. The error is the larger of two: of the newest point, and of the newest ``RECENT`` steps together (root mean
     square), each in units of the ``UNIT_QUANTILE`` quantile of the training part: 1 is as far off as one training point in a hundred.
-    Steps further back are left to the points they were newest for, or every anomaly would echo for a whole window. The prediction is the reconstruction of the newest point in the data's own units; the encoder does not
-    see that point, so it is what was expected of it.
+    Steps further back are left to the points they were newest for, or every anomaly would echo for a whole window. The prediction is the
+    reconstruction of the newest point in the data's own units; the encoder does not see that point, so it is what was expected of it.
 
     Args:
         window: points a window covers; None takes them from the dominant period of the training part.

@@ -122,8 +122,10 @@ class TailThreshold:
         self._set_limit()
 
     def _unseen(self, count: int) -> Array:
-        """Comparable errors above the limit that belong to ``count`` normal ones below it: as many as the budget says, spread over the
-        tail by the golden ratio, the most even sequence there is."""
+        """Comparable errors above the limit that belong to ``count`` normal ones below it: as many as the budget says.
+
+        They are spread over the tail by the golden ratio, the most even sequence there is.
+        """
         owed = self._owed + count * self._budget / (1.0 - self._budget)
         whole = int(owed)
         self._owed = owed - whole
