@@ -1,15 +1,23 @@
 """Finds anomalies in streams of numbers: arguments -> config -> command. ``python main.py --help`` tells the rest."""
 
+from __future__ import annotations
+
 import time
 
 BEGAN = time.perf_counter()
 
 import argparse  # noqa: E402 - the clock starts before anything is imported
 import sys  # noqa: E402
+import traceback  # noqa: E402
+from contextlib import nullcontext  # noqa: E402
 from pathlib import Path  # noqa: E402
-from typing import Any  # noqa: E402
+from typing import TYPE_CHECKING, NoReturn  # noqa: E402
 
-COMMANDS = ("run", "train", "bench", "dashboard")
+if TYPE_CHECKING:
+    from autoencoder.config import Config
+    from autoencoder.reports.console import Console
+
+COMMANDS = ("run", "train", "bench")
 # flag -> the setting it changes
 SETTINGS = {
     "source": "source",
@@ -26,16 +34,38 @@ SETTINGS = {
     "plot": "plot.kind",
     "seed": "seed",
 }
+# flag -> the sources that it means something to
+SERVES = {
+    "ticker": ("yfinance",),
+    "period": ("yfinance",),
+    "start": ("yfinance",),
+    "end": ("yfinance",),
+    "interval": ("yfinance",),
+    "path": ("csv",),
+    "column": ("csv", "stdin", "yfinance"),
+    "time_column": ("csv", "stdin"),
+    "label_column": ("csv",),
+    "follow": ("csv", "stdin", "yfinance"),
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells of wrong usage in one line, as of every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and end the program."""
+        self.exit(2, f"error: {message}; see python {self.prog} --help\n")
 
 
 def parser() -> argparse.ArgumentParser:
     """The command line."""
-    top = argparse.ArgumentParser(
+    top = Parser(
         prog="main.py",
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Finds anomalies in a stream of numbers as they arrive.\n\n"
         "commands: run (when none is named): judge a source and leave a run folder\n"
-        "          train: train on the first part of a source and save the model\n",
+        "          train: train on the first part of a source and save the model\n"
+        "          bench: measure the detectors on benchmarks; see main.py bench --help\n",
         epilog="examples:\n"
         "  python main.py --source synthetic\n"
         "  python main.py --source yfinance --ticker AAPL --period 5y\n"
@@ -43,10 +73,11 @@ def parser() -> argparse.ArgumentParser:
         "  some-producer | python main.py --source stdin\n"
         "  python main.py train --source csv --path metrics.csv --out model\n"
         "  python main.py --source csv --path new.csv --model model\n\n"
-        "exit codes: 0 done, 1 the run failed, 2 wrong usage, config or input, 130 interrupted",
+        "exit codes: 0 done, 1 the run failed, 2 wrong usage, config or input,\n"
+        "            130 interrupted",
     )
     top.add_argument(
-        "command", nargs="?", default="run", choices=("run", "train"), metavar="COMMAND", help="run or train (default: run)"
+        "command", nargs="?", default="run", choices=COMMANDS, metavar="COMMAND", help="run, train or bench (default: run)"
     )
     source = top.add_argument_group("source")
     source.add_argument(
@@ -79,7 +110,7 @@ def parser() -> argparse.ArgumentParser:
         help="change one setting, e.g. threshold.budget=0.01; repeatable",
     )
     common.add_argument(
-        "--detector", metavar="NAME", help="lstm_autoencoder (default), isolation_forest or isolation_forest_sliding"
+        "--detector", metavar="NAME", help="lstm_autoencoder (default), isolation_forest, ...; config.yaml names them all"
     )
     common.add_argument("--model", type=Path, metavar="RUN_DIR", help="use the model of that run folder, train nothing")
     common.add_argument("--plot", choices=("live", "file", "none"), help="a window, plot.png (default), or nothing")
@@ -90,42 +121,88 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def changes(arguments: argparse.Namespace) -> dict[str, Any]:
-    """Settings that the flags change."""
-    out = {key: value for flag, key in SETTINGS.items() if (value := getattr(arguments, flag)) is not None}
-    if arguments.column:
-        source = arguments.source or "csv"
-        out |= {"yfinance.column": arguments.column[0]} if source == "yfinance" else {"csv.columns": arguments.column}
-    return out
+def read_config(arguments: argparse.Namespace) -> Config:
+    """The configuration that files and flags make together.
+
+    Raises:
+        ConfigError: a setting is wrong, or a flag means nothing to the source.
+    """
+    from autoencoder.config import load
+    from autoencoder.errors import ConfigError
+    from autoencoder.reports.runs import CONFIG, has
+
+    saved = arguments.out if arguments.resume else arguments.model
+    changes = {key: value for flag, key in SETTINGS.items() if (value := getattr(arguments, flag)) is not None}
+
+    def resolved() -> Config:
+        file = saved / CONFIG if saved and has(saved, CONFIG) else None
+        return load(arguments.config, changes, arguments.set, saved=file, whole=arguments.resume)
+
+    config = resolved()
+    for flag, sources in SERVES.items():
+        if getattr(arguments, flag) is not None and config.source not in sources:
+            name = "--" + flag.replace("_", "-")
+            raise ConfigError(f"{name} means nothing to --source {config.source}; leave it out, or add --source {sources[0]}")
+    if arguments.column:  # which setting that is depends on the source, and that may come from a file
+        changes["yfinance.column" if config.source == "yfinance" else "csv.columns"] = arguments.column
+    return resolved() if arguments.column else config
+
+
+def call(arguments: argparse.Namespace, console: Console) -> int:
+    """Call the command; returns the exit code.
+
+    Raises:
+        DataError, AutoencoderError: it cannot do what was asked.
+    """
+    if arguments.command == "bench":
+        from autoencoder.benchmark.command import bench
+
+        return bench(arguments, console)
+    from autoencoder import commands
+    from autoencoder.errors import ConfigError
+
+    if arguments.resume and not arguments.out:
+        raise ConfigError("--resume needs --out DIR, the folder of the run that was cut off")
+    if arguments.model and (arguments.resume or arguments.command == "train"):
+        raise ConfigError(f"--model means nothing to {'--resume' if arguments.resume else 'train'}; leave one of them out")
+    if arguments.resume and arguments.command == "train":
+        raise ConfigError("--resume means nothing to train, which leaves nothing to go on with; leave it out")
+    options = commands.Options(arguments.out, arguments.model, arguments.resume, BEGAN)
+    command = {"run": commands.run, "train": commands.train}[arguments.command]
+    return command(read_config(arguments), options, console)
+
+
+def guarded_call(arguments: argparse.Namespace, console: Console) -> int:
+    """As ``call``, but whatever goes wrong is one line on the console."""
+    try:
+        return call(arguments, console)
+    except KeyboardInterrupt:
+        console.say("interrupted")
+        return 130
+    except Exception as error:
+        if arguments.verbose:
+            traceback.print_exc()
+        code = getattr(error, "exit_code", None)  # the package's own errors have one, and a sentence to go with it
+        sentence = str(error) if code else f"the program has a fault ({error!r}); please report it, --verbose shows where"
+        console.say("error: " + " ".join(sentence.splitlines()))
+        return code or 1
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the program; returns its exit code."""
-    arguments = parser().parse_intermixed_args(argv)
-    from autoencoder.reports.console import Console, silence_libraries
-
-    console = Console(sys.stderr if arguments.verbose else silence_libraries())
-    from autoencoder import commands
-    from autoencoder.config import load
-    from autoencoder.errors import AutoencoderError, ConfigError
-    from data.series import DataError
-
+    argv = sys.argv[1:] if argv is None else argv
     try:
-        if arguments.resume and not arguments.out:
-            raise ConfigError("--resume needs --out DIR, the folder of the run that was cut off")
-        saved = arguments.out if arguments.resume else arguments.model
-        config_file = saved / "config.yaml" if saved and (saved / "config.yaml").is_file() else None
-        config = load(arguments.config, changes(arguments), arguments.set, saved=config_file, whole=arguments.resume)
-        options = commands.Options(arguments.out, arguments.model, arguments.resume, BEGAN)
-        command = {"run": commands.run, "train": commands.train}[arguments.command]
-        return command(config, options, console)
-    except (AutoencoderError, DataError) as error:
-        if arguments.verbose:
-            raise
-        console.say(f"error: {error}")
-        return error.exit_code
-    except KeyboardInterrupt:
-        console.say("interrupted")
+        if argv[:1] == ["bench"]:
+            from autoencoder.benchmark.command import parser as bench_parser
+
+            arguments = bench_parser().parse_args(argv[1:])
+        else:
+            arguments = parser().parse_intermixed_args(argv)
+        from autoencoder.reports.console import Console, quiet_libraries
+
+        with nullcontext(sys.stderr) if arguments.verbose and sys.stderr else quiet_libraries() as stream:
+            return guarded_call(arguments, Console(stream))
+    except KeyboardInterrupt:  # before there was a console
         return 130
 
 

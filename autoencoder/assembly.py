@@ -14,7 +14,7 @@ from autoencoder.scorers import SCORERS
 from autoencoder.scorers.base import Progress, Scorer
 from autoencoder.thresholds import THRESHOLDS
 from autoencoder.thresholds.base import Threshold
-from data.series import Source
+from data.series import InputError, Source
 
 Warn = Callable[[str], None]
 
@@ -101,6 +101,8 @@ def _csv(config: Config, warn: Warn) -> Source:
 def _stdin(config: Config, warn: Warn) -> Source:
     from data.live import StdinSource
 
+    if sys.stdin is None:
+        raise InputError("stdin is closed; pipe lines of numbers into it")
     return StdinSource(sys.stdin.buffer, columns=config.csv.columns, time_column=config.csv.time_column, warn=warn)
 
 
@@ -133,6 +135,10 @@ def make_scorer(config: Config) -> Scorer:
         return SCORERS[config.detector](**common)
     if config.detector == "isolation_forest_sliding":
         return SCORERS[config.detector](**common, history=forest.history, refit_every=forest.refit_every)
+    if config.detector == "half_space_trees":
+        return SCORERS[config.detector](**config.half_space_trees.model_dump(), seed=config.seed)
+    if config.detector == "windowed_gaussian":
+        return SCORERS[config.detector](window=config.windowed_gaussian.window)
     network, training = config.network, config.training
     recipe = Recipe(
         steps=training.steps,

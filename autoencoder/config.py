@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 from autoencoder.budget import Budget
+from autoencoder.config_faults import explain, keys_of, shown
 from autoencoder.errors import ConfigError
+from autoencoder.plain_yaml import parse_yaml, read_yaml
 
-LARGEST_FILE = 1 << 20  # bytes; a configuration is a page, not a book
+LONGEST_STREAM = 7e9  # seconds a synthetic stream may span: its times are counted in nanoseconds, and end in 2262
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
@@ -24,6 +27,16 @@ Names: TypeAlias = tuple[str, ...]
 
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        """Python takes true for 1; a person who writes it means something else."""
+        kind = cls.model_fields[info.field_name or ""].annotation
+        kinds = {getattr(part, "__origin__", part) for part in (kind, *get_args(kind))}
+        if isinstance(value, bool) and kinds & {int, float}:
+            raise PydanticCustomError("switch", "a number")
+        return value
 
 
 class Season(_Section):
@@ -53,7 +66,7 @@ class Synthetic(_Section):
 
     points: Count | None = 6000
     pace: NotNegative = 0.0
-    interval: Positive = 1800.0
+    interval: Annotated[float, Field(ge=1e-6, le=1e9)] = 1800.0
     level: float = 50.0
     trend: float = 0.5
     drift: NotNegative = 1.0
@@ -65,6 +78,15 @@ class Synthetic(_Section):
     missing: Annotated[float, Field(ge=0, lt=1)] = 0.0
     anomalies: Anomalies = Anomalies()
 
+    @model_validator(mode="after")
+    def _within_time(self) -> Self:
+        if self.points and self.points * self.interval > LONGEST_STREAM:
+            raise ValueError(
+                f"synthetic.points is {self.points:,} and synthetic.interval {self.interval:g} seconds, which leads beyond the year 2240; "
+                "take fewer points or a shorter interval"
+            )
+        return self
+
 
 class Yahoo(_Section):
     """Prices through yfinance."""
@@ -74,12 +96,22 @@ class Yahoo(_Section):
     start: str | None = None
     end: str | None = None
     interval: str = "1d"
-    column: str = "Close"
+    column: Names = ("Close",)
     adjusted: bool = True
     deadline: Positive = 20.0
     cache: str | None = None
     cache_age: NotNegative = 3600.0
     poll: Positive = 60.0
+
+    @field_validator("column", mode="before")
+    @classmethod
+    def _one_name(cls, value: object) -> object:
+        return (value,) if isinstance(value, str) else value
+
+    @field_validator("start", "end", mode="before")
+    @classmethod
+    def _date_as_text(cls, value: object) -> object:
+        return value.isoformat() if isinstance(value, date) else value  # yaml reads 2020-01-31 as a date
 
 
 class Csv(_Section):
@@ -125,11 +157,26 @@ class Network(_Section):
 class Forest(_Section):
     """The isolation forests."""
 
-    window: Annotated[int, Field(ge=2, le=10_000)] = 16
+    window: Annotated[int, Field(ge=4, le=10_000)] = 16
     trees: Annotated[int, Field(ge=1, le=10_000)] = 100
     samples: Annotated[int, Field(ge=2, le=100_000)] = 256
     history: Annotated[int, Field(ge=64, le=1_000_000)] = 1000
     refit_every: Count = 250
+
+
+class HalfSpaceTrees(_Section):
+    """River's half-space trees."""
+
+    window: Annotated[int, Field(ge=1, le=1000)] = 2
+    trees: Annotated[int, Field(ge=1, le=1000)] = 25
+    height: Annotated[int, Field(ge=1, le=15)] = 8
+    samples: Annotated[int, Field(ge=32, le=1_000_000)] = 250
+
+
+class WindowedGaussian(_Section):
+    """The moving normal distribution."""
+
+    window: Annotated[int, Field(ge=32, le=100_000)] = 6400
 
 
 class Threshold(_Section):
@@ -137,12 +184,15 @@ class Threshold(_Section):
 
     kind: Literal["tail", "quantile", "nonparametric", "sigma"] = "tail"
     budget: float | str = 0.001
-    window: Annotated[int, Field(ge=64, le=1_000_000)] = 1000
+    window: Annotated[int, Field(ge=64, le=1_000_000)] = 4000
 
     @field_validator("budget")
     @classmethod
     def _readable(cls, value: float | str) -> float | str:
-        Budget.parse(value)
+        try:
+            Budget.parse(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
         return value
 
 
@@ -177,10 +227,14 @@ class Config(_Section):
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
     source: Literal["synthetic", "yfinance", "csv", "stdin"] = "synthetic"
     follow: bool = False
-    detector: Literal["lstm_autoencoder", "isolation_forest", "isolation_forest_sliding"] = "lstm_autoencoder"
+    detector: Literal[
+        "lstm_autoencoder", "isolation_forest", "isolation_forest_sliding", "half_space_trees", "windowed_gaussian"
+    ] = "lstm_autoencoder"
     training: Training = Training()
     network: Network = Network()
     forest: Forest = Forest()
+    half_space_trees: HalfSpaceTrees = HalfSpaceTrees()
+    windowed_gaussian: WindowedGaussian = WindowedGaussian()
     threshold: Threshold = Threshold()
     incidents: Incidents = Incidents()
     plot: Plot = Plot()
@@ -191,7 +245,9 @@ class Config(_Section):
     csv: Csv = Csv()
 
 
-MODEL_KEYS = ("detector", "network", "forest", "threshold")  # what a saved model was made with
+# what a saved model was made with
+MODEL_KEYS = ("detector", "network", "forest", "half_space_trees", "windowed_gaussian", "threshold")
+FREE = ("plot", "checkpoint")  # what may change while a run is cut off
 
 
 def load(
@@ -215,26 +271,23 @@ def load(
         ConfigError: a file cannot be read, or a setting is unknown, of the wrong type or out of range.
     """
     tree: dict[str, Any] = {}
-    where = "the command line"
     project = Path(__file__).resolve().parent.parent / "config.yaml"
-    if project.is_file() and (path is None or saved is not None):
-        tree, where = _read(project), str(project)
-    if saved is not None:
-        kept = _read(saved)
-        tree, where = _merged(tree, kept if whole else {key: kept[key] for key in MODEL_KEYS if key in kept}), str(saved)
-    if path is not None:
-        tree, where = _merged(tree, _read(path)), str(path)
-    if changes or texts:
-        validate(tree, where)  # a fault in a file is told with the file's name
-        where = "the command line"
+    for file in (project if project.is_file() and (path is None or saved) else None, saved, path):
+        if file is None:
+            continue
+        layer = read_yaml(file)
+        if file is saved and not whole:
+            layer = {key: layer[key] for key in MODEL_KEYS if key in layer}
+        tree = _merged(tree, layer)
+        validate(tree, str(file))  # a fault is told with the name of the file it is in
     for key, value in (changes or {}).items():
         _put(tree, key, value)
     for text in texts:
         key, equals, value = text.partition("=")
         if not equals or not key.strip():
             raise ConfigError(f"--set {text!r} is not KEY=VALUE, e.g. --set threshold.budget=0.001")
-        _put(tree, key.strip(), _parse(value, f"--set {text}"))
-    return validate(tree, where)
+        _put(tree, key.strip(), parse_yaml(value, f"--set {text}"))
+    return validate(tree, "the command line")
 
 
 def validate(tree: Mapping[str, Any], where: str) -> Config:
@@ -242,7 +295,7 @@ def validate(tree: Mapping[str, Any], where: str) -> Config:
     try:
         return Config.model_validate(_merged(Config().model_dump(), tree))
     except ValidationError as error:
-        raise ConfigError(_explain(error, where)) from None
+        raise ConfigError(f"{where}: {explain(error, Config)}") from None
 
 
 def _merged(base: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
@@ -259,37 +312,6 @@ def dump(config: Config) -> str:
     return yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False)
 
 
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        if path.stat().st_size > LARGEST_FILE:
-            raise ConfigError(f"{path} has {path.stat().st_size:,} bytes; a configuration has at most {LARGEST_FILE:,}")
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        raise ConfigError(f"{path} does not exist; give --config a yaml file, or leave it out for the defaults") from None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(
-            f"{path} cannot be read ({getattr(error, 'strerror', None) or 'it is not UTF-8 text'}); give --config a yaml file"
-        ) from None
-    tree = _parse(text, str(path))
-    if tree is None:
-        return {}
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{path} holds a {type(tree).__name__}; it must be a mapping such as 'seed: 1'")
-    return tree
-
-
-def _parse(text: str, where: str) -> Any:
-    if text.count("&") and text.count("*") > 64:
-        raise ConfigError(f"{where}: yaml aliases are nested too deeply; write the values out")
-    try:
-        return yaml.safe_load(text)
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        mark = getattr(error, "problem_mark", None)
-        place = f", line {mark.line + 1}" if mark else ""
-        problem = getattr(error, "problem", None) or type(error).__name__
-        raise ConfigError(f"{where}{place}: not plain yaml ({problem}); write KEY: VALUE lines with plain values") from None
-
-
 def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
     *parents, last = dotted.split(".")
     for name in parents:
@@ -300,58 +322,27 @@ def _put(tree: dict[str, Any], dotted: str, value: Any) -> None:
     tree[last] = value
 
 
-def _explain(error: ValidationError, where: str) -> str:
-    """First fault of a configuration, as one sentence."""
-    fault = error.errors()[0]
-    place = tuple(part for part in fault["loc"] if isinstance(part, str | int))
-    if fault["type"] == "extra_forbidden":
-        return f"{where}: {_dotted(place)} is not a setting; {_nearest(place)}"
-    found = fault.get("input")
-    if fault["type"] == "value_error":
-        return f"{where}: {_message(fault)}"
-    # a setting that may be of two types has a fault for each: tell both, at the setting itself
-    place = tuple(
-        part
-        for part in place
-        if part not in ("constrained-int", "constrained-str", "literal['auto']", "int", "str", "float", "tuple")
-    )
-    rules = dict.fromkeys(_message(other) for other in error.errors() if other["loc"][: len(place)] == fault["loc"][: len(place)])
-    return f"{where}: {_dotted(place)} is {found!r:.60}; {' or '.join(rules)}"
+def difference(then: str, now: str) -> str | None:
+    """First setting, but for those in ``FREE``, in which two resolved configurations differ, as the start of a sentence.
+
+    Raises:
+        ConfigError: one of the texts is damaged.
+    """
+    before, after = (dict(_leaves(parse_yaml(text, "the saved configuration") or {})) for text in (then, now))
+    for key in (*after, *before):
+        if key.split(".")[0] not in FREE and before.get(key) != after.get(key):
+            return f"{key} was {shown(before.get(key))} and is {shown(after.get(key))} now"
+    return None
 
 
-def _message(fault: Mapping[str, Any]) -> str:
-    message: str = fault["msg"].removeprefix("Value error, ")
-    return message[0].lower() + message[1:]
-
-
-def _dotted(place: Sequence[str | int]) -> str:
-    return ".".join(str(part) for part in place)
-
-
-def _nearest(place: Sequence[str | int]) -> str:
-    """Hint at the setting that was meant."""
-    model: Any = Config
-    for part in place[:-1]:
-        model = model.model_fields[str(part)].annotation
-    known = list(model.model_fields)
-    prefix = _dotted(place[:-1]) + "." if place[:-1] else ""
-    close = difflib.get_close_matches(str(place[-1]), known, n=1, cutoff=0.5)
-    if close:
-        return f"did you mean {prefix}{close[0]}?"
-    everywhere = difflib.get_close_matches(str(place[-1]), [key.rsplit(".", 1)[-1] for key in keys()], n=1, cutoff=0.8)
-    elsewhere = [key for key in keys() if everywhere and key.rsplit(".", 1)[-1] == everywhere[0]]
-    if elsewhere:
-        return f"did you mean {elsewhere[0]}?"
-    return f"known here: {', '.join(prefix + name for name in known)}"
-
-
-def keys(model: type[BaseModel] = Config, prefix: str = "") -> list[str]:
-    """All dotted keys."""
-    out: list[str] = []
-    for name, field in model.model_fields.items():
-        annotation = field.annotation
-        if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-            out += keys(annotation, f"{prefix}{name}.")
+def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
         else:
-            out.append(prefix + name)
-    return out
+            yield prefix + key, value
+
+
+def keys() -> list[str]:
+    """All dotted keys."""
+    return keys_of(Config)

@@ -147,7 +147,7 @@ class SyntheticSource:
             if self.pace > 0:
                 due = start + int((time.monotonic() - began) * self.pace)
                 if due < row + 1:
-                    self._sleep(began + (row + 1 - start) / self.pace - time.monotonic())
+                    self._sleep(max(0.0, began + (row + 1 - start) / self.pace - time.monotonic()))
                     continue
                 stop = min(stop, due)
             stop = stop if self.points is None else min(stop, self.points)
@@ -216,7 +216,7 @@ class SyntheticSource:
         signal = self.signal
         wander = np.sin(2 * np.pi * index / 4000.0) + 0.5 * np.sin(2 * np.pi * index / 9000.0 * np.sqrt(2))
         shift_row = signal.level_shift_at * (10_000 if self.points is None else self.points)
-        return (
+        normal: Array = (
             signal.level
             + signal.trend * index / 1000.0
             + signal.drift * wander
@@ -224,6 +224,7 @@ class SyntheticSource:
             + self._season(index)
             + signal.long_amplitude * np.sin(2 * np.pi * index / signal.long_period)
         )
+        return normal
 
     def _season(self, index: npt.NDArray[np.int64]) -> Array:
         angle = 2 * np.pi * index / self.signal.period  # (N,)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from program import TINY_LSTM, Outcome, finish, start
 
 # Set before anything imports a library that reads them: quiet TensorFlow, no GPU probing, a figure backend without a display.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -19,3 +21,29 @@ ROOT = Path(__file__).resolve().parent.parent
 def root() -> Path:
     """The project's top folder."""
     return ROOT
+
+
+@pytest.fixture
+def program(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
+    """Calls the program in this process, from within an empty folder."""
+    import main
+
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Outcome:
+        capfd.readouterr()
+        try:
+            code = main.main([str(argument) for argument in arguments])
+        except SystemExit as end:  # argparse's way
+            code = int(end.code or 0)
+        return Outcome(code, *capfd.readouterr())
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def lstm_run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Outcome]:
+    """The folder of one whole run with a tiny LSTM, which every test may read, and how it ended."""
+    folder = tmp_path_factory.mktemp("lstm")
+    points = ("--set", "synthetic.points=3000", "--set", "training.points=1500")
+    return folder / "run", finish(start("--out", "run", *TINY_LSTM, *points, folder=folder))

@@ -159,3 +159,27 @@ def isolation_score(trees: Sequence[Sequence[tuple[int, float, int, int, int]]],
             node, steps = (left if point[column] <= threshold else right), steps + 1
         lengths.append(steps + search_length(tree[node][4]))
     return 2 ** (-math.fsum(lengths) / len(lengths) / search_length(samples))
+
+
+# --- baselines ---
+
+
+def gaussian_error(past: Sequence[float], newest: float, floor: float) -> float:
+    """How many deviations of the points before it a point lies off their mean."""
+    mean, deviation = moments(past)
+    return abs(newest - mean) / max(deviation, floor)
+
+
+# --- benchmarks ---
+
+
+def most_anomalous(errors: Sequence[float], span: int) -> int:
+    """The first place whose centred mean of known errors is highest."""
+    width = max(1, span // 2)
+    best, best_mean = -1, -math.inf
+    for place in range(len(errors)):
+        around = errors[max(0, place - width // 2) : place + (width + 1) // 2]
+        known = [error for error in around if not math.isnan(error)]
+        if known and math.fsum(known) / len(known) > best_mean + 1e-9:
+            best, best_mean = place, math.fsum(known) / len(known)
+    return best

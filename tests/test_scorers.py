@@ -30,6 +30,8 @@ FAST: dict[str, dict[str, Any]] = {  # settings that make a kind quick to train;
     "lstm_autoencoder": {"steps": 12, "hidden": (8,), "latent": 4, "recipe": Recipe(steps=150)},
     "isolation_forest": {"window": 8, "trees": 10, "samples": 64},
     "isolation_forest_sliding": {"window": 8, "trees": 15, "samples": 32, "history": 150, "refit_every": 70},
+    "half_space_trees": {"trees": 10, "height": 6, "samples": 64},
+    "windowed_gaussian": {"window": 50},
 }
 TRAINING = 400
 

@@ -17,26 +17,37 @@ from autoencoder.reports.incidents import Incident
 NOISY = ("tensorflow", "absl", "yfinance", "tf2onnx", "matplotlib", "peewee", "urllib3")
 
 
-def silence_libraries() -> TextIO:
-    """Keep TensorFlow's, absl's and yfinance's lines from the user; returns the stream that still reaches them.
+@contextmanager
+def quiet_libraries() -> Iterator[TextIO]:
+    """Keep TensorFlow's, absl's and yfinance's lines from the user inside; gives the stream that still reaches them.
 
     TensorFlow's C++ parts write to file descriptor 2 before any setting is read, so that descriptor is turned away and Python's
-    ``sys.stderr`` goes to a copy of it.
+    ``sys.stderr`` goes to a copy of it. Both are put back at the end.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")  # no search for drivers that are not there
-    warnings.filterwarnings("ignore")
     for name in NOISY:
         logging.getLogger(name).setLevel(logging.CRITICAL)
+    _occupy_standard_descriptors()
+    before = sys.stderr
+    copy = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
     try:
-        copy = os.fdopen(os.dup(2), "w", buffering=1, encoding="utf-8", errors="backslashreplace")
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, 2)
-        os.close(nowhere)
-    except OSError:  # stderr is closed: nobody listens anyway
-        return sys.stderr
-    sys.stderr = copy
-    return copy
+        with warnings.catch_warnings(), Path(os.devnull).open("wb") as nowhere:
+            warnings.simplefilter("ignore")
+            os.dup2(nowhere.fileno(), 2)
+            sys.stderr = copy
+            yield copy
+    finally:
+        sys.stderr = before
+        os.dup2(copy.fileno(), 2)
+        copy.close()
+
+
+def _occupy_standard_descriptors() -> None:
+    """Lead closed standard descriptors nowhere; the next file opened would get their number, and every C library's messages."""
+    while (descriptor := os.open(os.devnull, os.O_RDWR)) <= 2:
+        pass
+    os.close(descriptor)
 
 
 class Console:
@@ -53,10 +64,14 @@ class Console:
 
     def say(self, sentence: str) -> None:
         """One line."""
-        if self._bar:
-            self._bar.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
-        else:
-            print(sentence, file=self._stream, flush=True)
+        try:
+            if self._bar:
+                self._bar.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+            else:
+                self._stream.write(sentence + "\n")
+                self._stream.flush()
+        except OSError:  # the reader of the pipe is gone or the disk is full: the run is worth more than its messages
+            _turn_away(self._stream)
 
     @contextmanager
     def bars(self) -> Iterator[None]:
@@ -80,18 +95,21 @@ class Console:
             finally:
                 self._bar = None
 
-    def progress(self, what: str) -> _Task:
+    def progress(self, what: str) -> Task:
         """A bar called ``what``; call it with (done, total, note)."""
-        return _Task(self, what)
+        return Task(self, what)
 
 
-class _Task:
+class Task:
+    """One progress bar; call it with what is done, out of how much, and a note. Without a terminal it shows nothing."""
+
     def __init__(self, console: Console, what: str) -> None:
         self._console = console
         self._what = what
         self._task: Any = None
 
     def __call__(self, done: int, total: int | None, note: str = "") -> None:
+        """So much is done."""
         bar = self._console._bar
         if bar is None:
             return
@@ -132,6 +150,12 @@ class Stopwatch:
         return {**self.seconds, "total": time.perf_counter() - self._began}
 
 
+def _turn_away(stream: TextIO) -> None:
+    """Lead a stream nowhere that cannot be written any more, what it still holds back included."""
+    with Path(os.devnull).open("wb") as nowhere:
+        os.dup2(nowhere.fileno(), stream.fileno())
+
+
 def summary(
     name: str,
     counts: dict[str, Any],
@@ -145,26 +169,29 @@ def summary(
     missing = f", {counts['missing']:,} missing" if counts["missing"] else ""
     lines = [f"{name}: {counts['points']:,} points, {training_points:,} of them trained on, {counts['judged']:,} judged{missing}"]
     share = (
-        f" ({counts['flagged_share']:.2%} of those judged; the budget for normal points is {counts['budget']:.2%})"
+        f" ({_percent(counts['flagged_share'])} of those judged; the budget for normal points is {_percent(counts['budget'])})"
         if counts["judged"]
         else ""
     )
     lines.append(f"{_many(counts['incidents'], 'incident')}, {_many(counts['flagged'], 'point')} flagged{share}")
     for incident in worst:
-        lines.append(
-            f"  {incident.peak_time}  seen {_values(incident.peak_value)}, expected {_values(incident.expected)}, severity {incident.severity:.2f}"
-            f", {_many(incident.n_points, 'point')}"
-        )
+        seen, expected = _values(incident.peak_value), _values(incident.expected)
+        extent = f"severity {incident.severity:.2f}, {_many(incident.n_points, 'point')}"
+        lines.append(f"  {incident.peak_time}  seen {seen}, expected {expected}, {extent}")
     if quality and quality["known_anomalies"]:
-        lines.append(
-            f"known anomalies: {quality['event_recall']:.0%} of {quality['known_anomalies']} found, {quality['event_precision']:.0%} of the incidents right"
-        )
+        right = f", {quality['event_precision']:.0%} of the incidents right" if counts["incidents"] else ""
+        lines.append(f"known anomalies: {quality['event_recall']:.0%} of {quality['known_anomalies']} found{right}")
     lines.append(f"{folder}: {', '.join(files)}")
     return lines
 
 
 def _many(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _percent(share: float) -> str:
+    """A share to three digits, however small it is."""
+    return f"{100 * share:.3g}%"
 
 
 def _values(values: Sequence[float]) -> str:

@@ -24,7 +24,11 @@ DETECTOR = "detector.npz"  # what the detector learnt
 CHECKPOINT = "checkpoint.npz"  # where a run stands
 SCORES = "scores.csv"
 INCIDENTS = "incidents.jsonl"
+METRICS = "metrics.json"
+CONFIG = "config.yaml"
+PICTURE = "plot.png"
 MODEL_FILES = ("model.onnx", "model.keras")
+FILES = (SCORES, INCIDENTS, METRICS, PICTURE, *MODEL_FILES, DETECTOR, CONFIG, CHECKPOINT)  # all that a run leaves
 LARGEST_MODEL = 1 << 28  # bytes
 
 
@@ -52,11 +56,13 @@ class RunFolder:
 
     def __init__(self, path: Path, *, resume: bool = False) -> None:
         self.path = path
+        self._resumes = resume
         self._scores: IO[bytes] | None = None
         self._incidents: IO[bytes] | None = None
-        if path.exists() and not path.is_dir():
-            raise ModelError(f"--out {path} is a file; give a folder that is new or empty")
         try:
+            if path.exists() and not path.is_dir():
+                raise ModelError(f"--out {path} is a file; give a folder that is new or empty")
+            self._is_new = not path.exists()
             path.mkdir(parents=True, exist_ok=True)
             if not resume and any(path.iterdir()):
                 raise ModelError(f"--out {path} is not empty; give a new folder, or --resume to go on with the run in it")
@@ -88,7 +94,7 @@ class RunFolder:
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """metrics.json; numbers that are not known become null."""
-        self.write("metrics.json", json.dumps(_plain(metrics), indent=2) + "\n")
+        self.write(METRICS, json.dumps(_plain(metrics), indent=2) + "\n")
 
     def write_model(self, state: State, files: Mapping[str, bytes]) -> None:
         """What the detector learnt: its files and its state."""
@@ -139,9 +145,15 @@ class RunFolder:
         return self._scores.tell(), self._incidents.tell()
 
     def discard(self) -> None:
-        """Take the folder away again if nothing was written into it."""
+        """Take away again what this run wrote, and the folder if this run made it; a resumed run stays as it is."""
+        self.close()
+        if self._resumes:
+            return
         with contextlib.suppress(OSError):
-            self.path.rmdir()
+            for name in FILES:
+                self.remove(name)
+            if self._is_new:
+                self.path.rmdir()
 
     def close(self) -> None:
         """Close what is open."""
@@ -189,25 +201,54 @@ def read_model(folder: Path) -> tuple[State, dict[str, bytes]]:
     Raises:
         ModelError: missing, damaged or too large.
     """
-    if not folder.is_dir():
+    if not is_folder(folder):
         raise ModelError(f"--model {folder} is not a folder; give the run folder that a run or 'train' left")
-    if not (folder / DETECTOR).is_file():
+    if not has(folder, DETECTOR):
         raise ModelError(f"--model {folder} holds no {DETECTOR}; give the run folder that a run or 'train' left")
     state = unpack(_read(folder / DETECTOR), str(folder / DETECTOR))
-    return state, {name: _read(folder / name) for name in MODEL_FILES if (folder / name).is_file()}
+    return state, read_model_files(folder)
 
 
-def read_checkpoint(folder: Path) -> State:
-    """Where a cut-off run stands.
+def read_model_files(folder: Path) -> dict[str, bytes]:
+    """Those of the network's files that are there.
 
     Raises:
-        ModelError: there is no checkpoint, or it is damaged.
+        ModelError: one cannot be read, or is too large.
     """
-    if not (folder / CHECKPOINT).is_file():
-        raise ModelError(
-            f"--resume: {folder} holds no {CHECKPOINT}; the run ended, or was cut off before its first one; run anew without --resume"
-        )
-    return unpack(_read(folder / CHECKPOINT), str(folder / CHECKPOINT))
+    return {name: _read(folder / name) for name in MODEL_FILES if has(folder, name)}
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder that can be looked into."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where a name is too long or a parent may not be entered
+
+
+def has(folder: Path, name: str) -> bool:
+    """Whether a folder holds a file of that name."""
+    return os.path.isfile(folder / name)  # noqa: PTH113 - as above
+
+
+def read_checkpoint(folder: Path) -> State | None:
+    """Where a cut-off run stands; None where it was cut off before its first checkpoint.
+
+    Raises:
+        ModelError: there is no such run, it is done, or its checkpoint is damaged.
+    """
+    if has(folder, CHECKPOINT):
+        return unpack(_read(folder / CHECKPOINT), str(folder / CHECKPOINT))
+    if not has(folder, SCORES):
+        raise ModelError(f"--resume: {folder} holds no run; give the --out folder of the run that was cut off")
+    if _is_done(folder):
+        raise ModelError(f"--resume: the run in {folder} is done; there is nothing left to go on with")
+    return None
+
+
+def _is_done(folder: Path) -> bool:
+    try:
+        metrics = json.loads((folder / METRICS).read_bytes())
+    except (OSError, ValueError):  # a run that was killed leaves none
+        return False
+    return isinstance(metrics, dict) and metrics.get("status") == "done"
 
 
 def _read(path: Path) -> bytes:

@@ -15,10 +15,12 @@ from autoencoder.network.runtime import Runtime, check_parity, export
 from autoencoder.network.training import Recipe, train
 from autoencoder.network.windows import Geometry, choose_geometry, sliding
 from autoencoder.scorers.base import Array, Progress
+from autoencoder.scorers.novelty import SeenRange, WindowMemory
 from autoencoder.state import Reader, State
 
-RECENT = 8  # newest steps whose common error tells a change of shape or variance from one odd point
-UNIT_QUANTILE = 0.99  # each piece of evidence is measured in what this share of the training points stay below
+UNIT_QUANTILE = 0.99  # evidence is measured in what this share of the training points stay below
+RANGE_UNIT = 0.0125  # share of the range seen so far
+MEMORY = 4096  # normal windows that are remembered
 FEWEST_WINDOWS = 64  # below that there is nothing to train on and nothing to validate with
 LONGEST_SPAN = 1 << 20
 
@@ -27,10 +29,14 @@ class LstmAutoencoderScorer:
     """An LSTM autoencoder on sliding windows, run by ONNX Runtime.
 
     Every window is centred on the mean of the steps that the encoder sees and divided by its scale, so a slow change of level or
-    amplitude is no anomaly. The error is the larger of two: of the newest point, and of the newest ``RECENT`` steps together (root mean
-    square), each in units of the ``UNIT_QUANTILE`` quantile of the training part: 1 is as far off as one training point in a hundred.
-    Steps further back are left to the points they were newest for, or every anomaly would echo for a whole window. The prediction is the
-    reconstruction of the newest point in the data's own units; the encoder does not see that point, so it is what was expected of it.
+    amplitude is no anomaly. The prediction is the reconstruction of the newest point in the data's own units; the encoder does not see that
+    point, so it is what was expected of it. The error of a point adds up three pieces of evidence:
+
+    - how far the point lies from the prediction,
+    - how far the newest half of its window lies from the nearest normal one (``WindowMemory``),
+    - how far it lies outside the range of all values before it (``SeenRange``),
+
+    the first two in units of the ``UNIT_QUANTILE`` quantile of the training part, the third in units of ``RANGE_UNIT`` of the range.
 
     Args:
         window: points a window covers; None takes them from the dominant period of the training part.
@@ -65,6 +71,7 @@ class LstmAutoencoderScorer:
         self._threads = threads
         self._runtime: Runtime | None = None
         self._files: dict[str, bytes] = {}
+        self._range = SeenRange()
         self._training_errors = np.empty(0)
         self.validation_loss = float("nan")
 
@@ -89,12 +96,23 @@ class LstmAutoencoderScorer:
         self._files = export(model)
         self._runtime = Runtime(self._files["model.onnx"], self._threads)
         check_parity(model, self._runtime, windows[:: max(1, len(windows) // 64)])
-        self._unit = np.ones(2)
         self._history = np.empty((0, values.shape[1]))
-        evidence = self._evidence(valid)[0][geometry.span - 1 :]  # (N - span + 1, 2)
-        self._unit = np.maximum(np.quantile(evidence, UNIT_QUANTILE, axis=0), 1e-6)
-        self._training_errors = (evidence / self._unit).max(axis=1)
+        self._judge_training(valid)
         self._history = valid[len(valid) - geometry.span + 1 :].copy()
+
+    def _judge_training(self, valid: Array) -> None:
+        """Units of the evidence and errors (M,) of the training part: the network has seen it, the memory and the range have not."""
+        surprise = self._surprise(sliding(valid, self._geometry), valid[self._geometry.span - 1 :])[0]
+        self._memory = self._new_memory()
+        novelty = self._memory.fit(self._shapes(sliding(valid, self._geometry)), exclude=self._geometry.span // 2)
+        self._range.fit(valid)
+        evidence = np.column_stack([surprise, novelty])  # (M, 2)
+        self._unit = np.maximum(np.quantile(evidence, UNIT_QUANTILE, axis=0), 1e-6)
+        self._training_errors = (evidence / self._unit).sum(axis=1)
+
+    def _new_memory(self) -> WindowMemory:
+        dimension = self._geometry.steps // 2 * self._architecture.features
+        return WindowMemory(MEMORY, dimension, lag=self._geometry.span)
 
     def _geometry_for(self, valid: Array, count: int) -> Geometry:
         """Geometry that was asked for, or that fits the dominant period; shortened where the training part is too short for it."""
@@ -144,29 +162,36 @@ class LstmAutoencoderScorer:
         errors = np.full(len(values), np.nan)
         predictions = np.full(values.shape, np.nan)
         valid = ~np.isnan(values).any(axis=1)
-        evidence, expected = self._evidence(values[valid])
-        errors[valid] = (evidence / self._unit).max(axis=1)
-        predictions[valid] = expected
+        errors[valid], predictions[valid] = self._judge(values[valid])
         return errors, predictions
 
-    def _evidence(self, values: Array) -> tuple[Array, Array]:
-        """NaN-free values (N, F) -> evidence (N, 2), predictions (N, F), NaN until a window is full; the history moves on."""
+    def _judge(self, values: Array) -> tuple[Array, Array]:
+        """NaN-free values (N, F) -> errors (N,), predictions (N, F), NaN until a window is full; the history moves on."""
+        errors, predictions = np.full(len(values), np.nan), np.full(values.shape, np.nan)
         stream = np.concatenate([self._history, values])  # (H + N, F)
-        evidence = np.full((len(values), 2), np.nan)
-        expected = np.full(values.shape, np.nan)
+        outside = self._range.compare(values)  # (N,)
         if len(stream) >= self._geometry.span and len(values):
-            windows, centre, scale = self._scaled(sliding(stream, self._geometry))  # (M, T, F), (M, F), (M, F)
-            assert self._runtime is not None
-            reconstruction = self._runtime.reconstruct(windows)  # (M, T, F)
-            complete = slice(len(values) - len(windows), None)
-            expected[complete] = reconstruction[:, -1].astype(np.float64) * scale + centre
-            newest = np.abs((values[complete] - expected[complete]) / scale).max(axis=1)
-            recent = slice(-min(RECENT, self._geometry.steps), None)
-            squares = np.square((windows[:, recent] - reconstruction[:, recent]).astype(np.float64))  # (M, R, F)
-            evidence[complete, 0] = newest
-            evidence[complete, 1] = _root_mean(squares.transpose(1, 0, 2))
+            windows = sliding(stream, self._geometry)  # (M, T, F)
+            judged = slice(len(values) - len(windows), None)
+            surprise, predictions[judged] = self._surprise(windows, values[judged])
+            novelty = self._memory.compare(self._shapes(windows))
+            errors[judged] = surprise / self._unit[0] + novelty / self._unit[1] + outside[judged] / RANGE_UNIT
         self._history = stream[max(0, len(stream) - self._geometry.span + 1) :].copy()
-        return evidence, expected
+        return errors, predictions
+
+    def _surprise(self, windows: Array, newest: Array) -> tuple[Array, Array]:
+        """Windows (M, T, F) and their newest points (M, F) -> distances from the prediction (M,) in scaled units, predictions (M, F)."""
+        assert self._runtime is not None
+        scaled, centre, scale = self._scaled(windows)  # (M, T, F), (M, F), (M, F)
+        expected = self._runtime.reconstruct(scaled)[:, -1].astype(np.float64) * scale + centre  # (M, F)
+        distances: Array = np.abs((newest - expected) / scale).max(axis=1)
+        return distances, expected
+
+    def _shapes(self, windows: Array) -> Array:
+        """Newest half of windows (M, T, F), centred, in training deviations -> (M, T // 2 * F)."""
+        half = np.ascontiguousarray(windows[:, -(self._geometry.steps // 2) :].transpose(0, 2, 1))  # (M, F, T // 2)
+        centred: Array = (half - half.mean(axis=-1, keepdims=True)) / self._scale[:, None]
+        return centred.reshape(len(half), -1)
 
     def _scaled(self, windows: Array) -> tuple[npt.NDArray[np.float32], Array, Array]:
         """Windows (N, T, F) -> scaled windows (N, T, F), centre (N, F), scale (N, F).
@@ -192,6 +217,8 @@ class LstmAutoencoderScorer:
     def restart(self) -> None:
         """Forget the recent points; the next window fills anew."""
         self._history = self._history[:0]
+        self._memory.restart()
+        self._range.restart()
 
     def state(self) -> State:
         """Geometry, scaling, the recent points and which network they belong to."""
@@ -202,6 +229,8 @@ class LstmAutoencoderScorer:
             "scale": self._scale.copy(),
             "unit": self._unit.copy(),
             "history": self._history.copy(),
+            "memory": self._memory.state(),
+            "range": self._range.state(),
             "network": _digest(self._files["model.onnx"]),
         }
 
@@ -234,6 +263,9 @@ class LstmAutoencoderScorer:
         self._scale = saved.array("scale", (features,))
         self._unit = saved.array("unit", (2,))
         self._history = saved.array("history", (None, features))[-(geometry.span - 1) :]
+        self._memory = self._new_memory()
+        self._memory.load(saved.state("memory"))
+        self._range.load(saved.state("range"))
         self._files, self._runtime = dict(files), runtime
 
 
@@ -241,15 +273,6 @@ def _typical_scale(seen: Array) -> Array:
     """Root mean variance of windows (N, S, F) about their own means -> (F,)."""
     scale: Array = np.sqrt(seen.var(axis=1).mean(axis=0))
     return scale
-
-
-def _root_mean(squares: Array) -> Array:
-    """(S, N, F) -> (N,): root of the mean over steps, of the worst column; added step by step so that N does not change the sum."""
-    total = np.zeros(squares.shape[1:])
-    for step in squares:
-        total += step
-    worst: Array = np.sqrt(total / len(squares)).max(axis=1)
-    return worst
 
 
 def _digest(data: bytes) -> str:

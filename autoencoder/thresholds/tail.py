@@ -40,7 +40,7 @@ class TailThreshold:
         ConfigError: budget out of range.
     """
 
-    def __init__(self, budget: float = 0.001, window: int = 1000, memory: int = 10_000) -> None:
+    def __init__(self, budget: float = 0.001, window: int = 4000, memory: int = 10_000) -> None:
         self._budget = check_budget(budget)
         self._window = window
         self._memory = memory

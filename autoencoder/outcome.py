@@ -1,0 +1,75 @@
+"""Outcome: what a run leaves once its stream is over: metrics.json, the picture and the closing lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from autoencoder.config import Config
+from autoencoder.pipeline import Stream
+from autoencoder.reports.console import Stopwatch, summary
+from autoencoder.reports.runs import CHECKPOINT, FILES, PICTURE, has, read_scores
+from data.synthetic import SyntheticSource, kinds_of
+
+
+def write_report(config: Config, stream: Stream, fault: BaseException | None, watch: Stopwatch) -> list[str]:
+    """Write metrics.json and the picture; returns the names of the files a reader may look for.
+
+    Raises:
+        RunError: the run folder cannot be written.
+    """
+    if config.plot.kind != "none":
+        with watch.part("picture"):
+            _draw(stream)
+    source, detector = stream.source, stream.detector
+    metrics = {
+        "status": _status(fault),
+        "source": {"kind": config.source, "name": source.name, "columns": source.columns, "timezone": source.timezone},
+        "detector": config.detector,
+        "threshold": config.threshold.kind,
+        "counts": stream.tally.counts(detector.share),
+        "training": detector.training_report(),
+        "quality": _quality(stream),
+        "seconds": watch.report(),
+    }
+    stream.folder.write_metrics(metrics)
+    return [name for name in FILES if name != CHECKPOINT and has(stream.folder.path, name)]
+
+
+def closing_lines(stream: Stream, files: Sequence[str]) -> list[str]:
+    """What a person is told at the end."""
+    counts, worst = stream.tally.counts(stream.detector.share), stream.tally.worst
+    return summary(stream.source.name, counts, stream.training_points, _quality(stream), worst, stream.folder.path, files)
+
+
+def _status(fault: BaseException | None) -> str:
+    if fault is None:
+        return "done"
+    return "interrupted" if isinstance(fault, KeyboardInterrupt) else f"failed: {fault}"
+
+
+def _quality(stream: Stream) -> dict[str, Any] | None:
+    events = None
+    if isinstance(stream.source, SyntheticSource):
+        found = kinds_of(stream.source, stream.rows)
+        events = {kind: [(event.start, event.end) for event in group] for kind, group in found.items()}
+    return stream.tally.quality(stream.training_points, events)
+
+
+def _draw(stream: Stream) -> None:
+    from autoencoder.reports.plotting import draw, save
+
+    source, tally = stream.source, stream.tally
+    verdicts = read_scores(stream.folder.path)
+    left_out = stream.rows - len(verdicts)
+    labels = tally.labels
+    figure = draw(
+        verdicts,
+        title=source.name + (f", newest of {stream.rows:,}" if left_out else ""),
+        columns=source.columns,
+        training_points=max(0, stream.training_points - left_out),
+        labels=None if labels is None or len(labels) < stream.rows else labels[left_out:],
+        timezone=source.timezone,
+        spans=[(max(0, first - left_out), last - left_out) for first, last in tally.spans if last >= left_out],
+    )
+    save(figure, stream.folder.path / PICTURE)

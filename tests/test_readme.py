@@ -1,0 +1,138 @@
+"""The README and the program say the same: flags, settings, commands, files and columns."""
+
+from __future__ import annotations
+
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import yaml
+
+import main
+from autoencoder.config import Config, keys
+from autoencoder.errors import TrainingError
+from autoencoder.reports.runs import CHECKPOINT, header
+from autoencoder.scorers.lstm import LstmAutoencoderScorer
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+
+
+def blocks(language: str) -> list[str]:
+    """The fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+
+
+def table(*head: str) -> list[list[str]]:
+    """The rows of the table with this head, as the texts of their cells."""
+    lines = README.splitlines()
+    start = lines.index("| " + " | ".join(head) + " |") + 2
+    end = next(row for row in range(start, len(lines)) if not lines[row].startswith("|"))
+    return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[start:end]]
+
+
+def names(cell: str) -> list[str]:
+    """What stands in backticks in a cell."""
+    return re.findall(r"`([^`]+)`", cell)
+
+
+def commands() -> list[str]:
+    """The arguments of every ``python main.py`` in a block of shell commands."""
+    return [arguments for block in blocks("sh") for arguments in re.findall(r"python main\.py *(.*)", block)]
+
+
+def flags_of_the_program() -> set[str]:
+    """All long flags of the parser but --help."""
+    actions = main.parser()._actions
+    return {flag for action in actions for flag in action.option_strings if flag.startswith("--")} - {"--help"}
+
+
+def setting(config: dict[str, Any], key: str) -> Any:
+    """One setting of a dumped configuration by its dotted key."""
+    for name in key.split("."):
+        config = config[name]
+    return config
+
+
+def test_the_readme_names_no_flag_that_the_program_lacks() -> None:
+    assert set(FLAG.findall(README)) <= flags_of_the_program()
+
+
+def test_the_flag_table_holds_every_flag_of_the_program() -> None:
+    assert {flag for row in table("flag", "meaning") for flag in names(row[0])} == flags_of_the_program()
+
+
+def test_settings_named_in_the_readme_exist_and_have_the_defaults_it_states() -> None:
+    defaults = Config().model_dump(mode="json")
+    rows = table("key", "default", "meaning")
+    stated = {names(row[0])[0]: yaml.safe_load(names(row[1])[0]) for row in rows}
+    assert len(stated) >= 10
+    assert set(stated) <= set(keys())
+    assert stated == {key: setting(defaults, key) for key in stated}
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_of_the_readme_is_understood(command: str) -> None:
+    main.read_config(main.parser().parse_intermixed_args(shlex.split(command, comments=True)))
+
+
+def test_every_source_has_a_command() -> None:
+    sources = {main.parser().parse_intermixed_args(shlex.split(command)).source for command in commands()}
+    assert {"synthetic", "yfinance", "csv", "stdin"} <= sources
+
+
+def test_make_knows_the_targets_that_the_readme_names() -> None:
+    targets = re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE)
+    assert set(re.findall(r"\bmake ([a-z]+)(?=[`\n])", README)) <= set(targets)
+
+
+def test_files_that_the_readme_links_exist() -> None:
+    linked = [target for target in re.findall(r"\]\(([^)]+)\)", README) if "://" not in target]
+    assert [target for target in linked if not (ROOT / target).exists()] == []
+
+
+def test_the_picture_is_small_enough_for_a_page() -> None:
+    assert (ROOT / "docs" / "picture.png").stat().st_size < 300_000
+
+
+def test_a_run_leaves_the_files_and_columns_that_the_readme_describes(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    quick = ["--set", "synthetic.points=500", "--set", "training.steps=20", "--set", "network.hidden=[8]"]
+    command = [sys.executable, str(ROOT / "main.py"), "--source", "synthetic", *quick, "--out", str(out)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    described = {name for row in table("file", "what it holds") for name in names(row[0])}
+    assert described == {path.name for path in out.iterdir()}
+    columns = [names(row[0])[0] for row in table("column", "meaning")]
+    assert columns == header(("value",)) == (out / "scores.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
+    printed = [line for line in blocks("text")[0].splitlines() if "scores.csv" in line]
+    assert set(printed[0].split(": ")[1].split(", ")) == described == set(done.stderr.splitlines()[-1].split(": ")[1].split(", "))
+
+
+def test_the_checkpoint_has_the_name_that_the_readme_gives() -> None:
+    assert f"`{CHECKPOINT}`" in README
+
+
+def test_one_training_point_fewer_than_the_readme_asks_for_is_refused() -> None:
+    found = re.search(r"Fewer than (\d+) training points are refused", README)
+    assert found
+    with pytest.raises(TrainingError, match="needs"):
+        LstmAutoencoderScorer().fit(np.sin(np.arange(int(found[1]) - 1.0))[:, None])
+
+
+def test_the_exit_codes_are_those_of_the_program() -> None:
+    told = re.findall(r"\b(\d+) ", (main.parser().epilog or "").split("exit codes:")[1])
+    assert [row[0] for row in table("code", "meaning")] == told
+
+
+def test_a_wrong_setting_ends_with_the_code_for_wrong_input() -> None:
+    command = [sys.executable, str(ROOT / "main.py"), "--set", "threshold.budgett=1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 2
+    assert "did you mean threshold.budget?" in done.stderr
