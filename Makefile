@@ -3,8 +3,9 @@ PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?= --source synthetic
+BENCH ?= nab --path ../shared/benchmarks/nab --out runs/bench-nab
 
-.PHONY: run test check lock clean
+.PHONY: run test check bench lock clean
 
 run: $(VENV)/.run
 	$(BIN)/python main.py $(ARGS)
@@ -16,6 +17,10 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+# e.g. make bench BENCH="ucr --path DIR --out runs/bench-ucr --detector all"
+bench: $(VENV)/.dev
+	$(BIN)/python main.py bench $(BENCH)
 
 # new pins after a change in pyproject.toml
 lock: $(VENV)/.dev

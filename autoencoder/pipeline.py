@@ -166,7 +166,7 @@ class Stream:
         self.tracker.load(saved.state("tracker"))
         self.tally.load(saved.state("tally"))
         self.rows, self._last_time = saved.integer("rows", 0), saved.integer("last_time", -(1 << 63), 1 << 63)
-        self.training_points = saved.integer("training_points", 0)
+        self.training_points = self.detector.training_points = saved.integer("training_points", 0)
         return saved.integer("scores_bytes", 0), saved.integer("incidents_bytes", 0)
 
 

@@ -183,3 +183,25 @@ def most_anomalous(errors: Sequence[float], span: int) -> int:
         if known and math.fsum(known) / len(known) > best_mean + 1e-9:
             best, best_mean = place, math.fsum(known) / len(known)
     return best
+
+
+# --- windows ---
+
+
+def windows(rows: Sequence[Sequence[float]], steps: int, stride: int) -> list[list[list[float]]]:
+    """Every window of a series of rows, oldest first: the means of ``steps`` stretches of ``stride`` rows each."""
+    found = []
+    for start in range(len(rows) - steps * stride + 1):
+        stretches = [rows[start + step * stride : start + (step + 1) * stride] for step in range(steps)]
+        found.append([[math.fsum(column) / stride for column in zip(*stretch, strict=True)] for stretch in stretches])
+    return found
+
+
+def autocorrelation(values: Sequence[float]) -> list[float]:
+    """Autocorrelation at lags 0, 1, ... up to half the length, after the least-squares line is taken off."""
+    n = len(values)
+    middle, mean = (n - 1) / 2, math.fsum(values) / n
+    slope = math.fsum((i - middle) * (v - mean) for i, v in enumerate(values)) / math.fsum((i - middle) ** 2 for i in range(n))
+    rest = [v - mean - slope * (i - middle) for i, v in enumerate(values)]
+    variance = math.fsum(r * r for r in rest) / n
+    return [math.fsum(rest[i] * rest[i + lag] for i in range(n - lag)) / (n - lag) / variance for lag in range(n // 2 + 1)]

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 60.0  # seconds after which a process that does not do what a test waits for has failed
 
@@ -96,3 +98,9 @@ def write_csv(path: Path, *columns: Sequence[object], header: str = "timestamp,v
     lines = [header, *(",".join(map(str, row)) for row in zip(*columns, strict=True))]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
+
+
+def wave(count: int) -> list[float]:
+    """A noisy wave that a detector can learn."""
+    noise = np.random.default_rng(5).normal(scale=0.2, size=count)
+    return [float(value) for value in np.round(10 + 3 * np.sin(2 * np.pi * np.arange(count) / 24) + noise, 6)]

@@ -28,8 +28,8 @@ from autoencoder.thresholds import THRESHOLDS
 DETECTORS = tuple(SCORERS)
 MATRIX_PROFILE = "matrix_profile"
 ALL = "all"
-# settings and files of the program that results depend on
-RESULT_KEYS = ("seed", "training", "network", "forest", "half_space_trees", "windowed_gaussian", "threshold")
+# settings that results do not depend on, and files of the program that they do depend on
+WITHOUT_EFFECT = {"source", "follow", "detector", "incidents", "plot", "checkpoint", "synthetic", "yfinance", "csv"}
 RESULT_CODE = ("detector.py", "scorers/*.py", "thresholds/*.py", "network/*.py", "benchmark/*.py")
 
 
@@ -150,8 +150,7 @@ def _finish(folder: RunFolder, summary: Summary, console: Console) -> int:
 
 
 def _settings(benchmark: str, config: Config) -> dict[str, Any]:
-    tree = config.model_dump(mode="json")
-    return {"benchmark": benchmark, "program": _program(), **{key: tree[key] for key in RESULT_KEYS}}
+    return {"benchmark": benchmark, "program": _program(), **config.model_dump(mode="json", exclude=WITHOUT_EFFECT)}
 
 
 def _program() -> str:

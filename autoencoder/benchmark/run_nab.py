@@ -23,6 +23,7 @@ from autoencoder.benchmark.nab import PROFILES, FileCounts, FileResult, Score, n
 from autoencoder.benchmark.results import Summary, table, untrained_lines
 from autoencoder.detector import Detector
 from autoencoder.errors import TrainingError
+from autoencoder.reports.alarms import AlarmFilter
 from autoencoder.reports.console import Console
 from autoencoder.scorers.base import Array, Progress
 from autoencoder.verdicts import Verdicts
@@ -31,6 +32,7 @@ from data.series import InputError
 MakeDetector = Callable[[int, Progress], Detector]  # points of the training part, who is told how training goes
 
 CHUNK = 4096  # points that are judged together
+REFRACTORY = 200  # points: NAB takes every high score for an alarm of its own, and a person wants one an event
 PUBLISHED = "golden"  # folder beside the data with the scores that other detectors published
 
 
@@ -76,7 +78,7 @@ def run_nab(files: Sequence[NabFile], out: Path, name: str, make: MakeDetector, 
                 untrained[file.name] = str(error)
                 scores = np.zeros(len(series.values))
             else:
-                scores = np.nan_to_num(verdicts.scores, nan=0.0)
+                scores = AlarmFilter(REFRACTORY).process(verdicts.scores)
             write_nab_result(out, name, file.name, series.timestamps, series.values, scores, series.labels)
         results[file.name] = FileResult(series.timestamps, scores, file.windows)
     bar.finish()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import perf_counter
@@ -138,7 +138,8 @@ def run_ucr(files: Sequence[UcrFile], out: Path, name: str, find: Finder, consol
     path = out / name / RESULTS
     rows = read_results(path, files)
     untrained: dict[str, str] = {}
-    RunFolder(path.parent, resume=True).write(RESULTS, _csv([HEADER, *(row.fields() for row in rows.values())]))
+    folder = RunFolder(path.parent, resume=True)
+    folder.write(RESULTS, _table(rows.values()))
     bar, training = console.progress(name), console.progress("training")
     for done, file in enumerate(files):
         bar(done, len(files), file.name)
@@ -147,7 +148,9 @@ def run_ucr(files: Sequence[UcrFile], out: Path, name: str, find: Finder, consol
             training.finish()
             _append(path, _csv([rows[file.path.name].fields()]))
     bar.finish()
-    return UcrOutcome([rows[file.path.name] for file in files], untrained)
+    ordered = [rows[file.path.name] for file in files]
+    folder.write(RESULTS, _table(ordered))
+    return UcrOutcome(ordered, untrained)
 
 
 def _append(path: Path, text: str) -> None:
@@ -184,6 +187,10 @@ def read_results(path: Path, files: Sequence[UcrFile]) -> dict[str, UcrRow]:
             except ValueError:
                 continue
     return rows
+
+
+def _table(rows: Iterable[UcrRow]) -> str:
+    return _csv([HEADER, *(row.fields() for row in rows)])
 
 
 def _csv(lines: Sequence[Sequence[object]]) -> str:

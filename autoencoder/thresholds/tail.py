@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import numpy.typing as npt
 
 from autoencoder.state import Reader, State
 from autoencoder.thresholds.base import Array, check_budget
@@ -12,8 +13,10 @@ BLOCK = 32  # errors after which the limit moves; constant in between, so that w
 PEAK_SHARE = 0.02  # share of the errors that count as peaks
 RECALIBRATE = 512  # errors after which the peak level is chosen anew
 FEWEST = 30  # errors without which there is no limit
-GOLDEN = 0.6180339887498949
-PATIENCE = 8  # of the flagged errors one in so many moves level and spread
+RARITY = 50.0  # a flagged error that normal ones pass so many times more seldom than the limit is no normal one
+ALLOWANCE = 2.0  # flagged errors learnt at most, in multiples of the budget; at 1, a limit set too low would confirm itself
+SAVED = 2.0  # so many of them may come at once
+PATIENCE = 8  # of the flagged errors that are left out one in so many moves level and spread
 BODY_GRID = np.linspace(1.0, 0.0, 65)  # exceedance probabilities at which the body of the errors is kept
 
 
@@ -25,11 +28,10 @@ class TailThreshold:
     feels much of an anomaly shorter than half the window. The largest ``PEAK_SHARE`` of the last ``memory`` such values are fitted; the
     limit is the height that a share ``budget`` of normal errors passes.
 
-    A flagged error never teaches the tail, so an anomaly, however long, neither lifts the limit when it enters the memory nor drops it when
-    it leaves. Leaving out all that passes the limit would make the tail look shorter and shorter, so the errors that the budget says lie
-    above it are put in from the fitted tail itself: the expectation step of the EM algorithm for a truncated sample (Dempster et al. 1977,
-    doi 10.1111/j.2517-6161.1977.tb01600.x). One in ``PATIENCE`` flagged errors moves level and spread, so that a change that stays is
-    followed in the end.
+    A flagged error teaches the tail only while it is a plausible normal one: not ``RARITY`` times rarer than the limit allows, and no more
+    of them than ``ALLOWANCE`` times the budget. Learning all would let an anomaly lift the limit; learning none would make the tail look
+    shorter and shorter. The others are left out, so that an anomaly, however long, neither lifts the limit when it enters the memory nor
+    drops it when it leaves; one in ``PATIENCE`` of them moves level and spread, so that a change that stays is followed in the end.
 
     Args:
         budget: share of normal errors that may be flagged, in (0, 1).
@@ -48,8 +50,7 @@ class TailThreshold:
         self._comparable = np.empty(0)  # newest learnt errors, made comparable
         self._pending = np.empty(0)  # errors of the block that is not full yet
         self._level, self._spread = 0.0, 1.0
-        self._owed = 0.0  # errors above the limit that are due, by the budget, and not in the memory yet
-        self._imputed = 0  # how many of them were
+        self._allowance = 0.0  # flagged errors that may still be learnt
         self._left_out = 0  # flagged errors left out since one was followed
         self._calibrated = 0  # errors learnt since the peak level was chosen
         self._body = np.zeros(len(BODY_GRID))  # comparable errors at BODY_GRID
@@ -63,7 +64,7 @@ class TailThreshold:
         self._recent = known[-self._window :].copy()
         self._comparable = np.empty(0)
         self._pending = np.empty(0)
-        self._owed, self._imputed, self._left_out, self._calibrated = 0.0, 0, 0, 0
+        self._allowance, self._left_out, self._calibrated = 0.0, 0, 0
         if len(known) < FEWEST:
             self._limit = float("nan")
             return
@@ -104,14 +105,13 @@ class TailThreshold:
         if np.isnan(self._limit):
             self.prime(np.concatenate([self._recent, block]))
             return
-        flagged = block > self._limit
-        normal = block[~flagged]
-        comparable = np.concatenate([(normal - self._level) / self._spread, self._unseen(len(normal))])
+        learnt = ~(block > self._limit) | self._plausible(block)
+        comparable = (block[learnt] - self._level) / self._spread
         self._comparable = np.concatenate([self._comparable, comparable])[-self._memory :]
         self._calibrated += len(comparable)
-        # what is flagged still counts a little: a change that stays must be followed in the end
-        order = self._left_out + np.cumsum(flagged)
-        followed = ~flagged | (order % PATIENCE == 0)
+        # what is left out still counts a little: a change that stays must be followed in the end
+        order = self._left_out + np.cumsum(~learnt)
+        followed = learnt | (order % PATIENCE == 0)
         self._left_out = int(order[-1] % PATIENCE)
         self._recent = np.concatenate([self._recent, np.minimum(block, self._limit)[followed]])[-self._window :]
         self._follow()
@@ -121,18 +121,15 @@ class TailThreshold:
             self._fit()
         self._set_limit()
 
-    def _unseen(self, count: int) -> Array:
-        """Comparable errors above the limit that belong to ``count`` normal ones below it: as many as the budget says.
-
-        They are spread over the tail by the golden ratio, the most even sequence there is.
-        """
-        owed = self._owed + count * self._budget / (1.0 - self._budget)
-        whole = int(owed)
-        self._owed = owed - whole
-        places = (self._imputed + np.arange(1, whole + 1)) * GOLDEN % 1.0
-        self._imputed += whole
-        top = min(1.0, self._budget / self._share)
-        return np.array([self._peak_level + self._tail.quantile(top * (1.0 - place)) for place in places])
+    def _plausible(self, block: Array) -> npt.NDArray[np.bool_]:
+        """Which of a block's errors (B,) are flags that normal errors explain: not too high for one, and not too many of them."""
+        ceiling = self._height(min(1.0, self._budget / self._share) / RARITY)
+        low = (block > self._limit) & (block <= ceiling)
+        due = ALLOWANCE * self._budget
+        self._allowance = min(self._allowance + due * len(block), max(SAVED, 4 * due * BLOCK))
+        plausible: npt.NDArray[np.bool_] = low & (np.cumsum(low) <= int(self._allowance))
+        self._allowance -= int(plausible.sum())
+        return plausible
 
     def _follow(self) -> None:
         """Level and spread of the recent errors, from their lower half: anomalies sit in the upper one."""
@@ -170,8 +167,7 @@ class TailThreshold:
             "pending": self._pending.copy(),
             "level": self._level,
             "spread": self._spread,
-            "owed": self._owed,
-            "imputed": self._imputed,
+            "allowance": self._allowance,
             "calibrated": self._calibrated,
             "left_out": self._left_out,
             "body": self._body.copy(),
@@ -189,8 +185,7 @@ class TailThreshold:
         self._comparable = saved.array("comparable", (None,))
         self._pending = saved.array("pending", (None,))
         self._level, self._spread = saved.number("level"), saved.number("spread")
-        self._owed = saved.number("owed")
-        self._imputed = saved.integer("imputed", 0)
+        self._allowance = saved.number("allowance")
         self._calibrated = saved.integer("calibrated", 0)
         self._left_out = saved.integer("left_out", 0)
         self._body = saved.array("body", (len(BODY_GRID),))

@@ -1,0 +1,44 @@
+"""Alarms: of the scores of one event, only those that tell something new."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autoencoder.scorers.base import Array
+from autoencoder.state import Reader, State
+
+
+class AlarmFilter:
+    """Keeps a score only where it rises above every score of the ``refractory`` points before it, so that one event alarms once.
+
+    A worse turn of the same event still comes through. Cutting the stream into other chunks changes nothing.
+
+    Args:
+        refractory: points that a score keeps later, lower ones quiet.
+    """
+
+    def __init__(self, refractory: int) -> None:
+        self._refractory = refractory
+        self._recent = np.zeros(refractory)  # the scores before the next one
+
+    def process(self, scores: Array) -> Array:
+        """Scores (N,) -> the same where they rise, 0 elsewhere and where unknown.
+
+        >>> AlarmFilter(2).process(np.array([0.2, 0.5, 0.4, 0.6, 0.1, 0.1, 0.3]))
+        array([0.2, 0.5, 0. , 0.6, 0. , 0. , 0.3])
+        """
+        if not len(scores):
+            return scores.copy()
+        stream = np.concatenate([self._recent, np.nan_to_num(scores, nan=0.0)])  # (R + N,)
+        before = np.lib.stride_tricks.sliding_window_view(stream[:-1], self._refractory).max(axis=1)  # (N,)
+        self._recent = stream[len(scores) :]
+        newest = stream[self._refractory :]
+        return np.where(newest > before, newest, 0.0)
+
+    def state(self) -> State:
+        """The recent scores."""
+        return {"recent": self._recent.copy()}
+
+    def load(self, state: State) -> None:
+        """Take back what ``state`` gave."""
+        self._recent = Reader(state, "the alarm filter").array("recent", (self._refractory,))

@@ -1,0 +1,232 @@
+"""The detector: cutting the stream changes nothing, the training boundary included, and a saved state goes on where it stood."""
+
+from __future__ import annotations
+
+import itertools
+from functools import cache
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoencoder.budget import Budget
+from autoencoder.detector import Detector
+from autoencoder.errors import AutoencoderError, ConfigError, ModelError, TrainingError
+from autoencoder.scorers import SCORERS, Scorer
+from autoencoder.scorers.forest import IsolationForestScorer
+from autoencoder.scorers.gaussian import WindowedGaussianScorer
+from autoencoder.state import State, pack, unpack
+from autoencoder.thresholds import THRESHOLDS, Threshold
+from autoencoder.verdicts import Verdicts
+
+TRAINING, COUNT = 150, 400
+FIELDS = ("time", "values", "predictions", "errors", "limits", "scores", "flags")
+quick = settings(deadline=None, max_examples=30, derandomize=True)
+Array = np.ndarray[Any, Any]
+
+
+def make(kind: str = "tail", scorer: Scorer | None = None, budget: float | str = 0.02, points: int = TRAINING) -> Detector:
+    def threshold(share: float) -> Threshold:
+        return THRESHOLDS[kind](budget=share, window=1000)
+
+    return Detector(scorer or WindowedGaussianScorer(window=40), threshold, Budget.parse(budget), points)
+
+
+@cache
+def stream(columns: int = 1, gaps: bool = True) -> tuple[Array, Array]:
+    """Times (N,) and values (N, F): a noisy wave with gaps, in the training part too, and a spike every hundred points."""
+    rng = np.random.default_rng(2)
+    index = np.arange(COUNT)
+    values = 50 + np.sin(2 * np.pi * index / 24)[:, None] + rng.normal(scale=0.2, size=(COUNT, columns))
+    values[199::100] += 9
+    if gaps:
+        values[rng.random(COUNT) < 0.05, 0] = np.nan
+    return np.datetime64("2024-01-01", "ns") + index * np.timedelta64(1, "h"), values
+
+
+def assert_same(one: Verdicts, other: Verdicts) -> None:
+    for name in FIELDS:
+        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
+
+
+def judge(detector: Detector, cuts: list[int]) -> Verdicts:
+    time, values = stream()
+    edges = [0, *sorted(cuts), COUNT]
+    return Verdicts.concatenate(
+        [detector.process(time[start:stop], values[start:stop]) for start, stop in itertools.pairwise(edges)]
+    )
+
+
+every_threshold = pytest.mark.parametrize("kind", sorted(THRESHOLDS))
+
+
+@every_threshold
+@quick
+@given(cuts=st.lists(st.one_of(st.integers(0, COUNT), st.integers(TRAINING - 2, TRAINING + 2)), max_size=12))
+def test_cutting_the_stream_changes_nothing(kind: str, cuts: list[int]) -> None:
+    assert_same(judge(make(kind), cuts), judge(make(kind), []))
+
+
+@pytest.mark.parametrize("scorer", ["windowed_gaussian", "isolation_forest"])
+def test_one_point_at_a_time_gives_the_same_verdicts(scorer: str) -> None:
+    settings = {"trees": 5, "window": 8} if scorer == "isolation_forest" else {"window": 40}
+    one, other = (make(scorer=SCORERS[scorer](**settings)) for _ in range(2))
+    assert_same(judge(one, list(range(1, COUNT))), judge(other, []))
+
+
+@every_threshold
+@pytest.mark.parametrize("place", [0, 1, 60, TRAINING - 1, TRAINING, TRAINING + 1, 300])
+def test_a_fresh_detector_goes_on_from_a_saved_state_in_training_and_after(kind: str, place: int) -> None:
+    time, values = stream()
+    whole = judge(make(kind), [])
+    first = make(kind)
+    head = first.process(time[:place], values[:place])
+    saved, files = unpack(pack(first.state()), "x"), dict(first.scorer.files()) if first.trained else {}
+    first.process(time[place:], values[place:])  # what goes on does not change what was saved
+    second = make(kind)
+    second.load(saved, files)
+    assert second.trained == (place >= TRAINING)
+    tail = second.process(time[place:], values[place:])
+    assert_same(Verdicts.concatenate([head, tail]), whole)
+
+
+def test_the_training_part_gets_no_verdict_and_everything_after_the_warm_up_does() -> None:
+    verdicts = judge(make(), [])
+    known = ~np.isnan(verdicts.values[:, 0])
+    assert np.isnan(verdicts.errors[:TRAINING]).all() and not verdicts.flags[:TRAINING].any()
+    for name in ("errors", "limits", "scores"):
+        np.testing.assert_array_equal(np.isnan(getattr(verdicts, name)[TRAINING:]), ~known[TRAINING:])
+    np.testing.assert_array_equal(verdicts.flags, np.nan_to_num(verdicts.errors) > np.nan_to_num(verdicts.limits, nan=np.inf))
+    known_scores = verdicts.scores[~np.isnan(verdicts.scores)]
+    assert ((known_scores >= 0) & (known_scores <= 1)).all()
+
+
+def test_spikes_are_flagged_and_score_as_high_as_anything() -> None:
+    verdicts = judge(make(), [])
+    spikes = [row for row in range(199, COUNT, 100) if not np.isnan(verdicts.values[row, 0])]
+    assert len(spikes) >= 2
+    assert verdicts.flags[spikes].all()
+    assert verdicts.scores[spikes].min() >= np.nanmax(verdicts.scores[TRAINING:199])
+
+
+@every_threshold
+def test_a_score_means_the_same_whatever_threshold_judges(kind: str) -> None:
+    np.testing.assert_array_equal(judge(make(kind), []).scores, judge(make("tail"), []).scores)
+
+
+@every_threshold
+def test_missing_values_leave_the_verdicts_of_the_others_as_they_are(kind: str) -> None:
+    time, values = stream(gaps=False)
+    places = [*range(10, COUNT, 17)]
+    gappy_time, gappy = np.insert(time, places, time[places]), np.insert(values, places, np.nan, axis=0)
+    lost = np.flatnonzero(np.isnan(gappy[:, 0]))
+    before = int((lost < TRAINING).sum())
+    while (lost < TRAINING + before).sum() > before:  # as many rows of the training part are missing
+        before = int((lost < TRAINING + before).sum())
+    whole = make(kind).process(time, values)
+    verdicts = make(kind, points=TRAINING + before).process(gappy_time, gappy)
+    for name in FIELDS:
+        np.testing.assert_array_equal(np.delete(getattr(verdicts, name), lost, axis=0), getattr(whole, name), err_msg=name)
+
+
+def test_a_value_changes_no_verdict_before_it() -> None:
+    time, values = stream()
+    whole = make().process(time, values)
+    changed = values.copy()
+    changed[300:] = 1e6
+    assert_same(make().process(time, changed)[:300], whole[:300])
+
+
+# --- saved models ---
+
+
+def test_an_adopted_model_judges_a_new_stream_from_its_first_full_window_with_its_own_threshold() -> None:
+    time, values = stream(gaps=False)
+    trained = make()
+    trained.process(time, values)
+    assert isinstance(trained.state()["share"], float)
+    adopted = make("sigma", budget=0.25, points=0)
+    adopted.adopt(unpack(pack(trained.state()), "x"), trained.scorer.files())
+    assert (adopted.trained, adopted.share, adopted.training_seconds) == (True, 0.25, 0.0)
+    verdicts = adopted.process(time, values)
+    assert not np.isnan(verdicts.limits[-1])
+    loose, strict = verdicts.flags.sum(), trained.process(time, values).flags.sum()
+    assert loose > strict
+
+
+def test_what_was_never_trained_cannot_be_adopted() -> None:
+    time, values = stream()
+    waiting = make()
+    waiting.process(time[:10], values[:10])
+    assert waiting.waiting == 10
+    with pytest.raises(ModelError, match="not trained"):
+        make().adopt(waiting.state(), {})
+
+
+def test_another_number_of_columns_is_refused() -> None:
+    time, values = stream(columns=2, gaps=False)
+    detector = make()
+    detector.process(time, values[:, :1])
+    with pytest.raises(ModelError, match="trained on 1 columns, the stream has 2"):
+        detector.process(time, values)
+
+
+def paths(state: State, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
+    found = []
+    for key, value in state.items():
+        found += paths(value, (*prefix, key)) if isinstance(value, dict) else [(*prefix, key)]
+    return found
+
+
+@quick
+@given(data=st.data())
+def test_a_state_with_a_part_missing_or_of_another_kind_is_refused_or_harmless(data: st.DataObject) -> None:
+    """Whatever a damaged file holds, there is an error of our own or a detector that judges."""
+    time, values = stream(gaps=False)
+    detector = make("quantile", IsolationForestScorer(window=8, trees=2, samples=16))
+    detector.process(time, values)
+    state = unpack(pack(detector.state()), "x")
+    path = data.draw(st.sampled_from(paths(state)))
+    node: Any = state
+    for key in path[:-1]:
+        node = node[key]
+    replacement = data.draw(st.sampled_from(["gone", None, "text", -1, 1e300, True, np.zeros(3), np.full((2, 2), np.nan), {}]))
+    if isinstance(replacement, str) and replacement == "gone":
+        del node[path[-1]]
+    else:
+        node[path[-1]] = replacement
+    fresh = make("quantile", IsolationForestScorer(window=8, trees=2, samples=16))
+    try:
+        fresh.load(state, {})
+        fresh.process(time[:50], values[:50])
+    except AutoencoderError as error:
+        assert error.exit_code == 2
+
+
+# --- the budget and the training part ---
+
+
+def test_a_rate_becomes_a_share_with_the_times_of_the_training_part() -> None:
+    time, values = stream(gaps=False)
+    detector = make(budget="1 per day")
+    detector.process(time, values)
+    assert detector.share == pytest.approx(1 / 24)
+    with pytest.raises(ConfigError, match="no timestamps"):
+        make(budget="1 per day").process(np.arange(COUNT), values)
+
+
+def test_a_constant_training_part_is_refused() -> None:
+    time, values = stream(gaps=False)
+    with pytest.raises(TrainingError, match="constant"):
+        make(scorer=IsolationForestScorer(window=8, trees=2)).process(time, np.ones_like(values))
+
+
+def test_a_report_is_there_before_and_after_training() -> None:
+    time, values = stream(gaps=False)
+    detector = make()
+    assert detector.training_report() == {"points": TRAINING}
+    detector.process(time, values)
+    assert detector.training_report()["points"] == TRAINING
+    assert "window" in detector.training_report()
