@@ -10,6 +10,7 @@ import io
 import json
 import math
 import zipfile
+import zlib
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -84,9 +85,9 @@ def unpack(data: bytes, name: str) -> State:
         AttributeError,
         OSError,
         EOFError,
-        RecursionError,
+        RuntimeError,  # "encrypted", or nested too deeply
         zipfile.BadZipFile,
-        NotImplementedError,
+        zlib.error,
     ) as error:
         raise ModelError(f"{name} is damaged ({type(error).__name__}); copy the run folder again or train again") from error
 

@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
-from program import FOREST, Outcome, count_lines, finish, metrics, rows, start, wait_until, wave, write_csv
+from program import FOREST, GAUSSIAN, Outcome, count_lines, finish, metrics, rows, start, wait_until, wave, write_csv
 from yahoo_server import Mode, YahooServer
 
 from autoencoder.errors import ModelError
@@ -266,7 +266,9 @@ def test_a_train_or_run_that_fails_early_leaves_no_folder_below_runs(program: Pr
 
 
 def piped(folder: Path, text: str, *arguments: str) -> Outcome:
-    return finish(start("--source", "stdin", *RUN, *SMALL, *arguments, folder=folder, stdin=subprocess.PIPE), text=text)
+    return finish(
+        start("--source", "stdin", "--out", "o", *GAUSSIAN, *SMALL, *arguments, folder=folder, stdin=subprocess.PIPE), text=text
+    )
 
 
 @pytest.mark.parametrize(
@@ -316,7 +318,7 @@ def test_bad_lines_on_stdin_are_told_and_kept_as_missing(tmp_path: Path) -> None
 
 
 def test_a_producer_that_dies_in_the_middle_of_a_line_loses_that_line_only(tmp_path: Path) -> None:
-    process = start("--source", "stdin", *RUN, *SMALL, folder=tmp_path, stdin=subprocess.PIPE)
+    process = start("--source", "stdin", "--out", "o", *GAUSSIAN, *SMALL, folder=tmp_path, stdin=subprocess.PIPE)
     assert process.stdin
     process.stdin.write("time,value\n" + "".join(f"{row},{value}\n" for row, value in enumerate(wave(300))) + "300")
     process.stdin.flush()
@@ -347,7 +349,7 @@ def test_no_ticker_is_refused_before_anything_is_asked_of_the_network(program: P
 )
 def test_a_failing_yahoo_is_one_line_and_exit_code_one(tmp_path: Path, ticker: str, mode: Mode, words: list[str]) -> None:
     with YahooServer(mode=mode) as server:
-        arguments = ("--source", "yfinance", "--ticker", ticker, "--set", "yfinance.cache=cache", *RUN)
+        arguments = ("--source", "yfinance", "--ticker", ticker, "--set", "yfinance.cache=cache", "--out", "o", *GAUSSIAN)
         outcome = finish(start(*arguments, folder=tmp_path, env={**os.environ, **server.environment()}))
     assert outcome.code == 1
     assert all(word in outcome.error for word in words), outcome.error

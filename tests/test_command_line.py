@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from program import (
     FOREST,
+    GAUSSIAN,
     ROOT,
     Outcome,
     count_lines,
@@ -401,7 +402,7 @@ def test_a_run_may_be_resumed_more_than_once(program: Program, monkeypatch: pyte
 
 
 def test_a_run_that_was_killed_goes_on_from_its_last_checkpoint(program: Program, tmp_path: Path) -> None:
-    long = (*FOREST, "--set", "checkpoint.every=2000", "--set", "synthetic.points=60000", "--set", "training.points=1500")
+    long = (*GAUSSIAN, "--set", "checkpoint.every=2000", "--set", "synthetic.points=60000", "--set", "training.points=1500")
     assert program("--out", "whole", *long).code == 0
     process = start("--out", "o", *long, folder=tmp_path)
     wait_until(lambda: count_lines(tmp_path / "o/scores.csv") > 5000, process)
@@ -490,7 +491,7 @@ def test_the_picture_and_the_checkpoints_may_be_asked_for_anew_when_resuming(
 
 def test_rows_are_written_while_stdin_is_still_open(tmp_path: Path) -> None:
     process = start(
-        "--source", "stdin", "--out", "o", *FOREST, "--set", "training.points=150", folder=tmp_path, stdin=subprocess.PIPE
+        "--source", "stdin", "--out", "o", *GAUSSIAN, "--set", "training.points=150", folder=tmp_path, stdin=subprocess.PIPE
     )
     assert process.stdin
     lines = [f"{value}\n" for value in wave(202)]
@@ -510,7 +511,7 @@ def test_rows_are_written_while_stdin_is_still_open(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_an_interrupted_stream_ends_with_130_and_whole_rows_and_can_go_on(tmp_path: Path, number: int) -> None:
-    arguments = ("--source", "stdin", "--out", "o", *FOREST, "--set", "training.points=150")
+    arguments = ("--source", "stdin", "--out", "o", *GAUSSIAN, "--set", "training.points=150")
     process = start(*arguments, folder=tmp_path, stdin=subprocess.PIPE)
     assert process.stdin
     lines = [f"{1_700_000_000 + 60 * index},{value}\n" for index, value in enumerate(wave(400))]
@@ -527,13 +528,13 @@ def test_an_interrupted_stream_ends_with_130_and_whole_rows_and_can_go_on(tmp_pa
     resumed = finish(start("--out", "o", "--resume", folder=tmp_path, stdin=subprocess.PIPE), text="".join(lines[300:]))
     assert resumed.code == 0, resumed.err
     assert "the producer must begin with row 301" in resumed.err
-    arguments = ("--source", "stdin", "--out", "whole", *FOREST, "--set", "training.points=150")
+    arguments = ("--source", "stdin", "--out", "whole", *GAUSSIAN, "--set", "training.points=150")
     assert finish(start(*arguments, folder=tmp_path, stdin=subprocess.PIPE), text="".join(lines)).code == 0
     assert (tmp_path / "o/scores.csv").read_bytes() == (tmp_path / "whole/scores.csv").read_bytes()
 
 
 def test_an_interrupt_while_the_first_line_is_waited_for_leaves_no_folder(tmp_path: Path) -> None:
-    process = start("--source", "stdin", "--out", "o", *FOREST, folder=tmp_path, stdin=subprocess.PIPE)
+    process = start("--source", "stdin", "--out", "o", *GAUSSIAN, folder=tmp_path, stdin=subprocess.PIPE)
     wait_until((tmp_path / "o").exists, process)
     process.send_signal(signal.SIGINT)
     assert finish(process) == Outcome(130, "", "interrupted\n")
@@ -561,7 +562,7 @@ def test_the_program_outlives_those_who_listen_to_it(tmp_path: Path) -> None:
     os.close(read)
     streams: dict[str, Any] = {"gone": write, "full": os.open("/dev/full", os.O_WRONLY)}
     for name, stream in streams.items():
-        process = start("--out", name, *FOREST, *points, folder=tmp_path, stderr=stream, stdout=stream)
+        process = start("--out", name, *GAUSSIAN, *points, folder=tmp_path, stderr=stream, stdout=stream)
         assert process.wait(timeout=60) == 0
         assert len(rows(tmp_path / name)) == 500
         assert metrics(tmp_path / name)["status"] == "done"
@@ -577,7 +578,7 @@ def test_closed_standard_streams_do_no_harm(tmp_path: Path, lstm_run: Run) -> No
     arguments = ("--model", lstm_run[0], "--set", "synthetic.points=500", *QUIET)
     assert start("--out", "o", *arguments, folder=tmp_path, **inherited).wait(timeout=60) == 0
     assert len(rows(tmp_path / "o")) == 500
-    assert start("--source", "stdin", "--out", "p", *FOREST, folder=tmp_path, **inherited).wait(timeout=60) == 2
+    assert start("--source", "stdin", "--out", "p", *GAUSSIAN, folder=tmp_path, **inherited).wait(timeout=60) == 2
     assert not (tmp_path / "p").exists()
 
 
@@ -600,7 +601,7 @@ def verdicts_by_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
     """What a run says of the sample that comes with the program."""
     folder = tmp_path_factory.mktemp("sample")
     sample = ROOT / "data/samples/aapl.csv"
-    arguments = ("--source", "csv", "--path", sample, "--column", "close", "--out", "o", *FOREST)
+    arguments = ("--source", "csv", "--path", sample, "--column", "close", "--out", "o", *GAUSSIAN)
     assert finish(start(*arguments, folder=folder)).code == 0
     return (folder / "o/scores.csv").read_bytes()
 
@@ -608,7 +609,7 @@ def verdicts_by_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
 def test_prices_from_yahoo_get_the_verdicts_of_the_same_prices_in_a_file(verdicts_by_file: bytes, tmp_path: Path) -> None:
     with YahooServer() as server:
         environment = {**os.environ, **server.environment()}
-        arguments = ("--source", "yfinance", "--ticker", "AAPL", *PRICES, "--out", "o", *FOREST)
+        arguments = ("--source", "yfinance", "--ticker", "AAPL", *PRICES, "--out", "o", *GAUSSIAN)
         outcome = finish(start(*arguments, folder=tmp_path, env=environment))
     assert outcome.code == 0, outcome.err
     assert outcome.out == ""
@@ -626,11 +627,11 @@ def test_prices_through_a_session_get_the_same_verdicts_too(
     with YahooServer() as server:
         redirected = functools.partial(data.yahoo.YahooSource, session=server.session())
         monkeypatch.setattr(data.yahoo, "YahooSource", redirected)
-        assert program("--source", "yfinance", "--ticker", "AAPL", *PRICES, "--out", "o", *FOREST).code == 0
+        assert program("--source", "yfinance", "--ticker", "AAPL", *PRICES, "--out", "o", *GAUSSIAN).code == 0
         scored = Path("o/scores.csv").read_bytes()
         assert scored == verdicts_by_file
         columns = program(
-            "--source", "yfinance", "--ticker", "AAPL", *PRICES, "--column", "Open", "--column", "Close", "--out", "p", *FOREST
+            "--source", "yfinance", "--ticker", "AAPL", *PRICES, "--column", "Open", "--column", "Close", "--out", "p", *GAUSSIAN
         )
     assert columns.code == 0
     assert list(rows(Path("p"))[0])[1:3] == ["value_Open", "value_Close"]

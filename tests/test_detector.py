@@ -192,7 +192,7 @@ def test_a_state_with_a_part_missing_or_of_another_kind_is_refused_or_harmless(d
     node: Any = state
     for key in path[:-1]:
         node = node[key]
-    replacement = data.draw(st.sampled_from(["gone", None, "text", -1, 1e300, True, np.zeros(3), np.full((2, 2), np.nan), {}]))
+    replacement = data.draw(st.sampled_from(["gone", None, "text", float("nan"), [], np.zeros(3), np.full((2, 2), np.nan), {}]))
     if isinstance(replacement, str) and replacement == "gone":
         del node[path[-1]]
     else:

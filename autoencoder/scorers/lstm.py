@@ -30,13 +30,13 @@ class LstmAutoencoderScorer:
 
     Every window is centred on the mean of the steps that the encoder sees and divided by its scale, so a slow change of level or
     amplitude is no anomaly. The prediction is the reconstruction of the newest point in the data's own units; the encoder does not see that
-    point, so it is what was expected of it. The error of a point adds up three pieces of evidence:
+    point, so it is what was expected of it. The error of a point is the larger of
 
-    - how far the point lies from the prediction,
+    - how far the point lies from the prediction, and
     - how far the newest half of its window lies from the nearest normal one (``WindowMemory``),
-    - how far it lies outside the range of all values before it (``SeenRange``),
 
-    the first two in units of the ``UNIT_QUANTILE`` quantile of the training part, the third in units of ``RANGE_UNIT`` of the range.
+    each in units of the ``UNIT_QUANTILE`` quantile of the training part (1 is as far off as one training point in a hundred), and on top of
+    it how far the point lies outside the range of all values before it (``SeenRange``), in units of ``RANGE_UNIT`` of that range.
 
     Args:
         window: points a window covers; None takes them from the dominant period of the training part.
@@ -106,9 +106,13 @@ class LstmAutoencoderScorer:
         self._memory = self._new_memory()
         novelty = self._memory.fit(self._shapes(sliding(valid, self._geometry)), exclude=self._geometry.span // 2)
         self._range.fit(valid)
-        evidence = np.column_stack([surprise, novelty])  # (M, 2)
-        self._unit = np.maximum(np.quantile(evidence, UNIT_QUANTILE, axis=0), 1e-6)
-        self._training_errors = (evidence / self._unit).sum(axis=1)
+        self._unit = np.maximum([np.quantile(surprise, UNIT_QUANTILE), np.quantile(novelty, UNIT_QUANTILE)], 1e-6)
+        self._training_errors = self._error(surprise, novelty)
+
+    def _error(self, surprise: Array, novelty: Array) -> Array:
+        """The larger of both (M,), each in its unit."""
+        error: Array = np.maximum(surprise / self._unit[0], novelty / self._unit[1])
+        return error
 
     def _new_memory(self) -> WindowMemory:
         dimension = self._geometry.steps // 2 * self._architecture.features
@@ -175,7 +179,7 @@ class LstmAutoencoderScorer:
             judged = slice(len(values) - len(windows), None)
             surprise, predictions[judged] = self._surprise(windows, values[judged])
             novelty = self._memory.compare(self._shapes(windows))
-            errors[judged] = surprise / self._unit[0] + novelty / self._unit[1] + outside[judged] / RANGE_UNIT
+            errors[judged] = self._error(surprise, novelty) + outside[judged] / RANGE_UNIT
         self._history = stream[max(0, len(stream) - self._geometry.span + 1) :].copy()
         return errors, predictions
 
@@ -188,25 +192,28 @@ class LstmAutoencoderScorer:
         return distances, expected
 
     def _shapes(self, windows: Array) -> Array:
-        """Newest half of windows (M, T, F), centred, in training deviations -> (M, T // 2 * F)."""
-        half = np.ascontiguousarray(windows[:, -(self._geometry.steps // 2) :].transpose(0, 2, 1))  # (M, F, T // 2)
-        centred: Array = (half - half.mean(axis=-1, keepdims=True)) / self._scale[:, None]
-        return centred.reshape(len(half), -1)
+        """Newest half of windows (M, T, F), centred and scaled -> (M, T // 2 * F)."""
+        half = windows[:, -(self._geometry.steps // 2) :]
+        centre, scale = self._centre_and_scale(half)
+        shapes: Array = (half - centre[:, None]) / scale[:, None]
+        return shapes.reshape(len(half), -1)
 
     def _scaled(self, windows: Array) -> tuple[npt.NDArray[np.float32], Array, Array]:
-        """Windows (N, T, F) -> scaled windows (N, T, F), centre (N, F), scale (N, F).
+        """Windows (N, T, F) -> scaled windows (N, T, F), centre (N, F), scale (N, F)."""
+        centre, scale = self._centre_and_scale(windows[:, : self._seen])
+        scaled = (windows - centre[:, None]) / scale[:, None]
+        return np.ascontiguousarray(scaled, dtype=np.float32), centre, scale
+
+    def _centre_and_scale(self, steps: Array) -> tuple[Array, Array]:
+        """Mean and scale (N, F) of steps (N, S, F).
 
         The scale is halfway (in squares) between the window's own deviation and the training part's: amplitude that slowly grows is
         followed, amplitude that is suddenly gone is still seen.
         """
-        seen = np.ascontiguousarray(
-            windows[:, : self._seen].transpose(0, 2, 1)
-        )  # (N, F, S): a sum along the last axis is the same for any N
-        centre = seen.mean(axis=-1)  # (N, F)
-        variance = np.square(seen - centre[..., None]).mean(axis=-1)
-        scale = np.sqrt((variance + np.square(self._scale)) / 2)
-        scaled = (windows - centre[:, None]) / scale[:, None]
-        return np.ascontiguousarray(scaled, dtype=np.float32), centre, scale
+        rows = np.ascontiguousarray(steps.transpose(0, 2, 1))  # (N, F, S): a sum along the last axis is the same for any N
+        centre = rows.mean(axis=-1)  # (N, F)
+        variance = np.square(rows - centre[..., None]).mean(axis=-1)
+        return centre, np.sqrt((variance + np.square(self._scale)) / 2)
 
     def _set_geometry(self, geometry: Geometry) -> None:
         self._geometry = geometry

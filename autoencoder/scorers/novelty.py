@@ -59,7 +59,9 @@ class WindowMemory:
         self._oldest = self._position = 0
         self._waiting = self._waiting[:0]
         distances = [
-            self._nearest(codes[first : first + BLOCK], np.abs(np.arange(first, min(first + BLOCK, len(codes)))[:, None] - rows) < exclude)
+            self._nearest(
+                codes[first : first + BLOCK], np.abs(np.arange(first, min(first + BLOCK, len(codes)))[:, None] - rows) < exclude
+            )
             for first in range(0, len(codes), BLOCK)
         ]
         return np.concatenate(distances)
@@ -133,7 +135,9 @@ class WindowMemory:
         saved = Reader(state, "the window memory")
         codes = saved.integers("codes", (None, self._dimension))
         if len(codes) > self._size:
-            raise ModelError(f"the saved window memory holds {len(codes):,} windows; this program keeps {self._size:,}; train again")
+            raise ModelError(
+                f"the saved window memory holds {len(codes):,} windows; this program keeps {self._size:,}; train again"
+            )
         self._store(codes.astype(np.float32), saved.integer("kept", 1, min(self._size - 1, len(codes))))
         self._waiting = saved.integers("waiting", (None, self._dimension)).astype(np.float32)
         self._oldest = saved.integer("oldest", 0, self._size - self._kept - 1)
