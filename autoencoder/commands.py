@@ -70,7 +70,9 @@ def run(config: Config, options: Options, console: Console) -> int:
             stream = Stream(
                 source=source,
                 detector=detector,
-                tracker=IncidentTracker(0, _zone(source)),
+                tracker=IncidentTracker(
+                    0, _zone(source), hysteresis=config.incidents.hysteresis, refractory=config.incidents.refractory
+                ),
                 tally=Tally(),
                 folder=folder,
                 settings=dump(config),

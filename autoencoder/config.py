@@ -200,6 +200,8 @@ class Incidents(_Section):
     """When flagged points are one incident."""
 
     merge_gap: Literal["auto"] | Annotated[int, Field(ge=0, le=1_000_000)] = "auto"
+    hysteresis: Annotated[float, Field(gt=0, le=1)] = 1.0
+    refractory: Annotated[int, Field(ge=1, le=1_000_000)] = 200
 
 
 class Plot(_Section):

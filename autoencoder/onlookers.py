@@ -40,11 +40,11 @@ class Announcer:
         self._told = stream.tally.incidents
 
     def see(self, verdicts: Verdicts, ended: list[Incident], labels: Labels) -> None:
-        """Say a line for every incident that began in these verdicts."""
+        """Say a line for every incident in these verdicts that is an alarm, once."""
         if self._stream.source.points is not None:
             return
         for incident in (*ended, self._stream.tracker.open):
-            if incident and incident.id > self._told:
+            if incident and incident.alarm and incident.id > self._told:
                 self._told = incident.id
                 seen, expected = incident.peak_value[0], incident.expected[0]
                 self._console.say(

@@ -103,7 +103,7 @@ class Stream:
             self.folder.close()
 
     def _publish(self, verdicts: Verdicts, ended: list[Incident], labels: npt.NDArray[np.bool_] | None) -> None:
-        self.folder.append(verdicts, ended)
+        self.folder.append(verdicts, ended, self.tracker.open)
         self.tally.take(verdicts, ended, labels)
         self.rows += len(verdicts)
         self._last_time = int(verdicts.time[-1].astype(np.int64)) if len(verdicts) else self._last_time

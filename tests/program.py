@@ -20,7 +20,8 @@ PATIENCE = 60.0  # seconds after which a process that does not do what a test wa
 
 # settings under which a detector is trained in a moment
 FOREST = ("--detector", "isolation_forest", "--plot", "none", "--set", "forest.trees=10")
-GAUSSIAN = ("--detector", "windowed_gaussian", "--plot", "none")  # imports nothing heavy: for processes of their own
+# imports nothing heavy: for processes of their own
+GAUSSIAN = ("--detector", "windowed_gaussian", "--plot", "none", "--set", "windowed_gaussian.window=64")
 TINY_LSTM = ("--set", "training.steps=60", "--set", "network.hidden=[8]", "--set", "network.steps=16")
 
 

@@ -224,12 +224,59 @@ def test_incidents_do_not_depend_on_how_the_stream_is_cut_nor_on_a_restart(flags
     assert len(expected) == (1 + int((np.diff(flagged) > gap + 1).sum()) if len(flagged) else 0)
 
 
+def judged(flags: list[int], scores: list[float] | None = None, rest: float = 0.1) -> Verdicts:
+    """Verdicts of one column with these flags, all judged; errors are ``rest`` where nothing is flagged, limits 1."""
+    flagged = np.array(flags, dtype=bool)
+    errors = np.where(flagged, 2.0, rest)
+    values = np.zeros((len(flags), 1))
+    known = flagged.astype(float) if scores is None else np.array(scores)
+    return Verdicts(np.arange(len(flags)), values, values, errors, np.ones(len(flags)), known, flagged)
+
+
+def test_an_open_incident_is_the_last_line_and_is_written_anew_until_it_closes(tmp_path: Path) -> None:
+    folder, tracker, seen = RunFolder(tmp_path / "run"), IncidentTracker(merge_gap=2), []
+    folder.open_rows(("value",), "")
+
+    def lines() -> list[tuple[int, str, int]]:
+        found = map(json.loads, (tmp_path / "run" / "incidents.jsonl").read_text().splitlines())
+        return [(line["id"], line["status"], line["n_points"]) for line in found]
+
+    for flags in ([0, 1, 0], [1, 0, 0], [0, 0, 0], [0, 1, 0]):
+        chunk = judged(flags)
+        folder.append(chunk, tracker.process(chunk), tracker.open)
+        seen.append(lines())
+    assert seen == [
+        [(1, "open", 1)],
+        [(1, "open", 2)],
+        [(1, "closed", 2)],
+        [(1, "closed", 2), (2, "open", 1)],
+    ]
+    folder.append(judged([]), tracker.finish())
+    folder.close()
+    assert lines() == [(1, "closed", 2), (2, "closed", 1)]
+
+
+@pytest.mark.parametrize(("hysteresis", "incidents"), [(1.0, 2), (0.8, 1)])
+def test_hysteresis_keeps_an_incident_open_while_the_error_stays_near_the_limit(hysteresis: float, incidents: int) -> None:
+    tracker = IncidentTracker(1, hysteresis=hysteresis)
+    found = [*tracker.process(judged([1, 0, 0, 0, 0, 1], rest=0.9)), *tracker.finish()]
+    assert len(found) == incidents
+
+
+def test_only_an_incident_that_is_worse_than_those_shortly_before_is_an_alarm() -> None:
+    tracker = IncidentTracker(0, refractory=5)
+    scores = [0.5, 0, 0, 0.4, 0, 0, 0.6, 0, 0]
+    found = [*tracker.process(judged([1, 0, 0, 1, 0, 0, 1, 0, 0], scores)), *tracker.finish()]
+    assert [incident.alarm for incident in found] == [True, False, True]
+
+
 def test_an_incident_as_json_is_one_line_of_plain_values() -> None:
-    incident = Incident(1, "a", "b", "a", (1.5,), (float("nan"),), 0.25, 2, 10, 12)
-    text = incident.to_json()
+    incident = Incident(1, "a", "b", "a", (1.5,), (float("nan"),), 0.25, 2, 10, 12, True)
+    text = incident.to_json("closed")
     assert "\n" not in text
     assert json.loads(text) == {
         "id": 1,
+        "status": "closed",
         "start": "a",
         "end": "b",
         "peak_time": "a",
@@ -239,9 +286,10 @@ def test_an_incident_as_json_is_one_line_of_plain_values() -> None:
         "n_points": 2,
         "first_row": 10,
         "last_row": 12,
+        "alarm": True,
     }
-    several = Incident(1, "a", "b", "a", (1.5, 2.5), (1.0, float("nan")), 0.25, 2, 10, 12)
-    assert json.loads(several.to_json())["expected"] == [1.0, None]
+    several = Incident(1, "a", "b", "a", (1.5, 2.5), (1.0, float("nan")), 0.25, 2, 10, 12, True)
+    assert json.loads(several.to_json("open"))["expected"] == [1.0, None]
 
 
 def test_a_damaged_incident_is_refused() -> None:
@@ -282,7 +330,7 @@ def test_the_summary_tells_counts_worst_incidents_and_files() -> None:
         "flagged_share": 1 / 4000,
         "budget": 0.00001,
     }
-    worst = [Incident(1, "a", "b", "2024-01-01T00:00:00Z", (123456.7,), (1.0,), 0.987, 1, 10, 12)]
+    worst = [Incident(1, "a", "b", "2024-01-01T00:00:00Z", (123456.7,), (1.0,), 0.987, 1, 10, 12, True)]
     quality = {"known_anomalies": 4, "event_recall": 0.5, "event_precision": 1.0}
     assert summary("cpu.csv", counts, 1000, quality, worst, Path("o"), ["scores.csv"]) == [
         "cpu.csv: 5,000 points, 1,000 of them trained on, 4,000 judged, 3 missing",

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.errors import ModelError
+from autoencoder.reports.alarms import AlarmFilter
 from autoencoder.state import Reader, State
 from autoencoder.verdicts import Verdicts
 
@@ -29,6 +30,7 @@ class Incident:
         n_points: flagged points.
         first_row: row of the first flagged point in the stream, from 0.
         last_row: row of the last flagged point.
+        alarm: somebody is to be told: a score of it rises above all that came shortly before (``AlarmFilter``).
     """
 
     id: int
@@ -41,10 +43,11 @@ class Incident:
     n_points: int
     first_row: int
     last_row: int
+    alarm: bool
 
-    def to_json(self) -> str:
-        """One JSON object; a single column's values are plain numbers, unknown ones null."""
-        fields = asdict(self)
+    def to_json(self, status: str) -> str:
+        """One JSON object with its status, "open" or "closed"; a single column's values are plain numbers, unknown ones null."""
+        fields = {"id": self.id, "status": status, **asdict(self)}
         for key in ("peak_value", "expected"):
             known = [value if np.isfinite(value) else None for value in fields[key]]
             fields[key] = known[0] if len(known) == 1 else known
@@ -88,29 +91,40 @@ class IncidentTracker:
     Args:
         merge_gap: points without a flag that may lie inside one incident; may be set until the first flag.
         zone: what is put behind every time ("Z" for UTC).
+        hysteresis: share of the limit; while errors lie above it, an incident that is open goes on.
+        refractory: points after a score in which only a higher one is an alarm.
     """
 
-    def __init__(self, merge_gap: int, zone: str = "") -> None:
+    def __init__(self, merge_gap: int, zone: str = "", *, hysteresis: float = 1.0, refractory: int = 200) -> None:
         self.merge_gap = merge_gap
         self._zone = zone
+        self._hysteresis = hysteresis
+        self._alarms = AlarmFilter(refractory)
         self._row = 0
         self._count = 0
+        self._felt_row = 0  # last row in which the open incident was felt: flagged, or not yet below the hysteresis
         self.open: Incident | None = None
 
     def process(self, verdicts: Verdicts) -> list[Incident]:
         """Take in verdicts; returns the incidents that ended, in order."""
         ended: list[Incident] = []
-        for index in np.flatnonzero(verdicts.flags).tolist():
+        rises = self._alarms.process(verdicts.scores) > 0
+        with np.errstate(invalid="ignore"):
+            felt = verdicts.flags | (verdicts.errors > self._hysteresis * verdicts.limits)
+        for index in np.flatnonzero(felt).tolist():
             row = self._row + index
-            if self.open and row - self.open.last_row > self.merge_gap + 1:
-                ended.append(self.open)
-                self.open = None
-            self.open = self._joined(verdicts, index, row)
+            ended += self._end_before(row)
+            if verdicts.flags[index]:
+                self.open = self._joined(verdicts, index, row, bool(rises[index]))
+            self._felt_row = row
         self._row += len(verdicts)
-        if self.open and self._row - self.open.last_row > self.merge_gap + 1:
-            ended.append(self.open)
-            self.open = None
-        return ended
+        return ended + self._end_before(self._row)
+
+    def _end_before(self, row: int) -> list[Incident]:
+        """The open incident, if it was not felt for too long to be joined at ``row``."""
+        if self.open and row - self._felt_row > self.merge_gap + 1:
+            return self.finish()
+        return []
 
     def finish(self) -> list[Incident]:
         """The stream is over: the incident that is still open, if there is one."""
@@ -118,7 +132,7 @@ class IncidentTracker:
         self.open = None
         return ended
 
-    def _joined(self, verdicts: Verdicts, index: int, row: int) -> Incident:
+    def _joined(self, verdicts: Verdicts, index: int, row: int, rises: bool) -> Incident:
         """The open incident, or a new one, with this flagged point in it."""
         now = time_text(verdicts.time[index : index + 1], self._zone)[0]
         severity = float(np.nan_to_num(verdicts.scores[index]))
@@ -130,8 +144,9 @@ class IncidentTracker:
         }
         if not self.open:
             self._count += 1
-            return Incident(id=self._count, start=now, end=now, n_points=1, first_row=row, last_row=row, **peak)
-        longer = replace(self.open, end=now, n_points=self.open.n_points + 1, last_row=row)
+            return Incident(id=self._count, start=now, end=now, n_points=1, first_row=row, last_row=row, alarm=rises, **peak)
+        alarm = self.open.alarm or rises
+        longer = replace(self.open, end=now, n_points=self.open.n_points + 1, last_row=row, alarm=alarm)
         return replace(longer, **peak) if severity > self.open.severity else longer
 
     def state(self) -> State:
@@ -140,6 +155,8 @@ class IncidentTracker:
             "merge_gap": self.merge_gap,
             "row": self._row,
             "count": self._count,
+            "felt_row": self._felt_row,
+            "alarms": self._alarms.state(),
             "open": self.open.freeze() if self.open else "",
         }
 
@@ -148,5 +165,7 @@ class IncidentTracker:
         saved = Reader(state, "the incidents")
         self.merge_gap = saved.integer("merge_gap", 0)
         self._row, self._count = saved.integer("row", 0), saved.integer("count", 0)
+        self._felt_row = saved.integer("felt_row", 0)
+        self._alarms.load(saved.state("alarms"))
         frozen = saved.text("open")
         self.open = Incident.thaw(frozen) if frozen else None

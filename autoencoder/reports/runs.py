@@ -107,6 +107,8 @@ class RunFolder:
     def open_rows(self, columns: tuple[str, ...], zone: str, keep: tuple[int, int] | None = None) -> None:
         """Open scores.csv and incidents.jsonl for appending; ``keep`` cuts both to so many bytes first (where a checkpoint stood)."""
         self._columns, self._zone = columns, zone
+        self._closed_bytes = keep[1] if keep else 0
+        self._open: Incident | None = None  # whose line is the last
         try:
             self._scores = (self.path / SCORES).open("r+b" if keep else "wb")
             self._incidents = (self.path / INCIDENTS).open("r+b" if keep else "wb")
@@ -124,25 +126,33 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"{self.path} cannot be written ({error.strerror}); give another --out folder") from None
 
-    def append(self, verdicts: Verdicts, incidents: Iterable[Incident]) -> None:
-        """Write rows and ended incidents; they are in the files when this returns."""
+    def append(self, verdicts: Verdicts, ended: Iterable[Incident], is_open: Incident | None = None) -> None:
+        """Write rows and incidents; they are in the files when this returns.
+
+        Each incident has one line. That of an open one is the last, and is written anew as it goes on.
+        """
         assert self._scores and self._incidents
         try:
             self._scores.write(rows_text(verdicts, self._zone).encode())
             self._scores.flush()
-            lines = "".join(incident.to_json() + "\n" for incident in incidents)
-            if lines:
-                self._incidents.write(lines.encode())
+            closed = "".join(incident.to_json("closed") + "\n" for incident in ended)
+            if closed or is_open != self._open:
+                self._incidents.seek(self._closed_bytes)
+                self._incidents.write(closed.encode())
+                self._closed_bytes = self._incidents.tell()
+                self._incidents.write((is_open.to_json("open") + "\n").encode() if is_open else b"")
+                self._incidents.truncate()
                 self._incidents.flush()
+                self._open = is_open
         except OSError as error:
             raise RunError(f"{self.path} cannot be written ({error.strerror}); free space and go on with --resume") from None
 
     def sizes(self) -> tuple[int, int]:
-        """Bytes of scores.csv and incidents.jsonl so far, all on the disk."""
+        """Bytes of scores.csv and of the closed incidents in incidents.jsonl so far, all on the disk."""
         assert self._scores and self._incidents
         for file in (self._scores, self._incidents):
             os.fsync(file.fileno())
-        return self._scores.tell(), self._incidents.tell()
+        return self._scores.tell(), self._closed_bytes
 
     def discard(self) -> None:
         """Take away again what this run wrote, and the folder if this run made it; a resumed run stays as it is."""
