@@ -32,7 +32,7 @@ class Budget:
     def parse(wanted: float | str) -> Budget:
         """Budget from a share or from text such as ``"1 per day"``.
 
-        >>> Budget.parse(0.001).share(None)
+        >>> Budget.parse(0.001).share(0.0)
         0.001
         >>> Budget.parse("3 per week").amount
         3.0
@@ -53,21 +53,18 @@ class Budget:
                 return Budget(share, None, text)
         raise ConfigError(f"threshold.budget is {text}; it must be a share in (0, 1), e.g. 0.001, or a rate such as '1 per day'")
 
-    def share(self, time: npt.NDArray[np.generic] | None) -> float:
-        """Share of points that may be flagged, for points at ``time`` (N,); the median distance of two points counts.
+    def share(self, interval: float) -> float:
+        """Share of points that may be flagged, for points ``interval`` seconds apart (see ``interval_of``).
 
         Raises:
             ConfigError: a rate was asked for, but the points carry no timestamps or come too seldom.
         """
         if self.seconds is None:
             return self.amount
-        if time is None or not np.issubdtype(time.dtype, np.datetime64):
+        if interval <= 0:
             raise ConfigError(
                 f"threshold.budget is {self.text!r}, but the stream has no timestamps; give a share of points, e.g. 0.001"
             )
-        steps = np.diff(time.astype("datetime64[ns]").astype(np.int64))
-        steps = steps[steps > 0]
-        interval = float(np.median(steps)) / 1e9 if len(steps) else 0.0
         share = self.amount * interval / self.seconds
         if not 0.0 < share < 0.5:
             raise ConfigError(
@@ -75,3 +72,12 @@ class Budget:
                 "ask for fewer, e.g. 0.001"
             )
         return share
+
+
+def interval_of(time: npt.NDArray[np.generic]) -> float:
+    """Median distance of two points at ``time`` (N,) in seconds; 0 where they carry no timestamps."""
+    if not np.issubdtype(time.dtype, np.datetime64):
+        return 0.0
+    steps = np.diff(time.astype("datetime64[ns]").astype(np.int64))
+    steps = steps[steps > 0]
+    return float(np.median(steps)) / 1e9 if len(steps) else 0.0

@@ -59,9 +59,8 @@ def run(config: Config, options: Options, console: Console) -> int:
     watch.seconds["start"] = time.perf_counter() - options.began
     with Interrupts() as interrupts:
         model = _read_model(config, options.model) if options.model else None
-        folder = _run_folder(options, config.source)
         bar = console.progress("training")
-        with _discarded_on_failure(folder):
+        with _run_folder(options, config.source, interrupts) as folder:
             checkpoint = read_checkpoint(folder.path) if options.resume else None
             with watch.part("source"):
                 source = open_source(config, console.say)
@@ -113,8 +112,7 @@ def run(config: Config, options: Options, console: Console) -> int:
 def train(config: Config, options: Options, console: Console) -> int:
     """Train on the training part of a source and save the model; nothing is scored. Returns the exit code."""
     watch = Stopwatch(options.began)
-    folder = RunFolder(options.out or default_folder(f"{config.source}-model"))
-    with Interrupts(), _discarded_on_failure(folder):
+    with Interrupts() as interrupts, _run_folder(options, f"{config.source}-model", interrupts) as folder:
         with watch.part("source"):
             source = open_source(config, console.say)
         detector = make_detector(config, training_points(config, source.points), console.progress("training"))
@@ -161,19 +159,19 @@ def _feed(config: Config, stream: Stream, bar: Task, watch: Stopwatch, console: 
     return None
 
 
-def _run_folder(options: Options, kind: str) -> RunFolder:
+@contextmanager
+def _run_folder(options: Options, kind: str, interrupts: Interrupts) -> Iterator[RunFolder]:
+    """The run folder; what fails inside, before the first point, leaves none behind."""
     if options.resume and not (options.out and is_folder(options.out)):
         raise ModelError(f"--resume: {options.out} is not a folder; give the --out folder of the run that was cut off")
-    return RunFolder(options.out or default_folder(kind), resume=options.resume)
-
-
-@contextmanager
-def _discarded_on_failure(folder: RunFolder) -> Iterator[None]:
-    """What fails before its first point leaves no folder behind."""
+    folder = None
     try:
-        yield
+        with interrupts.held():
+            folder = RunFolder(options.out or default_folder(kind), resume=options.resume)
+        yield folder
     except BaseException:
-        folder.discard()
+        if folder:
+            folder.discard()
         raise
 
 

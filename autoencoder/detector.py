@@ -8,7 +8,7 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.budget import Budget
+from autoencoder.budget import Budget, interval_of
 from autoencoder.errors import ModelError
 from autoencoder.scorers.base import Array, Progress, Scorer
 from autoencoder.state import Reader, State
@@ -80,7 +80,8 @@ class Detector:
     def _train(self) -> None:
         began = perf_counter()
         time, values = np.concatenate(self._times), np.concatenate(self._values)
-        self._set_share(self._budget.share(time))
+        self._interval = interval_of(time)
+        self._set_share(self._budget.share(self._interval))
         self.scorer.fit(values, self._progress)
         self._training_errors = self.scorer.training_errors()[-LONGEST_PRIMING:]
         self._features = values.shape[1]
@@ -109,7 +110,7 @@ class Detector:
         limits, probabilities = self._calibration.judge(errors)
         if self._threshold is not self._calibration:
             limits = self._threshold.process(errors)
-        scores = np.clip(-np.log10(np.maximum(probabilities, 1e-300)) / DECADES, 0.0, 1.0)
+        scores = np.clip(-np.log10(np.maximum(probabilities, 1e-300)) / DECADES, 0.0, 1.0) + 0.0  # a certain -0 becomes 0
         with np.errstate(invalid="ignore"):
             flags = errors > limits
         return Verdicts(time, values, predictions, errors, limits, scores, flags)
@@ -129,13 +130,13 @@ class Detector:
             raise ModelError("the saved detector is not trained: its run ended within the training part; train again")
         self._load_scorer(saved, files)
         self.scorer.restart()
-        # a rate in time became a share with the times of the training part; there is no other yet
-        self._set_share(self._budget.amount if self._budget.seconds is None else saved.number("share"))
+        self._set_share(self._budget.share(self._interval))
         self._prime()
         self.trained = True
 
     def _load_scorer(self, saved: Reader, files: Mapping[str, bytes]) -> None:
         self._features = saved.integer("features", 1)
+        self._interval = saved.number("interval")
         self._training_errors = saved.array("training_errors", (None,))
         self.scorer.load(saved.state("scorer"), files)
 
@@ -151,6 +152,7 @@ class Detector:
         return {
             "trained": True,
             "share": self.share,
+            "interval": self._interval,  # of the training part, so that a rate asked for later can become a share
             "features": self._features,
             "training_errors": self._training_errors.copy(),
             **parts,

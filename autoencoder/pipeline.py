@@ -89,11 +89,13 @@ class Stream:
                         self.checkpoint()  # also after training: nothing costs as much time to repeat
 
     def finish(self, *, cut_off: bool = False) -> None:
-        """The stream is over, or was cut off: the open incident ends here and the files are closed.
+        """The stream is over, or was cut off: the open incident ends here and the files are closed; a second call does nothing.
 
         Args:
             cut_off: the run may be resumed, so it is first written down where it stands, if all of it stands at one row.
         """
+        if not self.folder.is_open:  # an interrupt that was held back came at the very end
+            return
         with self.unbroken():
             if cut_off and self.rows and self._is_settled:
                 self.checkpoint()
@@ -117,7 +119,10 @@ class Stream:
         Raises:
             ModelError: those rows are not what they were.
         """
-        done = self.rows if self.replays else 0
+        if not self.replays:
+            yield from self._continued()
+            return
+        done = self.rows
         for chunk in self.source.chunks():
             if 0 < done <= len(chunk) and int(chunk.time[done - 1].astype(np.int64)) != self._last_time:
                 raise self._changed("has another time than it had")
@@ -126,6 +131,15 @@ class Stream:
             done = max(0, done - len(chunk))
         if done:
             raise self._changed("is not there any more")
+
+    def _continued(self) -> Iterator[Chunk]:
+        """The chunks of a source that goes on where it was cut off; rows that it counts from 0 again are counted on."""
+        done, was_counted = self.rows, self._last_time == self.rows - 1
+        counts_on: bool | None = None
+        for chunk in self.source.chunks():
+            if counts_on is None:
+                counts_on = done > 0 and was_counted and chunk.time.dtype.kind == "i" and chunk.time[0] == 0
+            yield Chunk(chunk.time + done, chunk.values, chunk.labels) if counts_on else chunk
 
     def _changed(self, what: str) -> ModelError:
         return ModelError(f"{self.source.name}: row {self.rows:,}, the last one that was done, {what}; run anew without --resume")

@@ -161,7 +161,7 @@ def test_scores_hold_a_row_for_every_point_in_the_order_of_the_input(program: Pr
         assert [row[name] for name in COLUMNS[2:]] == ["", "", "", "", "0"]
     for row in scored[100:]:
         assert all(row.values())
-        assert 0 <= float(row["score"]) <= 1
+        assert 0 <= float(row["score"]) <= 1 and not row["score"].startswith("-")
         assert row["anomaly"] == str(int(float(row["error"]) > float(row["threshold"])))
 
 
@@ -392,6 +392,25 @@ def test_a_run_interrupted_before_anything_was_written_leaves_no_folder(
     assert not Path("o").exists()
 
 
+def test_an_interrupt_at_the_very_end_still_ends_with_130_and_whole_files(
+    program: Program, monkeypatch: pytest.MonkeyPatch, uninterrupted: Path
+) -> None:
+    from autoencoder.reports.runs import RunFolder
+
+    close = RunFolder.close
+
+    def close_and_interrupt(self: RunFolder) -> None:
+        monkeypatch.setattr(RunFolder, "close", close)
+        close(self)
+        signal.raise_signal(signal.SIGINT)
+
+    monkeypatch.setattr(RunFolder, "close", close_and_interrupt)
+    outcome = program("--out", "o", *FOREST, *SMALL)
+    assert (outcome.code, outcome.err.count("\n")) == (130, 1)
+    assert Path("o/scores.csv").read_bytes() == (uninterrupted / "scores.csv").read_bytes()
+    assert Path("o/incidents.jsonl").read_bytes() == (uninterrupted / "incidents.jsonl").read_bytes()
+
+
 def test_a_run_may_be_resumed_more_than_once(program: Program, monkeypatch: pytest.MonkeyPatch, uninterrupted: Path) -> None:
     cut_off(monkeypatch, 2100)
     program("--out", "o", *FOREST, *SMALL)
@@ -509,13 +528,13 @@ def test_rows_are_written_while_stdin_is_still_open(tmp_path: Path) -> None:
     assert [float(row["value"]) for row in rows(tmp_path / "o")] == wave(202)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_an_interrupted_stream_ends_with_130_and_whole_rows_and_can_go_on(tmp_path: Path, number: int) -> None:
+@pytest.mark.parametrize(("number", "line"), [(signal.SIGINT, "{time},{value}\n"), (signal.SIGTERM, "{value}\n")])
+def test_an_interrupted_stream_ends_with_130_and_whole_rows_and_can_go_on(tmp_path: Path, number: int, line: str) -> None:
     arguments = ("--source", "stdin", "--out", "o", *GAUSSIAN, "--set", "training.points=150")
     process = start(*arguments, folder=tmp_path, stdin=subprocess.PIPE)
     assert process.stdin
-    lines = [f"{1_700_000_000 + 60 * index},{value}\n" for index, value in enumerate(wave(400))]
-    process.stdin.write("".join(lines[:300]) + lines[300][:9])  # the last line is only begun
+    lines = [line.format(time=1_700_000_000 + 60 * row, value=value) for row, value in enumerate(wave(400))]
+    process.stdin.write("".join(lines[:300]) + lines[300][:5])  # the last line is only begun
     process.stdin.flush()
     wait_until(lambda: count_lines(tmp_path / "o/scores.csv") == 301, process)
     process.send_signal(number)
@@ -531,6 +550,19 @@ def test_an_interrupted_stream_ends_with_130_and_whole_rows_and_can_go_on(tmp_pa
     arguments = ("--source", "stdin", "--out", "whole", *GAUSSIAN, "--set", "training.points=150")
     assert finish(start(*arguments, folder=tmp_path, stdin=subprocess.PIPE), text="".join(lines)).code == 0
     assert (tmp_path / "o/scores.csv").read_bytes() == (tmp_path / "whole/scores.csv").read_bytes()
+
+
+def test_a_followed_file_is_judged_as_it_grows_until_the_run_is_interrupted(tmp_path: Path) -> None:
+    table = write_csv(tmp_path / "growing.csv", range(200), wave(202)[:200])
+    arguments = ("--source", "csv", "--path", table, "--follow", "--set", "csv.poll=0.02", "--set", "training.points=150")
+    process = start(*arguments, "--out", "o", *GAUSSIAN, folder=tmp_path)
+    wait_until(lambda: count_lines(tmp_path / "o/scores.csv") == 201, process)
+    with table.open("a") as file:
+        file.writelines(f"{row},{wave(202)[row]}\n" for row in (200, 201))
+    wait_until(lambda: count_lines(tmp_path / "o/scores.csv") == 203, process)
+    process.send_signal(signal.SIGINT)
+    assert finish(process).code == 130
+    assert [float(row["value"]) for row in rows(tmp_path / "o")] == wave(202)
 
 
 def test_an_interrupt_while_the_first_line_is_waited_for_leaves_no_folder(tmp_path: Path) -> None:

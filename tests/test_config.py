@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from program import ROOT
 
 from autoencoder.assembly import make_scorer
-from autoencoder.budget import Budget
+from autoencoder.budget import Budget, interval_of
 from autoencoder.config import Config, difference, dump, keys, load
 from autoencoder.errors import ConfigError
 from autoencoder.scorers import SCORERS
@@ -165,18 +165,21 @@ def test_what_is_no_budget_is_refused(text: float | str) -> None:
 
 
 @quick
-@given(minutes=st.integers(1, 300), count=st.integers(1, 3))
+@given(minutes=st.integers(1, 200), count=st.integers(1, 3))
 def test_a_rate_becomes_the_share_that_keeps_it(minutes: int, count: int) -> None:
     time = np.datetime64("2024-01-01", "ns") + np.arange(50) * np.timedelta64(minutes, "m")
     time[30:] += np.timedelta64(9, "D")  # a gap does not count
-    assert Budget.parse(f"{count} per day").share(time) == pytest.approx(count * minutes / 1440)
+    assert interval_of(time) == 60 * minutes
+    assert Budget.parse(f"{count} per day").share(interval_of(time)) == pytest.approx(count * minutes / 1440)
+
+
+def test_points_without_times_or_without_a_distance_have_no_interval() -> None:
+    assert interval_of(np.arange(9)) == interval_of(np.array(["2024-01-01"], "datetime64[ns]")) == 0
 
 
 def test_a_rate_that_the_points_come_too_seldom_for_is_refused() -> None:
-    weekly = np.datetime64("2024-01-01", "ns") + np.arange(9) * np.timedelta64(7, "D")
-    with pytest.raises(ConfigError, match="ask for fewer"):
-        Budget.parse("1 per day").share(weekly)
+    with pytest.raises(ConfigError, match=r"lie 604800 seconds apart.* ask for fewer"):
+        Budget.parse("1 per day").share(604_800)
     with pytest.raises(ConfigError, match="no timestamps"):
-        Budget.parse("1 per day").share(np.arange(9))
-    with pytest.raises(ConfigError, match="0 seconds apart"):
-        Budget.parse("1 per day").share(weekly[:1])
+        Budget.parse("1 per day").share(0)
+    assert Budget.parse(0.25).share(0) == 0.25

@@ -29,7 +29,7 @@ Array = np.ndarray[Any, Any]
 
 def make(kind: str = "tail", scorer: Scorer | None = None, budget: float | str = 0.02, points: int = TRAINING) -> Detector:
     def threshold(share: float) -> Threshold:
-        return THRESHOLDS[kind](budget=share, window=1000)
+        return THRESHOLDS[kind](budget=share)
 
     return Detector(scorer or WindowedGaussianScorer(window=40), threshold, Budget.parse(budget), points)
 
@@ -215,6 +215,19 @@ def test_a_rate_becomes_a_share_with_the_times_of_the_training_part() -> None:
     assert detector.share == pytest.approx(1 / 24)
     with pytest.raises(ConfigError, match="no timestamps"):
         make(budget="1 per day").process(np.arange(COUNT), values)
+
+
+def test_a_rate_asked_of_a_saved_model_goes_by_the_distance_of_the_points_it_was_trained_on() -> None:
+    time, values = stream(gaps=False)
+    trained = make(budget=0.5)
+    trained.process(time, values)
+    adopted = make(budget="6 per day")
+    adopted.adopt(unpack(pack(trained.state()), "x"), {})
+    assert adopted.share == 0.25
+    counted = make(budget=0.5)
+    counted.process(np.arange(COUNT), values)
+    with pytest.raises(ConfigError, match="no timestamps"):
+        make(budget="6 per day").adopt(counted.state(), {})
 
 
 def test_a_constant_training_part_is_refused() -> None:

@@ -126,6 +126,11 @@ class RunFolder:
         except OSError as error:
             raise RunError(f"{self.path} cannot be written ({error.strerror}); give another --out folder") from None
 
+    @property
+    def is_open(self) -> bool:
+        """Whether rows can be appended."""
+        return self._scores is not None
+
     def append(self, verdicts: Verdicts, ended: Iterable[Incident], is_open: Incident | None = None) -> None:
         """Write rows and incidents; they are in the files when this returns.
 

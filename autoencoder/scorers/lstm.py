@@ -19,7 +19,7 @@ from autoencoder.scorers.novelty import SeenRange, WindowMemory
 from autoencoder.state import Reader, State
 
 UNIT_QUANTILE = 0.99  # evidence is measured in what this share of the training points stay below
-RANGE_UNIT = 0.0125  # share of the range seen so far
+RANGE_UNIT = 0.005  # share of the range seen so far
 MEMORY = 4096  # normal windows that are remembered
 FEWEST_WINDOWS = 64  # below that there is nothing to train on and nothing to validate with
 LONGEST_SPAN = 1 << 20
