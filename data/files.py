@@ -11,10 +11,10 @@ from typing import Protocol
 
 import numpy as np
 
-from data.layout import Request
-from data.lines import LineBuffer
-from data.rows import RowParser, Table, Warn, ignore
 from data.series import Chunk, InputError
+from data.text.layout import Request
+from data.text.lines import LineBuffer
+from data.text.rows import RowParser, Table, Warn, ignore
 
 MAX_BYTES = 4 << 30  # of text after decompression: 10 MB of gzip can hold 10 GB
 
@@ -33,7 +33,7 @@ class FileSource:
     """Points of one csv or parquet file.
 
     Text may be gzipped (told by content, not by name), split by commas, semicolons or tabs, with or without a header, or be one
-    JSON object a line; see ``data.rows.RowParser``. The whole file is read when the source is made, so that row 9,000 is known to
+    JSON object a line; see ``data.text.rows.RowParser``. The whole file is read when the source is made, so that row 9,000 is known to
     be good before anything is trained on row 1.
 
     Attributes:
@@ -57,7 +57,7 @@ class FileSource:
 
         Args:
             path: the file.
-            columns: names of the value columns; empty: the obvious one (see ``data.layout.choose_layout``).
+            columns: names of the value columns; empty: the obvious one (see ``data.text.layout.choose_layout``).
             time_column: name of the time column; None: the obvious one, or rows are counted.
             chunk_size: rows a chunk.
             warn: told, in a sentence each, of what is odd but no error (times that do not ascend).

@@ -13,11 +13,11 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import BinaryIO
 
-from data.layout import Request
-from data.lines import LineBuffer
-from data.rows import RowParser, Warn, ignore
 from data.series import Chunk, DataError, InputError
-from data.tail import News, Tail
+from data.text.layout import Request
+from data.text.lines import LineBuffer
+from data.text.rows import RowParser, Warn, ignore
+from data.text.tail import News, Tail
 
 _BLOCK = 1 << 16  # bytes: one chunk is made of no more
 

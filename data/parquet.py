@@ -10,11 +10,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from data.cells import BAD_LABEL, BAD_NUMBER, NO_INDEX, TIME_OUT_OF_RANGE, Time, locate, shorten, time_reader
-from data.layout import Kind, Request, choose_layout
-from data.order import OrderWatch
-from data.rows import Table, Warn
 from data.series import Chunk, InputError
+from data.text.cells import BAD_LABEL, BAD_NUMBER, NO_INDEX, TIME_OUT_OF_RANGE, Time, locate, shorten, time_reader
+from data.text.layout import Kind, Request, choose_layout
+from data.text.order import OrderWatch
+from data.text.rows import Table, Warn
 
 Mask = npt.NDArray[np.bool_]
 

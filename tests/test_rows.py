@@ -11,10 +11,10 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from data.layout import Request
-from data.lines import LONGEST_LINE, OVERLONG, LineBuffer
-from data.rows import RowParser
 from data.series import Chunk, InputError
+from data.text.layout import Request
+from data.text.lines import LONGEST_LINE, OVERLONG, LineBuffer
+from data.text.rows import RowParser
 
 FEW = settings(deadline=None, max_examples=50, derandomize=True)
 

@@ -22,9 +22,9 @@ from yahoo_server import EXCHANGE, SAMPLE, Bar, Mode, YahooServer, daily_bar, mi
 
 from data.series import Chunk, DataError, InputError
 from data.yahoo import YahooSource
-from data.yahoo_cache import cache_file, default_folder, load_prices, save_prices
-from data.yahoo_download import explain
-from data.yahoo_prices import COLUMNS, Prices, bar_end, check_request, complete_bars
+from data.yahoo.cache import cache_file, default_folder, load_prices, save_prices
+from data.yahoo.download import explain
+from data.yahoo.prices import COLUMNS, Prices, bar_end, check_request, complete_bars
 
 WHOLE_SAMPLE = {"start": "2000-01-01", "end": "2013-04-01"}
 UNRESOLVABLE = "x" * 64  # longer than a host name's part may be: it is refused on this machine, no name server is asked

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from enum import Enum
 
-from data.cells import is_iso_time, is_missing, is_number, shorten
 from data.series import InputError
+from data.text.cells import is_iso_time, is_missing, is_number, shorten
 
 TIME_NAMES = ("timestamp", "datetime", "time", "date", "ds")  # compared in lower case; the first one present wins
 LABEL_NAMES = ("label", "is_anomaly", "anomaly")  # never taken for values unless asked for

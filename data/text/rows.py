@@ -7,12 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from data.cells import NO_INDEX, Result, Time, TimeReader, locate, shorten, time_reader, to_floats, to_labels
-from data.formats import Delimited, Format, JsonObjects, is_header, positional_names
-from data.layout import Kind, Layout, Request, choose_layout, kind_of, kinds_of
-from data.lines import OVERLONG
-from data.order import OrderWatch
 from data.series import Chunk, InputError
+from data.text.cells import NO_INDEX, Result, Time, TimeReader, locate, shorten, time_reader, to_floats, to_labels
+from data.text.formats import Delimited, Format, JsonObjects, is_header, positional_names
+from data.text.layout import Kind, Layout, Request, choose_layout, kind_of, kinds_of
+from data.text.lines import OVERLONG
+from data.text.order import OrderWatch
 
 Warn = Callable[[str], None]
 
@@ -37,8 +37,8 @@ class RowParser:
 
     A first line of nothing but numbers and times is a row already; any other without a time is the header. Without a header one
     column is called "value", two "time" and "value", more "column_1", "column_2", ... Blank lines are passed over. The first row
-    settles the form of the times (see ``data.cells.time_reader``), the first rows settle which columns are used (see
-    ``data.layout.choose_layout``).
+    settles the form of the times (see ``data.text.cells.time_reader``), the first rows settle which columns are used (see
+    ``data.text.layout.choose_layout``).
     """
 
     def __init__(self, name: str, request: Request, warn: Warn = ignore) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from data.cells import Time
+from data.text.cells import Time
 
 
 class OrderWatch:

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from data.series import DataError
-from data.yahoo_prices import COLUMNS, PriceRequest, Prices, is_intraday
+from data.yahoo.prices import COLUMNS, PriceRequest, Prices, is_intraday
 
 # What failed, by the name of the exception's class or of the nearest base: curl_cffi and requests, either of which yfinance may
 # run on, share these names but no classes.

@@ -8,7 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Protocol
 
-from data.layout import TIME_NAMES, Kind, Request, kind_of
+from data.text.layout import TIME_NAMES, Kind, Request, kind_of
 
 
 class Format(Protocol):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.yahoo_prices import COLUMNS, PriceRequest, Prices
+from data.yahoo.prices import COLUMNS, PriceRequest, Prices
 
 
 def default_folder() -> Path:

@@ -9,8 +9,8 @@ from io import FileIO
 from pathlib import Path
 
 from data.files import unreadable
-from data.rows import Warn
 from data.series import DataError, InputError
+from data.text.rows import Warn
 
 _BLOCK = 1 << 16  # bytes
 

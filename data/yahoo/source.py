@@ -13,9 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from data.series import Chunk, DataError, InputError
-from data.yahoo_cache import default_folder, load_prices, save_prices
-from data.yahoo_download import YahooUnreachable, download
-from data.yahoo_prices import COLUMNS, Prices, check_columns, check_request, complete_bars, exchange_day, is_intraday
+from data.yahoo.cache import default_folder, load_prices, save_prices
+from data.yahoo.download import YahooUnreachable, download
+from data.yahoo.prices import COLUMNS, Prices, check_columns, check_request, complete_bars, exchange_day, is_intraday
 
 
 class YahooSource:
