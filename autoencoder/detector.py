@@ -173,7 +173,12 @@ class Detector:
             self._times = [times.astype("datetime64[ns]") if saved.boolean("dated") else times] if len(times) else []
             self._values = [values] if len(values) else []
             return
-        self._set_share(saved.number("share"))
+        share = saved.number("share")
+        if not 0.0 < share < 1.0:
+            raise ModelError(
+                f"the saved state of the detector cannot be used: share is {share:g}; it must be in (0, 1); train again"
+            )
+        self._set_share(share)
         self._load_scorer(saved, files)
         self._threshold.load(saved.state("threshold"))
         if self._threshold is not self._calibration:

@@ -45,7 +45,7 @@ class Incident:
     last_row: int
     alarm: bool
 
-    def to_json(self, status: str) -> str:
+    def to_json(self, status: str = "closed") -> str:
         """One JSON object with its status, "open" or "closed"; a single column's values are plain numbers, unknown ones null."""
         fields = {"id": self.id, "status": status, **asdict(self)}
         for key in ("peak_value", "expected"):

@@ -22,7 +22,8 @@ class Pareto:
 
     def exceedance(self, peaks: Array) -> Array:
         """Probability that a peak is larger than each of ``peaks`` (N,) >= 0."""
-        ratio = np.asarray(peaks) / self.scale
+        with np.errstate(over="ignore"):  # infinitely far out: the probability is 0
+            ratio = np.asarray(peaks) / self.scale
         if abs(self.shape) < 1e-9:
             return np.exp(-ratio)
         probability: Array = np.maximum(0.0, 1.0 + self.shape * ratio) ** (-1.0 / self.shape)

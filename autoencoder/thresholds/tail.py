@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from autoencoder.errors import ModelError
 from autoencoder.state import Reader, State
 from autoencoder.thresholds.base import Array, check_budget
-from autoencoder.thresholds.pareto import Pareto, fit
+from autoencoder.thresholds.pareto import SHAPES, Pareto, fit
 
 BLOCK = 32  # errors after which the limit moves; constant in between, so that whole blocks are judged at once
 PEAK_SHARE = 0.02  # share of the errors that count as peaks
@@ -191,6 +192,10 @@ class TailThreshold:
         self._body = saved.array("body", (len(BODY_GRID),))
         self._peak_level, self._share = saved.number("peak_level"), saved.number("share")
         self._tail = Pareto(saved.number("shape"), saved.number("scale"))
+        if not (SHAPES[0] <= self._tail.shape <= SHAPES[1] and self._tail.scale > 0 and 0 < self._share <= 1):
+            raise ModelError(
+                "the saved state of the tail threshold cannot be used: its tail is none; copy the run folder again or train again"
+            )
         self._limit = float("nan")
         if saved.boolean("limit_known"):
             self._set_limit()
