@@ -132,7 +132,7 @@ def _prepare_yfinance(folder: Path) -> None:
     if logger.level == logging.NOTSET:  # else someone asked for its log lines, or silenced it already
         logger.setLevel(logging.CRITICAL)
     yfinance.config.debug.hide_exceptions = False
-    yfinance.set_tz_cache_location(str(folder))
+    yfinance.set_tz_cache_location(str(folder.absolute()))  # yfinance opens it later, from whatever folder is then current
 
 
 def _import_curl() -> None:
