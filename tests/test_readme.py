@@ -14,6 +14,7 @@ import pytest
 import yaml
 
 import main
+from autoencoder.benchmark.command import parser as bench_parser
 from autoencoder.config import Config, keys
 from autoencoder.errors import TrainingError
 from autoencoder.reports.runs import CHECKPOINT, header
@@ -79,11 +80,16 @@ def test_settings_named_in_the_readme_exist_and_have_the_defaults_it_states() ->
 
 @pytest.mark.parametrize("command", commands())
 def test_a_command_of_the_readme_is_understood(command: str) -> None:
-    main.read_config(main.parser().parse_intermixed_args(shlex.split(command, comments=True)))
+    first, *rest = arguments = shlex.split(command, comments=True)
+    if first == "bench":
+        bench_parser().parse_args(rest)
+    else:
+        main.read_config(main.parser().parse_intermixed_args(arguments))
 
 
 def test_every_source_has_a_command() -> None:
-    sources = {main.parser().parse_intermixed_args(shlex.split(command)).source for command in commands()}
+    runs = [shlex.split(command) for command in commands() if not command.startswith("bench")]
+    sources = {main.parser().parse_intermixed_args(arguments).source for arguments in runs}
     assert {"synthetic", "yfinance", "csv", "stdin"} <= sources
 
 
