@@ -162,7 +162,7 @@ def test_a_file_without_read_permission_is_refused(save: Any) -> None:
         (b"", "x.csv is empty; it must hold at least one row with a number"),
         (b"\xef\xbb\xbf", "x.csv is empty; it must hold at least one row with a number"),
         (b"time,value\n", "x.csv: found a header ('time,value') and no rows; rows of numbers must follow it"),
-        (b"time,host\n1,a\n", "x.csv has no column of numbers besides time and labels; the columns are time, host"),
+        (b"time,host\n1,a\n", "x.csv has no column of numbers besides time and labels, only time, host; give one with numbers"),
         (b"t,a,b\n1,1,1\n", "x.csv has several columns of numbers (t, a, b); choose with --column NAME"),
         (
             b"\x89PNG\r\n\x1a\n\0\0",
@@ -258,7 +258,7 @@ def test_parquet_times_that_do_not_ascend_give_one_warning(tmp_path: Path) -> No
     [
         ({"value": [1.0, np.inf]}, "x.parquet, row 2, column 'value': found 'inf'; every value must be a number"),
         ({"value": ["a"]}, "x.parquet: column 'value' holds string; choose a column of numbers with --column NAME"),
-        ({"host": ["a"]}, "x.parquet has no column of numbers besides time and labels; the columns are host"),
+        ({"host": ["a"]}, "x.parquet has no column of numbers besides time and labels, only host; give one with numbers"),
         ({"time": [1, None], "value": [1, 2]}, "x.parquet, row 2, column 'time': found 'None'; every row must have a time"),
         (
             {"time": ["2024-01-01", "x"], "value": [1, 2]},
@@ -273,7 +273,7 @@ def test_parquet_times_that_do_not_ascend_give_one_warning(tmp_path: Path) -> No
             "x.parquet: column 'time' holds a time that is out of range; a time must lie between the years 1678 and 2261",
         ),
         ({"value": pa.array([], pa.float64())}, "x.parquet has columns (value) and no rows; it must hold at least one row"),
-        ({}, "x.parquet has no column of numbers besides time and labels; the columns are (none)"),
+        ({}, "x.parquet has no column of numbers besides time and labels, only (none); give one with numbers"),
     ],
 )
 def test_parquet_columns_that_cannot_be_used_are_refused(tmp_path: Path, columns: dict[str, Any], message: str) -> None:

@@ -103,7 +103,7 @@ def test_a_header_that_holds_numbers_is_said_to_be_taken_for_one() -> None:
     ("text", "request_", "message"),
     [
         ("t,a,b\n2024-01-01,1,2", {}, "cpu.csv has several columns of numbers (a, b); choose with --column NAME"),
-        ("a,b\n2024-01-01,x", {}, "cpu.csv has no column of numbers besides time and labels; the columns are a, b"),
+        ("a,b\n2024-01-01,x", {}, "cpu.csv has no column of numbers besides time and labels, only a, b; give one with numbers"),
         ("a,b,c\n2024-01-01,2024-01-01,1", {}, "cpu.csv has several columns of times (a, b); choose with --time-column NAME"),
         (
             "time,value\n1,2",

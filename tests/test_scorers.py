@@ -315,7 +315,7 @@ def test_training_too_short_says_how_much_is_needed() -> None:
 @every_forest
 def test_a_model_made_with_other_settings_or_of_another_kind_is_refused(kind: str) -> None:
     state, files = trained(kind)
-    with pytest.raises(ModelError, match=rf"made with {kind}\.window 8, this run asks for 12"):
+    with pytest.raises(ModelError, match=r"made with forest\.window 8, this run asks for 12"):
         make(kind, window=12).load(state, files)
     other = "isolation_forest" if kind != "isolation_forest" else "isolation_forest_sliding"
     with pytest.raises(ModelError, match=rf"of kind '{kind}'; this run asks for {other}"):

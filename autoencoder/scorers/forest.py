@@ -150,7 +150,7 @@ class IsolationForestScorer:
         for name, wanted in self._settings.items():
             if settings.integer(name, 0) != wanted:
                 raise ModelError(
-                    f"the saved model was made with {self.kind}.{name} {settings.integer(name, 0)}, this run asks for {wanted}; "
+                    f"the saved model was made with forest.{name} {settings.integer(name, 0)}, this run asks for {wanted}; "
                     "use the saved setting or train anew"
                 )
         trees = IsolationTrees.from_state(saved.state("trees"))
@@ -208,7 +208,7 @@ class IsolationForestScorer:
 
     def _require(self, name: str, value: int, least: int, example: int) -> None:
         if value < least:
-            raise ConfigError(f"{self.kind}.{name} is {value}; it must be at least {least}, e.g. {example}")
+            raise ConfigError(f"forest.{name} is {value}; it must be at least {least}, e.g. {example}")
 
 
 class SlidingIsolationForestScorer(IsolationForestScorer):

@@ -157,7 +157,7 @@ def _choose_value(place: str, names: Sequence[str], kinds: Sequence[Kind], taken
             return obvious[0]
         if obvious:
             raise InputError(f"{place} has several columns of numbers ({_listed_at(names, obvious)}); choose with --column NAME")
-    raise InputError(f"{place} has no column of numbers besides time and labels; the columns are {_listed(names)}")
+    raise InputError(f"{place} has no column of numbers besides time and labels, only {_listed(names)}; give one with numbers")
 
 
 def _is_index_name(name: str) -> bool:
