@@ -205,3 +205,41 @@ def autocorrelation(values: Sequence[float]) -> list[float]:
     rest = [v - mean - slope * (i - middle) for i, v in enumerate(values)]
     variance = math.fsum(r * r for r in rest) / n
     return [math.fsum(rest[i] * rest[i + lag] for i in range(n - lag)) / (n - lag) / variance for lag in range(n // 2 + 1)]
+
+
+# --- novelty and alarms ---
+
+
+def nearest_remembered(
+    windows: Sequence[Sequence[float]], kept: Sequence[Sequence[float]], size: int, lag: int, block: int, every: int
+) -> list[float]:
+    """Distance of each of windows (N, D) to the nearest one remembered; stream windows enter block by block, once older than the lag."""
+    stream: list[Sequence[float]] = []
+    waiting: list[Sequence[float]] = []
+    distances = []
+    for position, window in enumerate(windows, 1):
+        distances.append(min(math.dist(window, other) / math.sqrt(len(window)) for other in [*kept, *stream]))
+        if (position - 1) % every == 0:
+            waiting.append(window)
+        if position % block == 0:
+            while len(waiting) > -(-lag // every):
+                stream.append(waiting.pop(0))
+                if len(kept) + len(stream) > size:
+                    stream.pop(0)
+    return distances
+
+
+def outside_the_range(values: Sequence[float], before: Sequence[float]) -> list[float]:
+    """How far each value lies outside all values before it, as a share of their range."""
+    seen, shares = list(before), []
+    for value in values:
+        low, high = min(seen), max(seen)
+        shares.append(max(0.0, value - high, low - value) / (high - low))
+        seen.append(value)
+    return shares
+
+
+def rises(scores: Sequence[float], refractory: int) -> list[float]:
+    """Each score that lies above those of the refractory points before it, else 0."""
+    known = [0.0 if math.isnan(score) else float(score) for score in scores]
+    return [score if score > max([0.0, *known[max(0, row - refractory) : row]]) else 0.0 for row, score in enumerate(known)]

@@ -1,0 +1,87 @@
+"""Novelty and alarms: the window memory, the range seen and the alarm filter against their plain twins."""
+
+from __future__ import annotations
+
+import naive
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoencoder.errors import ModelError
+from autoencoder.reports.alarms import AlarmFilter
+from autoencoder.scorers.base import Array
+from autoencoder.scorers.novelty import BLOCK, EVERY, SeenRange, WindowMemory
+from autoencoder.state import pack, unpack
+
+quick = settings(deadline=None, max_examples=30, derandomize=True)
+DIMENSION = 6
+
+
+def windows(count: int, seed: int) -> Array:
+    return np.random.default_rng(seed).normal(size=(count, DIMENSION))
+
+
+def fitted(size: int = 40, lag: int = 30, seed: int = 0) -> tuple[WindowMemory, Array]:
+    memory, training = WindowMemory(size, DIMENSION, lag), windows(20, seed)
+    memory.fit(training, exclude=2)
+    return memory, training
+
+
+def test_distances_are_those_of_the_plain_twin_while_the_memory_fills_and_after() -> None:
+    memory, training = fitted()
+    stream = windows(900, seed=1)
+    expected = naive.nearest_remembered(stream, list(training), size=40, lag=30, block=BLOCK, every=EVERY)
+    np.testing.assert_allclose(memory.compare(stream), expected, atol=0.01)  # the memory holds rounded windows
+
+
+def test_a_training_window_is_not_compared_with_its_neighbours() -> None:
+    training = windows(12, seed=3)
+    distances = WindowMemory(100, DIMENSION, 1).fit(training, exclude=3)
+    expected = [
+        min(np.sqrt(np.mean((one - other) ** 2)) for place, other in enumerate(training) if abs(place - row) >= 3)
+        for row, one in enumerate(training)
+    ]
+    np.testing.assert_allclose(distances, expected, atol=0.01)
+
+
+@quick
+@given(cuts=st.lists(st.integers(0, 300), max_size=6), stop=st.integers(0, 300))
+def test_cuts_and_a_reload_change_nothing_to_the_bit(cuts: list[int], stop: int) -> None:
+    stream = windows(300, seed=2)
+    whole = fitted()[0].compare(stream)
+    memory = fitted()[0]
+    pieces = [memory.compare(piece) for piece in np.split(stream, sorted(cuts))]
+    np.testing.assert_array_equal(np.concatenate(pieces), whole)
+    first, second = fitted()[0], WindowMemory(40, DIMENSION, 30)
+    head = first.compare(stream[:stop])
+    second.load(unpack(pack(first.state()), "memory"))
+    np.testing.assert_array_equal(np.concatenate([head, second.compare(stream[stop:])]), whole)
+
+
+def test_a_memory_larger_than_this_program_keeps_is_refused() -> None:
+    state = fitted(size=40)[0].state()
+    with pytest.raises(ModelError, match="20 windows; this program keeps 10"):
+        WindowMemory(10, DIMENSION, 30).load(state)
+
+
+@quick
+@given(values=st.lists(st.floats(-50, 50), min_size=1, max_size=30), cut=st.integers(0, 30))
+def test_the_range_seen_is_that_of_the_plain_twin_however_it_is_cut(values: list[float], cut: int) -> None:
+    before, column = np.array([-1.0, 2.0, 0.5]), np.array(values)
+    seen = SeenRange()
+    seen.fit(before[:, None])
+    found = np.concatenate([seen.compare(column[:cut, None]), seen.compare(column[cut:, None])])
+    np.testing.assert_allclose(found, naive.outside_the_range(column, before), rtol=1e-12, atol=1e-12)
+
+
+@quick
+@given(
+    scores=st.lists(st.one_of(st.floats(0, 1), st.just(float("nan"))), max_size=40),
+    refractory=st.integers(1, 12),
+    cut=st.integers(0, 40),
+)
+def test_alarms_are_those_of_the_plain_twin_however_they_are_cut(scores: list[float], refractory: int, cut: int) -> None:
+    column, alarms = np.array(scores, dtype=float), AlarmFilter(refractory)
+    found = np.concatenate([alarms.process(column[:cut]), alarms.process(column[cut:])])
+    np.testing.assert_array_equal(np.nan_to_num(found), naive.rises(column, refractory))
