@@ -83,28 +83,31 @@ class LstmAutoencoderScorer:
         geometry = self._geometry_for(valid, len(values))
         self._architecture = replace(self._architecture, steps=geometry.steps, features=values.shape[1])
         self._set_geometry(geometry)
-        self._scale = _typical_scale(sliding(valid, geometry)[:, : self._seen])
+        windows = sliding(valid, geometry)  # (N - span + 1, T, F)
+        self._scale = _typical_scale(windows[:, : self._seen])
         if not (self._scale > 0).all():
             column = int(np.flatnonzero(~(self._scale > 0))[0])
             raise TrainingError(
                 f"the training part is constant: column {column + 1} is {valid[0, column]:g} at all of its {len(valid):,} points; "
                 "nothing can be learnt from it; choose another column, or train on more points (training.points)"
             )
-        windows, _, _ = self._scaled(sliding(valid, geometry))
-        model, curve = train(windows, self._architecture, self._recipe, progress)
+        scaled, _, _ = self._scaled(windows)
+        model, curve = train(scaled, self._architecture, self._recipe, progress)
         self.validation_loss = curve.best
         self._files = export(model)
         self._runtime = Runtime(self._files["model.onnx"], self._threads)
-        check_parity(model, self._runtime, windows[:: max(1, len(windows) // 64)])
-        self._history = np.empty((0, values.shape[1]))
-        self._judge_training(valid)
+        check_parity(model, self._runtime, scaled[:: max(1, len(scaled) // 64)])
+        self._judge_training(windows, valid)
         self._history = valid[len(valid) - geometry.span + 1 :].copy()
 
-    def _judge_training(self, valid: Array) -> None:
-        """Units of the evidence and errors (M,) of the training part: the network has seen it, the memory and the range have not."""
-        surprise = self._surprise(sliding(valid, self._geometry), valid[self._geometry.span - 1 :])[0]
+    def _judge_training(self, windows: Array, valid: Array) -> None:
+        """Units of the evidence and errors (M,) of the training part, from its windows (M, T, F) and its points (N, F).
+
+        The network has seen them; the memory leaves out a window's neighbours, and the range speaks of later points only.
+        """
+        surprise = self._surprise(windows, valid[self._geometry.span - 1 :])[0]
         self._memory = self._new_memory()
-        novelty = self._memory.fit(self._shapes(sliding(valid, self._geometry)), exclude=self._geometry.span // 2)
+        novelty = self._memory.fit(self._shapes(windows), exclude=self._geometry.span // 2)
         self._range.fit(valid)
         self._unit = np.maximum([np.quantile(surprise, UNIT_QUANTILE), np.quantile(novelty, UNIT_QUANTILE)], 1e-6)
         self._training_errors = self._error(surprise, novelty)
