@@ -116,7 +116,8 @@ def _nab(arguments: argparse.Namespace, names: Sequence[str], config: Config, co
         return 0
     others = published(arguments.path, files, console)
     with Interrupts(), console.bars():
-        outcomes = {name: run_nab(files, folder.path, name, make, console) for name, make in detectors.items()}
+        refractory = config.incidents.refractory
+        outcomes = {name: run_nab(files, folder.path, name, make, refractory, console) for name, make in detectors.items()}
     return _finish(folder, nab_summary(files, outcomes, others), console)
 
 

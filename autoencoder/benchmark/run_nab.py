@@ -32,7 +32,6 @@ from data.series import InputError
 MakeDetector = Callable[[int, Progress], Detector]  # points of the training part, who is told how training goes
 
 CHUNK = 4096  # points that are judged together
-REFRACTORY = 200  # points: NAB takes every high score for an alarm of its own, and a person wants one an event
 PUBLISHED = "golden"  # folder beside the data with the scores that other detectors published
 
 
@@ -51,7 +50,7 @@ class NabOutcome:
     untrained: Mapping[str, str] = field(default_factory=dict)
 
 
-def run_nab(files: Sequence[NabFile], out: Path, name: str, make: MakeDetector, console: Console) -> NabOutcome:
+def run_nab(files: Sequence[NabFile], out: Path, name: str, make: MakeDetector, refractory: int, console: Console) -> NabOutcome:
     """Judge every file that is not judged yet, and score the detector on all of them.
 
     Args:
@@ -59,6 +58,7 @@ def run_nab(files: Sequence[NabFile], out: Path, name: str, make: MakeDetector, 
         out: folder of the results; see ``nab_result_path``.
         name: the detector's.
         make: builds it, for a training part of so many points.
+        refractory: see ``AlarmFilter``; NAB takes every high score for an alarm of its own, and a person wants one an event.
         console: shows progress.
 
     Raises:
@@ -78,7 +78,7 @@ def run_nab(files: Sequence[NabFile], out: Path, name: str, make: MakeDetector, 
                 untrained[file.name] = str(error)
                 scores = np.zeros(len(series.values))
             else:
-                scores = AlarmFilter(REFRACTORY).process(verdicts.scores)
+                scores = AlarmFilter(refractory).process(verdicts.scores)
             write_nab_result(out, name, file.name, series.timestamps, series.values, scores, series.labels)
         results[file.name] = FileResult(series.timestamps, scores, file.windows)
     bar.finish()

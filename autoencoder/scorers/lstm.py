@@ -21,6 +21,7 @@ from autoencoder.state import Reader, State
 UNIT_QUANTILE = 0.99  # evidence is measured in what this share of the training points stay below
 RANGE_UNIT = 0.005  # share of the range seen so far
 MEMORY = 4096  # normal windows that are remembered
+SHORTEST = 4  # steps of a window, at least
 FEWEST_WINDOWS = 64  # below that there is nothing to train on and nothing to validate with
 LONGEST_SPAN = 1 << 20
 
@@ -132,13 +133,14 @@ class LstmAutoencoderScorer:
         else:
             stride = -(-self._window // self._steps)
             geometry = Geometry(self._window // stride, stride)
-        if geometry.steps < 4 or geometry.span > longest:
+        if geometry.steps < SHORTEST or geometry.span > longest:
             lost = count - len(valid)
-            needed = FEWEST_WINDOWS + (self._window or 16) - 1
+            # without a window that was asked for, twice the shortest must fit beside the windows
+            needed = FEWEST_WINDOWS - 1 + (self._window or 2 * SHORTEST)
             raise TrainingError(
                 f"the training part has {len(valid):,} usable points"
                 + (f" ({lost:,} are missing)" if lost else "")
-                + f"; a window of {self._window or 'at least 8'} points needs {needed:,} or more: "
+                + f"; a window of {self._window or f'at least {SHORTEST}'} points needs {needed:,} or more: "
                 "give a longer series, raise training.points or training.fraction, or set a smaller network.window"
             )
         return geometry
@@ -253,7 +255,7 @@ class LstmAutoencoderScorer:
         if "model.onnx" not in files:
             raise ModelError("model.onnx is missing; train again, or copy the run folder again")
         saved = Reader(state, "lstm_autoencoder")
-        geometry = Geometry(saved.integer("steps", 4, 1 << 14), saved.integer("stride", 1, 1 << 14))
+        geometry = Geometry(saved.integer("steps", SHORTEST, 1 << 14), saved.integer("stride", 1, 1 << 14))
         if geometry.span > LONGEST_SPAN:
             raise ModelError(f"the saved window covers {geometry.span:,} points; at most {LONGEST_SPAN:,} are let through")
         if _digest(files["model.onnx"]) != saved.text("network"):
