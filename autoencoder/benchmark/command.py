@@ -29,8 +29,8 @@ DETECTORS = tuple(SCORERS)
 MATRIX_PROFILE = "matrix_profile"
 ALL = "all"
 # settings that results do not depend on, and files of the program that they do depend on
-WITHOUT_EFFECT = {"source", "follow", "detector", "incidents", "plot", "checkpoint", "synthetic", "yfinance", "csv"}
-RESULT_CODE = ("detector.py", "scorers/*.py", "thresholds/*.py", "network/*.py", "benchmark/*.py")
+WITHOUT_EFFECT = {"source", "follow", "detector", "plot", "checkpoint", "synthetic", "yfinance", "csv"}
+RESULT_CODE = ("detector.py", "scorers/*.py", "thresholds/*.py", "network/*.py", "benchmark/*.py", "reports/alarms.py")
 
 
 def parser() -> argparse.ArgumentParser:
