@@ -7,17 +7,21 @@ import time
 BEGAN = time.perf_counter()
 
 import argparse  # noqa: E402 - the clock starts before anything is imported
+import os  # noqa: E402
 import sys  # noqa: E402
 import traceback  # noqa: E402
 from contextlib import nullcontext  # noqa: E402
 from pathlib import Path  # noqa: E402
 from typing import TYPE_CHECKING, NoReturn  # noqa: E402
 
+# the matrices here are small: shared out over threads they take ten times as long. Read when numpy is imported
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 if TYPE_CHECKING:
     from autoencoder.config import Config
     from autoencoder.reports.console import Console
 
-COMMANDS = ("run", "train", "bench")
+COMMANDS = ("run", "train", "bench", "dashboard")
 # flag -> the setting it changes
 SETTINGS = {
     "source": "source",
@@ -29,6 +33,7 @@ SETTINGS = {
     "path": "csv.path",
     "time_column": "csv.time_column",
     "label_column": "csv.label_column",
+    "series_column": "csv.series_column",
     "follow": "follow",
     "detector": "detector",
     "plot": "plot.kind",
@@ -45,6 +50,7 @@ SERVES = {
     "column": ("csv", "stdin", "yfinance"),
     "time_column": ("csv", "stdin"),
     "label_column": ("csv",),
+    "series_column": ("csv",),
     "follow": ("csv", "stdin", "yfinance"),
 }
 
@@ -65,11 +71,13 @@ def parser() -> argparse.ArgumentParser:
         description="Finds anomalies in a stream of numbers as they arrive.\n\n"
         "commands: run (when none is named): judge a source and leave a run folder\n"
         "          train: train on the first part of a source and save the model\n"
-        "          bench: measure the detectors on benchmarks; see main.py bench --help\n",
+        "          bench: measure the detectors on benchmarks; see main.py bench --help\n"
+        "          dashboard: watch runs in a browser; see main.py dashboard --help\n",
         epilog="examples:\n"
         "  python main.py --source synthetic\n"
         "  python main.py --source yfinance --ticker AAPL --period 5y\n"
         "  python main.py --source csv --path metrics.csv --column cpu\n"
+        "  python main.py --source csv --path metrics.csv --series-column host\n"
         "  some-producer | python main.py --source stdin\n"
         "  python main.py train --source csv --path metrics.csv --out model\n"
         "  python main.py --source csv --path new.csv --model model\n\n"
@@ -77,7 +85,12 @@ def parser() -> argparse.ArgumentParser:
         "            130 interrupted",
     )
     top.add_argument(
-        "command", nargs="?", default="run", choices=COMMANDS, metavar="COMMAND", help="run, train or bench (default: run)"
+        "command",
+        nargs="?",
+        default="run",
+        choices=COMMANDS,
+        metavar="COMMAND",
+        help="run, train, bench or dashboard (default: run)",
     )
     source = top.add_argument_group("source")
     source.add_argument(
@@ -97,6 +110,9 @@ def parser() -> argparse.ArgumentParser:
     )
     source.add_argument("--time-column", metavar="NAME", help="column with the times (default: the obvious one)")
     source.add_argument("--label-column", metavar="NAME", help="csv: 0/1 column with known anomalies, for the metrics")
+    source.add_argument(
+        "--series-column", metavar="NAME", help="csv: column that names a row's series, e.g. host; all are judged"
+    )
     source.add_argument("--follow", action="store_const", const=True, help="go on as lines or bars are added")
     common = top.add_argument_group("run")
     common.add_argument(
@@ -129,13 +145,13 @@ def read_config(arguments: argparse.Namespace) -> Config:
     """
     from autoencoder.config import load
     from autoencoder.errors import ConfigError
-    from autoencoder.reports.runs import CONFIG, has
+    from autoencoder.reports.runs import CONFIG, has, require_inside
 
     saved = arguments.out if arguments.resume else arguments.model
     changes = {key: value for flag, key in SETTINGS.items() if (value := getattr(arguments, flag)) is not None}
 
     def resolved() -> Config:
-        file = saved / CONFIG if saved and has(saved, CONFIG) else None
+        file = require_inside(saved, CONFIG) if saved and has(saved, CONFIG) else None
         return load(arguments.config, changes, arguments.set, saved=file, whole=arguments.resume)
 
     config = resolved()
@@ -158,8 +174,13 @@ def call(arguments: argparse.Namespace, console: Console) -> int:
         from autoencoder.benchmark.command import bench
 
         return bench(arguments, console)
+    if arguments.command == "dashboard":
+        from autoencoder.dashboard.command import dashboard
+
+        return dashboard(arguments, console)
     from autoencoder import commands
     from autoencoder.errors import ConfigError
+    from autoencoder.preparation import Options
 
     if arguments.resume and not arguments.out:
         raise ConfigError("--resume needs --out DIR, the folder of the run that was cut off")
@@ -167,7 +188,7 @@ def call(arguments: argparse.Namespace, console: Console) -> int:
         raise ConfigError(f"--model means nothing to {'--resume' if arguments.resume else 'train'}; leave one of them out")
     if arguments.resume and arguments.command == "train":
         raise ConfigError("--resume means nothing to train, which leaves nothing to go on with; leave it out")
-    options = commands.Options(arguments.out, arguments.model, arguments.resume, BEGAN)
+    options = Options(arguments.out, arguments.model, arguments.resume, BEGAN)
     command = {"run": commands.run, "train": commands.train}[arguments.command]
     return command(read_config(arguments), options, console)
 
@@ -182,10 +203,10 @@ def guarded_call(arguments: argparse.Namespace, console: Console) -> int:
     except Exception as error:
         if arguments.verbose:
             traceback.print_exc()
-        code = getattr(error, "exit_code", None)  # the package's own errors have one, and a sentence to go with it
-        sentence = str(error) if code else f"the program has a fault ({error!r}); please report it, --verbose shows where"
-        console.say("error: " + " ".join(sentence.splitlines()))
-        return code or 1
+        from autoencoder.errors import sentence_of
+
+        console.say(f"error: {sentence_of(error)}")
+        return getattr(error, "exit_code", None) or 1
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -196,6 +217,10 @@ def main(argv: list[str] | None = None) -> int:
             from autoencoder.benchmark.command import parser as bench_parser
 
             arguments = bench_parser().parse_args(argv[1:])
+        elif argv[:1] == ["dashboard"]:
+            from autoencoder.dashboard.command import parser as dashboard_parser
+
+            arguments = dashboard_parser().parse_args(argv)
         else:
             arguments = parser().parse_intermixed_args(argv)
         from autoencoder.reports.console import Console, quiet_libraries

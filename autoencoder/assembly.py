@@ -2,22 +2,31 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from autoencoder.budget import Budget
 from autoencoder.config import Config
 from autoencoder.detector import Detector
 from autoencoder.errors import ConfigError
 from autoencoder.network.training import Recipe
+from autoencoder.reports.alerts import FORMATS, Alerts, Webhook
+from autoencoder.reports.webhook import Courier, HttpPost, is_web_address
 from autoencoder.scorers import SCORERS
 from autoencoder.scorers.base import Progress, Scorer
 from autoencoder.thresholds import THRESHOLDS
 from autoencoder.thresholds.base import Threshold
 from data.series import InputError, Source
 
+if TYPE_CHECKING:
+    from autoencoder.settings import Csv
+    from data.files import FileSource
+
 Warn = Callable[[str], None]
 
+ROWS_OF_MANY = 1 << 16  # rows of many series that are judged at a time
 UNBOUNDED_TRAINING = 1000  # points that train where nobody knows how many will come
 
 
@@ -89,13 +98,37 @@ def _csv(config: Config, warn: Warn) -> Source:
     from data.live import FollowSource
 
     chosen = config.csv
+    path = _path(chosen)
+    if config.follow:
+        return FollowSource(path, columns=chosen.columns, time_column=chosen.time_column, poll=chosen.poll, warn=warn)
+    return FileSource(path, columns=chosen.columns, time_column=chosen.time_column, label_column=chosen.label_column, warn=warn)
+
+
+def open_many(config: Config, warn: Warn) -> FileSource:
+    """The file of many series that the configuration names; each chunk is a large part of it, as it is shared out over the series.
+
+    Raises:
+        DataError: it cannot be read.
+        ConfigError: its path is missing.
+    """
+    from data.files import FileSource
+
+    chosen = config.csv
+    return FileSource(
+        _path(chosen),
+        columns=chosen.columns,
+        time_column=chosen.time_column,
+        label_column=chosen.label_column,
+        series_column=chosen.series_column,
+        chunk_size=ROWS_OF_MANY,
+        warn=warn,
+    )
+
+
+def _path(chosen: Csv) -> str:
     if not chosen.path:
         raise ConfigError("csv.path is not set; give --path FILE")
-    if config.follow:
-        return FollowSource(chosen.path, columns=chosen.columns, time_column=chosen.time_column, poll=chosen.poll, warn=warn)
-    return FileSource(
-        chosen.path, columns=chosen.columns, time_column=chosen.time_column, label_column=chosen.label_column, warn=warn
-    )
+    return chosen.path
 
 
 def _stdin(config: Config, warn: Warn) -> Source:
@@ -157,8 +190,13 @@ def make_scorer(config: Config) -> Scorer:
         dropout=network.dropout,
         hide=network.hide,
         recipe=recipe,
-        threads=network.threads,
+        threads=network.threads or _cores(),
     )
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def make_detector(config: Config, points: int, progress: Progress | None = None) -> Detector:
@@ -168,3 +206,34 @@ def make_detector(config: Config, points: int, progress: Progress | None = None)
         return THRESHOLDS[config.threshold.kind](budget=share, window=config.threshold.window)
 
     return Detector(make_scorer(config), threshold, Budget.parse(config.threshold.budget), points, progress)
+
+
+def make_alerts(config: Config, warn: Warn) -> Alerts:
+    """Who is told of incidents, by the configuration and the environment variables that it names.
+
+    Raises:
+        ConfigError: the webhook is switched on, and a variable that it needs is not set or holds nothing of use.
+    """
+    chosen = config.alerts.webhook
+    if not chosen.enabled:
+        return Alerts(log=config.alerts.log, webhook=None)
+    url = _secret("url_env", chosen.url_env)
+    if not is_web_address(url):
+        raise ConfigError(f"the environment variable {chosen.url_env} holds no http or https address; set it to the webhook's")
+    token = _secret("token_env", chosen.token_env) if chosen.token_env else None
+    post = HttpPost(url, token, FORMATS[chosen.format], chosen.timeout)
+    courier = Courier(post, warn, retry=chosen.retry, longest_retry=chosen.longest_retry, deadline=chosen.deadline)
+    webhook = Webhook(courier, capacity=chosen.queue, alarms_only=chosen.alarms_only, warn=warn)
+    return Alerts(log=config.alerts.log, webhook=webhook)
+
+
+def _secret(setting: str, variable: str) -> str:
+    """What an environment variable holds; no message may."""
+    text = os.environ.get(variable, "").strip()
+    if not text:
+        raise ConfigError(
+            f"alerts.webhook.{setting} names the environment variable {variable}, which is not set; set it, or switch the webhook off"
+        )
+    if not (text.isascii() and text.isprintable()):
+        raise ConfigError(f"the environment variable {variable} holds characters that fit into no HTTP request; set it again")
+    return text

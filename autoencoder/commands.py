@@ -3,65 +3,67 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 
-from autoencoder.assembly import make_detector, open_source, training_points
+from autoencoder.assembly import make_alerts, make_detector, open_source, training_points
 from autoencoder.config import Config, dump
 from autoencoder.detector import Detector
-from autoencoder.errors import AutoencoderError, ConfigError, ModelError, TrainingError
+from autoencoder.errors import AutoencoderError, ConfigError, ModelError, RunError, TrainingError
 from autoencoder.interrupts import Interrupts
+from autoencoder.many.command import is_over_many, run_many
 from autoencoder.onlookers import Announcer, Bar, live_window
 from autoencoder.outcome import closing_lines, write_report
-from autoencoder.pipeline import Stream
+from autoencoder.pipeline import Stream, rows_done
+from autoencoder.preparation import (
+    Options,
+    adopt,
+    given_model,
+    import_training,
+    keep_given_model,
+    merge_gap,
+    read_model_of,
+    run_folder,
+    write_model,
+    zone_of,
+)
 from autoencoder.reports.console import Console, Stopwatch, Task
 from autoencoder.reports.incidents import IncidentTracker
 from autoencoder.reports.runs import (
     CHECKPOINT,
     CONFIG,
+    SPOOL,
     RunFolder,
-    default_folder,
     has,
-    is_folder,
     read_checkpoint,
-    read_model,
+    read_metrics,
     read_model_files,
 )
 from autoencoder.reports.tally import Tally
-from autoencoder.state import Reader, State
 from data.series import DataError, Source
-
-Model = tuple[State, dict[str, bytes]]
-
-
-@dataclass(frozen=True, slots=True)
-class Options:
-    """What a run needs to know beside the configuration.
-
-    Attributes:
-        out: run folder; None: a new one below runs/.
-        model: run folder whose model is used, so that nothing is trained.
-        resume: go on with the run in ``out``.
-        began: ``time.perf_counter()`` when the process began.
-    """
-
-    out: Path | None = None
-    model: Path | None = None
-    resume: bool = False
-    began: float = 0.0
 
 
 def run(config: Config, options: Options, console: Console) -> int:
     """Judge a whole source, or as much of it as comes; leaves a run folder. Returns the exit code."""
     watch = Stopwatch(options.began)
     watch.seconds["start"] = time.perf_counter() - options.began
-    with Interrupts() as interrupts:
-        model = _read_model(config, options.model) if options.model else None
+    if options.resume and options.out and config.alerts.webhook.enabled and _has_only_alerts_left(options.out):
+        return _send_alerts(config, options.out, console)
+    if is_over_many(config, options):
+        return run_many(config, options, watch, console)
+    with Interrupts() as interrupts, closing(make_alerts(config, console.say)) as alerts:
+        model = read_model_of(config, options.model) if options.model else None
         bar = console.progress("training")
-        with _run_folder(options, config.source, interrupts) as folder:
+        with run_folder(options, config.source, interrupts) as folder:
             checkpoint = read_checkpoint(folder.path) if options.resume else None
+            if not options.resume:  # first of all, so that a run that is killed before its first row can be resumed
+                if model:
+                    keep_given_model(folder, model)
+                folder.write(CONFIG, dump(config))
+            else:  # before the source is opened, which may wait for a producer, who waits for this
+                _say_where_it_goes_on(config, folder.path, rows_done(checkpoint, dump(config)) if checkpoint else 0, console)
+                model = None if checkpoint else given_model(folder.path)
             with watch.part("source"):
                 source = open_source(config, console.say)
             training = 0 if model else training_points(config, source.points)
@@ -70,7 +72,7 @@ def run(config: Config, options: Options, console: Console) -> int:
                 source=source,
                 detector=detector,
                 tracker=IncidentTracker(
-                    0, _zone(source), hysteresis=config.incidents.hysteresis, refractory=config.incidents.refractory
+                    0, zone_of(source), hysteresis=config.incidents.hysteresis, refractory=config.incidents.refractory
                 ),
                 tally=Tally(),
                 folder=folder,
@@ -78,25 +80,33 @@ def run(config: Config, options: Options, console: Console) -> int:
                 checkpoint_every=config.checkpoint.every,
                 training_points=training,
                 replays=config.source != "stdin",
+                revises=config.source == "yfinance",
                 unbroken=interrupts.held,
+                warn=console.say,
             )
             if model:
-                _adopt(detector, model, source, str(options.model))
-                stream.tracker.merge_gap = _merge_gap(config, detector)
+                adopt(detector, model, source, str(options.model or folder.path))
+                stream.tracker.merge_gap = merge_gap(config, detector)
             keep = stream.resume(checkpoint, read_model_files(folder.path)) if checkpoint else None
             if options.resume:
-                _say_where_it_goes_on(stream, console)
-            folder.write(CONFIG, stream.settings)
-            folder.open_rows(source.columns, _zone(source), keep)
-            if model:
-                _write_model(config, folder, detector)
+                folder.write(CONFIG, stream.settings)
+            folder.open_rows(source.columns, zone_of(source), keep)
+            stream.tellers = alerts.open(folder, source.name, source.columns)
+            if options.attach:
+                options.attach(stream)
             if not detector.trained:
-                _import_training(config, watch)
+                import_training(config, watch)
         fault = _feed(config, stream, bar, watch, console)
         if fault and not _is_worth_keeping(stream, fault):
             folder.discard()
             raise fault
-        files = write_report(config, stream, fault, watch)
+        alerts.stop()
+        try:
+            files = write_report(config, stream, fault, watch, alerts)
+        except RunError as worse:
+            raise fault if isinstance(fault, RunError) else worse from None
+        if fault:
+            _say_all(alerts.closing_lines(), console)
         if isinstance(fault, KeyboardInterrupt):
             go_on = "; --resume goes on with it" if has(folder.path, CHECKPOINT) else ""
             console.say(f"interrupted after {stream.rows:,} points; what was done is in {folder.path}{go_on}")
@@ -104,19 +114,47 @@ def run(config: Config, options: Options, console: Console) -> int:
         if fault:
             raise fault
         folder.remove(CHECKPOINT)
-        for line in closing_lines(stream, files):
-            console.say(line)
+        alerts.clear(folder)
+        _say_all([*alerts.closing_lines(), *closing_lines(stream, files)], console)
     return 0
+
+
+def _has_only_alerts_left(folder: Path) -> bool:
+    return has(folder, SPOOL) and read_metrics(folder).get("status") == "done"
+
+
+def _send_alerts(config: Config, path: Path, console: Console) -> int:
+    """Deliver what a run that is done could not; returns the exit code, 1 where something still waits."""
+    with (
+        Interrupts(),
+        closing(make_alerts(config, console.say)) as alerts,
+        closing(RunFolder(path, resume=True)) as folder,
+    ):
+        alerts.deliver(folder)
+        folder.write_metrics({**read_metrics(path), "alerts": alerts.counts()})
+        folder.remove(CHECKPOINT)  # a kill at the very end may have left it
+        alerts.clear(folder)
+        _say_all(alerts.closing_lines(), console)
+    return 1 if has(path, SPOOL) else 0
+
+
+def _say_all(lines: Iterable[str], console: Console) -> None:
+    for line in lines:
+        console.say(line)
 
 
 def train(config: Config, options: Options, console: Console) -> int:
     """Train on the training part of a source and save the model; nothing is scored. Returns the exit code."""
+    if is_over_many(config, options):
+        raise ConfigError(
+            "csv.series_column means nothing to train, which makes a model of one series; give a file of one, without it"
+        )
     watch = Stopwatch(options.began)
-    with Interrupts() as interrupts, _run_folder(options, f"{config.source}-model", interrupts) as folder:
+    with Interrupts() as interrupts, run_folder(options, f"{config.source}-model", interrupts) as folder:
         with watch.part("source"):
             source = open_source(config, console.say)
         detector = make_detector(config, training_points(config, source.points), console.progress("training"))
-        _import_training(config, watch)
+        import_training(config, watch)
         with console.bars(), _naming(source):
             for chunk in source.chunks():
                 detector.process(chunk.time, chunk.values)
@@ -125,7 +163,7 @@ def train(config: Config, options: Options, console: Console) -> int:
             else:
                 raise _too_short(detector, detector.waiting)
         folder.write(CONFIG, dump(config))
-        _write_model(config, folder, detector)
+        write_model(config, folder, detector)
         watch.seconds["training"] = detector.training_seconds
         folder.write_metrics({"status": "trained", "training": detector.training_report(), "seconds": watch.report()})
     trained = f"{source.name}: trained on {detector.training_points:,} points in {detector.training_seconds:.1f} s"
@@ -139,40 +177,32 @@ def _feed(config: Config, stream: Stream, bar: Task, watch: Stopwatch, console: 
 
     def trained() -> None:
         bar.finish()
-        stream.tracker.merge_gap = _merge_gap(config, detector)
-        _write_model(config, stream.folder, detector)
+        stream.tracker.merge_gap = merge_gap(config, detector)
+        write_model(config, stream.folder, detector)
 
     try:
         with live_window(config, stream, console) as window, console.bars(), _naming(stream.source):
-            stream.watchers = (Bar(console, stream), Announcer(console, stream), *window)
+            stream.watchers = (Bar(console, stream), Announcer(console, stream), *window, *stream.watchers)
             with watch.part("stream"):
                 stream.run(trained)
             if not detector.trained:
                 raise _too_short(detector, stream.rows)
             stream.finish()
     except (KeyboardInterrupt, DataError, AutoencoderError) as fault:
-        stream.finish(cut_off=isinstance(fault, KeyboardInterrupt | DataError))
-        return fault
+        return _finish_after(fault, stream)
     finally:
         watch.seconds["training"] = detector.training_seconds
         watch.seconds["scoring"] = watch.seconds.pop("stream", 0.0) - detector.training_seconds
     return None
 
 
-@contextmanager
-def _run_folder(options: Options, kind: str, interrupts: Interrupts) -> Iterator[RunFolder]:
-    """The run folder; what fails inside, before the first point, leaves none behind."""
-    if options.resume and not (options.out and is_folder(options.out)):
-        raise ModelError(f"--resume: {options.out} is not a folder; give the --out folder of the run that was cut off")
-    folder = None
+def _finish_after(fault: BaseException, stream: Stream) -> BaseException:
+    """Save what there is of a stream that was cut off; returns the fault to tell of: where the disk is full, that."""
     try:
-        with interrupts.held():
-            folder = RunFolder(options.out or default_folder(kind), resume=options.resume)
-        yield folder
-    except BaseException:
-        if folder:
-            folder.discard()
-        raise
+        stream.finish(cut_off=isinstance(fault, KeyboardInterrupt | DataError))
+    except RunError as worse:
+        return fault if isinstance(fault, RunError) else worse
+    return fault
 
 
 @contextmanager
@@ -197,68 +227,9 @@ def _is_worth_keeping(stream: Stream, fault: BaseException) -> bool:
     return stream.tally.judged > 0 if wrong_input and stream.replays else stream.rows > 0
 
 
-def _say_where_it_goes_on(stream: Stream, console: Console) -> None:
-    """Tell what is done already.
-
-    Raises:
-        ModelError: there are rows, but it is not known how many of them the model has seen.
-    """
-    path = stream.folder.path
-    if stream.rows and not stream.replays:
-        console.say(f"{path}: {stream.rows:,} rows are done; the producer must begin with row {stream.rows + 1:,}")
-    elif not stream.rows and not stream.replays:
-        raise ModelError(f"--resume: {path} was cut off before its first checkpoint, and stdin gives no row twice; run anew")
-    elif not stream.rows:
+def _say_where_it_goes_on(config: Config, path: Path, rows: int, console: Console) -> None:
+    """Tell what is done already, and what the producer of a pipe must leave out."""
+    if config.source == "stdin":
+        console.say(f"{path}: {rows:,} rows are done; the producer must begin with row {rows + 1:,}")
+    elif not rows:
         console.say(f"{path}: cut off before its first checkpoint; it begins again with the first row")
-
-
-def _read_model(config: Config, folder: Path) -> Model:
-    """A saved model of the detector that is asked for.
-
-    Raises:
-        ModelError: missing, damaged, or of another detector.
-    """
-    state, files = read_model(folder)
-    made = Reader(state, f"the model in {folder}").text("detector")
-    if made != config.detector:
-        raise ModelError(
-            f"--model {folder} holds a model of {made:.40}, this run asks for {config.detector}; "
-            "leave out --detector, or train another model"
-        )
-    return state, files
-
-
-def _adopt(detector: Detector, model: Model, source: Source, folder: str) -> None:
-    state, files = model
-    trained, found = Reader(state, f"the model in {folder}").integer("features", 1), len(source.columns)
-    if trained != found:
-        raise ModelError(
-            f"--model {folder} was trained on {trained} column{'s' * (trained > 1)}, {source.name} has {found} "
-            f"({', '.join(source.columns)}); choose as many with --column, in the same order"
-        )
-    try:
-        detector.adopt(state, files)
-    except ModelError as error:
-        raise ModelError(f"--model {folder}: {error}") from error
-
-
-def _write_model(config: Config, folder: RunFolder, detector: Detector) -> None:
-    """Save what was learnt, and the name of what learnt it."""
-    folder.write_model({"detector": config.detector, **detector.state()}, detector.scorer.files())
-
-
-def _import_training(config: Config, watch: Stopwatch) -> None:
-    """Import TensorFlow now, so that its seconds are not taken for training."""
-    if config.detector == "lstm_autoencoder":
-        with watch.part("import"):
-            import tensorflow  # noqa: F401 - the import is the purpose
-
-
-def _merge_gap(config: Config, detector: Detector) -> int:
-    """An anomaly stays in the windows for a while: flags within that time are its echo."""
-    gap = config.incidents.merge_gap
-    return detector.scorer.span if gap == "auto" else gap
-
-
-def _zone(source: Source) -> str:
-    return "Z" if source.timezone else ""

@@ -1,229 +1,37 @@
-"""Typed models of config.yaml: every setting, its type, its range; unknown keys fail with the nearest known one."""
+"""Typed configuration: config.yaml in layers; unknown keys fail with the nearest known one."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from datetime import date
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self, TypeAlias, get_args
+from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationError
 
-from autoencoder.budget import Budget
 from autoencoder.config_faults import explain, keys_of, shown
 from autoencoder.errors import ConfigError
 from autoencoder.plain_yaml import parse_yaml, read_yaml
-
-LONGEST_STREAM = 7e9  # seconds a synthetic stream may span: its times are counted in nanoseconds, and end in 2262
-
-Share = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Positive = Annotated[float, Field(gt=0, le=1e12)]
-NotNegative = Annotated[float, Field(ge=0, le=1e12)]
-Names: TypeAlias = tuple[str, ...]
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_switch_for_a_number(cls, value: object, info: ValidationInfo) -> object:
-        """Python takes true for 1; a person who writes it means something else."""
-        kind = cls.model_fields[info.field_name or ""].annotation
-        kinds = {getattr(part, "__origin__", part) for part in (kind, *get_args(kind))}
-        if isinstance(value, bool) and kinds & {int, float}:
-            raise PydanticCustomError("switch", "a number")
-        return value
+from autoencoder.settings import (
+    Adaptation,
+    Alerts,
+    Checkpoint,
+    Csv,
+    Forest,
+    HalfSpaceTrees,
+    Incidents,
+    Network,
+    Plot,
+    Section,
+    Synthetic,
+    Threshold,
+    Training,
+    WindowedGaussian,
+    Yahoo,
+)
 
 
-class Season(_Section):
-    """One season of the synthetic stream."""
-
-    period: Annotated[int, Field(ge=4, le=1_000_000)] = 48
-    amplitude: NotNegative = 5.0
-
-
-class Anomalies(_Section):
-    """Injected anomalies of the synthetic stream; each kind can be switched off."""
-
-    rate: NotNegative = 6.0
-    size: Positive = 10.0
-    clean: Annotated[int, Field(ge=0)] = 1800
-    spike: bool = True
-    dip: bool = True
-    level_shift: bool = True
-    variance: bool = True
-    flat: bool = True
-    season: bool = True
-    slow_drift: bool = True
-
-
-class Synthetic(_Section):
-    """The synthetic stream."""
-
-    points: Count | None = 6000
-    pace: NotNegative = 0.0
-    interval: Annotated[float, Field(ge=1e-6, le=1e9)] = 1800.0
-    level: float = 50.0
-    trend: float = 0.5
-    drift: NotNegative = 1.0
-    level_shift: float = 0.0
-    level_shift_at: Annotated[float, Field(ge=0, le=1)] = 0.6
-    season: Season = Season()
-    long_season: Season = Season(period=336, amplitude=1.5)
-    noise: NotNegative = 0.5
-    missing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    anomalies: Anomalies = Anomalies()
-
-    @model_validator(mode="after")
-    def _within_time(self) -> Self:
-        if self.points and self.points * self.interval > LONGEST_STREAM:
-            raise ValueError(
-                f"synthetic.points is {self.points:,} and synthetic.interval {self.interval:g} seconds, which leads beyond the year 2240; "
-                "take fewer points or a shorter interval"
-            )
-        return self
-
-
-class Yahoo(_Section):
-    """Prices through yfinance."""
-
-    ticker: str | None = None
-    period: str = "5y"
-    start: str | None = None
-    end: str | None = None
-    interval: str = "1d"
-    column: Names = ("Close",)
-    adjusted: bool = True
-    deadline: Positive = 20.0
-    cache: str | None = None
-    cache_age: NotNegative = 3600.0
-    poll: Positive = 60.0
-
-    @field_validator("column", mode="before")
-    @classmethod
-    def _one_name(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
-    @field_validator("start", "end", mode="before")
-    @classmethod
-    def _date_as_text(cls, value: object) -> object:
-        return value.isoformat() if isinstance(value, date) else value  # yaml reads 2020-01-31 as a date
-
-
-class Csv(_Section):
-    """csv, csv.gz and parquet files; the columns serve stdin too."""
-
-    path: str | None = None
-    columns: Names = ()
-    time_column: str | None = None
-    label_column: str | None = None
-    poll: Positive = 0.5
-
-    @field_validator("columns", mode="before")
-    @classmethod
-    def _one_name(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
-
-class Training(_Section):
-    """How much of the stream trains, and how long."""
-
-    points: Count | None = None
-    fraction: Share = 0.25
-    steps: Count = 1200
-    batch: Annotated[int, Field(ge=1, le=65_536)] = 64
-    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.003
-    validation: Annotated[float, Field(gt=0, le=0.5)] = 0.15
-    patience: Count = 8
-
-
-class Network(_Section):
-    """The LSTM autoencoder and its window."""
-
-    window: Literal["auto"] | Annotated[int, Field(ge=8, le=100_000)] = "auto"
-    steps: Annotated[int, Field(ge=8, le=4096)] = 48
-    periods: Annotated[float, Field(gt=0, le=10)] = 1.0
-    hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=8)] = (32,)
-    latent: Annotated[int, Field(ge=1, le=1024)] = 8
-    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    hide: Annotated[int, Field(ge=0, le=4)] = 1
-    threads: Annotated[int, Field(ge=1, le=256)] = 1
-
-
-class Forest(_Section):
-    """The isolation forests."""
-
-    window: Annotated[int, Field(ge=4, le=10_000)] = 16
-    trees: Annotated[int, Field(ge=1, le=10_000)] = 100
-    samples: Annotated[int, Field(ge=2, le=100_000)] = 256
-    history: Annotated[int, Field(ge=64, le=1_000_000)] = 1000
-    refit_every: Count = 250
-
-
-class HalfSpaceTrees(_Section):
-    """River's half-space trees."""
-
-    window: Annotated[int, Field(ge=1, le=1000)] = 2
-    trees: Annotated[int, Field(ge=1, le=1000)] = 25
-    height: Annotated[int, Field(ge=1, le=15)] = 8
-    samples: Annotated[int, Field(ge=32, le=1_000_000)] = 250
-
-
-class WindowedGaussian(_Section):
-    """The moving normal distribution."""
-
-    window: Annotated[int, Field(ge=32, le=100_000)] = 6400
-
-
-class Threshold(_Section):
-    """The dynamic threshold."""
-
-    kind: Literal["tail", "quantile", "nonparametric", "sigma"] = "tail"
-    budget: float | str = 0.001
-    window: Annotated[int, Field(ge=64, le=1_000_000)] = 4000
-
-    @field_validator("budget")
-    @classmethod
-    def _readable(cls, value: float | str) -> float | str:
-        try:
-            Budget.parse(value)
-        except ConfigError as error:
-            raise ValueError(str(error)) from None
-        return value
-
-
-class Incidents(_Section):
-    """When flagged points are one incident."""
-
-    merge_gap: Literal["auto"] | Annotated[int, Field(ge=0, le=1_000_000)] = "auto"
-    hysteresis: Annotated[float, Field(gt=0, le=1)] = 1.0
-    refractory: Annotated[int, Field(ge=1, le=1_000_000)] = 200
-
-
-class Plot(_Section):
-    """The picture."""
-
-    kind: Literal["live", "file", "none"] = "file"
-    window: Annotated[int, Field(ge=50, le=1_000_000)] = 1000
-
-
-class Checkpoint(_Section):
-    """How often a run writes down where it stands."""
-
-    every: Count = 10_000
-
-
-class Adaptation(_Section):
-    """Retraining when the stream changes for good: not built yet, so it can only be off."""
-
-    enabled: Literal[False] = False
-
-
-class Config(_Section):
+class Config(Section):
     """Every setting of a run."""
 
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
@@ -239,6 +47,7 @@ class Config(_Section):
     windowed_gaussian: WindowedGaussian = WindowedGaussian()
     threshold: Threshold = Threshold()
     incidents: Incidents = Incidents()
+    alerts: Alerts = Alerts()
     plot: Plot = Plot()
     checkpoint: Checkpoint = Checkpoint()
     adaptation: Adaptation = Adaptation()
@@ -249,7 +58,7 @@ class Config(_Section):
 
 # what a saved model was made with
 MODEL_KEYS = ("detector", "network", "forest", "half_space_trees", "windowed_gaussian", "threshold")
-FREE = ("plot", "checkpoint")  # what may change while a run is cut off
+FREE = ("plot.", "checkpoint.", "alerts.webhook.")  # what may change while a run is cut off
 
 
 def load(
@@ -330,9 +139,10 @@ def difference(then: str, now: str) -> str | None:
     Raises:
         ConfigError: one of the texts is damaged.
     """
-    before, after = (dict(_leaves(parse_yaml(text, "the saved configuration") or {})) for text in (then, now))
+    trees = [parse_yaml(text, "the saved configuration") for text in (then, now)]
+    before, after = (dict(_leaves(tree if isinstance(tree, Mapping) else {})) for tree in trees)
     for key in (*after, *before):
-        if key.split(".")[0] not in FREE and before.get(key) != after.get(key):
+        if not key.startswith(FREE) and before.get(key) != after.get(key):
             return f"{key} was {shown(before.get(key))} and is {shown(after.get(key))} now"
     return None
 
@@ -342,7 +152,7 @@ def _leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, An
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{key}.")
         else:
-            yield prefix + key, value
+            yield f"{prefix}{key}", value
 
 
 def keys() -> list[str]:

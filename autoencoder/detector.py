@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable, Mapping
 from time import perf_counter
 
@@ -91,15 +92,15 @@ class Detector:
         self.training_seconds = perf_counter() - began
 
     def _prime(self) -> None:
-        self._threshold.prime(self._training_errors)
-        if self._threshold is not self._calibration:
+        self.threshold.prime(self._training_errors)
+        if self.threshold is not self._calibration:
             self._calibration.prime(self._training_errors)
 
     def _set_share(self, share: float) -> None:
         self.share = share
-        self._threshold = self._make_threshold(share)
+        self.threshold = self._make_threshold(share)
         # the score of a point is its tail probability whatever threshold judges it, so that it means the same everywhere
-        self._calibration = self._threshold if isinstance(self._threshold, TailThreshold) else TailThreshold(share)
+        self._calibration = self.threshold if isinstance(self.threshold, TailThreshold) else TailThreshold(share)
 
     def _judge(self, time: Time, values: Array) -> Verdicts:
         if values.shape[1] != self._features:
@@ -108,12 +109,23 @@ class Detector:
             )
         errors, predictions = self.scorer.process(values)  # (N,), (N, F)
         limits, probabilities = self._calibration.judge(errors)
-        if self._threshold is not self._calibration:
-            limits = self._threshold.process(errors)
-        scores = np.clip(-np.log10(np.maximum(probabilities, 1e-300)) / DECADES, 0.0, 1.0) + 0.0  # a certain -0 becomes 0
-        with np.errstate(invalid="ignore"):
-            flags = errors > limits
-        return Verdicts(time, values, predictions, errors, limits, scores, flags)
+        if self.threshold is not self._calibration:
+            limits = self.threshold.process(errors)
+        return verdicts_of(time, values, predictions, errors, limits, probabilities)
+
+    def sibling(self) -> Detector:
+        """A detector for another stream with all that this one has learnt from its training part.
+
+        Raises:
+            ModelError: this one is not trained.
+        """
+        if not self.trained:
+            raise ModelError("a detector that is not trained has nothing to share; train it first")
+        other = copy.copy(self)
+        other.scorer = self.scorer.sibling()
+        other._set_share(self.share)
+        other._prime()
+        return other
 
     def training_report(self) -> dict[str, object]:
         """What there is to know about the training part."""
@@ -146,8 +158,8 @@ class Detector:
             time = np.concatenate(self._times) if self._times else np.empty(0, np.int64)
             values = np.concatenate(self._values) if self._values else np.empty((0, 1))
             return {"trained": False, "time": time.astype(np.int64), "dated": time.dtype.kind == "M", "values": values}
-        parts: State = {"scorer": self.scorer.state(), "threshold": self._threshold.state()}
-        if self._threshold is not self._calibration:
+        parts: State = {"scorer": self.scorer.state(), "threshold": self.threshold.state()}
+        if self.threshold is not self._calibration:
             parts["calibration"] = self._calibration.state()
         return {
             "trained": True,
@@ -180,9 +192,17 @@ class Detector:
             )
         self._set_share(share)
         self._load_scorer(saved, files)
-        self._threshold.load(saved.state("threshold"))
-        if self._threshold is not self._calibration:
+        self.threshold.load(saved.state("threshold"))
+        if self.threshold is not self._calibration:
             self._calibration.load(saved.state("calibration"))
+
+
+def verdicts_of(time: Time, values: Array, predictions: Array, errors: Array, limits: Array, probabilities: Array) -> Verdicts:
+    """Verdicts of N points from their errors (N,), limits (N,) and the probabilities (N,) that a normal error is larger."""
+    scores = np.clip(-np.log10(np.maximum(probabilities, 1e-300)) / DECADES, 0.0, 1.0) + 0.0  # a certain -0 becomes 0
+    with np.errstate(invalid="ignore"):
+        flags = errors > limits
+    return Verdicts(time, values, predictions, errors, limits, scores, flags)
 
 
 def _unknown(time: Time, values: Array) -> Verdicts:

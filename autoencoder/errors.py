@@ -31,3 +31,10 @@ class RunError(AutoencoderError):
     """The run folder cannot be written or the run cannot go on."""
 
     exit_code = 1
+
+
+def sentence_of(error: Exception) -> str:
+    """What a person is told of an error, in one line: its own words, where it is one of those that have some."""
+    known = getattr(error, "exit_code", None)
+    sentence = str(error) if known else f"the program has a fault ({error!r}); please report it, --verbose shows where"
+    return " ".join(sentence.splitlines())

@@ -1,4 +1,4 @@
-"""Interrupts: Ctrl-C and SIGTERM end a run in the same way, and never halfway through a row."""
+"""Interrupts: Ctrl-C, SIGTERM and a terminal that is closed end a run in the same way, and never halfway through a row."""
 
 from __future__ import annotations
 
@@ -10,19 +10,20 @@ from typing import Any, Self
 
 
 class Interrupts:
-    """While it is entered, SIGINT and SIGTERM raise KeyboardInterrupt; within ``held`` they wait until that is left.
+    """While it is entered, SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt; within ``held`` they wait until that is left.
 
-    A signal that is ignored stays so (a job in the background ignores SIGINT). Outside the main thread nothing is changed: signals
-    are then the business of whoever owns that thread.
+    A signal that is ignored stays so (a job in the background ignores SIGINT, one under nohup SIGHUP). Outside the main thread nothing
+    is changed: signals are then the business of whoever owns that thread.
     """
 
     def __init__(self) -> None:
         self._before: dict[int, Any] = {}
         self._depth = 0
         self._is_due = False
+        self._was_raised = False
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM):
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 try:
                     self._before[number] = signal.signal(number, self._interrupt)
@@ -33,6 +34,9 @@ class Interrupts:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
         for number, handler in self._before.items():
             signal.signal(number, handler)
+        # an import or a compilation that is torn apart may end with an error of its own (SystemError, AttributeError, ...)
+        if self._was_raised and isinstance(error, Exception) and not hasattr(error, "exit_code"):
+            raise KeyboardInterrupt from error
 
     @contextmanager
     def held(self) -> Iterator[None]:
@@ -44,10 +48,12 @@ class Interrupts:
             self._depth -= 1
         if self._is_due and not self._depth:
             self._is_due = False
+            self._was_raised = True
             raise KeyboardInterrupt
 
     def _interrupt(self, *_: object) -> None:
         if self._depth:
             self._is_due = True
         else:
+            self._was_raised = True
             raise KeyboardInterrupt

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from autoencoder.config import Config
 from autoencoder.pipeline import Stream
+from autoencoder.reports.alerts import Alerts
 from autoencoder.reports.console import Stopwatch, summary
-from autoencoder.reports.runs import CHECKPOINT, FILES, PICTURE, has, read_scores
+from autoencoder.reports.runs import CHECKPOINT, FILES, PICTURE, SPOOL, RunFolder, has, read_scores
+from data.series import Source
 from data.synthetic import SyntheticSource, kinds_of
 
 
-def write_report(config: Config, stream: Stream, fault: BaseException | None, watch: Stopwatch) -> list[str]:
+def write_report(config: Config, stream: Stream, fault: BaseException | None, watch: Stopwatch, alerts: Alerts) -> list[str]:
     """Write metrics.json and the picture; returns the names of the files a reader may look for.
 
     Raises:
@@ -21,19 +23,39 @@ def write_report(config: Config, stream: Stream, fault: BaseException | None, wa
     if config.plot.kind != "none":
         with watch.part("picture"):
             _draw(stream)
-    source, detector = stream.source, stream.detector
+    found = {
+        "counts": stream.tally.counts(stream.detector.share),
+        "training": stream.detector.training_report(),
+        "quality": _quality(stream),
+    }
+    return write_metrics(config, stream.source, stream.folder, fault, found, watch, alerts)
+
+
+def write_metrics(
+    config: Config,
+    source: Source,
+    folder: RunFolder,
+    fault: BaseException | None,
+    found: Mapping[str, Any],
+    watch: Stopwatch,
+    alerts: Alerts,
+) -> list[str]:
+    """Write metrics.json with what was found; returns the names of the files a reader may look for.
+
+    Raises:
+        RunError: the run folder cannot be written.
+    """
     metrics = {
         "status": _status(fault),
         "source": {"kind": config.source, "name": source.name, "columns": source.columns, "timezone": source.timezone},
         "detector": config.detector,
         "threshold": config.threshold.kind,
-        "counts": stream.tally.counts(detector.share),
-        "training": detector.training_report(),
-        "quality": _quality(stream),
+        **found,
+        "alerts": alerts.counts(),
         "seconds": watch.report(),
     }
-    stream.folder.write_metrics(metrics)
-    return [name for name in FILES if name != CHECKPOINT and has(stream.folder.path, name)]
+    folder.write_metrics(metrics)
+    return [name for name in FILES if name not in (CHECKPOINT, SPOOL) and has(folder.path, name)]
 
 
 def closing_lines(stream: Stream, files: Sequence[str]) -> list[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from copy import copy
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
@@ -12,15 +13,17 @@ import numpy.typing as npt
 
 from autoencoder.config import difference
 from autoencoder.detector import Detector
-from autoencoder.errors import ModelError
+from autoencoder.errors import ModelError, RunError
+from autoencoder.fingerprint import Fingerprint
 from autoencoder.reports.incidents import Incident, IncidentTracker
 from autoencoder.reports.runs import CHECKPOINT, RunFolder
 from autoencoder.reports.tally import Tally
 from autoencoder.state import Reader, State, pack
 from autoencoder.verdicts import Verdicts
 from data.series import Chunk, Source
+from data.text.rows import ignore
 
-VERSION = 1  # of the checkpoint; raised when its meaning changes
+VERSION = 2  # of the checkpoint; raised when its meaning changes
 
 
 class Watcher(Protocol):
@@ -28,6 +31,22 @@ class Watcher(Protocol):
 
     def see(self, verdicts: Verdicts, ended: list[Incident], labels: npt.NDArray[np.bool_] | None) -> None:
         """One chunk has been judged and written."""
+        ...
+
+
+class Teller(Protocol):
+    """Somebody who passes incidents on and loses none: anomalies.log, a webhook."""
+
+    def take(self, ended: Sequence[Incident], is_open: Incident | None) -> None:
+        """Incidents that ended in a chunk, and the one that is open after it; they are on record when this returns."""
+        ...
+
+    def settle(self) -> None:
+        """A checkpoint follows, behind which nothing is told again: what was taken outlives a power cut when this returns."""
+        ...
+
+    def finish(self, ended: Sequence[Incident], *, cut_off: bool) -> None:
+        """The stream is over; ``cut_off``: the incident that ended with it goes on if the run is resumed."""
         ...
 
 
@@ -45,9 +64,13 @@ class Stream:
         checkpoint_every: points between two checkpoints.
         training_points: points of the training part; 0 with a saved model.
         watchers: who looks on.
+        tellers: who passes incidents on.
         rows: points done.
         replays: the source gives its points from the first one again after a restart; where it does not (stdin), the producer skips.
+        revises: the source may give other values than before for rows that are done (prices, adjusted later): told, but no error.
         unbroken: what runs inside is not torn apart by an interrupt.
+        warn: told, in a sentence, of what is wrong and does not stop the run.
+        feed: what the source's chunks pass through on their way: a pace, a pause; it may cut them, and changes nothing else.
     """
 
     source: Source
@@ -59,11 +82,18 @@ class Stream:
     checkpoint_every: int
     training_points: int = 0
     watchers: tuple[Watcher, ...] = ()
+    tellers: tuple[Teller, ...] = ()
     rows: int = 0
     replays: bool = True
+    revises: bool = False
     unbroken: Callable[[], AbstractContextManager[None]] = nullcontext
+    warn: Callable[[str], None] = ignore
+    feed: Callable[[Iterator[Chunk]], Iterator[Chunk]] = iter
     _last_time: int = 0  # of the last row done
+    _seen: Fingerprint = field(default_factory=Fingerprint)  # of the rows done
+    _has_ended: bool = False  # the source has no more points
     _is_settled: bool = True  # all that has a memory stands at ``rows``
+    _has_checkpoint: bool = True  # the newest one that was due could be written
 
     def run(self, on_trained: Callable[[], None] | None = None) -> None:
         """Feed the whole stream; returns when it ends. Rows of a chunk are in the files before its watchers see it.
@@ -74,7 +104,7 @@ class Stream:
         Raises:
             DataError, AutoencoderError: see the parts; what was written until then stays and is whole.
         """
-        for chunk in self._chunks():
+        for chunk in self._cut_after_training(self._chunks()):
             untrained = not self.detector.trained
             with nullcontext() if untrained else self.unbroken():  # training may take minutes: it can be interrupted
                 self._is_settled = False
@@ -87,6 +117,7 @@ class Stream:
                     self._publish(verdicts, self.tracker.process(verdicts), chunk.labels)
                     if just_trained or self.rows // self.checkpoint_every > before // self.checkpoint_every:
                         self.checkpoint()  # also after training: nothing costs as much time to repeat
+        self._has_ended = True
 
     def finish(self, *, cut_off: bool = False) -> None:
         """The stream is over, or was cut off: the open incident ends here and the files are closed; a second call does nothing.
@@ -97,21 +128,38 @@ class Stream:
         if not self.folder.is_open:  # an interrupt that was held back came at the very end
             return
         with self.unbroken():
-            if cut_off and self.rows and self._is_settled:
-                self.checkpoint()
-            ended = self.tracker.finish()
-            self.tally.take(_NOTHING, ended, None)
-            self.folder.append(_NOTHING, ended)
-            self.folder.close()
+            try:
+                if cut_off and self.rows and self._is_settled:
+                    self.checkpoint()
+                ended = self.tracker.finish()
+                self.tally.take(_NOTHING, ended, None)
+                self.folder.append(_NOTHING, ended)
+                for teller in self.tellers:
+                    teller.finish(ended, cut_off=cut_off or not self._has_ended)
+            finally:
+                self.folder.close()
 
     def _publish(self, verdicts: Verdicts, ended: list[Incident], labels: npt.NDArray[np.bool_] | None) -> None:
         self.folder.append(verdicts, ended, self.tracker.open)
+        for teller in self.tellers:
+            teller.take(ended, self.tracker.open)
         self.tally.take(verdicts, ended, labels)
         self.rows += len(verdicts)
+        self._seen.take(verdicts.time, verdicts.values)
         self._last_time = int(verdicts.time[-1].astype(np.int64)) if len(verdicts) else self._last_time
         self._is_settled = True
         for watcher in self.watchers:
             watcher.see(verdicts, ended, labels)
+
+    def _cut_after_training(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
+        """The same chunks, but one ends with the training part: what is saved then has seen nothing else, however the points came."""
+        for chunk in chunks:
+            rest = 0 if self.detector.trained else self.detector.training_points - self.detector.waiting
+            if 0 < rest < len(chunk):
+                yield _rows_between(chunk, 0, rest)
+                yield _rows_between(chunk, rest, len(chunk))
+            else:
+                yield chunk
 
     def _chunks(self) -> Iterator[Chunk]:
         """The source's chunks after the rows that are done.
@@ -122,32 +170,49 @@ class Stream:
         if not self.replays:
             yield from self._continued()
             return
-        done = self.rows
-        for chunk in self.source.chunks():
-            if 0 < done <= len(chunk) and int(chunk.time[done - 1].astype(np.int64)) != self._last_time:
-                raise self._changed("has another time than it had")
+        before, again = copy(self._seen), Fingerprint()
+        for chunk in self.feed(self.source.chunks()):
+            done = min(before.rows - again.rows, len(chunk))
+            if done:
+                again.take(chunk.time[:done], chunk.values[:done])
+                self._require_same(again, before)
             if done < len(chunk):
-                yield chunk if not done else _rows_after(chunk, done)
-            done = max(0, done - len(chunk))
-        if done:
-            raise self._changed("is not there any more")
+                yield _rows_between(chunk, done, len(chunk)) if done else chunk
+        if again.rows < before.rows:
+            raise self._changed(before, "are not all there any more")
 
     def _continued(self) -> Iterator[Chunk]:
         """The chunks of a source that goes on where it was cut off; rows that it counts from 0 again are counted on."""
         done, was_counted = self.rows, self._last_time == self.rows - 1
         counts_on: bool | None = None
-        for chunk in self.source.chunks():
+        for chunk in self.feed(self.source.chunks()):
             if counts_on is None:
                 counts_on = done > 0 and was_counted and chunk.time.dtype.kind == "i" and chunk.time[0] == 0
             yield Chunk(chunk.time + done, chunk.values, chunk.labels) if counts_on else chunk
 
-    def _changed(self, what: str) -> ModelError:
-        return ModelError(f"{self.source.name}: row {self.rows:,}, the last one that was done, {what}; run anew without --resume")
+    def _require_same(self, again: Fingerprint, before: Fingerprint) -> None:
+        """Refuse to go on where the rows that are done come again as others, as far as can be told yet."""
+        changed = again.difference(before)
+        if changed and self.revises and again.times == before.times:
+            self.warn(f"{self.source.name}: rows that are done have other values now; their verdicts stay as they are")
+        elif changed and (not self.revises or again.rows == before.rows):
+            raise self._changed(before, f"have another {changed} than they had")
+
+    def _changed(self, before: Fingerprint, what: str) -> ModelError:
+        keep = f", with --model {self.folder.path} to keep what was learnt" if self.detector.trained else ""
+        done = f"{self.source.name}: the {before.rows:,} rows that are done"
+        return ModelError(f"{done} {what}; put them back, or run anew without --resume{keep}")
 
     # --- checkpoints ---
 
     def checkpoint(self) -> None:
-        """Write down where the run stands."""
+        """Write down where the run stands; where that cannot be done the one before stays, and the run goes on.
+
+        Raises:
+            RunError: the rows cannot be saved either.
+        """
+        for teller in self.tellers:
+            teller.settle()
         scores, incidents = self.folder.sizes()
         state: State = {
             "version": VERSION,
@@ -160,8 +225,15 @@ class Stream:
             "detector": self.detector.state(),
             "tracker": self.tracker.state(),
             "tally": self.tally.state(),
+            "seen": self._seen.state(),
         }
-        self.folder.write(CHECKPOINT, pack(state))
+        try:
+            self.folder.write(CHECKPOINT, pack(state))
+            self._has_checkpoint = True
+        except RunError as error:
+            if self._has_checkpoint:
+                self.warn(f"{error}; the run goes on without")
+            self._has_checkpoint = False
 
     def resume(self, state: State, files: dict[str, bytes]) -> tuple[int, int]:
         """Go on where a checkpoint stood; returns the sizes that scores.csv and incidents.jsonl had.
@@ -169,23 +241,35 @@ class Stream:
         Raises:
             ModelError: of another version or configuration, or damaged.
         """
-        saved = Reader(state, "the run")
-        if saved.integer("version", 0) != VERSION:
-            raise ModelError(
-                f"the checkpoint has version {state['version']}, this program writes {VERSION}; run anew without --resume"
-            )
-        if changed := difference(saved.text("settings"), self.settings):
-            raise ModelError(f"--resume: {changed}; set it back, or run anew without --resume")
+        saved, self.rows = Reader(state, "the run"), rows_done(state, self.settings)
         self.detector.load(saved.state("detector"), files)
         self.tracker.load(saved.state("tracker"))
         self.tally.load(saved.state("tally"))
-        self.rows, self._last_time = saved.integer("rows", 0), saved.integer("last_time", -(1 << 63), 1 << 63)
+        self._last_time = saved.integer("last_time", -(1 << 63), 1 << 63)
+        self._seen.load(saved.state("seen"), self.rows)
         self.training_points = self.detector.training_points = saved.integer("training_points", 0)
         return saved.integer("scores_bytes", 0), saved.integer("incidents_bytes", 0)
 
 
-def _rows_after(chunk: Chunk, row: int) -> Chunk:
-    return Chunk(chunk.time[row:], chunk.values[row:], None if chunk.labels is None else chunk.labels[row:])
+def rows_done(state: State, settings: str) -> int:
+    """Rows that were done when a checkpoint was written.
+
+    Raises:
+        ModelError: it is of another version or configuration, or damaged.
+    """
+    saved = Reader(state, "the run")
+    if saved.integer("version", 0) != VERSION:
+        raise ModelError(
+            f"the checkpoint has version {state['version']}, this program writes {VERSION}; run anew without --resume"
+        )
+    if changed := difference(saved.text("settings"), settings):
+        raise ModelError(f"--resume: {changed}; set it back, or run anew without --resume")
+    return saved.integer("rows", 0)
+
+
+def _rows_between(chunk: Chunk, start: int, end: int) -> Chunk:
+    labels = None if chunk.labels is None else chunk.labels[start:end]
+    return Chunk(chunk.time[start:end], chunk.values[start:end], labels)
 
 
 _NONE = np.empty(0)

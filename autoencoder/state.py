@@ -1,7 +1,8 @@
 """State: what a part of the detector remembers, as plain data, and its form as bytes.
 
 Every stateful part gives its memory as a ``State`` and takes it back, so that a checkpoint is one call and never needs pickle. Bytes are
-an npz archive of the arrays and one JSON text with everything else; reading them builds nothing but arrays, numbers and text.
+an npz archive of the arrays and one JSON text with everything else; reading them builds nothing but arrays, numbers and text, and takes no
+more memory than ``LARGEST`` allows, whatever the archive claims.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import io
 import json
 import math
+import re
+import struct
 import zipfile
 import zlib
 from typing import Any, TypeAlias
@@ -21,8 +24,15 @@ from autoencoder.errors import ModelError
 Leaf: TypeAlias = npt.NDArray[Any] | int | float | str | bool | None
 State: TypeAlias = dict[str, "Leaf | State"]
 
-LARGEST = 1 << 30  # bytes of arrays that are unpacked at most
+LARGEST = 1 << 29  # bytes that are unpacked at most
+LARGEST_TEXT = 1 << 22  # bytes of the JSON text, which takes many times as much once it is read
+LARGEST_INDEX = 1 << 20  # bytes of the archive's table of contents
 _TEXT = "state.json"
+_END = struct.Struct("<4s4H2LH")  # the record that ends a zip archive; its sixth field is the size of the table of contents
+_HEADER = re.compile(
+    rb"\{'descr': '([<|][fiub]\d)', 'fortran_order': (True|False), 'shape': \(((?:\d{1,12}, ?)*\d{0,12})\), \} *\n"
+)
+_MAGIC = b"\x93NUMPY\x01\x00"
 
 
 def pack(state: State) -> bytes:
@@ -56,28 +66,8 @@ def unpack(data: bytes, name: str) -> State:
         ModelError: damaged, or larger than ``LARGEST`` when unpacked.
     """
     try:
-        with zipfile.ZipFile(io.BytesIO(data)) as archive:
-            size = sum(entry.file_size for entry in archive.infolist())
-        if size > LARGEST:
-            raise ModelError(
-                f"{name} would unpack to {size:,} bytes; at most {LARGEST:,} are read; it was not written by this program"
-            )
-        with np.load(io.BytesIO(data), allow_pickle=False) as archive:
-            arrays = {key: archive[key] for key in archive.files}
-        tree = json.loads(arrays.pop(_TEXT).tobytes())
-
-        def state(node: dict[str, Any]) -> State:
-            out: State = {}
-            for key, value in node.items():
-                if "array" in value and isinstance(value["array"], str):
-                    out[key] = arrays[value["array"]]
-                elif "value" in value and not isinstance(value["value"], dict):
-                    out[key] = value["value"]
-                else:
-                    out[key] = state(value)
-            return out
-
-        return state(tree)
+        arrays, text = _read_archive(data, name)
+        return _to_state(json.loads(text), arrays)
     except (
         ValueError,
         KeyError,
@@ -86,10 +76,57 @@ def unpack(data: bytes, name: str) -> State:
         OSError,
         EOFError,
         RuntimeError,  # "encrypted", or nested too deeply
+        struct.error,
         zipfile.BadZipFile,
         zlib.error,
     ) as error:
         raise ModelError(f"{name} is damaged ({type(error).__name__}); copy the run folder again or train again") from error
+
+
+def _read_archive(data: bytes, name: str) -> tuple[dict[str, npt.NDArray[Any]], bytes]:
+    """The arrays of an archive, and its text; every size is looked at before anything of that size is made."""
+    signature, *_, index_size, _, comment = _END.unpack(data[-_END.size :])
+    if signature != b"PK\5\6" or comment or index_size > LARGEST_INDEX or data[-42:-38] == b"PK\6\7":
+        raise ValueError("ends in no table of contents that this program writes")
+    with zipfile.ZipFile(io.BytesIO(data)) as archive:
+        entries = archive.infolist()
+        size = sum(entry.file_size for entry in entries)
+        largest_text = max((entry.file_size for entry in entries if entry.filename == f"{_TEXT}.npy"), default=0)
+        if size > LARGEST or largest_text > LARGEST_TEXT:
+            raise ModelError(
+                f"{name} would unpack to {size:,} bytes, {largest_text:,} of them text; at most {LARGEST:,} and {LARGEST_TEXT:,} "
+                "are read; it is damaged or was not written by this program; copy the run folder again or train again"
+            )
+        if not {entry.compress_type for entry in entries} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
+            raise ValueError("compressed in a way that this program does not use")
+        arrays = {entry.filename.removesuffix(".npy"): _to_array(archive.read(entry)) for entry in entries}
+    return arrays, arrays.pop(_TEXT).tobytes()
+
+
+def _to_array(entry: bytes) -> npt.NDArray[Any]:
+    """The array in an .npy file: of plain numbers, and with as many of them as its header says."""
+    length = int.from_bytes(entry[8:10], "little")
+    header = _HEADER.fullmatch(entry[10 : 10 + length])
+    if not entry.startswith(_MAGIC) or not header:
+        raise ValueError("holds an array of no plain numbers")
+    kind, is_fortran, sizes = (part.decode() for part in header.groups())
+    shape = tuple(int(size) for size in sizes.split(",") if size.strip())
+    flat = np.frombuffer(entry, np.dtype(kind), offset=10 + length)
+    if math.prod(shape) != len(flat):
+        raise ValueError("holds another number of values than it says")
+    return flat.reshape(shape, order="F" if is_fortran == "True" else "C")
+
+
+def _to_state(tree: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> State:
+    out: State = {}
+    for key, value in tree.items():
+        if "array" in value and isinstance(value["array"], str):
+            out[key] = arrays[value["array"]]
+        elif "value" in value and not isinstance(value["value"], dict):
+            out[key] = value["value"]
+        else:
+            out[key] = _to_state(value, arrays)
+    return out
 
 
 class Reader:
@@ -127,11 +164,11 @@ class Reader:
     def integers(self, key: str, shape: tuple[int | None, ...]) -> npt.NDArray[np.int64]:
         """Whole-number array of that shape (None: any length)."""
         value = self._value(key)
-        if not isinstance(value, np.ndarray) or value.dtype != np.int64 or value.ndim != len(shape):
+        if not isinstance(value, np.ndarray) or value.dtype.kind != "i" or value.ndim != len(shape):
             raise self._fault(key, f"is not a whole-number array of shape {shape}")
         if any(want is not None and want != have for want, have in zip(shape, value.shape, strict=True)):
             raise self._fault(key, f"is not a whole-number array of shape {shape}")
-        return np.array(value)
+        return value.astype(np.int64)
 
     def integer(self, key: str, low: int, high: int = 1 << 62) -> int:
         """Whole number in [low, high]."""

@@ -43,3 +43,10 @@ class Verdicts:
     def concatenate(parts: Sequence[Verdicts]) -> Verdicts:
         """Join verdicts of consecutive chunks; at least one part is needed."""
         return Verdicts(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Verdicts)))
+
+
+def unknown(*shape: int) -> Array:
+    """Array of that shape in which nothing is known yet; a fraction of the time of ``np.full``, which counts for single points."""
+    array = np.empty(shape)
+    array.fill(np.nan)
+    return array

@@ -13,6 +13,7 @@ import pyarrow.parquet as pq
 from data.series import Chunk, InputError
 from data.text.cells import BAD_LABEL, BAD_NUMBER, NO_INDEX, TIME_OUT_OF_RANGE, Time, locate, shorten, time_reader
 from data.text.layout import Kind, Request, choose_layout
+from data.text.names import SeriesNames
 from data.text.order import OrderWatch
 from data.text.rows import Table, Warn
 
@@ -43,25 +44,26 @@ def read_parquet(file: BinaryIO, name: str, request: Request, warn: Warn, max_by
 def _read(parquet: Any, name: str, request: Request, warn: Warn, max_bytes: int) -> Table:
     schema = parquet.schema_arrow
     layout = choose_layout(name, schema.names, [_kind(field.type) for field in schema], request)
-    used = [position for position in (*layout.values, layout.time, layout.label) if position is not None]
     rows = parquet.metadata.num_rows
     if rows == 0:
         raise InputError(f"{name} has columns ({', '.join(schema.names)}) and no rows; it must hold at least one row")
-    if rows * len(used) * 8 > max_bytes:
+    if rows * len(layout.used) * 8 > max_bytes:
         raise InputError(f"{name} holds more than {max_bytes:,} bytes of values; split it into smaller files")
-    table = parquet.read(columns=[layout.names[position] for position in used])
+    table = parquet.read(columns=[layout.names[position] for position in layout.used])
     columns = {column: _Column(name, column, table[column]) for column in table.column_names}
 
     values = np.column_stack([columns[column].floats() for column in layout.columns])  # (N, F)
     labels = None if layout.label is None else columns[layout.names[layout.label]].labels()
+    names = SeriesNames()
+    series = None if layout.series is None else columns[layout.names[layout.series]].series(names)
     if layout.time is None:
-        return Table(Chunk(np.arange(rows), values, labels), layout.columns, None)
+        return Table(Chunk(np.arange(rows), values, labels, series), layout.columns, None, names.names)
     time, timezone = columns[layout.names[layout.time]].times(warn)
     order = OrderWatch("row")
-    order.see(range(1, rows + 1), time)
+    order.see(range(1, rows + 1), time, series)
     if sentence := order.warning(name):
         warn(sentence)
-    return Table(Chunk(time, values, labels), layout.columns, timezone)
+    return Table(Chunk(time, values, labels, series), layout.columns, timezone, names.names)
 
 
 def _kind(dtype: Any) -> Kind:
@@ -96,6 +98,28 @@ class _Column:
         values = self._as_floats()
         self._refuse(~np.isin(values, (0.0, 1.0)), BAD_LABEL)
         return np.equal(values, 1.0)
+
+    def series(self, names: SeriesNames) -> npt.NDArray[np.int64]:
+        """Indices (N,) of the series that the cells name; null is an empty name."""
+        encoded = self._encoded()
+        codes = encoded.indices.fill_null(len(encoded.dictionary)).to_numpy(zero_copy_only=False).astype(np.int64)  # (N,)
+        texts = ["" if cell is None else str(cell) for cell in (*encoded.dictionary.to_pylist(), None)]
+        used, first = np.unique(codes, return_index=True)
+        used = used[np.argsort(first)]  # in order of first appearance
+        indices = np.zeros(len(texts), np.int64)  # code -> series
+        indices[used] = locate(
+            names.indices, [texts[code] for code in used], lambda position: self._place(int(np.argmax(codes == used[position])))
+        )
+        return np.asarray(indices[codes], dtype=np.int64)
+
+    def _encoded(self) -> Any:
+        """The cells as one dictionary of distinct cells, and an index into it for each."""
+        is_encoded = pa.types.is_dictionary(self._cells.type)
+        kind = self._cells.type.value_type if is_encoded else self._cells.type
+        if pa.types.is_nested(kind) or pa.types.is_binary(kind) or pa.types.is_large_binary(kind):
+            raise self._error(f"holds {kind}, not names; choose another --series-column")
+        encoded = self._cells.unify_dictionaries() if is_encoded else self._cells.dictionary_encode()
+        return encoded.combine_chunks() if encoded.num_chunks != 1 else encoded.chunk(0)
 
     def times(self, warn: Warn) -> tuple[Time, str | None]:
         """Times (N,) and their zone."""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Protocol
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -33,14 +33,28 @@ class Chunk:
         time: (N,) datetime64[ns] in UTC (or without a zone, as the source gave it), or an int64 index.
         values: (N, F) float64; NaN where a value is missing.
         labels: (N,) bool, True inside a known anomaly; None where nothing is known.
+        series: (N,) int64, which of the source's series a row belongs to; None where they all are of one.
     """
 
     time: npt.NDArray[np.datetime64] | npt.NDArray[np.int64]
     values: npt.NDArray[np.float64]
     labels: npt.NDArray[np.bool_] | None = None
+    series: npt.NDArray[np.int64] | None = None
 
     def __len__(self) -> int:
         return len(self.values)
+
+    def __getitem__(self, rows: slice) -> Chunk:
+        return self._mapped(lambda name: getattr(self, name)[rows])
+
+    @staticmethod
+    def concatenate(parts: Sequence[Chunk]) -> Chunk:
+        """Join consecutive chunks of one source; at least one part is needed."""
+        return parts[0]._mapped(lambda name: np.concatenate([getattr(part, name) for part in parts]))
+
+    def _mapped(self, make: Callable[[str], Any]) -> Chunk:
+        """A chunk with what is made for the name of each array that this one has."""
+        return Chunk(**{field.name: make(field.name) for field in fields(self) if getattr(self, field.name) is not None})
 
 
 class Source(Protocol):

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import logging
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.errors import ModelError
+from autoencoder.network.onnx_file import fault_of
 
 Windows = npt.NDArray[np.float32]
 
 TOLERANCE = 1e-4  # largest difference between Keras and ONNX Runtime, in scaled units, that is let through
-BATCH = 256  # windows a call: the activations of that many stay in the cache
+BATCH = 128  # windows a call: the activations of that many stay in the cache
+WORTH_A_THREAD = 16  # windows; fewer are done before another thread has woken up
+LARGEST_ARENA = 2 << 30  # bytes that all sessions of this process may take for activations
 
 
 @contextlib.contextmanager
@@ -63,21 +68,30 @@ class Runtime:
 
     Args:
         onnx: content of model.onnx.
-        threads: threads a call may use.
+        threads: threads that reconstruct, the caller's own among them.
 
     Raises:
-        ModelError: not a network of that shape.
+        ModelError: not a network of that shape, or one that asks for files, operators or memory that no network of this program does.
     """
 
     def __init__(self, onnx: bytes, threads: int = 1) -> None:
         import onnxruntime
 
+        if fault := fault_of(onnx):
+            raise ModelError(f"model.onnx cannot be loaded (it {fault}); train again, or copy the run folder again")
+        _bound_memory(onnxruntime)
         options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
+        options.add_session_config_entry("session.use_env_allocators", "1")
+        options.intra_op_num_threads = 1  # threads share out batches, not the steps of one: nobody has to wait for anybody
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         try:
-            self._session = onnxruntime.InferenceSession(onnx, options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(
+                onnx,
+                options,
+                providers=["CPUExecutionProvider"],
+                enable_fallback=0,  # which would print to stdout
+            )
             (inputs,), (outputs,) = self._session.get_inputs(), self._session.get_outputs()
         except Exception as error:  # onnxruntime raises bare classes of its own for every kind of damage
             raise ModelError(
@@ -86,15 +100,52 @@ class Runtime:
         self._input, self._output = inputs.name, outputs.name
         if len(inputs.shape) != 3 or not all(isinstance(size, int) for size in inputs.shape[1:]):
             raise ModelError(f"model.onnx takes an input of shape {inputs.shape}; it must be (windows, steps, features)")
+        self._helpers = threads - 1
+        self._pool = ThreadPoolExecutor(max(1, self._helpers), thread_name_prefix="network")  # starts a thread when it is needed
         self.shape: tuple[int, int] = (inputs.shape[1], inputs.shape[2])
 
     def reconstruct(self, windows: Windows) -> Windows:
         """Windows (N, T, F) -> reconstructions (N, T, F); a window's result does not depend on the others in the call."""
-        parts = [
-            self._session.run([self._output], {self._input: windows[first : first + BATCH]})[0]
-            for first in range(0, len(windows), BATCH)
-        ]
-        return np.concatenate(parts) if parts else np.empty_like(windows)
+        return self.begin(windows)()
+
+    def begin(self, windows: Windows) -> Callable[[], Windows]:
+        """Start to reconstruct windows (N, T, F) on the other threads; what is returned lends a hand and gives the reconstructions."""
+        reconstructions = np.empty_like(windows)
+        parts = iter([slice(first, first + BATCH) for first in range(0, len(windows), BATCH)])
+
+        def work() -> None:
+            for part in parts:  # shared: whoever is free takes the next one
+                reconstructions[part] = self._run(windows[part])
+
+        helpers = [self._pool.submit(work) for _ in range(self._helpers)] if len(windows) >= WORTH_A_THREAD else []
+
+        def finish() -> Windows:
+            work()
+            for helper in helpers:
+                helper.result()
+            return reconstructions
+
+        return finish
+
+    def _run(self, windows: Windows) -> Windows:
+        try:
+            reconstruction: Windows = self._session.run([self._output], {self._input: windows})[0]
+        except Exception as error:  # as above; a graph may load and still make no sense
+            raise ModelError(
+                f"model.onnx cannot be run ({_first_line(error)}); train again, or take a smaller network"
+            ) from error
+        if reconstruction.shape != windows.shape:
+            raise ModelError(
+                f"model.onnx makes {reconstruction.shape} of windows {windows.shape}; both must be alike; train again"
+            )
+        return reconstruction
+
+
+@functools.cache
+def _bound_memory(onnxruntime: Any) -> None:
+    """Let sessions share one arena of bounded size."""
+    place = onnxruntime.OrtMemoryInfo("Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT)
+    onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg({"max_mem": LARGEST_ARENA}))
 
 
 def _first_line(error: Exception) -> str:

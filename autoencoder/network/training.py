@@ -1,7 +1,8 @@
 """Training: windows in, a trained Keras model and its learning curve out.
 
-Keras' ``fit`` spends more time around a small LSTM than in it, so the optimiser step is one XLA program. It is compiled once for an
-architecture and serves every later training in the process: the weights of the compiled model are reset, not the model.
+Keras' ``fit`` spends more time around a small LSTM than in it, so all optimiser steps between two validations are one XLA program. It is
+compiled once for an architecture and serves every later training in the process: the weights of the compiled model are reset, not the
+model.
 """
 
 from __future__ import annotations
@@ -64,7 +65,7 @@ class _Compiled:
 
     model: Any
     optimizer: Any
-    step: Any
+    fit: Any
     reconstruct: Any
 
 
@@ -78,16 +79,20 @@ def _compile(architecture: Architecture) -> _Compiled:
     optimizer = keras.optimizers.Adam(clipnorm=1.0)
     optimizer.build(weights)
 
-    def step(windows: Any) -> Any:  # (B, T, F) -> mean squared error
-        with tf.GradientTape() as tape:
-            loss = tf.reduce_mean(tf.square(model(windows, training=True) - windows))
-        optimizer.apply(tape.gradient(loss, weights), weights)
-        return loss
+    def fit(batches: Any, rates: Any, count: Any) -> None:  # (K, B, T, F), (K,): the first ``count`` of K optimiser steps
+        def step(number: Any) -> Any:
+            optimizer.learning_rate.assign(rates[number])
+            with tf.GradientTape() as tape:
+                loss = tf.reduce_mean(tf.square(model(batches[number], training=True) - batches[number]))
+            optimizer.apply(tape.gradient(loss, weights), weights)
+            return number + 1
+
+        tf.while_loop(lambda number: number < count, step, [tf.constant(0)])
 
     def reconstruct(windows: Any) -> Any:  # (B, T, F) -> (B, T, F)
         return model(windows, training=False)
 
-    return _Compiled(model, optimizer, tf.function(step, jit_compile=True), tf.function(reconstruct, jit_compile=True))
+    return _Compiled(model, optimizer, tf.function(fit, jit_compile=True), tf.function(reconstruct, jit_compile=True))
 
 
 def split(windows: Windows, validation: float) -> tuple[Windows, Windows]:
@@ -116,11 +121,11 @@ def train(windows: Windows, architecture: Architecture, recipe: Recipe, progress
     held_back = held_back[np.unique(np.linspace(0, len(held_back) - 1, VALIDATION_WINDOWS).astype(int))]
     random = np.random.default_rng(recipe.seed)
     curve, best, since_best = Curve(), compiled.model.get_weights(), 0
-    for step in range(1, recipe.steps + 1):
-        compiled.optimizer.learning_rate = recipe.learning_rate * _cosine(step / recipe.steps)
-        compiled.step(tf.constant(training[random.integers(0, len(training), recipe.batch)]))
-        if step % VALIDATE_EVERY and step != recipe.steps:
-            continue
+    for done in range(0, recipe.steps, VALIDATE_EVERY):
+        step = min(done + VALIDATE_EVERY, recipe.steps)
+        chosen = random.integers(0, len(training), (VALIDATE_EVERY, recipe.batch))
+        rates = [recipe.learning_rate * _cosine(number / recipe.steps) for number in range(done + 1, done + VALIDATE_EVERY + 1)]
+        compiled.fit(tf.constant(training[chosen]), tf.constant(rates, tf.float32), tf.constant(step - done))
         loss = float(np.mean(np.square(compiled.reconstruct(tf.constant(held_back)).numpy() - held_back)))
         if not curve.losses or loss < curve.best:
             best, since_best = compiled.model.get_weights(), 0

@@ -80,10 +80,19 @@ def choose_geometry(values: Array, steps: int, cover: float) -> Geometry:
 
 
 def sliding(values: Array, geometry: Geometry) -> Array:
-    """All windows of values (M, F) -> (M - span + 1, T, F); window i ends at point i + span - 1."""
-    view = np.lib.stride_tricks.sliding_window_view(values, geometry.span, axis=0)  # (N, F, span), no copy
+    """All windows of values (M, F) -> (M - span + 1, T, F); window i ends at point i + span - 1. A view where a step is one point."""
+    values = np.ascontiguousarray(values, dtype=np.float64)
+    count, features = len(values) - geometry.span + 1, values.shape[1]
+    row, column = values.strides
+    # what numpy's sliding_window_view makes, without its checks, which cost more than all else that is done for a single point
+    view = np.ndarray((count, features, geometry.span), np.float64, values, strides=(row, column, row))  # (N, F, span), no copy
+    return stepped(view, geometry)
+
+
+def stepped(stretches: Array, geometry: Geometry) -> Array:
+    """Stretches of span points, (N, F, span) -> windows (N, T, F) of them."""
     if geometry.stride == 1:
-        return view.transpose(0, 2, 1)  # (N, T, F)
-    count, features, _ = view.shape
-    steps: Array = view.reshape(count, features, geometry.steps, geometry.stride).mean(axis=-1)  # (N, F, T)
+        return stretches.transpose(0, 2, 1)
+    parts = stretches.reshape(*stretches.shape[:2], geometry.steps, geometry.stride)  # (N, F, T, stride)
+    steps: Array = np.add.reduce(parts, axis=-1) / geometry.stride  # (N, F, T)
     return steps.transpose(0, 2, 1)

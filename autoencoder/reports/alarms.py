@@ -29,8 +29,10 @@ class AlarmFilter:
         """
         if not len(scores):
             return scores.copy()
-        stream = np.concatenate([self._recent, np.nan_to_num(scores, nan=0.0)])  # (R + N,)
-        before = np.lib.stride_tricks.sliding_window_view(stream[:-1], self._refractory).max(axis=1)  # (N,)
+        stream = np.concatenate([self._recent, np.where(np.isnan(scores), 0.0, scores)])  # (R + N,)
+        step = stream.itemsize
+        recent = np.ndarray((len(scores), self._refractory), stream.dtype, stream, strides=(step, step))  # (N, R), no copy
+        before = recent.max(axis=1)  # (N,)
         self._recent = stream[len(scores) :]
         newest = stream[self._refractory :]
         return np.where(newest > before, newest, 0.0)

@@ -177,7 +177,8 @@ def summary(
     for incident in worst:
         seen, expected = _values(incident.peak_value), _values(incident.expected)
         extent = f"severity {incident.severity:.2f}, {_many(incident.n_points, 'point')}"
-        lines.append(f"  {incident.peak_time}  seen {seen}, expected {expected}, {extent}")
+        series = "" if incident.series is None else f", series {incident.series!r}"
+        lines.append(f"  {incident.peak_time}  seen {seen}, expected {expected}, {extent}{series}")
     if quality and quality["known_anomalies"]:
         right = f", {quality['event_precision']:.0%} of the incidents right" if counts["incidents"] else ""
         lines.append(f"known anomalies: {quality['event_recall']:.0%} of {quality['known_anomalies']} found{right}")

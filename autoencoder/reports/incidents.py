@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
+from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -28,9 +29,10 @@ class Incident:
         expected: (F,) what was predicted there.
         severity: its score in [0, 1].
         n_points: flagged points.
-        first_row: row of the first flagged point in the stream, from 0.
+        first_row: row of the first flagged point in the stream (in its own series), from 0.
         last_row: row of the last flagged point.
         alarm: somebody is to be told: a score of it rises above all that came shortly before (``AlarmFilter``).
+        series: name of the series it is in; None where a run has only one.
     """
 
     id: int
@@ -44,14 +46,17 @@ class Incident:
     first_row: int
     last_row: int
     alarm: bool
+    series: str | None = None
 
     def to_json(self, status: str = "closed") -> str:
         """One JSON object with its status, "open" or "closed"; a single column's values are plain numbers, unknown ones null."""
-        fields = {"id": self.id, "status": status, **asdict(self)}
+        record = {"id": self.id, "status": status, **asdict(self)}
+        if self.series is None:
+            del record["series"]
         for key in ("peak_value", "expected"):
-            known = [value if np.isfinite(value) else None for value in fields[key]]
-            fields[key] = known[0] if len(known) == 1 else known
-        return json.dumps(fields)
+            known = [value if np.isfinite(value) else None for value in record[key]]
+            record[key] = known[0] if len(known) == 1 else known
+        return json.dumps(record)
 
     def freeze(self) -> str:
         """All fields as text, for a checkpoint."""
@@ -65,12 +70,29 @@ class Incident:
             ModelError: the text is damaged.
         """
         try:
-            fields = json.loads(text)
-            return Incident(**{**fields, "peak_value": tuple(fields["peak_value"]), "expected": tuple(fields["expected"])})
-        except (ValueError, TypeError, KeyError) as error:
+            parsed = json.loads(text)
+            incident = Incident(**{**parsed, "peak_value": tuple(parsed["peak_value"]), "expected": tuple(parsed["expected"])})
+            for field in fields(Incident):  # a checkpoint may come from a stranger
+                _require_kind(getattr(incident, field.name), str(field.type))
+            return incident
+        except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ModelError(
                 f"the checkpoint is damaged (an incident: {type(error).__name__}); run anew without --resume"
             ) from None
+
+
+def _require_kind(value: object, kind: str) -> None:
+    values = value if isinstance(value, tuple) else (value,)
+    types: dict[str, type | tuple[type, ...]] = {
+        "int": int,
+        "str": str,
+        "str | None": (str, NoneType),
+        "bool": bool,
+        "float": (int, float),
+    }
+    wanted = types["float" if kind.startswith("tuple") else kind]
+    if not all(isinstance(each, wanted) and isinstance(each, bool) == (kind == "bool") for each in values):
+        raise TypeError(f"{kind} expected")
 
 
 def time_text(time: npt.NDArray[np.generic], suffix: str = "") -> list[str]:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Sequence
+from io import BytesIO
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.errors import RunError
+from autoencoder.reports.disk import write_whole
 from autoencoder.verdicts import Verdicts
 
 if TYPE_CHECKING:
@@ -69,7 +71,9 @@ def save(figure: Figure, path: Path) -> None:
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box for a rare letter is no news to anyone
-            figure.savefig(path)
+            content = BytesIO()
+            figure.savefig(content, format=path.suffix.removeprefix(".") or None)
+        write_whole(path, content.getvalue())
     except OSError as error:
         raise RunError(f"{path}: the picture cannot be written ({error.strerror or error}); choose another --out") from error
 

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 import contextlib
-import csv
 import json
 import os
-from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from autoencoder.errors import ModelError, RunError
-from autoencoder.reports.incidents import Incident, time_text
+from autoencoder.reports.disk import (
+    NO_PLAIN_FILE,
+    GrowingFile,
+    draft_of,
+    lock,
+    open_inside,
+    read_whole,
+    require_writable,
+    write_whole,
+)
+from autoencoder.reports.incidents import Incident
+from autoencoder.reports.rows import header, read_rows, rows_text
 from autoencoder.state import State, pack, unpack
 from autoencoder.verdicts import Verdicts
 
@@ -27,9 +35,12 @@ INCIDENTS = "incidents.jsonl"
 METRICS = "metrics.json"
 CONFIG = "config.yaml"
 PICTURE = "plot.png"
+LOG = "anomalies.log"
+SPOOL = "alerts.jsonl"  # alerts that wait to be delivered
 MODEL_FILES = ("model.onnx", "model.keras")
-FILES = (SCORES, INCIDENTS, METRICS, PICTURE, *MODEL_FILES, DETECTOR, CONFIG, CHECKPOINT)  # all that a run leaves
+FILES = (SCORES, INCIDENTS, LOG, METRICS, PICTURE, *MODEL_FILES, DETECTOR, CONFIG, CHECKPOINT, SPOOL)  # all that a run leaves
 LARGEST_MODEL = 1 << 28  # bytes
+LARGEST_METRICS = 1 << 24
 
 
 def default_folder(source: str) -> Path:
@@ -57,8 +68,8 @@ class RunFolder:
     def __init__(self, path: Path, *, resume: bool = False) -> None:
         self.path = path
         self._resumes = resume
-        self._scores: IO[bytes] | None = None
-        self._incidents: IO[bytes] | None = None
+        self._scores: GrowingFile | None = None
+        self._incidents: GrowingFile | None = None
         try:
             if path.exists() and not path.is_dir():
                 raise ModelError(f"--out {path} is a file; give a folder that is new or empty")
@@ -66,31 +77,30 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             if not resume and any(path.iterdir()):
                 raise ModelError(f"--out {path} is not empty; give a new folder, or --resume to go on with the run in it")
-            probe = path / ".writable"
-            probe.touch()
-            probe.unlink()
+            require_writable(path)
+            release = lock(self, path)
         except OSError as error:
             raise ModelError(f"--out {path} cannot be written ({error.strerror}); give another folder") from None
+        if not release:
+            raise ModelError(f"--out {path} belongs to a run that is still going on; wait for its end, or give another folder")
+        self._release = release
 
     # --- whole files ---
 
     def write(self, name: str, content: bytes | str) -> Path:
         """Put a file in place at once, or not at all."""
-        data = content.encode() if isinstance(content, str) else content
-        target, draft = self.path / name, self.path / f".{name}.part"
+        target = self.path / name
         try:
-            with draft.open("wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            draft.replace(target)
+            write_whole(target, content.encode() if isinstance(content, str) else content)
         except OSError as error:
             raise RunError(f"{target} cannot be written ({error.strerror}); free space or give another --out folder") from None
         return target
 
     def remove(self, name: str) -> None:
-        """Take a file away, if it is there."""
-        (self.path / name).unlink(missing_ok=True)
+        """Take a file away, if it is there, and what a kill may have left of it."""
+        target = self.path / name
+        for path in (target, draft_of(target)):
+            path.unlink(missing_ok=True)
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """metrics.json; numbers that are not known become null."""
@@ -104,26 +114,32 @@ class RunFolder:
 
     # --- rows ---
 
-    def open_rows(self, columns: tuple[str, ...], zone: str, keep: tuple[int, int] | None = None) -> None:
-        """Open scores.csv and incidents.jsonl for appending; ``keep`` cuts both to so many bytes first (where a checkpoint stood)."""
+    def open_rows(
+        self, columns: tuple[str, ...], zone: str, keep: tuple[int, int] | None = None, *, of_many: bool = False
+    ) -> None:
+        """Open scores.csv and incidents.jsonl for appending.
+
+        Args:
+            columns: names of the F value columns.
+            zone: what is put behind every time.
+            keep: bytes that both files are cut to first (where a checkpoint stood).
+            of_many: every row says which series it belongs to.
+        """
         self._columns, self._zone = columns, zone
         self._closed_bytes = keep[1] if keep else 0
         self._open: Incident | None = None  # whose line is the last
         try:
-            self._scores = (self.path / SCORES).open("r+b" if keep else "wb")
-            self._incidents = (self.path / INCIDENTS).open("r+b" if keep else "wb")
-            if keep:
-                for file, size in ((self._scores, keep[0]), (self._incidents, keep[1])):
-                    if file.seek(0, os.SEEK_END) < size:
-                        raise ModelError(
-                            f"{file.name} is shorter than its checkpoint says ({size:,} bytes); it cannot be resumed; run anew"
-                        )
-                    file.truncate(size)
-                    file.seek(size)
-            else:
-                self._scores.write((",".join(header(columns)) + "\n").encode())
-                self._scores.flush()
+            self._scores = GrowingFile(self.path / SCORES, keep[0] if keep else 0)
+            self._incidents = GrowingFile(self.path / INCIDENTS, keep[1] if keep else 0)
+            if not keep:
+                self._scores.write((",".join(header(columns, of_many=of_many)) + "\n").encode())
+            for name in FILES:
+                draft_of(self.path / name).unlink(missing_ok=True)  # a run that was killed may have left one
+        except EOFError as error:
+            raise ModelError(f"{error}, fewer than its checkpoint says; it cannot be resumed; run anew") from None
         except OSError as error:
+            if error.errno in NO_PLAIN_FILE:
+                raise ModelError(f"{error.filename} is a link, or no file at all; it is not gone on with; run anew") from None
             raise RunError(f"{self.path} cannot be written ({error.strerror}); give another --out folder") from None
 
     @property
@@ -131,33 +147,46 @@ class RunFolder:
         """Whether rows can be appended."""
         return self._scores is not None
 
-    def append(self, verdicts: Verdicts, ended: Iterable[Incident], is_open: Incident | None = None) -> None:
-        """Write rows and incidents; they are in the files when this returns.
+    def append(
+        self,
+        verdicts: Verdicts,
+        ended: Iterable[Incident],
+        is_open: Incident | None = None,
+        series: Sequence[str] | None = None,
+    ) -> None:
+        """Write rows, where there are many series with the field (N,) that says which one each is of, and incidents.
+
+        They are in the files when this returns.
 
         Each incident has one line. That of an open one is the last, and is written anew as it goes on.
         """
         assert self._scores and self._incidents
         try:
-            self._scores.write(rows_text(verdicts, self._zone).encode())
-            self._scores.flush()
-            closed = "".join(incident.to_json("closed") + "\n" for incident in ended)
+            self._scores.write(rows_text(verdicts, self._zone, series).encode())
+            closed = "".join(incident.to_json("closed") + "\n" for incident in ended).encode()
             if closed or is_open != self._open:
-                self._incidents.seek(self._closed_bytes)
-                self._incidents.write(closed.encode())
-                self._closed_bytes = self._incidents.tell()
-                self._incidents.write((is_open.to_json("open") + "\n").encode() if is_open else b"")
-                self._incidents.truncate()
-                self._incidents.flush()
+                last = (is_open.to_json("open") + "\n").encode() if is_open else b""
+                self._incidents.write(closed + last, self._closed_bytes)
+                self._closed_bytes += len(closed)
                 self._open = is_open
         except OSError as error:
             raise RunError(f"{self.path} cannot be written ({error.strerror}); free space and go on with --resume") from None
 
     def sizes(self) -> tuple[int, int]:
-        """Bytes of scores.csv and of the closed incidents in incidents.jsonl so far, all on the disk."""
+        """Bytes of scores.csv and of the closed incidents in incidents.jsonl so far, all on the disk.
+
+        Raises:
+            RunError: they are not, or nobody will find them: the folder is gone.
+        """
         assert self._scores and self._incidents
-        for file in (self._scores, self._incidents):
-            os.fsync(file.fileno())
-        return self._scores.tell(), self._closed_bytes
+        try:
+            for file in (self._scores, self._incidents):
+                file.sync()
+        except OSError as error:
+            raise RunError(f"{self.path} cannot be written ({error.strerror}); run anew on a sound disk") from None
+        if not (self._scores.is_in_place() and self._incidents.is_in_place()):
+            raise RunError(f"{self.path} was moved or removed while the run went on; put it back and go on with --resume")
+        return self._scores.size, self._closed_bytes
 
     def discard(self) -> None:
         """Take away again what this run wrote, and the folder if this run made it; a resumed run stays as it is."""
@@ -171,43 +200,12 @@ class RunFolder:
                 self.path.rmdir()
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close what is open; another run may have the folder now."""
+        self._release()
         for file in (self._scores, self._incidents):
             if file:
                 file.close()
         self._scores = self._incidents = None
-
-
-def header(columns: tuple[str, ...]) -> list[str]:
-    """Column names of scores.csv."""
-    if len(columns) == 1:
-        values, predictions = ["value"], ["prediction"]
-    else:
-        names = [_field(name) for name in columns]
-        values, predictions = [f"value_{name}" for name in names], [f"prediction_{name}" for name in names]
-    return ["time", *values, *predictions, "error", "threshold", "score", "anomaly"]
-
-
-def rows_text(verdicts: Verdicts, zone: str) -> str:
-    """Rows of scores.csv: values as they came, the rest to nine digits, unknown fields empty."""
-    columns: list[list[str]] = [time_text(verdicts.time, zone)]
-    columns += [_texts(column, repr) for column in verdicts.values.T]
-    columns += [_texts(column, _nine) for column in (*verdicts.predictions.T, verdicts.errors, verdicts.limits, verdicts.scores)]
-    columns.append(["1" if flag else "0" for flag in verdicts.flags.tolist()])
-    return "".join([",".join(row) + "\n" for row in zip(*columns, strict=True)])
-
-
-def _texts(column: npt.NDArray[np.float64], form: Any) -> list[str]:
-    return [form(value) if value == value else "" for value in column.tolist()]
-
-
-def _nine(value: float) -> str:
-    return f"{value:.9g}"
-
-
-def _field(name: str) -> str:
-    """A column name as a csv field of its own."""
-    return "".join("_" if character in ',"\r\n' else character for character in name)
 
 
 def read_model(folder: Path) -> tuple[State, dict[str, bytes]]:
@@ -251,30 +249,44 @@ def read_checkpoint(folder: Path) -> State | None:
     """
     if has(folder, CHECKPOINT):
         return unpack(_read(folder / CHECKPOINT), str(folder / CHECKPOINT))
-    if not has(folder, SCORES):
+    status = read_metrics(folder).get("status")
+    if status == "trained" or not has(folder, CONFIG):
         raise ModelError(f"--resume: {folder} holds no run; give the --out folder of the run that was cut off")
-    if _is_done(folder):
+    if status == "done":
         raise ModelError(f"--resume: the run in {folder} is done; there is nothing left to go on with")
     return None
 
 
-def _is_done(folder: Path) -> bool:
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """What metrics.json holds; empty where there is none: a run that was killed leaves none."""
     try:
-        metrics = json.loads((folder / METRICS).read_bytes())
-    except (OSError, ValueError):  # a run that was killed leaves none
-        return False
-    return isinstance(metrics, dict) and metrics.get("status") == "done"
+        metrics = json.loads(read_whole(folder / METRICS, LARGEST_METRICS) or b"")
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return metrics if isinstance(metrics, dict) else {}
 
 
 def _read(path: Path) -> bytes:
     try:
-        if path.stat().st_size > LARGEST_MODEL:
-            raise ModelError(
-                f"{path} has {path.stat().st_size:,} bytes; at most {LARGEST_MODEL:,} are read; it was not written by this program"
-            )
-        return path.read_bytes()
+        data = read_whole(path, LARGEST_MODEL)
     except OSError as error:
         raise ModelError(f"{path} cannot be read ({error.strerror}); copy the run folder again or train again") from None
+    if data is None:
+        raise ModelError(f"{path} is too large: at most {LARGEST_MODEL:,} bytes are read; it was not written by this program")
+    return data
+
+
+def require_inside(folder: Path, name: str) -> Path:
+    """The path of a file in a folder that a stranger may have made.
+
+    Raises:
+        ModelError: it cannot be read, or leads out of the folder.
+    """
+    try:
+        open_inside(folder / name).close()
+    except OSError as error:
+        raise ModelError(f"{folder / name} cannot be read ({error.strerror}); copy the run folder again") from None
+    return folder / name
 
 
 def read_scores(folder: Path, *, most: int = 1_000_000) -> Verdicts:
@@ -283,35 +295,7 @@ def read_scores(folder: Path, *, most: int = 1_000_000) -> Verdicts:
     Raises:
         ModelError: it cannot be read, or was not written by this program.
     """
-    path = folder / SCORES
-    try:
-        with path.open(encoding="utf-8", newline="") as file:
-            names = next(csv.reader(file))
-            rows = list(deque(csv.reader(file), maxlen=most))
-        columns = {name: field for name, field in zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True)}
-        values = [name for name in names if name.startswith("value")]
-        predictions = [name for name in names if name.startswith("prediction")]
-
-        def numbers(name: str) -> npt.NDArray[np.float64]:
-            return np.array([float(field) if field else np.nan for field in columns[name]], dtype=np.float64)
-
-        return Verdicts(
-            _times(columns["time"]),
-            np.column_stack([numbers(name) for name in values]),
-            np.column_stack([numbers(name) for name in predictions]),
-            numbers("error"),
-            numbers("threshold"),
-            numbers("score"),
-            np.array([field == "1" for field in columns["anomaly"]], dtype=bool),
-        )
-    except (OSError, StopIteration, ValueError, KeyError, UnicodeDecodeError, csv.Error) as error:
-        raise ModelError(f"{path} cannot be read as the scores of a run ({type(error).__name__}); run anew") from None
-
-
-def _times(fields: Sequence[str]) -> npt.NDArray[np.datetime64] | npt.NDArray[np.int64]:
-    if fields and all(field.lstrip("-").isdigit() for field in fields[:3]):
-        return np.array(fields, dtype=np.int64)
-    return np.array([field.removesuffix("Z") for field in fields], dtype="datetime64[ns]")
+    return read_rows(folder / SCORES, most)
 
 
 def _plain(value: Any) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.benchmark.metrics import event_scores, point_scores
+from autoencoder.errors import ModelError
 from autoencoder.reports.incidents import Incident
 from autoencoder.state import Reader, State
 from autoencoder.verdicts import Verdicts
@@ -30,9 +31,9 @@ class Tally:
     def take(self, verdicts: Verdicts, ended: Sequence[Incident], labels: npt.NDArray[np.bool_] | None) -> None:
         """Count a chunk."""
         self.points += len(verdicts)
-        self.missing += int(np.isnan(verdicts.values).any(axis=1).sum())
-        self.judged += int((~np.isnan(verdicts.limits)).sum())
-        self.flagged += int(verdicts.flags.sum())
+        self.missing += int(np.count_nonzero(np.isnan(verdicts.values).any(axis=1)))
+        self.judged += len(verdicts) - int(np.count_nonzero(np.isnan(verdicts.limits)))
+        self.flagged += int(np.count_nonzero(verdicts.flags))
         self.incidents += len(ended)
         self.worst = sorted([*self.worst, *ended], key=lambda incident: -incident.severity)[:WORST]
         if labels is not None:
@@ -44,6 +45,11 @@ class Tally:
     def labels(self) -> npt.NDArray[np.bool_] | None:
         """(N,) what is known of every point so far, None where nothing is."""
         return np.concatenate(self._labels) if self._labels else None
+
+    @property
+    def flags(self) -> npt.NDArray[np.bool_]:
+        """(N,) the points that were flagged, of those with labels."""
+        return np.concatenate(self._flags)
 
     def counts(self, budget: float) -> dict[str, Any]:
         """Counts and the realised share of flagged points beside the one that was asked for."""
@@ -67,22 +73,10 @@ class Tally:
         labels = self.labels
         if labels is None:
             return None
-        labels, flags = labels[training_points:], np.concatenate(self._flags)[training_points:]
         spans = [(first - training_points, last + 1 - training_points) for first, last in self.spans]
-        by_event = event_scores(spans, labels)
-        by_point = point_scores(flags, labels)
-        by_flag = event_scores(flags, labels)  # a gap inside an incident is no detection
-        quality: dict[str, Any] = {
-            "event_precision": by_event.precision,
-            "event_recall": by_flag.recall,
-            "event_f1": _harmonic(by_event.precision, by_flag.recall),
-            "detection_delay_points": by_flag.detection_delay_median,
-            "point_precision": by_point.precision,
-            "point_recall": by_point.recall,
-            "false_alarm_share": float(flags[~labels].mean()) if (~labels).any() else float("nan"),
-            "known_anomalies": len(by_flag.detected),
-        }
+        quality = quality_of(labels[training_points:], self.flags[training_points:], spans)
         if events:
+            flags = self.flags[training_points:]
             quality["recall_by_kind"] = {
                 kind: {"known": len(found), "found": sum(found)}
                 for kind, rows in sorted(events.items())
@@ -103,8 +97,8 @@ class Tally:
         return {
             "counts": np.array([self.points, self.missing, self.judged, self.flagged, self.incidents], dtype=np.int64),
             "labelled": labels is not None,
-            "labels": (labels if labels is not None else np.empty(0, bool)).astype(np.int64),
-            "flags": flags.astype(np.int64),
+            "labels": np.packbits(labels if labels is not None else np.empty(0, bool)).astype(np.int64),  # eight points a number
+            "flags": np.packbits(flags).astype(np.int64),
             "worst": "\n".join(incident.freeze() for incident in self.worst),
             "spans": np.array(self.spans, dtype=np.int64).reshape(-1, 2),
         }
@@ -113,11 +107,39 @@ class Tally:
         """Take back what ``state`` gave."""
         saved = Reader(state, "the counts")
         self.points, self.missing, self.judged, self.flagged, self.incidents = saved.integers("counts", (5,)).tolist()
+        if self.points < 0:
+            raise ModelError(f"the saved counts cannot be used: {self.points} points; run anew without --resume")
         self.worst = [Incident.thaw(line) for line in saved.text("worst").splitlines()]
         self.spans = [(first, last) for first, last in saved.integers("spans", (None, 2)).tolist()]
         if saved.boolean("labelled"):
-            self._labels = [saved.integers("labels", (None,)).astype(bool)]
-            self._flags = [saved.integers("flags", (None,)).astype(bool)]
+            size = (-(-self.points // 8),)
+            self._labels, self._flags = (
+                [np.unpackbits(saved.integers(key, size).astype(np.uint8), count=self.points).astype(bool)]
+                for key in ("labels", "flags")
+            )
+
+
+def quality_of(labels: npt.NDArray[np.bool_], flags: npt.NDArray[np.bool_], spans: Spans) -> dict[str, Any]:
+    """Precision, recall, event F1 and detection delay of judged points.
+
+    Args:
+        labels: (N,) True inside a known anomaly.
+        flags: (N,) flagged points.
+        spans: first row of each incident, and the row after its last.
+    """
+    by_event = event_scores(spans, labels)
+    by_point = point_scores(flags, labels)
+    by_flag = event_scores(flags, labels)  # a gap inside an incident is no detection
+    return {
+        "event_precision": by_event.precision,
+        "event_recall": by_flag.recall,
+        "event_f1": _harmonic(by_event.precision, by_flag.recall),
+        "detection_delay_points": by_flag.detection_delay_median,
+        "point_precision": by_point.precision,
+        "point_recall": by_point.recall,
+        "false_alarm_share": float(flags[~labels].mean()) if (~labels).any() else float("nan"),
+        "known_anomalies": len(by_flag.detected),
+    }
 
 
 def _harmonic(precision: float, recall: float) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import Protocol, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -44,6 +44,10 @@ class Scorer(Protocol):
 
     def report(self) -> dict[str, object]:
         """What a reader wants to know of the trained scorer: window, validation loss, ..."""
+        ...
+
+    def sibling(self) -> Self:
+        """A scorer for another stream with all that this one has learnt from its training part, as after ``restart``."""
         ...
 
     def restart(self) -> None:

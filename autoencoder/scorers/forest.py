@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
+from typing import Self
 
 import numpy as np
 
@@ -110,6 +112,12 @@ class IsolationForestScorer:
     def report(self) -> dict[str, object]:
         """The settings, and how many forests were grown since training."""
         return {**self._settings, "refits": self._refits}
+
+    def sibling(self) -> Self:
+        """A scorer for another stream; see ``Scorer.sibling``."""
+        other = copy.deepcopy(self)
+        other.restart()
+        return other
 
     def restart(self) -> None:
         """Forget the recent points, keep the forest: the next points belong to another stream."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
+from typing import Self
 
 import numpy as np
 
@@ -102,6 +104,12 @@ class WindowedGaussianScorer:
     def report(self) -> dict[str, object]:
         """The window."""
         return {"window": self._window}
+
+    def sibling(self) -> Self:
+        """A scorer for another stream; see ``Scorer.sibling``."""
+        other = copy.deepcopy(self)
+        other.restart()
+        return other
 
     def restart(self) -> None:
         """Forget the recent points; the window fills anew."""

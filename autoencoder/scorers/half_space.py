@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -134,6 +135,12 @@ class HalfSpaceTreesScorer:
         return {**self._settings, "samples": self._samples}
 
     # --- memory ---
+
+    def sibling(self) -> Self:
+        """A scorer for another stream; see ``Scorer.sibling``."""
+        other = copy.deepcopy(self)
+        other.restart()
+        return other
 
     def restart(self) -> None:
         """Forget the recent points and what was learnt since training: the next points belong to another stream."""

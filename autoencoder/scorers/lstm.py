@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import copy
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from typing import Self
 
 import numpy as np
 import numpy.typing as npt
 
 from autoencoder.errors import ModelError, TrainingError
+from autoencoder.network.lens import Lens
 from autoencoder.network.model import Architecture
 from autoencoder.network.runtime import Runtime, check_parity, export
 from autoencoder.network.training import Recipe, train
 from autoencoder.network.windows import Geometry, choose_geometry, sliding
 from autoencoder.scorers.base import Array, Progress
-from autoencoder.scorers.novelty import SeenRange, WindowMemory
+from autoencoder.scorers.novelty import WindowMemory
+from autoencoder.scorers.seen_range import SeenRange
 from autoencoder.state import Reader, State
+from autoencoder.verdicts import unknown
 
 UNIT_QUANTILE = 0.99  # evidence is measured in what this share of the training points stay below
 RANGE_UNIT = 0.005  # share of the range seen so far
@@ -48,7 +53,7 @@ class LstmAutoencoderScorer:
         dropout: share of the code dropped in training.
         hide: newest steps the encoder does not see.
         recipe: how the network is trained; its seed is the scorer's.
-        threads: threads ONNX Runtime may use for a call.
+        threads: threads that run the network.
     """
 
     def __init__(
@@ -70,57 +75,81 @@ class LstmAutoencoderScorer:
         self._architecture = Architecture(steps, 1, tuple(hidden), latent, dropout, hide)
         self._recipe = recipe or Recipe()
         self._threads = threads
-        self._runtime: Runtime | None = None
+        self.runtime: Runtime | None = None
+        self._has_others_network = False
         self._files: dict[str, bytes] = {}
-        self._range = SeenRange()
+        self.range = SeenRange()
         self._training_errors = np.empty(0)
         self.validation_loss = float("nan")
 
     # --- training ---
 
     def fit(self, values: Array, progress: Progress | None = None) -> None:
-        """Train on values (N, F); see ``Scorer.fit``."""
-        valid = values[~np.isnan(values).any(axis=1)]  # (N, F)
+        """Train on values (N, F); see ``Scorer.fit``. A network that was taken over is not trained again."""
+        windows, valid = self.prepare(values)
+        if not self._has_others_network:
+            self.learn(self.lens.scaled(windows, self.spread)[0], progress)
+        self._judge_training(windows, valid)
+        self._history = valid[len(valid) - self.span + 1 :].copy()
+
+    def prepare(self, values: Array) -> tuple[Array, Array]:
+        """Choose geometry and spread for values (N, F) -> their windows (M, T, F), and the rows without gaps (V, F) these are cut from.
+
+        Raises:
+            TrainingError: too few points, or constant ones.
+        """
+        valid = values[~np.isnan(values).any(axis=1)]  # (V, F)
         geometry = self._geometry_for(valid, len(values))
         self._architecture = replace(self._architecture, steps=geometry.steps, features=values.shape[1])
         self._set_geometry(geometry)
-        windows = sliding(valid, geometry)  # (N - span + 1, T, F)
-        self._scale = _typical_scale(windows[:, : self._seen])
-        if not (self._scale > 0).all():
-            column = int(np.flatnonzero(~(self._scale > 0))[0])
+        windows = sliding(valid, geometry)  # (V - span + 1, T, F)
+        self.spread = _typical_scale(windows[:, : self.lens.seen])
+        if not (self.spread > 0).all():
+            column = int(np.flatnonzero(~(self.spread > 0))[0])
             raise TrainingError(
                 f"the training part is constant: column {column + 1} is {valid[0, column]:g} at all of its {len(valid):,} points; "
                 "nothing can be learnt from it; choose another column, or train on more points (training.points)"
             )
-        scaled, _, _ = self._scaled(windows)
+        return windows, valid
+
+    def learn(self, scaled: npt.NDArray[np.float32], progress: Progress | None = None) -> None:
+        """Train the network on scaled windows (M, T, F), oldest first."""
         model, curve = train(scaled, self._architecture, self._recipe, progress)
         self.validation_loss = curve.best
         self._files = export(model)
-        self._runtime = Runtime(self._files["model.onnx"], self._threads)
-        check_parity(model, self._runtime, scaled[:: max(1, len(scaled) // 64)])
-        self._judge_training(windows, valid)
-        self._history = valid[len(valid) - geometry.span + 1 :].copy()
+        self.runtime = Runtime(self._files["model.onnx"], self._threads)
+        check_parity(model, self.runtime, scaled[:: max(1, len(scaled) // 64)])
+
+    def cut_into(self, steps: int) -> None:
+        """Cut windows that follow the period into so many steps (T); a window that was asked for stays as it is."""
+        if self._window is None:
+            self._steps = steps
+
+    def take_network(self, other: LstmAutoencoderScorer) -> None:
+        """Use the network of another scorer; ``fit`` then learns only what it means for these values."""
+        self.runtime, self._files, self.validation_loss = other.runtime, other._files, other.validation_loss
+        self._has_others_network = True
 
     def _judge_training(self, windows: Array, valid: Array) -> None:
         """Units of the evidence and errors (M,) of the training part, from its windows (M, T, F) and its points (N, F).
 
         The network has seen them; the memory leaves out a window's neighbours, and the range speaks of later points only.
         """
-        surprise = self._surprise(windows, valid[self._geometry.span - 1 :])[0]
-        self._memory = self._new_memory()
-        novelty = self._memory.fit(self._shapes(windows), exclude=self._geometry.span // 2)
-        self._range.fit(valid)
-        self._unit = np.maximum([np.quantile(surprise, UNIT_QUANTILE), np.quantile(novelty, UNIT_QUANTILE)], 1e-6)
-        self._training_errors = self._error(surprise, novelty)
+        surprise = self._surprise(windows, valid[self.lens.geometry.span - 1 :])[0]
+        self.memory = self._new_memory()
+        novelty = self.memory.fit(self.lens.shapes(windows, self.spread), exclude=self.lens.geometry.span // 2)
+        self.range.fit(valid)
+        self.unit = np.maximum([np.quantile(surprise, UNIT_QUANTILE), np.quantile(novelty, UNIT_QUANTILE)], 1e-6)
+        self._training_errors = self.error(surprise, novelty)
 
-    def _error(self, surprise: Array, novelty: Array) -> Array:
+    def error(self, surprise: Array, novelty: Array) -> Array:
         """The larger of both (M,), each in its unit."""
-        error: Array = np.maximum(surprise / self._unit[0], novelty / self._unit[1])
+        error: Array = np.maximum(surprise / self.unit[0], novelty / self.unit[1])
         return error
 
     def _new_memory(self) -> WindowMemory:
-        dimension = self._geometry.steps // 2 * self._architecture.features
-        return WindowMemory(MEMORY, dimension, lag=self._geometry.span)
+        dimension = self.lens.geometry.steps // 2 * self._architecture.features
+        return WindowMemory(MEMORY, dimension, lag=self.lens.geometry.span)
 
     def _geometry_for(self, valid: Array, count: int) -> Geometry:
         """Geometry that was asked for, or that fits the dominant period; shortened where the training part is too short for it."""
@@ -152,11 +181,11 @@ class LstmAutoencoderScorer:
     @property
     def span(self) -> int:
         """Points of a window."""
-        return self._geometry.span
+        return self.lens.geometry.span
 
     def report(self) -> dict[str, object]:
         """Window and validation loss (mean squared error in scaled units)."""
-        geometry = self._geometry
+        geometry = self.lens.geometry
         return {
             "window": geometry.span,
             "steps": geometry.steps,
@@ -168,81 +197,74 @@ class LstmAutoencoderScorer:
 
     def process(self, values: Array) -> tuple[Array, Array]:
         """Judge values (N, F) -> errors (N,), predictions (N, F)."""
-        errors = np.full(len(values), np.nan)
-        predictions = np.full(values.shape, np.nan)
-        valid = ~np.isnan(values).any(axis=1)
-        errors[valid], predictions[valid] = self._judge(values[valid])
+        missing = np.isnan(values).any(axis=1)
+        if not missing.any():
+            return self._judge(values)
+        errors, predictions = unknown(len(values)), unknown(*values.shape)
+        errors[~missing], predictions[~missing] = self._judge(values[~missing])
         return errors, predictions
 
     def _judge(self, values: Array) -> tuple[Array, Array]:
         """NaN-free values (N, F) -> errors (N,), predictions (N, F), NaN until a window is full; the history moves on."""
-        errors, predictions = np.full(len(values), np.nan), np.full(values.shape, np.nan)
+        errors, predictions = unknown(len(values)), unknown(*values.shape)
         stream = np.concatenate([self._history, values])  # (H + N, F)
-        outside = self._range.compare(values)  # (N,)
-        if len(stream) >= self._geometry.span and len(values):
-            windows = sliding(stream, self._geometry)  # (M, T, F)
+        outside = self.range.compare(values)  # (N,)
+        if len(stream) >= self.lens.geometry.span and len(values):
+            windows = sliding(stream, self.lens.geometry)  # (M, T, F)
             judged = slice(len(values) - len(windows), None)
-            surprise, predictions[judged] = self._surprise(windows, values[judged])
-            novelty = self._memory.compare(self._shapes(windows))
-            errors[judged] = self._error(surprise, novelty) + outside[judged] / RANGE_UNIT
-        self._history = stream[max(0, len(stream) - self._geometry.span + 1) :].copy()
+            surprised = self.begin_surprise(windows, values[judged])
+            novelty = self.memory.compare(self.lens.shapes(windows, self.spread))  # while other threads run the network
+            surprise, predictions[judged] = surprised()
+            errors[judged] = self.error(surprise, novelty) + outside[judged] / RANGE_UNIT
+        self._history = stream[max(0, len(stream) - self.lens.geometry.span + 1) :].copy()
         return errors, predictions
 
     def _surprise(self, windows: Array, newest: Array) -> tuple[Array, Array]:
         """Windows (M, T, F) and their newest points (M, F) -> distances from the prediction (M,) in scaled units, predictions (M, F)."""
-        assert self._runtime is not None
-        scaled, centre, scale = self._scaled(windows)  # (M, T, F), (M, F), (M, F)
-        expected = self._runtime.reconstruct(scaled)[:, -1].astype(np.float64) * scale + centre  # (M, F)
-        distances: Array = np.abs((newest - expected) / scale).max(axis=1)
-        return distances, expected
+        return self.begin_surprise(windows, newest)()
 
-    def _shapes(self, windows: Array) -> Array:
-        """Newest half of windows (M, T, F), centred and scaled -> (M, T // 2 * F)."""
-        half = windows[:, -(self._geometry.steps // 2) :]
-        centre, scale = self._centre_and_scale(half)
-        shapes: Array = (half - centre[:, None]) / scale[:, None]
-        return shapes.reshape(len(half), -1)
+    def begin_surprise(self, windows: Array, newest: Array) -> Callable[[], tuple[Array, Array]]:
+        """Start the network on windows; what is returned waits for it and gives what ``_surprise`` gives."""
+        assert self.runtime is not None
+        scaled, centre, scale = self.lens.scaled(windows, self.spread)  # (M, T, F), (M, F), (M, F)
+        reconstructed = self.runtime.begin(scaled)
 
-    def _scaled(self, windows: Array) -> tuple[npt.NDArray[np.float32], Array, Array]:
-        """Windows (N, T, F) -> scaled windows (N, T, F), centre (N, F), scale (N, F)."""
-        centre, scale = self._centre_and_scale(windows[:, : self._seen])
-        scaled = (windows - centre[:, None]) / scale[:, None]
-        return np.ascontiguousarray(scaled, dtype=np.float32), centre, scale
+        def finish() -> tuple[Array, Array]:
+            expected = reconstructed()[:, -1].astype(np.float64) * scale + centre  # (M, F)
+            distances: Array = np.abs((newest - expected) / scale).max(axis=1)
+            return distances, expected
 
-    def _centre_and_scale(self, steps: Array) -> tuple[Array, Array]:
-        """Mean and scale (N, F) of steps (N, S, F).
-
-        The scale is halfway (in squares) between the window's own deviation and the training part's: amplitude that slowly grows is
-        followed, amplitude that is suddenly gone is still seen.
-        """
-        rows = np.ascontiguousarray(steps.transpose(0, 2, 1))  # (N, F, S): a sum along the last axis is the same for any N
-        centre = rows.mean(axis=-1)  # (N, F)
-        variance = np.square(rows - centre[..., None]).mean(axis=-1)
-        return centre, np.sqrt((variance + np.square(self._scale)) / 2)
+        return finish
 
     def _set_geometry(self, geometry: Geometry) -> None:
-        self._geometry = geometry
-        self._seen = geometry.steps - max(1, self._architecture.hide)
+        self.lens = Lens(geometry, geometry.steps - max(1, self._architecture.hide))
 
     # --- memory ---
+
+    def sibling(self) -> Self:
+        """A scorer for another stream, with the same network and the same training part."""
+        other = copy.copy(self)
+        other.memory, other.range = self.memory.sibling(), self.range.sibling()
+        other._history = self._history[:0]
+        return other
 
     def restart(self) -> None:
         """Forget the recent points; the next window fills anew."""
         self._history = self._history[:0]
-        self._memory.restart()
-        self._range.restart()
+        self.memory.restart()
+        self.range.restart()
 
     def state(self) -> State:
         """Geometry, scaling, the recent points and which network they belong to."""
         return {
-            "steps": self._geometry.steps,
-            "stride": self._geometry.stride,
+            "steps": self.lens.geometry.steps,
+            "stride": self.lens.geometry.stride,
             "hide": self._architecture.hide,
-            "scale": self._scale.copy(),
-            "unit": self._unit.copy(),
+            "scale": self.spread.copy(),
+            "unit": self.unit.copy(),
             "history": self._history.copy(),
-            "memory": self._memory.state(),
-            "range": self._range.state(),
+            "memory": self.memory.state(),
+            "range": self.range.state(),
             "network": _digest(self._files["model.onnx"]),
         }
 
@@ -272,13 +294,13 @@ class LstmAutoencoderScorer:
             self._architecture, steps=geometry.steps, features=features, hide=saved.integer("hide", 0, geometry.steps - 2)
         )
         self._set_geometry(geometry)
-        self._scale = saved.array("scale", (features,))
-        self._unit = saved.array("unit", (2,))
+        self.spread = saved.array("scale", (features,))
+        self.unit = saved.array("unit", (2,))
         self._history = saved.array("history", (None, features))[-(geometry.span - 1) :]
-        self._memory = self._new_memory()
-        self._memory.load(saved.state("memory"))
-        self._range.load(saved.state("range"))
-        self._files, self._runtime = dict(files), runtime
+        self.memory = self._new_memory()
+        self.memory.load(saved.state("memory"))
+        self.range.load(saved.state("range"))
+        self._files, self.runtime = dict(files), runtime
 
 
 def _typical_scale(seen: Array) -> Array:

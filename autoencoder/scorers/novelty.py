@@ -1,11 +1,12 @@
-"""Novelty: how unlike anything seen before a stretch is, by its nearest neighbour among normal windows and by the range of the values.
+"""WindowMemory: how unlike anything seen before a stretch is, by its nearest neighbour among normal windows.
 
-The network says how well it accounts for a point; these two say whether it had a chance to know. Neighbour distances lead the tables of
+The network says how well it accounts for a point; the memory says whether it had a chance to know. Neighbour distances lead the tables of
 unsupervised detection (Yeh et al. 2016, doi 10.1109/ICDM.2016.0179).
 """
 
 from __future__ import annotations
 
+import copy
 import math
 
 import numpy as np
@@ -30,6 +31,9 @@ class WindowMemory:
     how many windows are compared in one call. The training part's windows stay; those of the stream enter once they are older than ``lag``
     points, the oldest of them leaving when the memory is full.
 
+    A squared distance |a - m|^2 is |a|^2 + (-2 a m + |m|^2). A memory is a table with a column a window: -2 m, and below it |m|^2, which is
+    infinite where there is no window yet.
+
     Args:
         size: windows that are remembered, half of them at most from the training part.
         dimension: numbers in a window (steps times columns).
@@ -39,145 +43,141 @@ class WindowMemory:
     def __init__(self, size: int, dimension: int, lag: int) -> None:
         self._size = size
         self._lag = lag
-        self._levels = max(2, math.isqrt(EXACT // dimension) - 1)
+        self._levels = max(2, math.isqrt(EXACT // dimension) - 1)  # a product of two windows is at most D levels^2
         self._unit = REACH / self._levels
         self._root = math.sqrt(dimension)
         self._dimension = dimension
-        self._codes = np.zeros((size, dimension), np.float32)  # the memory, the first ``_count`` rows in use
-        self._lengths = np.zeros(size, np.float32)  # their sums of squares
-        self._count = 0
-        self._kept = 0  # of it, windows of the training part
-        self._oldest = 0  # row that the next window of the stream overwrites, once the memory is full
-        self._waiting = np.empty((0, dimension), np.float32)  # windows that are not old enough
-        self._position = 0  # windows compared so far
+        self._waiting: Codes
+        self.trained = self._table(0)  # windows of the training part, a column each: -2 m and |m|^2
+        self.seen = self._table(
+            0
+        )  # windows of the stream; a memory of another stream may hold the same ``trained``, but not these
+        self.restart()
 
     def fit(self, windows: Array, exclude: int) -> Array:
         """Remember the training part's windows (N, D) -> distance (N,) of each to the nearest that lies ``exclude`` or more away."""
-        codes = self._encode(windows)
+        codes = self.encode(windows)
         rows = np.unique(np.linspace(0, len(codes) - 1, min(len(codes), self._size // 2)).astype(int))
-        self._store(codes[rows], kept=len(rows))
-        self._oldest = self._position = 0
-        self._waiting = self._waiting[:0]
-        distances = [
-            self._nearest(
-                codes[first : first + BLOCK], np.abs(np.arange(first, min(first + BLOCK, len(codes)))[:, None] - rows) < exclude
-            )
-            for first in range(0, len(codes), BLOCK)
-        ]
+        self.trained = self._columns(codes[rows])
+        self.restart()
+        distances = []
+        for first in range(0, len(codes), BLOCK):
+            block = codes[first : first + BLOCK]
+            squares = block @ self.trained[:-1] + self.trained[-1]  # (B, M), less |a|^2
+            squares[np.abs(first + np.arange(len(block))[:, None] - rows) < exclude] = np.inf
+            distances.append(self.distance(block, squares.min(axis=1)))
         return np.concatenate(distances)
 
     def compare(self, windows: Array) -> Array:
         """Distance (N,) of consecutive windows (N, D) to the nearest remembered one, a root mean square in the windows' unit."""
-        codes = self._encode(windows)
-        distances = np.empty(len(codes))
+        codes = self.encode(windows)
+        nearest = np.empty(len(codes), np.float32)
         done = 0
         while done < len(codes):
             stop = min(len(codes), done + BLOCK - self._position % BLOCK)
-            distances[done:stop] = self._nearest(codes[done:stop])
-            remembered = (self._position + np.arange(stop - done)) % EVERY == 0
-            self._waiting = np.concatenate([self._waiting, codes[done:stop][remembered]])
-            self._position += stop - done
+            block = codes[done:stop]
+            nearest[done:stop] = lowest(block, self.trained)
+            if self._count:
+                nearest[done:stop] = np.minimum(nearest[done:stop], lowest(block, self.seen))
+            self.learn(block)
             done = stop
-            if self._position % BLOCK == 0:
-                self._admit()
-        return distances
+        return self.distance(codes, nearest)
 
-    def _encode(self, windows: Array) -> Codes:
+    def learn(self, codes: Codes) -> None:
+        """Windows (N, D) have been compared, no more than are left until the next multiple of ``BLOCK``; some are remembered."""
+        first = -self._position % EVERY
+        if first < len(codes):
+            self._waiting = np.concatenate([self._waiting, codes[first::EVERY]])
+        self._position += len(codes)
+        if self._position % BLOCK == 0:
+            self._admit()
+
+    def encode(self, windows: Array) -> Codes:
         """Windows (N, D) as whole numbers."""
-        whole: Codes = np.rint(np.clip(windows, -REACH, REACH) / self._unit).astype(np.float32)
-        return whole
+        codes: Codes = np.rint(np.clip(windows, -REACH, REACH) / self._unit).astype(np.float32)
+        return codes
 
-    def _nearest(self, codes: Codes, hidden: npt.NDArray[np.bool_] | None = None) -> Array:
-        """Distance (N,) of codes (N, D) to the nearest in the memory (M, D), but for the ``hidden`` pairs (N, M)."""
-        squares = self._lengths[: self._count] - 2.0 * (codes @ self._codes[: self._count].T)  # (N, M)
-        if hidden is not None:
-            squares[hidden] = np.inf
-        nearest = squares.min(axis=1).astype(np.float64) + np.square(codes).sum(axis=1)
-        return np.sqrt(np.where(np.isfinite(nearest), nearest, 0.0)) * self._unit / self._root
+    def distance(self, codes: Codes, nearest: npt.NDArray[np.float32]) -> Array:
+        """Distance (N,) of codes (N, D) to a window whose column gave ``nearest`` (N,), the ``lowest`` of all."""
+        squares = nearest + np.square(codes).sum(axis=1, dtype=np.float64)
+        return np.sqrt(np.where(np.isfinite(squares), squares, 0.0)) * self._unit / self._root
 
-    def _store(self, codes: Codes, kept: int) -> None:
-        """Make codes (M, D) the memory."""
-        self._count, self._kept = len(codes), kept
-        self._codes[: len(codes)] = codes
-        self._lengths[: len(codes)] = np.square(codes).sum(axis=1)
+    def _table(self, columns: int) -> Codes:
+        """Room for so many windows."""
+        table = np.zeros((self._dimension + 1, columns), np.float32)
+        table[-1] = np.inf
+        return table
+
+    def _columns(self, codes: Codes) -> Codes:
+        """Codes (K, D) as columns of a table, (D + 1, K)."""
+        return np.vstack([-2.0 * codes.T, np.square(codes).sum(axis=1)])
 
     def _admit(self) -> None:
         """Move the windows that are old enough into the memory."""
         ready = max(0, len(self._waiting) - -(-self._lag // EVERY))
-        for code in self._waiting[:ready]:
-            row = self._count
-            if row < self._size:
-                self._count += 1
-            else:
-                row = self._kept + self._oldest
-                self._oldest = (self._oldest + 1) % (self._size - self._kept)
-            self._codes[row] = code
-            self._lengths[row] = np.square(code).sum()
+        if not ready:
+            return
+        most = self._size - self.trained.shape[1]
+        places = (self._count + np.arange(ready)) % most
+        room, needed = self.seen.shape[1], int(places.max()) + 1
+        if needed > room:  # twice as much, so that it is seldom moved
+            self.seen = np.hstack([self.seen, self._table(min(max(needed, 2 * room), most) - room)])
+        self.seen[:, places] = self._columns(self._waiting[:ready])
+        self._count += ready
         self._waiting = self._waiting[ready:]
+
+    def sibling(self) -> WindowMemory:
+        """The memory of another stream, with the same training part; that is not copied."""
+        other = copy.copy(self)
+        other.restart()
+        return other
 
     def restart(self) -> None:
         """Another stream begins: only the training part's windows stay."""
-        self._waiting = self._waiting[:0]
-        self._count, self._oldest, self._position = self._kept, 0, 0
+        self.seen = self._table(0)  # windows of the stream
+        self._waiting = np.empty((0, self._dimension), np.float32)  # those that are not old enough
+        self._count = 0  # windows of the stream that entered, those included that had to leave again
+        self._position = 0  # windows compared so far
 
     def state(self) -> State:
-        """The windows, and which of them goes next."""
+        """The windows, and how many there have been."""
+        used = min(self._count, self.seen.shape[1])
         return {
-            "codes": self._codes[: self._count].astype(np.int64),
-            "waiting": self._waiting.astype(np.int64),
-            "kept": self._kept,
-            "oldest": self._oldest,
+            "trained": _whole(self.trained),
+            "seen": _whole(self.seen[:, :used]),
+            "waiting": self._waiting.astype(np.int16),
+            "count": self._count,
             "position": self._position,
         }
 
     def load(self, state: State) -> None:
         """Take back what ``state`` gave."""
         saved = Reader(state, "the window memory")
-        codes = saved.integers("codes", (None, self._dimension))
-        if len(codes) > self._size:
+        trained, seen, self._waiting = (self._decoded(saved, key) for key in ("trained", "seen", "waiting"))
+        if not 0 < len(trained) < self._size or len(trained) + len(seen) > self._size:
             raise ModelError(
-                f"the saved window memory holds {len(codes):,} windows; this program keeps {self._size:,}; train again"
+                f"the saved window memory holds {len(trained):,} + {len(seen):,} windows; this program keeps {self._size:,}; train again"
             )
-        self._store(codes.astype(np.float32), saved.integer("kept", 1, min(self._size - 1, len(codes))))
-        self._waiting = saved.integers("waiting", (None, self._dimension)).astype(np.float32)
-        self._oldest = saved.integer("oldest", 0, self._size - self._kept - 1)
+        self.trained, self.seen = self._columns(trained), self._columns(seen)
+        self._count = saved.integer("count", len(seen))
         self._position = saved.integer("position", 0)
 
+    def _decoded(self, saved: Reader, key: str) -> Codes:
+        """Saved windows (K, D)."""
+        whole = saved.integers(key, (None, self._dimension))
+        if len(whole) and np.abs(whole).max() > self._levels:
+            raise ModelError(f"the saved window memory holds numbers beyond {self._levels}, which no window has; train again")
+        return whole.astype(np.float32)
 
-class SeenRange:
-    """The range of the values so far, and how far a point lies outside of it."""
 
-    def __init__(self) -> None:
-        self._trained = (np.empty(0), np.empty(0))  # lowest and highest (F,) of the training part
-        self._low, self._high = self._trained  # and of all so far
+def lowest(codes: Codes, table: Codes) -> npt.NDArray[np.float32]:
+    """The lowest of -2 a m + |m|^2 for each a of codes (N, D) over the windows m in a table (D + 1, M) -> (N,)."""
+    squares = codes @ table[:-1]  # (N, M)
+    squares += table[-1]
+    nearest: npt.NDArray[np.float32] = squares.min(axis=1)
+    return nearest
 
-    def fit(self, values: Array) -> None:
-        """Start from values (N, F)."""
-        self._trained = (values.min(axis=0), values.max(axis=0))
-        self.restart()
 
-    def restart(self) -> None:
-        """Another stream begins: only the training part's range stays."""
-        self._low, self._high = self._trained
-
-    def compare(self, values: Array) -> Array:
-        """How far values (N, F) lie outside what came before each of them, as a share of that range -> (N,), the widest column's."""
-        highs = np.maximum.accumulate(np.vstack([self._high, values]))  # (N + 1, F)
-        lows = np.minimum.accumulate(np.vstack([self._low, values]))
-        width = np.maximum(highs - lows, np.finfo(float).tiny)[:-1]
-        outside = np.maximum(np.maximum(values - highs[:-1], lows[:-1] - values), 0.0) / width
-        self._low, self._high = lows[-1], highs[-1]
-        widest: Array = outside.max(axis=1)
-        return widest
-
-    def state(self) -> State:
-        """Both ranges."""
-        low, high = self._trained
-        return {"trained_low": low.copy(), "trained_high": high.copy(), "low": self._low.copy(), "high": self._high.copy()}
-
-    def load(self, state: State) -> None:
-        """Take back what ``state`` gave."""
-        saved = Reader(state, "the range seen")
-        low = saved.array("trained_low", (None,))
-        self._trained = (low, saved.array("trained_high", low.shape))
-        self._low, self._high = saved.array("low", low.shape), saved.array("high", low.shape)
+def _whole(table: Codes) -> npt.NDArray[np.int16]:
+    """The windows (K, D) in a table (D + 1, K)."""
+    return (table[:-1].T / -2.0).astype(np.int16)

@@ -10,6 +10,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 
 FEWEST = 5  # peaks below which the shape cannot be told and an exponential tail is taken
+FLAT = 1e-9  # shapes nearer to 0 are taken for 0
 SHAPES = (-0.5, 0.5)  # heavier tails have no variance, lighter ones an end that the next point may pass
 
 
@@ -22,18 +23,22 @@ class Pareto:
 
     def exceedance(self, peaks: Array) -> Array:
         """Probability that a peak is larger than each of ``peaks`` (N,) >= 0."""
-        with np.errstate(over="ignore"):  # infinitely far out: the probability is 0
-            ratio = np.asarray(peaks) / self.scale
-        if abs(self.shape) < 1e-9:
-            return np.exp(-ratio)
-        probability: Array = np.maximum(0.0, 1.0 + self.shape * ratio) ** (-1.0 / self.shape)
-        return probability
+        return exceedance(peaks, np.array(self.shape), np.array(self.scale))
 
     def quantile(self, exceedance: float) -> float:
         """Height that a peak passes with probability ``exceedance`` in (0, 1]."""
-        if abs(self.shape) < 1e-9:
+        if abs(self.shape) < FLAT:
             return float(-self.scale * np.log(exceedance))
         return float(self.scale / self.shape * (exceedance**-self.shape - 1.0))
+
+
+def exceedance(peaks: Array, shapes: Array, scales: Array) -> Array:
+    """Probabilities (N,) that a peak is larger than ``peaks`` (N,) >= 0, for tails with shapes and scales () or (N,)."""
+    with np.errstate(over="ignore", divide="ignore"):  # infinitely far out: the probability is 0
+        ratio = peaks / scales
+        curved = np.maximum(0.0, 1.0 + shapes * ratio) ** (-1.0 / shapes)
+        probability: Array = np.where(np.abs(shapes) < FLAT, np.exp(-ratio), curved)
+    return probability
 
 
 def fit(peaks: Array) -> Pareto:

@@ -2,16 +2,24 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 import numpy.typing as npt
 
 from autoencoder.errors import ModelError
 from autoencoder.state import Reader, State
 from autoencoder.thresholds.base import Array, check_budget
-from autoencoder.thresholds.pareto import SHAPES, Pareto, fit
+from autoencoder.thresholds.pareto import SHAPES, Pareto, exceedance, fit
+from autoencoder.verdicts import unknown
 
-BLOCK = 32  # errors after which the limit moves; constant in between, so that whole blocks are judged at once
-PEAK_SHARE = 0.02  # share of the errors that count as peaks
+BLOCK = 128  # errors after which the limit moves; constant in between, so that whole blocks are judged at once
+AIM = 0.8  # of the budget: a limit that is estimated is passed more often than one that is known
+PEAK_SHARE = 0.005  # share of the errors that count as peaks: where errors have several causes, only the far tail speaks of one
+FEWEST_PEAKS = 30  # peaks that a tail is fitted to, at least, as long as these are less than ``LARGEST_SHARE``
+LARGEST_SHARE = 0.02
 RECALIBRATE = 512  # errors after which the peak level is chosen anew
 FEWEST = 30  # errors without which there is no limit
 RARITY = 50.0  # a flagged error that normal ones pass so many times more seldom than the limit is no normal one
@@ -19,6 +27,61 @@ ALLOWANCE = 2.0  # flagged errors learnt at most, in multiples of the budget; at
 SAVED = 2.0  # so many of them may come at once
 PATIENCE = 8  # of the flagged errors that are left out one in so many moves level and spread
 BODY_GRID = np.linspace(1.0, 0.0, 65)  # exceedance probabilities at which the body of the errors is kept
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """What errors are judged by: for one stream each number is () and the body (B,); for N streams they are (N,) and (N, B).
+
+    Attributes:
+        limit: above it an error is a flag.
+        level: median of the recent errors.
+        spread: distance from their lowest decile to it; errors less the level, in this unit, are comparable over time.
+        peak_level: comparable error above which the tail begins.
+        share: of the errors that lie there.
+        shape: of the tail.
+        scale: of the tail.
+        body: comparable errors at ``BODY_GRID``.
+    """
+
+    limit: Array
+    level: Array
+    spread: Array
+    peak_level: Array
+    share: Array
+    shape: Array
+    scale: Array
+    body: Array
+
+    @staticmethod
+    def unknown() -> Measure:
+        """Of one stream whose errors cannot be judged yet."""
+        return Measure(*[np.array(np.nan)] * 7 + [np.full(len(BODY_GRID), np.nan)])
+
+    def probabilities(self, errors: Array) -> Array:
+        """Errors (N,) -> probabilities (N,) that a normal error is larger."""
+        comparable = (errors - self.level) / self.spread
+        probabilities: Array = np.maximum(self._in_the_body(comparable), self.share)
+        beyond = comparable > self.peak_level
+        if beyond.any():
+            peaks = np.maximum(comparable - self.peak_level, 0.0)
+            probabilities = np.where(beyond, self.share * exceedance(peaks, self.shape, self.scale), probabilities)
+        return probabilities
+
+    def _in_the_body(self, comparable: Array) -> Array:
+        """Probabilities (N,) by the body alone: ``np.interp``, and for N streams what it does, to the bit."""
+        if self.body.ndim == 1:
+            return np.asarray(np.interp(comparable, self.body, BODY_GRID))
+        rows = np.arange(len(comparable))
+        place = np.clip((self.body <= comparable[:, None]).sum(axis=1) - 1, 0, len(BODY_GRID) - 2)
+        low, high = self.body[rows, place], self.body[rows, place + 1]
+        with np.errstate(divide="ignore", invalid="ignore"):  # beyond both ends, which come next
+            slope = (BODY_GRID[place + 1] - BODY_GRID[place]) / (high - low)
+            between = slope * (comparable - low) + BODY_GRID[place]
+        ends = np.where(comparable < self.body[:, 0], BODY_GRID[0], BODY_GRID[-1])
+        outer = (comparable < self.body[:, 0]) | (comparable >= self.body[:, -1])
+        probabilities: Array = np.where(outer, ends, between)
+        return probabilities
 
 
 class TailThreshold:
@@ -49,7 +112,8 @@ class TailThreshold:
         self._memory = memory
         self._recent = np.empty(0)  # newest errors, clipped at their limits
         self._comparable = np.empty(0)  # newest learnt errors, made comparable
-        self._pending = np.empty(0)  # errors of the block that is not full yet
+        self._pending = np.empty(BLOCK)  # errors of the block that is not full yet, the first ``_waiting`` in use
+        self._waiting = 0
         self._level, self._spread = 0.0, 1.0
         self._allowance = 0.0  # flagged errors that may still be learnt
         self._left_out = 0  # flagged errors left out since one was followed
@@ -58,16 +122,19 @@ class TailThreshold:
         self._peak_level, self._share = 0.0, PEAK_SHARE
         self._tail = Pareto(0.0, 1.0)
         self._limit = float("nan")
+        self._bound = float("nan")  # what the budget says; errors above it are learnt only if they are plausible
+        #: What the next errors are judged by, until a block of ``due`` errors is learnt.
+        self.measure = Measure.unknown()
 
     def prime(self, errors: Array) -> None:
         """Start from errors (M,) of normal behaviour; see ``Threshold.prime``."""
         known = errors[~np.isnan(errors)]
         self._recent = known[-self._window :].copy()
         self._comparable = np.empty(0)
-        self._pending = np.empty(0)
+        self._waiting = 0
         self._allowance, self._left_out, self._calibrated = 0.0, 0, 0
         if len(known) < FEWEST:
-            self._limit = float("nan")
+            self._limit, self.measure = float("nan"), Measure.unknown()
             return
         self._follow()
         self._comparable = ((known - self._level) / self._spread)[-self._memory :]
@@ -78,35 +145,36 @@ class TailThreshold:
         """Errors (N,) -> limits (N,)."""
         return self.judge(errors)[0]
 
+    @property
+    def due(self) -> int:
+        """Errors that the block which is learnt next has."""
+        return FEWEST if math.isnan(self._limit) else BLOCK
+
     def judge(self, errors: Array) -> tuple[Array, Array]:
         """Errors (N,) -> limits (N,) and the probabilities (N,) that a normal error is larger, both as they stood before each error."""
-        limits, probabilities = np.full(len(errors), np.nan), np.full(len(errors), np.nan)
+        limits, probabilities = unknown(len(errors)), unknown(len(errors))
         known = np.flatnonzero(~np.isnan(errors))
         done = 0
         while done < len(known):
-            rows = known[done : done + BLOCK - len(self._pending)]
+            block = self.due
+            rows = known[done : done + block - self._waiting]
             limits[rows] = self._limit
-            if not np.isnan(self._limit):
-                probabilities[rows] = self._probabilities(errors[rows])
-            self._pending = np.concatenate([self._pending, errors[rows]])
+            if not math.isnan(self._limit):
+                probabilities[rows] = self.measure.probabilities(errors[rows])
+            self._pending[self._waiting : self._waiting + len(rows)] = errors[rows]
+            self._waiting += len(rows)
             done += len(rows)
-            if len(self._pending) == BLOCK:
-                self._learn(self._pending)
-                self._pending = np.empty(0)
+            if self._waiting == block:
+                self._waiting = 0
+                self.learn(self._pending[:block].copy())
         return limits, probabilities
 
-    def _probabilities(self, errors: Array) -> Array:
-        comparable = (errors - self._level) / self._spread
-        body = np.interp(comparable, self._body, BODY_GRID)
-        tail = self._share * self._tail.exceedance(np.maximum(comparable - self._peak_level, 0.0))
-        return np.where(comparable > self._peak_level, tail, np.maximum(body, self._share))
-
-    def _learn(self, block: Array) -> None:
+    def learn(self, block: Array) -> None:
         """Take in the errors (B,) of a block that is complete, and move the limit."""
-        if np.isnan(self._limit):
+        if math.isnan(self._limit):
             self.prime(np.concatenate([self._recent, block]))
             return
-        learnt = ~(block > self._limit) | self._plausible(block)
+        learnt = ~(block > self._bound) | self._plausible(block)
         comparable = (block[learnt] - self._level) / self._spread
         self._comparable = np.concatenate([self._comparable, comparable])[-self._memory :]
         self._calibrated += len(comparable)
@@ -114,7 +182,7 @@ class TailThreshold:
         order = self._left_out + np.cumsum(~learnt)
         followed = learnt | (order % PATIENCE == 0)
         self._left_out = int(order[-1] % PATIENCE)
-        self._recent = np.concatenate([self._recent, np.minimum(block, self._limit)[followed]])[-self._window :]
+        self._recent = np.concatenate([self._recent, np.minimum(block, self._bound)[followed]])[-self._window :]
         self._follow()
         if self._calibrated >= RECALIBRATE:
             self._calibrate()
@@ -125,7 +193,7 @@ class TailThreshold:
     def _plausible(self, block: Array) -> npt.NDArray[np.bool_]:
         """Which of a block's errors (B,) are flags that normal errors explain: not too high for one, and not too many of them."""
         ceiling = self._height(min(1.0, self._budget / self._share) / RARITY)
-        low = (block > self._limit) & (block <= ceiling)
+        low = (block > self._bound) & (block <= ceiling)
         due = ALLOWANCE * self._budget
         self._allowance = min(self._allowance + due * len(block), max(SAVED, 4 * due * BLOCK))
         plausible: npt.NDArray[np.bool_] = low & (np.cumsum(low) <= int(self._allowance))
@@ -134,7 +202,7 @@ class TailThreshold:
 
     def _follow(self) -> None:
         """Level and spread of the recent errors, from their lower half: anomalies sit in the upper one."""
-        low, middle = np.quantile(self._recent, [0.1, 0.5])
+        low, middle = _quantiles(self._recent, [0.1, 0.5])
         self._level = float(middle)
         # errors that hardly differ have no spread: then a difference in the sixth digit of the level is one
         self._spread = max(float(middle - low), 1e-6 * abs(self._level), np.finfo(float).tiny * 1e10)
@@ -142,9 +210,9 @@ class TailThreshold:
     def _calibrate(self) -> None:
         """Choose the level above which a comparable error is a peak, and fit the tail above it."""
         self._calibrated = 0
-        share = max(PEAK_SHARE, min(0.25, 20 * self._budget))
-        self._body = np.quantile(self._comparable, 1.0 - BODY_GRID)  # (B,) rising
-        self._peak_level = float(np.quantile(self._comparable, 1.0 - share))
+        share = max(PEAK_SHARE, min(LARGEST_SHARE, FEWEST_PEAKS / len(self._comparable)), min(0.25, 5 * self._budget))
+        *body, level = _quantiles(self._comparable, [*(1.0 - BODY_GRID), 1.0 - share])
+        self._body, self._peak_level = np.array(body), float(level)  # (B,) rising
         self._fit()
 
     def _fit(self) -> None:
@@ -153,8 +221,10 @@ class TailThreshold:
         self._tail = fit(peaks)
 
     def _set_limit(self) -> None:
-        exceedance = min(1.0, self._budget / self._share)
-        self._limit = self._height(exceedance)
+        self._bound = self._height(min(1.0, self._budget / self._share))
+        self._limit = self._height(min(1.0, AIM * self._budget / self._share))
+        numbers = (self._limit, self._level, self._spread, self._peak_level, self._share, self._tail.shape, self._tail.scale)
+        self.measure = Measure(*map(np.asarray, (*numbers, self._body)))
 
     def _height(self, exceedance: float) -> float:
         """Error that a peak passes with probability ``exceedance``."""
@@ -165,7 +235,7 @@ class TailThreshold:
         return {
             "recent": self._recent.copy(),
             "comparable": self._comparable.copy(),
-            "pending": self._pending.copy(),
+            "pending": self._pending[: self._waiting].copy(),
             "level": self._level,
             "spread": self._spread,
             "allowance": self._allowance,
@@ -184,7 +254,9 @@ class TailThreshold:
         saved = Reader(state, "the tail threshold")
         self._recent = saved.array("recent", (None,))
         self._comparable = saved.array("comparable", (None,))
-        self._pending = saved.array("pending", (None,))
+        pending = saved.array("pending", (None,))[: BLOCK - 1]
+        self._waiting = len(pending)
+        self._pending[: self._waiting] = pending
         self._level, self._spread = saved.number("level"), saved.number("spread")
         self._allowance = saved.number("allowance")
         self._calibrated = saved.integer("calibrated", 0)
@@ -199,3 +271,13 @@ class TailThreshold:
         self._limit = float("nan")
         if saved.boolean("limit_known"):
             self._set_limit()
+
+
+def _quantiles(values: Array, shares: Sequence[float]) -> Array:
+    """``np.quantile`` of values (N,) for shares (S,) -> (S,), many times as fast."""
+    ordered = np.sort(values)
+    places = np.asarray(shares) * (len(ordered) - 1)
+    low = places.astype(int)
+    high = np.minimum(low + 1, len(ordered) - 1)
+    between: Array = ordered[low] + (ordered[high] - ordered[low]) * (places - low)
+    return between

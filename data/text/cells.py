@@ -179,7 +179,7 @@ class IsoTimes:
             raise ValueError(MIXED_ZONES.format("carry no zone" if self._epoch is _EPOCH else "carry one")) from None
         if (np.abs(microseconds) > _INT64_MAX // 1000).any():
             raise ValueError(TIME_OUT_OF_RANGE)
-        if self._epoch is _EPOCH_UTC:
+        if self._epoch is _EPOCH_UTC and len(self._offsets) < 2:  # more of them would only take memory
             self._offsets.update(zone.utcoffset(None) for zone in {moment.tzinfo for moment in moments} if zone)
         return (microseconds * 1000).view("datetime64[ns]")
 

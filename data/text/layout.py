@@ -1,4 +1,4 @@
-"""Layout: which column of a table holds the time, which the values, and which the labels."""
+"""Layout: which column of a table holds the time, which the values, which the labels, and which the names of series."""
 
 from __future__ import annotations
 
@@ -30,10 +30,11 @@ class Request:
     columns: tuple[str, ...] = ()
     time: str | None = None
     label: str | None = None
+    series: str | None = None
 
     def names(self) -> tuple[str, ...]:
         """Every name that was asked for."""
-        return (*self.columns, *(name for name in (self.time, self.label) if name is not None))
+        return (*self.columns, *(name for name in (self.time, self.label, self.series) if name is not None))
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,29 +46,35 @@ class Layout:
         values: positions of the F value columns.
         time: position of the time column, None where rows are counted.
         label: position of the label column, None where there are no labels.
+        series: position of the column that names a row's series, None where all rows are of one.
     """
 
     names: tuple[str, ...]
     values: tuple[int, ...]
     time: int | None
     label: int | None
+    series: int | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Names of the F value columns."""
         return tuple(self.names[position] for position in self.values)
 
+    @property
+    def used(self) -> tuple[int, ...]:
+        """Positions of all columns that are read."""
+        return tuple(position for position in (*self.values, self.time, self.label, self.series) if position is not None)
+
     def moved_to(self, names: Sequence[str]) -> Layout | None:
         """The same columns in a table of another order; None where one of them is not there, or is there twice."""
-        used = [position for position in (*self.values, self.time, self.label) if position is not None]
-        if any(list(names).count(self.names[position]) != 1 for position in used):
+        if any(list(names).count(self.names[position]) != 1 for position in self.used):
             return None
 
         def move(position: int | None) -> int | None:
             return None if position is None else names.index(self.names[position])
 
         values = tuple(names.index(name) for name in self.columns)
-        return Layout(tuple(names), values, move(self.time), move(self.label))
+        return Layout(tuple(names), values, move(self.time), move(self.label), move(self.series))
 
 
 def kind_of(text: str) -> Kind:
@@ -93,8 +100,8 @@ def choose_layout(place: str, names: Sequence[str], kinds: Sequence[Kind], reque
     """Find the time, value and label columns of a table.
 
     Values: the columns asked for; else the one named "value"; else the only column of numbers that has a name and is neither time
-    nor label. Time: the column asked for; else the one with a usual name (``TIME_NAMES``); else the only one whose first value is
-    an ISO 8601 time; else none.
+    nor label nor series. Time: the column asked for; else the one with a usual name (``TIME_NAMES``); else the only one whose first
+    value is an ISO 8601 time; else none.
 
     Args:
         place: what errors call the table.
@@ -109,11 +116,18 @@ def choose_layout(place: str, names: Sequence[str], kinds: Sequence[Kind], reque
     if len(set(asked)) < len(asked):
         raise InputError(f"{place}: column {_repeated(request.columns)!r} is asked for more than once; name each column once")
     label = None if request.label is None else _find(place, names, request.label)
-    time = _choose_time(place, names, kinds, {*asked, label}) if request.time is None else _find(place, names, request.time)
+    series = None if request.series is None else _find(place, names, request.series)
+    taken = {*asked, label, series}
+    time = _choose_time(place, names, kinds, taken) if request.time is None else _find(place, names, request.time)
     if time is not None and time in asked:
         raise InputError(f"{place}: column {names[time]!r} cannot be value and time at once; choose another --time-column")
-    values = asked or (_choose_value(place, names, kinds, {time, label}),)
-    return Layout(tuple(names), values, time, label)
+    for other, what in ((asked, "value"), ((time,), "time"), ((label,), "label")):
+        if series is not None and series in other:
+            raise InputError(
+                f"{place}: column {names[series]!r} cannot be {what} and series at once; choose another --series-column"
+            )
+    values = asked or (_choose_value(place, names, kinds, {time, label, series}),)
+    return Layout(tuple(names), values, time, label, series)
 
 
 def _find(place: str, names: Sequence[str], name: str) -> int:

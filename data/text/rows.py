@@ -12,6 +12,7 @@ from data.text.cells import NO_INDEX, Result, Time, TimeReader, locate, shorten,
 from data.text.formats import Delimited, Format, JsonObjects, is_header, positional_names
 from data.text.layout import Kind, Layout, Request, choose_layout, kind_of, kinds_of
 from data.text.lines import OVERLONG
+from data.text.names import SeriesNames
 from data.text.order import OrderWatch
 
 Warn = Callable[[str], None]
@@ -25,11 +26,12 @@ def ignore(sentence: str) -> None:
 
 @dataclass(frozen=True, slots=True)
 class Table:
-    """A whole file: its N rows, the names of its F value columns, and the zone of its times."""
+    """A whole file: its N rows, the names of its F value columns, the zone of its times, and the names of its series."""
 
     rows: Chunk
     columns: tuple[str, ...]
     timezone: str | None
+    series: tuple[str, ...] = ()
 
 
 class RowParser:
@@ -58,6 +60,7 @@ class RowParser:
         self._layout: Layout | None = None
         self._times: TimeReader | None = None  # None: rows are counted
         self._order = OrderWatch()
+        self._series = SeriesNames()
         self._line = 0
         self._rows = 0
         self._at_top = True
@@ -77,6 +80,11 @@ class RowParser:
     def timezone(self) -> str | None:
         """Zone of the times so far."""
         return self._times.timezone if self._times else None
+
+    @property
+    def series(self) -> tuple[str, ...]:
+        """Names of the series so far, in order of first appearance; empty where no column of them was asked for."""
+        return self._series.names
 
     def order_warning(self) -> str | None:
         """One sentence about times that do not ascend; None where all do."""
@@ -204,7 +212,7 @@ class RowParser:
         chunk = self._read(self._layout, numbers, lines)
         self._rows += len(chunk)
         if self._times is not None:
-            self._order.see(numbers, chunk.time)
+            self._order.see(numbers, chunk.time, chunk.series)
         return chunk
 
     def _read_missing(self, numbers: Sequence[int], lines: Sequence[str]) -> Chunk:
@@ -236,9 +244,10 @@ class RowParser:
 
         values = np.column_stack([column(position, to_floats) for position in layout.values])  # (N, F)
         labels = None if layout.label is None else column(layout.label, to_labels)
+        series = None if layout.series is None else column(layout.series, self._series.indices)
         if layout.time is None or self._times is None:
-            return Chunk(np.arange(self._rows, self._rows + len(rows)), values, labels)
-        return Chunk(column(layout.time, self._times.convert), values, labels)
+            return Chunk(np.arange(self._rows, self._rows + len(rows)), values, labels, series)
+        return Chunk(column(layout.time, self._times.convert), values, labels, series)
 
     def _split(self, numbers: Sequence[int], lines: Sequence[str]) -> list[list[str]]:
         assert self._format is not None, "the format is known from the first line on"

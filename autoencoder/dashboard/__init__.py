@@ -1,0 +1,1 @@
+"""Dashboard: the same runs as on the command line, started and watched in a browser."""

@@ -1,0 +1,64 @@
+"""Fleet: detectors of many streams that share one trained model, fed a tick at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from autoencoder.detector import Detector, Time, verdicts_of
+from autoencoder.scorers.base import Array
+from autoencoder.scorers.lstm import LstmAutoencoderScorer
+from autoencoder.scorers.lstm_streams import LstmStreams
+from autoencoder.thresholds.tail import TailThreshold
+from autoencoder.thresholds.tails import TailThresholds
+from autoencoder.verdicts import Verdicts
+
+
+class Fleet(Protocol):
+    """Judges one point of each of S streams a call; every stream has a state of its own."""
+
+    def process(self, time: Time, values: Array) -> Verdicts:
+        """Points (S,), (S, F) -> their verdicts, a row a stream; a stream without a point has NaN, and stays as it was."""
+        ...
+
+
+def make_fleet(detector: Detector, streams: int) -> Fleet:
+    """Detectors for S streams with all that a trained detector has learnt; they begin anew, each with a threshold of its own.
+
+    The verdicts are those that S single detectors would give.
+
+    Args:
+        detector: trained; it is left as it is.
+        streams: S.
+    """
+    detectors = [detector.sibling() for _ in range(streams)]
+    scorers = [one.scorer for one in detectors if isinstance(one.scorer, LstmAutoencoderScorer)]
+    thresholds = [one.threshold for one in detectors if isinstance(one.threshold, TailThreshold)]
+    if len(scorers) == len(thresholds) == streams:
+        return _Together(scorers, thresholds)
+    return _OneByOne(detectors)
+
+
+class _Together:
+    """LSTM autoencoders with tail thresholds: all streams in one call of everything that can be called for many."""
+
+    def __init__(self, scorers: Sequence[LstmAutoencoderScorer], thresholds: Sequence[TailThreshold]) -> None:
+        self._scorers = LstmStreams(scorers)
+        self._thresholds = TailThresholds(thresholds)
+
+    def process(self, time: Time, values: Array) -> Verdicts:
+        errors, predictions = self._scorers.process(values)
+        return verdicts_of(time, values, predictions, errors, *self._thresholds.judge(errors))
+
+
+class _OneByOne:
+    """Any detectors."""
+
+    def __init__(self, detectors: Sequence[Detector]) -> None:
+        self._detectors = detectors
+
+    def process(self, time: Time, values: Array) -> Verdicts:
+        rows = [slice(row, row + 1) for row in range(len(values))]
+        return Verdicts.concatenate(
+            [detector.process(time[row], values[row]) for detector, row in zip(self._detectors, rows, strict=True)]
+        )

@@ -1,0 +1,1 @@
+"""Many series in one file: each judged on its own, with one network for all."""
