@@ -16,7 +16,11 @@ from autoencoder.benchmark.matrix_profile import find_discord
 from autoencoder.benchmark.results import Summary, open_results
 from autoencoder.benchmark.run_budget import budget_summary, run_budget
 from autoencoder.benchmark.run_nab import MakeDetector, draw_file, find_file, nab_summary, published, run_nab
+from autoencoder.benchmark.run_speed import run_speed
 from autoencoder.benchmark.run_ucr import RESULTS, Finder, find_by_scorer, run_ucr, ucr_summary
+from autoencoder.benchmark.speed.growth import draw_growth
+from autoencoder.benchmark.speed.results import FULL, QUICK
+from autoencoder.benchmark.speed.summary import growth_panels, speed_summary
 from autoencoder.config import Config, load
 from autoencoder.interrupts import Interrupts
 from autoencoder.reports.console import Console
@@ -27,6 +31,7 @@ from autoencoder.thresholds import THRESHOLDS
 
 DETECTORS = tuple(SCORERS)
 MATRIX_PROFILE = "matrix_profile"
+GROWTH = "growth.png"
 ALL = "all"
 # settings that results do not depend on, and files of the program that they do depend on
 WITHOUT_EFFECT = {"source", "follow", "detector", "plot", "checkpoint", "synthetic", "yfinance", "csv"}
@@ -46,7 +51,7 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("--seed", type=int, help="everything random follows from it (default: 0)")
     common.add_argument("--verbose", action="store_true", help="let the libraries' own log lines through, and show tracebacks")
     top = argparse.ArgumentParser(prog="main.py bench", description="Measures how good the detectors are.")
-    benchmarks = top.add_subparsers(dest="what", required=True, metavar="nab|ucr|budget")
+    benchmarks = top.add_subparsers(dest="what", required=True, metavar="nab|ucr|budget|speed")
 
     nab = benchmarks.add_parser("nab", parents=[common], help="score on the Numenta Anomaly Benchmark")
     nab.add_argument("--path", type=Path, required=True, metavar="DIR", help="folder with data/<category>/<file>.csv and labels/")
@@ -61,6 +66,12 @@ def parser() -> argparse.ArgumentParser:
     budget.add_argument("--streams", type=_at_least(1), default=100, metavar="N", help="clean streams (default: 100)")
     budget.add_argument("--points", type=_at_least(1000), default=20_000, metavar="N", help="points of a stream (default: 20000)")
     _add_detectors(budget, DETECTORS)
+
+    speed = benchmarks.add_parser(
+        "speed", parents=[common], help="latency, throughput, training, start and memory, beside rivals"
+    )
+    speed.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")
+    speed.set_defaults(known=(), detector=None)
     top.set_defaults(command="bench")
     return top
 
@@ -95,7 +106,7 @@ def bench(arguments: argparse.Namespace, console: Console) -> int:
     changes = {} if arguments.seed is None else {"seed": arguments.seed}
     config = load(arguments.config, changes, arguments.set)
     names = _chosen(arguments, config)
-    return {"nab": _nab, "ucr": _ucr, "budget": _budget}[arguments.what](arguments, names, config, console)
+    return {"nab": _nab, "ucr": _ucr, "budget": _budget, "speed": _speed}[arguments.what](arguments, names, config, console)
 
 
 def _chosen(arguments: argparse.Namespace, config: Config) -> list[str]:
@@ -140,6 +151,15 @@ def _budget(arguments: argparse.Namespace, names: Sequence[str], config: Config,
     with Interrupts(), console.bars():
         cases = run_budget(**size, training=training, seed=config.seed, thresholds=thresholds, scorers=scorers, console=console)
     return _finish(folder, budget_summary(cases), console)
+
+
+def _speed(arguments: argparse.Namespace, names: Sequence[str], config: Config, console: Console) -> int:
+    sizes = QUICK if arguments.quick else FULL
+    folder = open_results(arguments.out, {**_settings("speed", config), "quick": arguments.quick})
+    with Interrupts(), console.bars():
+        results = run_speed(config, sizes, console)
+    draw_growth(growth_panels(results), folder.path / GROWTH)
+    return _finish(folder, speed_summary(results), console)
 
 
 def _finish(folder: RunFolder, summary: Summary, console: Console) -> int:
