@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 ARGS ?= --source synthetic
 BENCH ?= nab --path ../shared/benchmarks/nab --out runs/bench-nab
 
-.PHONY: run test check bench lock clean
+.PHONY: run test check bench torture lock clean
 
 run: $(VENV)/.run
 	$(BIN)/python main.py $(ARGS)
@@ -22,11 +22,16 @@ check: $(VENV)/.dev
 bench: $(VENV)/.dev
 	$(BIN)/python main.py bench $(BENCH)
 
+# kills, faults, hostile files, noise and ten million points, in at most 15 minutes on two idle cores; writes docs/reliability.md
+torture: $(VENV)/.dev
+	PYTHONPATH=tests:. $(BIN)/python -m torture
+
 # new pins after a change in pyproject.toml
 lock: $(VENV)/.dev
 	$(BIN)/pip install --quiet pip-tools
 	$(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --output-file requirements.txt pyproject.toml
 	$(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --extra dev --output-file requirements-dev.txt pyproject.toml
+	$(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --extra dashboard --output-file requirements-dashboard.txt pyproject.toml
 
 clean:
 	rm -rf $(VENV)

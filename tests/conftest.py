@@ -6,6 +6,7 @@ import os
 from collections.abc import Callable
 from pathlib import Path
 
+import curl_cffi  # noqa: F401 - some tests import TensorFlow into this process, and curl_cffi works only where it came first
 import pytest
 from program import TINY_LSTM, Outcome, finish, start
 

@@ -229,13 +229,21 @@ def nearest_remembered(
     return distances
 
 
-def outside_the_range(values: Sequence[float], before: Sequence[float]) -> list[float]:
-    """How far each value lies outside all values before it, as a share of their range."""
-    seen, shares = list(before), []
-    for value in values:
-        low, high = min(seen), max(seen)
-        shares.append(max(0.0, value - high, low - value) / (high - low))
-        seen.append(value)
+def outside_the_range(
+    values: Sequence[float], training: Sequence[float], *, recent: int, usual: int, further: float, block: int
+) -> list[float]:
+    """How far each value lies outside all values before it, as a share of their range, less what recent steps make usual."""
+    everything = [*training, *values]
+    steps = {}
+    for place in range(max(1, len(training) // 2), len(everything)):
+        low, high = min(everything[:place]), max(everything[:place])
+        if (far := max(everything[place] - high, low - everything[place])) > 0:
+            steps[place - len(training)] = min(far, 100 * (high - low)) / (high - low)
+    shares = []
+    for place in range(len(values)):
+        known = place // block * block
+        past = sorted(size for at, size in steps.items() if known - recent <= at < known)
+        shares.append(max(0.0, steps.get(place, 0.0) - (further * past[-usual] if len(past) >= usual else 0.0)))
     return shares
 
 

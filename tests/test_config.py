@@ -135,6 +135,8 @@ def test_the_first_difference_of_two_configurations_is_named_but_for_what_may_ch
     assert difference(dump(then), dump(load(None, {"plot.kind": "none", "checkpoint.every": 5}))) is None
     changed = difference(dump(then), dump(load(None, {"threshold.kind": "sigma", "csv.path": "x"})))
     assert changed == "threshold.kind was 'tail' and is 'sigma' now"
+    assert difference(dump(then), dump(load(None, {"alerts.webhook.enabled": True, "alerts.webhook.queue": 9}))) is None
+    assert difference(dump(then), dump(load(None, {"alerts.log": False}))) == "alerts.log was true and is false now"
 
 
 # --- budgets ---

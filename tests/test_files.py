@@ -186,7 +186,7 @@ def test_content_that_is_no_table_is_refused(save: Any, content: bytes, message:
 def test_text_that_grows_past_the_limit_is_refused_before_it_is_all_unpacked(save: Any) -> None:
     bomb = gzip.compress(b"1\n" * 4_000_000)
     assert len(bomb) < 10_000
-    expected = "bomb.csv.gz holds more than 1,000,000 bytes of text; split it into smaller files"
+    expected = "bomb.csv.gz holds more than 1,000,000 bytes of rows; split it into smaller files"
     assert refusal(save("bomb.csv.gz", bomb), max_bytes=1_000_000) == expected
 
 

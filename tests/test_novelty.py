@@ -10,8 +10,10 @@ from hypothesis import strategies as st
 
 from autoencoder.errors import ModelError
 from autoencoder.reports.alarms import AlarmFilter
+from autoencoder.scorers import seen_range
 from autoencoder.scorers.base import Array
-from autoencoder.scorers.novelty import BLOCK, EVERY, SeenRange, WindowMemory
+from autoencoder.scorers.novelty import BLOCK, EVERY, WindowMemory
+from autoencoder.scorers.seen_range import FURTHER, USUAL, SeenRange
 from autoencoder.state import pack, unpack
 
 quick = settings(deadline=None, max_examples=30, derandomize=True)
@@ -61,18 +63,43 @@ def test_cuts_and_a_reload_change_nothing_to_the_bit(cuts: list[int], stop: int)
 
 def test_a_memory_larger_than_this_program_keeps_is_refused() -> None:
     state = fitted(size=40)[0].state()
-    with pytest.raises(ModelError, match="20 windows; this program keeps 10"):
+    with pytest.raises(ModelError, match=r"20 \+ 0 windows; this program keeps 10"):
         WindowMemory(10, DIMENSION, 30).load(state)
 
 
 @quick
-@given(values=st.lists(st.floats(-50, 50), min_size=1, max_size=30), cut=st.integers(0, 30))
-def test_the_range_seen_is_that_of_the_plain_twin_however_it_is_cut(values: list[float], cut: int) -> None:
-    before, column = np.array([-1.0, 2.0, 0.5]), np.array(values)
-    seen = SeenRange()
-    seen.fit(before[:, None])
-    found = np.concatenate([seen.compare(column[:cut, None]), seen.compare(column[cut:, None])])
-    np.testing.assert_allclose(found, naive.outside_the_range(column, before), rtol=1e-12, atol=1e-12)
+@given(
+    values=st.lists(st.floats(-50, 50), min_size=1, max_size=30),
+    slope=st.sampled_from([0.0, 0.01, 2.0]),
+    cut=st.integers(0, 300),
+    stop=st.integers(0, 300),
+)
+def test_the_range_seen_is_that_of_the_plain_twin_however_it_is_cut(
+    values: list[float], slope: float, cut: int, stop: int
+) -> None:
+    training = np.array([-1.0, 2.0, 0.5, 2.5, 2.0, 3.0])
+    column = np.resize(values, 300) * np.random.default_rng(len(values)).uniform(size=300) + slope * np.arange(300)
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(seen_range, "RECENT", 90)  # steps are forgotten within the test
+        seen, reloaded = SeenRange(), SeenRange()
+        seen.fit(training[:, None])
+        found = [seen.compare(part[:, None]) for part in np.split(column, sorted([cut, stop]))[:2]]
+        reloaded.load(unpack(pack(seen.state()), "range"))
+        found.append(reloaded.compare(column[max(cut, stop) :, None]))
+    expected = naive.outside_the_range(column, training, recent=90, usual=USUAL, further=FURTHER, block=seen_range.BLOCK)
+    np.testing.assert_allclose(np.concatenate(found), expected, rtol=1e-12, atol=1e-12)
+
+
+def test_steps_outside_the_range_are_news_to_a_stream_that_keeps_to_it_and_none_to_one_that_rises() -> None:
+    noise = np.random.default_rng(0).normal(size=3000)
+    level, rising = SeenRange(), SeenRange()
+    level.fit(noise[:1000, None])
+    rising.fit((noise + 0.1 * np.arange(3000))[:1000, None])
+    level.compare(noise[1000:2999, None])
+    rising.compare((noise + 0.1 * np.arange(3000))[1000:2999, None])
+    assert level.compare(np.array([[noise.max() + 1.0]]))[0] > 0.1
+    assert rising.compare(np.array([[300.0 + 4.0]]))[0] == 0.0
+    assert rising.compare(np.array([[600.0]]))[0] > 0.5
 
 
 @quick

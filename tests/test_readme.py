@@ -16,8 +16,10 @@ import yaml
 import main
 from autoencoder.benchmark.command import parser as bench_parser
 from autoencoder.config import Config, keys
+from autoencoder.dashboard.command import parser as dashboard_parser
 from autoencoder.errors import TrainingError
-from autoencoder.reports.runs import CHECKPOINT, header
+from autoencoder.reports.rows import header
+from autoencoder.reports.runs import CHECKPOINT
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,8 +51,8 @@ def commands() -> list[str]:
 
 
 def flags_of_the_program() -> set[str]:
-    """All long flags of the parser but --help."""
-    actions = main.parser()._actions
+    """All long flags of the parsers but --help."""
+    actions = [*main.parser()._actions, *dashboard_parser()._actions]
     return {flag for action in actions for flag in action.option_strings if flag.startswith("--")} - {"--help"}
 
 
@@ -103,8 +105,9 @@ def test_files_that_the_readme_links_exist() -> None:
     assert [target for target in linked if not (ROOT / target).exists()] == []
 
 
-def test_the_picture_is_small_enough_for_a_page() -> None:
-    assert (ROOT / "docs" / "picture.png").stat().st_size < 300_000
+@pytest.mark.parametrize("name", ["picture.png", "dashboard.png"])
+def test_a_picture_is_small_enough_for_a_page(name: str) -> None:
+    assert (ROOT / "docs" / name).stat().st_size < 300_000
 
 
 def test_a_run_leaves_the_files_and_columns_that_the_readme_describes(tmp_path: Path) -> None:

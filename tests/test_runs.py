@@ -19,7 +19,8 @@ from autoencoder.errors import ModelError, RunError
 from autoencoder.interrupts import Interrupts
 from autoencoder.reports.console import Console, summary
 from autoencoder.reports.incidents import Incident, IncidentTracker, time_text
-from autoencoder.reports.runs import FILES, RunFolder, default_folder, header, read_checkpoint, read_model, read_scores, rows_text
+from autoencoder.reports.rows import header, rows_text
+from autoencoder.reports.runs import FILES, RunFolder, default_folder, read_checkpoint, read_model, read_scores
 from autoencoder.reports.tally import Tally
 from autoencoder.state import pack, unpack
 from autoencoder.verdicts import Verdicts
@@ -171,7 +172,7 @@ def test_an_oversized_or_missing_model_is_refused(tmp_path: Path) -> None:
 def test_a_checkpoint_is_told_from_its_absence(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match="holds no run"):
         read_checkpoint(tmp_path)
-    (tmp_path / "scores.csv").touch()
+    (tmp_path / "config.yaml").touch()
     assert read_checkpoint(tmp_path) is None
     (tmp_path / "metrics.json").write_text("not json")
     assert read_checkpoint(tmp_path) is None

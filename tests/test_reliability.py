@@ -1,0 +1,187 @@
+"""Nothing lost, nothing let in: a short form of every group of ``make torture``, and the property behind resuming."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from program import Outcome
+from torture import faults, fuzz, hostile, kills, soak
+from torture.harness import Count
+
+from autoencoder.budget import Budget
+from autoencoder.detector import Detector
+from autoencoder.errors import RunError
+from autoencoder.interrupts import Interrupts
+from autoencoder.pipeline import Stream
+from autoencoder.reports.incidents import IncidentTracker
+from autoencoder.reports.runs import CONFIG, RunFolder, read_checkpoint
+from autoencoder.reports.tally import Tally
+from autoencoder.scorers import SCORERS
+from autoencoder.thresholds import THRESHOLDS
+from data.series import Chunk
+
+needs_linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="watches processes through /proc")
+
+
+def assert_clean(counts: Iterable[Count]) -> None:
+    for count in counts:
+        assert count.is_clean, f"{count.group}: {count.complaints}"
+
+
+@needs_linux
+def test_killed_runs_go_on_to_the_same_files(tmp_path: Path) -> None:
+    assert_clean(kills.kill(tmp_path, 11, 8))
+
+
+@needs_linux
+def test_signals_end_a_run_cleanly(tmp_path: Path) -> None:
+    assert_clean([kills.interrupt(tmp_path, 11, 3)])
+
+
+@needs_linux
+def test_faults_of_the_world_lose_nothing(tmp_path: Path) -> None:
+    assert_clean(faults.suffer(tmp_path, 11, 1))
+
+
+@needs_linux
+def test_hostile_files_are_refused_or_harmless(tmp_path: Path, lstm_run: tuple[Path, Outcome]) -> None:
+    assert_clean(hostile.attack(tmp_path, 3, lstm_run[0]))
+
+
+def test_noise_is_refused_or_read(tmp_path: Path) -> None:
+    assert_clean(fuzz.shake(tmp_path, 11, 500))
+
+
+@needs_linux
+def test_memory_and_open_files_stay_as_they_are(tmp_path: Path) -> None:
+    assert_clean(soak.soak(tmp_path, 11, 30_000))
+
+
+# --- resuming, in this process ---
+
+QUICK: dict[str, dict[str, Any]] = {
+    "isolation_forest": {"window": 8, "trees": 5, "samples": 32},
+    "isolation_forest_sliding": {"window": 8, "trees": 5, "samples": 32, "history": 100, "refit_every": 50},
+    "half_space_trees": {"trees": 5, "height": 4, "samples": 64},
+    "windowed_gaussian": {"window": 50},
+}
+POINTS, TRAINING = 320, 150
+combinations = [(scorer, "tail") for scorer in sorted(QUICK)] + [("windowed_gaussian", kind) for kind in sorted(THRESHOLDS)]
+
+
+class Cut:
+    """A source in chunks that end at these rows; it dies after so many of them."""
+
+    name, columns, timezone, points = "wave", ("value",), None, None
+
+    def __init__(self, ends: list[int], chunks: int | None = None) -> None:
+        self._ends, self._chunks = sorted({*ends, POINTS}), chunks
+
+    def chunks(self) -> Iterable[Chunk]:
+        rows = np.arange(POINTS)
+        values = 10 + 3 * np.sin(rows / 4) + np.random.default_rng(3).normal(scale=0.3, size=POINTS) + 9.0 * (rows % 67 == 66)
+        for number, (start, end) in enumerate(zip([0, *self._ends], self._ends, strict=False)):
+            if number == self._chunks:
+                raise _KilledError
+            yield Chunk(rows[start:end], values[start:end, None])
+
+
+class _KilledError(BaseException):
+    pass
+
+
+def stream(source: Cut, folder: RunFolder, scorer: str, threshold: str) -> Stream:
+    detector = Detector(
+        SCORERS[scorer](**QUICK[scorer]),
+        lambda share: THRESHOLDS[threshold](budget=share, window=64),
+        Budget.parse(0.05),
+        TRAINING,
+    )
+    return Stream(source, detector, IncidentTracker(5), Tally(), folder, "seed: 1\n", 40, TRAINING)  # type: ignore[arg-type]
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in ("scores.csv", "incidents.jsonl")}
+
+
+def whole(folder: Path, scorer: str, threshold: str) -> dict[str, bytes]:
+    run = stream(Cut([100, 200]), RunFolder(folder), scorer, threshold)
+    run.folder.open_rows(("value",), "")
+    run.run()
+    run.finish()
+    return files(folder)
+
+
+@pytest.mark.parametrize(("scorer", "threshold"), combinations)
+@settings(deadline=None, max_examples=4, derandomize=True, phases=[Phase.generate])
+@given(
+    before=st.lists(st.integers(1, POINTS - 1), min_size=1, max_size=12), after=st.lists(st.integers(1, POINTS)), data=st.data()
+)
+def test_a_run_that_dies_anywhere_and_is_resumed_leaves_the_same_bytes(
+    tmp_path_factory: pytest.TempPathFactory,
+    scorer: str,
+    threshold: str,
+    before: list[int],
+    after: list[int],
+    data: st.DataObject,
+) -> None:
+    """However its source is cut into chunks before and after."""
+    base = tmp_path_factory.mktemp("died")
+    dies_after = data.draw(st.integers(0, len(set(before))))
+    died = stream(Cut(before, dies_after), RunFolder(base / "o"), scorer, threshold)
+    died.folder.write(CONFIG, died.settings)
+    died.folder.open_rows(("value",), "")
+    with pytest.raises(_KilledError):
+        died.run()
+    died.folder.close()  # as the system does
+    resumed = stream(Cut(after), RunFolder(base / "o", resume=True), scorer, threshold)
+    checkpoint = read_checkpoint(base / "o")
+    resumed.folder.open_rows(("value",), "", resumed.resume(checkpoint, {}) if checkpoint else None)
+    resumed.run()
+    resumed.finish()
+    assert files(base / "o") == whole(base / "whole", scorer, threshold)
+    shutil.rmtree(base)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="takes the right to make files from a folder")
+def test_a_checkpoint_that_cannot_be_written_is_told_once_and_stops_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from autoencoder.reports import disk
+
+    said: list[str] = []
+    run = stream(Cut(list(range(10, POINTS, 10))), RunFolder(tmp_path / "o"), "windowed_gaussian", "tail")
+    run.warn = said.append
+    run.folder.open_rows(("value",), "")
+
+    def full(path: Path, data: bytes) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("autoencoder.reports.runs.write_whole", full)
+    run.run()
+    monkeypatch.setattr("autoencoder.reports.runs.write_whole", disk.write_whole)
+    run.finish()
+    assert len(said) == 1 and "No space left" in said[0] and "the run goes on" in said[0]
+    assert files(tmp_path / "o") == whole(tmp_path / "whole", "windowed_gaussian", "tail")
+
+
+def test_whatever_an_interrupted_import_ends_with_counts_as_the_interrupt() -> None:
+    with pytest.raises(KeyboardInterrupt), Interrupts():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as interrupt:
+            raise SystemError("AST constructor recursion depth mismatch") from interrupt
+    with pytest.raises(RunError), Interrupts():  # but what the program itself has to tell is told
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as interrupt:
+            raise RunError("the disk is full") from interrupt

@@ -1,0 +1,165 @@
+"""A real HTTP server on the loopback interface that takes alerts, or misbehaves as it is told."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+import pytest
+from program import wait_until
+
+VARIABLE = "ANOMALY_WEBHOOK_URL"  # the environment variable that holds the address, where no setting says otherwise
+
+
+@dataclass(frozen=True)
+class Request:
+    """One request as it came in."""
+
+    path: str
+    headers: dict[str, str]
+    body: dict[str, Any]
+    answered: bool  # with a 2xx
+
+    @property
+    def key(self) -> str:
+        return self.headers["Idempotency-Key"]
+
+
+@dataclass
+class Say:
+    """An answer: a status and headers."""
+
+    status: int
+    headers: dict[str, str] = field(default_factory=dict)
+
+    def __call__(self, handler: BaseHTTPRequestHandler, released: threading.Event) -> None:
+        handler.send_response(self.status)
+        for name, value in {"Content-Length": "0", **self.headers}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+
+
+def silence(handler: BaseHTTPRequestHandler, released: threading.Event) -> None:
+    """Take the request and answer nothing until the server is told to."""
+    released.wait()
+
+
+def hang_up(handler: BaseHTTPRequestHandler, released: threading.Event) -> None:
+    """Close the connection without a word."""
+    handler.connection.shutdown(socket.SHUT_RDWR)
+
+
+def garbage(handler: BaseHTTPRequestHandler, released: threading.Event) -> None:
+    """Answer what is no HTTP."""
+    handler.wfile.write(b"\x00\xff ni hao\r\n\r\n\x1b[2J")
+
+
+def broken_headers(handler: BaseHTTPRequestHandler, released: threading.Event) -> None:
+    """Answer 500 with headers that libraries log a warning about, with the address in it."""
+    handler.wfile.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n : x\r\nno header at all\r\n\r\n")
+
+
+def trickle(handler: BaseHTTPRequestHandler, released: threading.Event) -> None:
+    """Answer without end, a byte at a time, and never come to the point."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
+    while not released.wait(0.02):
+        handler.wfile.write(b"x")
+
+
+def endless_body(handler: BaseHTTPRequestHandler, released: threading.Event) -> None:
+    """Answer 200, and a body that does not end."""
+    handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
+    while not released.is_set():
+        handler.wfile.write(b"x" * 65_536)
+
+
+Behaviour = Callable[[BaseHTTPRequestHandler, threading.Event], None]
+
+
+class WebhookServer:
+    """Answers the first requests as ``first`` says, one behaviour each, and all others as ``then`` says.
+
+    Args:
+        first: what the first requests get; a number is a status.
+        then: what those after them get.
+    """
+
+    def __init__(self, first: Sequence[Behaviour | int] = (), then: Behaviour | int = 200) -> None:
+        self.requests: list[Request] = []
+        self._behaviours, self._then = list(first), then
+        self._lock = threading.Lock()
+        self._released = threading.Event()
+        outer = self
+
+        class Handler(BaseHTTPRequestHandler):
+            protocol_version = "HTTP/1.1"
+
+            def do_POST(self) -> None:
+                self.close_connection = True
+                body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+                behaviour = outer._take(self, body)
+                with suppress(OSError):  # the sender did not wait
+                    (Say(behaviour) if isinstance(behaviour, int) else behaviour)(self, outer._released)
+
+            do_GET = do_POST
+
+            def log_message(self, format: str, *arguments: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self._server.daemon_threads = True
+
+    def _take(self, handler: BaseHTTPRequestHandler, body: dict[str, Any]) -> Behaviour | int:
+        with self._lock:
+            behaviour = self._behaviours.pop(0) if self._behaviours else self._then
+            status = behaviour.status if isinstance(behaviour, Say) else behaviour
+            answered = behaviour is endless_body or (isinstance(status, int) and 200 <= status < 300)
+            self.requests.append(Request(handler.path, dict(handler.headers), body, answered))
+            return behaviour
+
+    @property
+    def port(self) -> int:
+        return int(self._server.server_address[1])
+
+    @property
+    def delivered(self) -> list[Request]:
+        """The requests that got a 2xx."""
+        return [request for request in list(self.requests) if request.answered]
+
+    def url(self, rest: str = "/hook") -> str:
+        return f"http://127.0.0.1:{self.port}{rest}"
+
+    def wait_for(self, count: int) -> None:
+        """Wait until so many requests came in."""
+        wait_until(lambda: len(self.requests) >= count)
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self._released.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def isolate(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    """No proxy on the way to the loopback interface, and no secrets of whoever runs the tests."""
+    for name in (VARIABLE, "HOOK_TOKEN", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HOME", str(home))
+
+
+def closed_port() -> int:
+    """A port of the loopback interface on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
