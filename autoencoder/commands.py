@@ -80,6 +80,7 @@ def run(config: Config, options: Options, console: Console) -> int:
                 checkpoint_every=config.checkpoint.every,
                 training_points=training,
                 replays=config.source != "stdin",
+                reads_ahead=source.points is not None and not config.synthetic.pace and not options.attach,
                 revises=config.source == "yfinance",
                 unbroken=interrupts.held,
                 warn=console.say,

@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from autoencoder.budget import Budget, interval_of
 from autoencoder.errors import ModelError
-from autoencoder.scorers.base import Array, Progress, Scorer
+from autoencoder.scorers.base import Array, Expecting, Progress, Scorer
 from autoencoder.state import Reader, State
 from autoencoder.thresholds.base import Threshold
 from autoencoder.thresholds.tail import TailThreshold
@@ -77,6 +77,11 @@ class Detector:
             return head
         self._train()
         return Verdicts.concatenate([head, self._judge(time[rest:], values[rest:])])
+
+    def expect(self, values: Array) -> None:
+        """Values (N, F) that ``process`` is given next, as this very array; what they are judged by does not change."""
+        if self.trained and isinstance(self.scorer, Expecting):
+            self.scorer.expect(values)
 
     def _train(self) -> None:
         began = perf_counter()
@@ -199,10 +204,9 @@ class Detector:
 
 def verdicts_of(time: Time, values: Array, predictions: Array, errors: Array, limits: Array, probabilities: Array) -> Verdicts:
     """Verdicts of N points from their errors (N,), limits (N,) and the probabilities (N,) that a normal error is larger."""
-    scores = np.clip(-np.log10(np.maximum(probabilities, 1e-300)) / DECADES, 0.0, 1.0) + 0.0  # a certain -0 becomes 0
-    with np.errstate(invalid="ignore"):
-        flags = errors > limits
-    return Verdicts(time, values, predictions, errors, limits, scores, flags)
+    decades = np.log10(np.maximum(probabilities, 1e-300)) / -DECADES
+    scores = np.maximum(np.minimum(decades, 1.0), 0.0) + 0.0  # a certain -0 becomes 0
+    return Verdicts(time, values, predictions, errors, limits, scores, errors > limits)
 
 
 def _unknown(time: Time, values: Array) -> Verdicts:

@@ -67,6 +67,7 @@ class Stream:
         tellers: who passes incidents on.
         rows: points done.
         replays: the source gives its points from the first one again after a restart; where it does not (stdin), the producer skips.
+        reads_ahead: the source has its points at hand, so that the next ones can be asked for before these are written.
         revises: the source may give other values than before for rows that are done (prices, adjusted later): told, but no error.
         unbroken: what runs inside is not torn apart by an interrupt.
         warn: told, in a sentence, of what is wrong and does not stop the run.
@@ -85,6 +86,7 @@ class Stream:
     tellers: tuple[Teller, ...] = ()
     rows: int = 0
     replays: bool = True
+    reads_ahead: bool = False
     revises: bool = False
     unbroken: Callable[[], AbstractContextManager[None]] = nullcontext
     warn: Callable[[str], None] = ignore
@@ -104,11 +106,16 @@ class Stream:
         Raises:
             DataError, AutoencoderError: see the parts; what was written until then stays and is whole.
         """
-        for chunk in self._cut_after_training(self._chunks()):
+        chunks = self._cut_after_training(self._chunks())
+        following = next(chunks, None)
+        while following is not None:
+            chunk, following = following, None
             untrained = not self.detector.trained
             with nullcontext() if untrained else self.unbroken():  # training may take minutes: it can be interrupted
                 self._is_settled = False
                 verdicts = self.detector.process(chunk.time, chunk.values)
+                if self.reads_ahead and not untrained and (following := next(chunks, None)) is not None:
+                    self.detector.expect(following.values)  # which goes on while these rows are written
                 with self.unbroken():
                     just_trained = untrained and self.detector.trained
                     if just_trained and on_trained:
@@ -117,6 +124,7 @@ class Stream:
                     self._publish(verdicts, self.tracker.process(verdicts), chunk.labels)
                     if just_trained or self.rows // self.checkpoint_every > before // self.checkpoint_every:
                         self.checkpoint()  # also after training: nothing costs as much time to repeat
+            following = next(chunks, None) if following is None else following
         self._has_ended = True
 
     def finish(self, *, cut_off: bool = False) -> None:

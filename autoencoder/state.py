@@ -55,7 +55,7 @@ def pack(state: State) -> bytes:
     text = json.dumps(plain(state, ""))
     buffer = io.BytesIO()
     arrays[_TEXT] = np.frombuffer(text.encode(), np.uint8)
-    np.savez_compressed(buffer, allow_pickle=False, **arrays)
+    np.savez(buffer, allow_pickle=False, **arrays)
     return buffer.getvalue()
 
 

@@ -194,14 +194,36 @@ def test_a_damaged_network_is_refused_or_of_the_same_shape(place: int, cut: bool
         assert "model.onnx" in str(error)
 
 
+@pytest.mark.parametrize(
+    "shape",
+    [
+        Architecture(steps=8, features=1, hidden=(4,), latent=2, hide=0),
+        Architecture(steps=9, features=3, hidden=(6, 4), latent=2, dropout=0.3, hide=2),
+        Architecture(steps=5, features=1, hidden=(3, 5, 4), latent=1),
+    ],
+    ids=str,
+)
+def test_every_architecture_becomes_an_onnx_file_that_agrees_with_it(shape: Architecture) -> None:
+    from autoencoder.network.model import build
+    from autoencoder.network.onnx_graph import onnx_of
+
+    model = build(shape)
+    random = np.random.default_rng(0)
+    model.set_weights([random.normal(size=weights.shape) for weights in model.get_weights()])  # biases, too
+    runtime = Runtime(onnx_of(model))
+    windows = random.normal(size=(BATCH + 3, shape.steps, shape.features)).astype(np.float32)
+    assert check_parity(model, runtime, windows) <= 1e-5
+    assert np.abs(runtime.reconstruct(windows)).max() > 0.1
+
+
 def test_a_network_of_another_shape_is_refused() -> None:
-    import keras
+    from onnx import TensorProto, helper
 
-    from autoencoder.network.runtime import export
-
-    flat = keras.Sequential([keras.Input((4,)), keras.layers.Dense(4)])
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["windows", 4]) for name in ("window", "reconstruction")]
+    graph = helper.make_graph([helper.make_node("Identity", ["window"], ["reconstruction"])], "flat", ends[:1], ends[1:])
+    flat = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
     with pytest.raises(ModelError, match=r"must be \(windows, steps, features\)"):
-        Runtime(export(flat)["model.onnx"])
+        Runtime(flat)
 
 
 def test_a_trained_run_leaves_a_keras_file_that_agrees_with_its_onnx_file(lstm_run: tuple[Any, Outcome]) -> None:

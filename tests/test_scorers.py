@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import json
+import random
 import re
 import subprocess
 import sys
@@ -21,6 +22,7 @@ from hypothesis import strategies as st
 from autoencoder.errors import ConfigError, ModelError, TrainingError
 from autoencoder.network.training import Recipe
 from autoencoder.scorers import SCORERS, Array, Scorer
+from autoencoder.scorers.base import Expecting
 from autoencoder.scorers.features import window_features
 from autoencoder.scorers.forest import IsolationForestScorer, SlidingIsolationForestScorer
 from autoencoder.scorers.trees import IsolationTrees, average_path_length
@@ -147,6 +149,23 @@ def test_cutting_the_stream_makes_no_difference(kind: str, seed: int, columns: i
 def test_one_point_at_a_time_gives_the_same_errors(kind: str) -> None:
     values = gappy_series(100, seed=1)
     assert_same(process_in_pieces(ready(kind), values, list(range(1, 100))), ready(kind).process(values))
+
+
+@every_kind
+@quick
+@given(cuts=st.lists(st.integers(0, 250), max_size=20), told=st.randoms(use_true_random=False))
+def test_knowing_what_comes_next_makes_no_difference(kind: str, cuts: list[int], told: random.Random) -> None:
+    values, scorer = gappy_series(250, seed=2), ready(kind)
+    expected = ready(kind).process(values)
+    if not isinstance(scorer, Expecting):
+        pytest.skip("it has no use for it")
+    parts = []
+    for part in np.split(values, sorted(cuts)):
+        if told.random() < 0.7:
+            scorer.expect(part if told.random() < 0.7 else values[:70])  # what does not come after all is forgotten
+        parts.append(scorer.process(part))
+    errors, predictions = (np.concatenate(side) for side in zip(*parts, strict=True))
+    assert_same((errors, predictions), expected)
 
 
 @every_kind

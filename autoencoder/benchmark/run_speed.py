@@ -101,7 +101,7 @@ class _Run:
 
     def _contestants(self) -> tuple[list[Contestant], dict[str, str]]:
         """Those that can run here, this program first, and why the others cannot."""
-        windows = network_windows(self._values[: max(self._sizes.bulk // 5, 1000)], self._architecture)
+        windows = network_windows(self._values[: max(self._sizes.bulk // 15, 1000)], self._architecture)
         keras_model = entrants.load_keras(self._model)
 
         found: list[Contestant] = [
@@ -165,7 +165,7 @@ class _Run:
         return Curve("streams", "milliseconds a tick of one point a stream", self._sizes.streams, milliseconds)
 
     def _windows(self) -> Curve:
-        points = self._sizes.bulk // 5
+        points = self._sizes.bulk // 15
         programs = [WholeProgram(OURS, with_window(self._config, steps), self._lines) for steps in self._sizes.windows]
         rates = _rounds(self._sizes.rounds, [partial(program.in_bulk, points) for program in programs])
         rounds = [[1e6 / rate for rate in found] for found in rates]

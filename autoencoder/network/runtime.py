@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import logging
 import tempfile
-import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -17,35 +14,22 @@ import numpy.typing as npt
 
 from autoencoder.errors import ModelError
 from autoencoder.network.onnx_file import fault_of
+from autoencoder.network.onnx_graph import onnx_of
 
 Windows = npt.NDArray[np.float32]
 
 TOLERANCE = 1e-4  # largest difference between Keras and ONNX Runtime, in scaled units, that is let through
-BATCH = 128  # windows a call: the activations of that many stay in the cache
+BATCH = 64  # windows a call: the activations of that many stay in the cache
 WORTH_A_THREAD = 16  # windows; fewer are done before another thread has woken up
 LARGEST_ARENA = 2 << 30  # bytes that all sessions of this process may take for activations
 
 
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Hold back the warnings of the exporter, which speak of its own code."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        logging.disable(logging.WARNING)
-        try:
-            yield
-        finally:
-            logging.disable(logging.NOTSET)
-
-
 def export(model: Any) -> dict[str, bytes]:
     """Keras model -> {"model.keras": ..., "model.onnx": ...}."""
-    with tempfile.TemporaryDirectory() as folder, _quiet():
-        keras_file, onnx_file = Path(folder, "model.keras"), Path(folder, "model.onnx")
-        model(np.zeros((1, *model.input_shape[1:]), np.float32))  # Keras exports only what has been called
+    with tempfile.TemporaryDirectory() as folder:
+        keras_file = Path(folder, "model.keras")
         model.save(keras_file)
-        model.export(onnx_file, format="onnx", verbose=False)
-        return {"model.keras": keras_file.read_bytes(), "model.onnx": onnx_file.read_bytes()}
+        return {"model.keras": keras_file.read_bytes(), "model.onnx": onnx_of(model)}
 
 
 def check_parity(model: Any, runtime: Runtime, windows: Windows) -> float:
@@ -58,7 +42,7 @@ def check_parity(model: Any, runtime: Runtime, windows: Windows) -> float:
     if not difference <= TOLERANCE:  # NaN is refused too
         raise ModelError(
             f"model.onnx differs from the Keras model by {difference:.2g} on the training windows; "
-            f"at most {TOLERANCE:g} is let through; train again with another seed or update tf2onnx and onnxruntime"
+            f"at most {TOLERANCE:g} is let through; train again with another seed or update onnx and onnxruntime"
         )
     return difference
 

@@ -29,13 +29,14 @@ class AlarmFilter:
         """
         if not len(scores):
             return scores.copy()
-        stream = np.concatenate([self._recent, np.where(np.isnan(scores), 0.0, scores)])  # (R + N,)
+        stream = np.concatenate([self._recent, np.where(scores == scores, scores, 0.0)])  # (R + N,)
         step = stream.itemsize
         recent = np.ndarray((len(scores), self._refractory), stream.dtype, stream, strides=(step, step))  # (N, R), no copy
-        before = recent.max(axis=1)  # (N,)
+        before = np.maximum.reduce(recent, axis=1)  # (N,)
         self._recent = stream[len(scores) :]
         newest = stream[self._refractory :]
-        return np.where(newest > before, newest, 0.0)
+        rises: Array = newest * (newest > before)
+        return rises
 
     def state(self) -> State:
         """The recent scores."""

@@ -14,7 +14,7 @@ from typing import Any, TextIO
 
 from autoencoder.reports.incidents import Incident
 
-NOISY = ("tensorflow", "absl", "yfinance", "tf2onnx", "matplotlib", "peewee", "urllib3")
+NOISY = ("tensorflow", "absl", "yfinance", "matplotlib", "peewee", "urllib3")
 
 
 @contextmanager

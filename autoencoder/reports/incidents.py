@@ -97,13 +97,14 @@ def _require_kind(value: object, kind: str) -> None:
 
 def time_text(time: npt.NDArray[np.generic], suffix: str = "") -> list[str]:
     """Times (N,) as text: ISO 8601 with as many digits as each needs, or the plain index."""
-    if not np.issubdtype(time.dtype, np.datetime64):
+    if time.dtype.kind != "M":
         return [str(value) for value in time.tolist()]
     whole = time.astype("datetime64[s]")
     text = np.datetime_as_string(whole).tolist()
-    finer = np.flatnonzero(time != whole)
-    for row, exact in zip(finer.tolist(), np.datetime_as_string(time[finer].astype("datetime64[ns]")).tolist(), strict=True):
-        text[row] = exact.rstrip("0")
+    finer = (time != whole).nonzero()[0]
+    if len(finer):
+        for row, exact in zip(finer.tolist(), np.datetime_as_string(time[finer].astype("datetime64[ns]")).tolist(), strict=True):
+            text[row] = exact.rstrip("0")
     return [value + suffix if value != "NaT" else "" for value in text]
 
 
@@ -131,9 +132,8 @@ class IncidentTracker:
         """Take in verdicts; returns the incidents that ended, in order."""
         ended: list[Incident] = []
         rises = self._alarms.process(verdicts.scores) > 0
-        with np.errstate(invalid="ignore"):
-            felt = verdicts.flags | (verdicts.errors > self._hysteresis * verdicts.limits)
-        for index in np.flatnonzero(felt).tolist():
+        felt = verdicts.flags | (verdicts.errors > self._hysteresis * verdicts.limits)
+        for index in felt.nonzero()[0].tolist():
             row = self._row + index
             ended += self._end_before(row)
             if verdicts.flags[index]:
@@ -157,7 +157,8 @@ class IncidentTracker:
     def _joined(self, verdicts: Verdicts, index: int, row: int, rises: bool) -> Incident:
         """The open incident, or a new one, with this flagged point in it."""
         now = time_text(verdicts.time[index : index + 1], self._zone)[0]
-        severity = float(np.nan_to_num(verdicts.scores[index]))
+        score = float(verdicts.scores[index])
+        severity = score if score == score else 0.0
         peak: dict[str, Any] = {
             "peak_time": now,
             "peak_value": tuple(verdicts.values[index].tolist()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import TextIOWrapper
 from itertools import islice
@@ -36,12 +36,13 @@ def header(columns: tuple[str, ...], *, of_many: bool = False) -> list[str]:
 def rows_text(verdicts: Verdicts, zone: str, series: Sequence[str] | None = None) -> str:
     """Rows of scores.csv: values as they came, the rest to nine digits, unknown fields empty; ``series`` (N,) as ``series_field`` gave."""
     columns: list[list[str]] = [time_text(verdicts.time, zone)]
-    columns += [_texts(column, repr) for column in verdicts.values.T]
-    columns += [_texts(column, _nine) for column in (*verdicts.predictions.T, verdicts.errors, verdicts.limits, verdicts.scores)]
-    columns.append(["1" if flag else "0" for flag in verdicts.flags.tolist()])
+    columns += map(_as_they_came, verdicts.values.T)
+    columns += map(_to_nine_digits, (*verdicts.predictions.T, verdicts.errors, verdicts.limits, verdicts.scores))
+    end = "" if series is not None else "\n"
+    columns.append([("1" if flag else "0") + end for flag in verdicts.flags.tolist()])
     if series is not None:
-        columns.append(list(series))
-    return "".join([",".join(row) + "\n" for row in zip(*columns, strict=True)])
+        columns.append([field + "\n" for field in series])
+    return "".join(map(",".join, zip(*columns, strict=True)))
 
 
 def series_field(name: str) -> str:
@@ -63,12 +64,12 @@ def _escaped(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def _texts(column: npt.NDArray[np.float64], form: Callable[[float], str]) -> list[str]:
-    return [form(value) if value == value else "" for value in column.tolist()]
+def _as_they_came(column: npt.NDArray[np.float64]) -> list[str]:
+    return [repr(value) if value == value else "" for value in column.tolist()]
 
 
-def _nine(value: float) -> str:
-    return f"{value:.9g}"
+def _to_nine_digits(column: npt.NDArray[np.float64]) -> list[str]:
+    return [f"{value:.9g}" if value == value else "" for value in column.tolist()]
 
 
 def _field(name: str) -> str:

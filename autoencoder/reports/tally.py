@@ -31,14 +31,16 @@ class Tally:
     def take(self, verdicts: Verdicts, ended: Sequence[Incident], labels: npt.NDArray[np.bool_] | None) -> None:
         """Count a chunk."""
         self.points += len(verdicts)
-        self.missing += int(np.count_nonzero(np.isnan(verdicts.values).any(axis=1)))
-        self.judged += len(verdicts) - int(np.count_nonzero(np.isnan(verdicts.limits)))
+        self.missing += int(np.count_nonzero(np.logical_or.reduce(np.isnan(verdicts.values), axis=1)))
+        self.judged += int(np.count_nonzero(verdicts.limits == verdicts.limits))
         self.flagged += int(np.count_nonzero(verdicts.flags))
-        self.incidents += len(ended)
-        self.worst = sorted([*self.worst, *ended], key=lambda incident: -incident.severity)[:WORST]
         if labels is not None:
             self._labels.append(labels)
             self._flags.append(verdicts.flags)
+        if not ended:
+            return
+        self.incidents += len(ended)
+        self.worst = sorted([*self.worst, *ended], key=lambda incident: -incident.severity)[:WORST]
         self.spans += [(incident.first_row, incident.last_row) for incident in ended]
 
     @property

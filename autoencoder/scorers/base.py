@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Protocol, Self
+from typing import Protocol, Self, runtime_checkable
 
 import numpy as np
 import numpy.typing as npt
@@ -68,4 +68,13 @@ class Scorer(Protocol):
         Raises:
             ModelError: damaged, or not this scorer's.
         """
+        ...
+
+
+@runtime_checkable
+class Expecting(Protocol):
+    """A scorer that can make use of knowing what comes next."""
+
+    def expect(self, values: Array) -> None:
+        """Values (N, F) that ``process`` is given next, as this very array: work may begin that does not depend on when."""
         ...

@@ -30,6 +30,9 @@ SHORTEST = 4  # steps of a window, at least
 FEWEST_WINDOWS = 64  # below that there is nothing to train on and nothing to validate with
 LONGEST_SPAN = 1 << 20
 
+Surprised = Callable[[], tuple[Array, Array]]
+Begun = tuple[Array, Array, Surprised]  # history and values (H + N, F), windows (M, T, F), and what waits for the network
+
 
 class LstmAutoencoderScorer:
     """An LSTM autoencoder on sliding windows, run by ONNX Runtime.
@@ -80,6 +83,7 @@ class LstmAutoencoderScorer:
         self._files: dict[str, bytes] = {}
         self.range = SeenRange()
         self._training_errors = np.empty(0)
+        self._expected: tuple[Array, Begun] | None = None  # what comes next, and the network at work on it
         self.validation_loss = float("nan")
 
     # --- training ---
@@ -197,7 +201,7 @@ class LstmAutoencoderScorer:
 
     def process(self, values: Array) -> tuple[Array, Array]:
         """Judge values (N, F) -> errors (N,), predictions (N, F)."""
-        missing = np.isnan(values).any(axis=1)
+        missing = np.logical_or.reduce(np.isnan(values), axis=1)
         if not missing.any():
             return self._judge(values)
         errors, predictions = unknown(len(values)), unknown(*values.shape)
@@ -207,23 +211,34 @@ class LstmAutoencoderScorer:
     def _judge(self, values: Array) -> tuple[Array, Array]:
         """NaN-free values (N, F) -> errors (N,), predictions (N, F), NaN until a window is full; the history moves on."""
         errors, predictions = unknown(len(values)), unknown(*values.shape)
-        stream = np.concatenate([self._history, values])  # (H + N, F)
+        begun, self._expected = self._expected, None
+        stream, windows, surprised = begun[1] if begun and begun[0] is values else self._begin(values)
         outside = self.range.compare(values)  # (N,)
-        if len(stream) >= self.lens.geometry.span and len(values):
-            windows = sliding(stream, self.lens.geometry)  # (M, T, F)
+        if len(windows):
             judged = slice(len(values) - len(windows), None)
-            surprised = self.begin_surprise(windows, values[judged])
             novelty = self.memory.compare(self.lens.shapes(windows, self.spread))  # while other threads run the network
             surprise, predictions[judged] = surprised()
             errors[judged] = self.error(surprise, novelty) + outside[judged] / RANGE_UNIT
         self._history = stream[max(0, len(stream) - self.lens.geometry.span + 1) :].copy()
         return errors, predictions
 
+    def _begin(self, values: Array) -> Begun:
+        """Start the network on the windows that end in values (N, F); nothing is remembered of it."""
+        stream = np.concatenate([self._history, values])  # (H + N, F)
+        is_full = len(stream) >= self.lens.geometry.span and len(values)
+        windows = sliding(stream, self.lens.geometry) if is_full else np.empty((0, 0, values.shape[1]))  # (M, T, F)
+        return stream, windows, self.begin_surprise(windows, values[len(values) - len(windows) :]) if is_full else _nothing
+
+    def expect(self, values: Array) -> None:
+        """See ``Expecting.expect``."""
+        if not np.isnan(values).any():
+            self._expected = values, self._begin(values)
+
     def _surprise(self, windows: Array, newest: Array) -> tuple[Array, Array]:
         """Windows (M, T, F) and their newest points (M, F) -> distances from the prediction (M,) in scaled units, predictions (M, F)."""
         return self.begin_surprise(windows, newest)()
 
-    def begin_surprise(self, windows: Array, newest: Array) -> Callable[[], tuple[Array, Array]]:
+    def begin_surprise(self, windows: Array, newest: Array) -> Surprised:
         """Start the network on windows; what is returned waits for it and gives what ``_surprise`` gives."""
         assert self.runtime is not None
         scaled, centre, scale = self.lens.scaled(windows, self.spread)  # (M, T, F), (M, F), (M, F)
@@ -231,7 +246,7 @@ class LstmAutoencoderScorer:
 
         def finish() -> tuple[Array, Array]:
             expected = reconstructed()[:, -1].astype(np.float64) * scale + centre  # (M, F)
-            distances: Array = np.abs((newest - expected) / scale).max(axis=1)
+            distances: Array = np.maximum.reduce(np.abs((newest - expected) / scale), axis=1)
             return distances, expected
 
         return finish
@@ -245,12 +260,12 @@ class LstmAutoencoderScorer:
         """A scorer for another stream, with the same network and the same training part."""
         other = copy.copy(self)
         other.memory, other.range = self.memory.sibling(), self.range.sibling()
-        other._history = self._history[:0]
+        other._history, other._expected = self._history[:0], None
         return other
 
     def restart(self) -> None:
         """Forget the recent points; the next window fills anew."""
-        self._history = self._history[:0]
+        self._history, self._expected = self._history[:0], None
         self.memory.restart()
         self.range.restart()
 
@@ -301,6 +316,11 @@ class LstmAutoencoderScorer:
         self.memory.load(saved.state("memory"))
         self.range.load(saved.state("range"))
         self._files, self.runtime = dict(files), runtime
+
+
+def _nothing() -> tuple[Array, Array]:
+    """What there is to wait for where no window is full."""
+    return np.empty(0), np.empty((0, 1))
 
 
 def _typical_scale(seen: Array) -> Array:

@@ -65,7 +65,8 @@ class WindowMemory:
             block = codes[first : first + BLOCK]
             squares = block @ self.trained[:-1] + self.trained[-1]  # (B, M), less |a|^2
             squares[np.abs(first + np.arange(len(block))[:, None] - rows) < exclude] = np.inf
-            distances.append(self.distance(block, squares.min(axis=1)))
+            nearest = squares.min(axis=1)
+            distances.append(np.where(np.isfinite(nearest), self.distance(block, nearest), 0.0))  # all may be too close
         return np.concatenate(distances)
 
     def compare(self, windows: Array) -> Array:
@@ -94,13 +95,14 @@ class WindowMemory:
 
     def encode(self, windows: Array) -> Codes:
         """Windows (N, D) as whole numbers."""
-        codes: Codes = np.rint(np.clip(windows, -REACH, REACH) / self._unit).astype(np.float32)
+        codes: Codes = np.rint(np.minimum(np.maximum(windows, -REACH), REACH) / self._unit).astype(np.float32)
         return codes
 
     def distance(self, codes: Codes, nearest: npt.NDArray[np.float32]) -> Array:
         """Distance (N,) of codes (N, D) to a window whose column gave ``nearest`` (N,), the ``lowest`` of all."""
-        squares = nearest + np.square(codes).sum(axis=1, dtype=np.float64)
-        return np.sqrt(np.where(np.isfinite(squares), squares, 0.0)) * self._unit / self._root
+        squares = nearest + np.add.reduce(np.square(codes), axis=1, dtype=np.float64)
+        distance: Array = np.sqrt(squares) * self._unit / self._root
+        return distance
 
     def _table(self, columns: int) -> Codes:
         """Room for so many windows."""
@@ -174,7 +176,7 @@ def lowest(codes: Codes, table: Codes) -> npt.NDArray[np.float32]:
     """The lowest of -2 a m + |m|^2 for each a of codes (N, D) over the windows m in a table (D + 1, M) -> (N,)."""
     squares = codes @ table[:-1]  # (N, M)
     squares += table[-1]
-    nearest: npt.NDArray[np.float32] = squares.min(axis=1)
+    nearest: npt.NDArray[np.float32] = np.minimum.reduce(squares, axis=1)
     return nearest
 
 

@@ -58,10 +58,10 @@ class SeenRange:
 
         Of several columns the one that lies furthest outside counts.
         """
-        outside, self._low, self._high = _outside(values, self._low, self._high)
-        if not outside.any():
+        if np.logical_and.reduce((values >= self._low) & (values <= self._high), axis=None):
             self.skip(len(values))
-            return outside
+            return np.zeros(len(values))
+        outside, self._low, self._high = _outside(values, self._low, self._high)
         excess = np.empty(len(values))
         done = 0
         while done < len(values):
@@ -146,8 +146,6 @@ class _Excursions:
 
 def _outside(values: Array, low: Array, high: Array) -> tuple[Array, Array, Array]:
     """How far values (N, F) lie outside the range before each of them -> (N,), as a share of it; the range (F,) after them."""
-    if ((values >= low) & (values <= high)).all():
-        return np.zeros(len(values)), low, high
     highs = np.maximum.accumulate(np.vstack([high, values]))  # (N + 1, F)
     lows = np.minimum.accumulate(np.vstack([low, values]))
     width = np.maximum(highs - lows, np.finfo(float).tiny)[:-1]

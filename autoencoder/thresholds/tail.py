@@ -153,7 +153,7 @@ class TailThreshold:
     def judge(self, errors: Array) -> tuple[Array, Array]:
         """Errors (N,) -> limits (N,) and the probabilities (N,) that a normal error is larger, both as they stood before each error."""
         limits, probabilities = unknown(len(errors)), unknown(len(errors))
-        known = np.flatnonzero(~np.isnan(errors))
+        known = (errors == errors).nonzero()[0]
         done = 0
         while done < len(known):
             block = self.due

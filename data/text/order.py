@@ -24,8 +24,9 @@ class OrderWatch:
 
     def see(self, numbers: Sequence[int], time: Time, series: npt.NDArray[np.int64] | None = None) -> None:
         """Take the next rows: their numbers in the file (N,), times (N,) and series (N,); None: they are all of one."""
-        before = self._times_before(time, np.zeros(len(time), np.int64) if series is None else series)
-        late = np.flatnonzero(time.view(np.int64) <= before)
+        counts = time.view(np.int64)
+        before = self._counts_before(counts) if series is None else self._counts_before_in(series, counts)
+        late = (counts <= before).nonzero()[0]
         if len(late) and not self._rows:
             first = int(late[0])
             time_text, before_text = _time_text(time[first]), _time_text(before[first : first + 1].view(time.dtype)[0])
@@ -33,12 +34,20 @@ class OrderWatch:
         self._rows += len(late)
         self.last = time[-1:]
 
-    def _times_before(self, time: Time, series: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    def _counts_before(self, counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+        """Time (N,) as a number of the row before each; ``_NO_TIME`` where there is none."""
+        if not len(self._newest):
+            self._newest = np.array([_NO_TIME])
+        before = np.concatenate([self._newest, counts])
+        self._newest = before[-1:].copy()
+        return before[:-1]
+
+    def _counts_before_in(self, series: npt.NDArray[np.int64], counts: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
         """Time (N,) as a number of the row before each in its own series; ``_NO_TIME`` where there is none."""
         grown = int(series.max()) + 1 - len(self._newest)
         self._newest = np.concatenate([self._newest, np.full(max(0, grown), _NO_TIME)])
         rows = np.argsort(series, kind="stable")  # series by series, each in order
-        counts, owners = time.view(np.int64)[rows], series[rows]
+        counts, owners = counts[rows], series[rows]
         starts = np.flatnonzero(np.diff(owners, prepend=-1))
         before = np.empty_like(counts)
         before[rows[1:]] = counts[:-1]

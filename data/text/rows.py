@@ -242,7 +242,8 @@ class RowParser:
         def column(position: int, convert: Callable[[Sequence[str]], Result]) -> Result:
             return self._locate(numbers, [row[position] for row in rows], convert, layout.names[position])
 
-        values = np.column_stack([column(position, to_floats) for position in layout.values])  # (N, F)
+        columns = [column(position, to_floats) for position in layout.values]
+        values = columns[0][:, None] if len(columns) == 1 else np.column_stack(columns)  # (N, F)
         labels = None if layout.label is None else column(layout.label, to_labels)
         series = None if layout.series is None else column(layout.series, self._series.indices)
         if layout.time is None or self._times is None:

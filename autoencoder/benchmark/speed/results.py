@@ -46,7 +46,7 @@ class Sizes:
 FULL = Sizes(
     rounds=5,
     one=12_000,
-    bulk=100_000,
+    bulk=300_000,
     growth=(10_000, 30_000, 100_000, 300_000, 1_000_000),
     windows=(12, 24, 48, 96),
     streams=(1, 10, 100, 1_000),

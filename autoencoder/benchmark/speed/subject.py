@@ -63,6 +63,7 @@ class Model:
             checkpoint_every=self.config.checkpoint.every,
             tellers=(AnomalyLog(folder),),
             replays=source.points is not None,
+            reads_ahead=source.points is not None,
         )
         nowhere = Console(StringIO())
         stream.watchers = (Bar(nowhere, stream), Announcer(nowhere, stream))

@@ -1,0 +1,111 @@
+"""The trained network as an ONNX graph, layer by layer.
+
+``keras.Model.export`` would do it, too. Its graph carries every window through memory batch first and time first by turns, and computes
+shapes that are known: it takes a tenth more time in bulk and a quarter more for a single window, and two to three times as much as soon
+as these copies do not fit into the cache. This graph transposes twice, where a step is still ``features`` numbers wide.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+OPSET = 17
+FORMAT = 8  # of the file; what ONNX Runtime reads since 1.10
+INPUT, OUTPUT = "window", "reconstruction"
+
+
+def onnx_of(model: Any) -> bytes:
+    """Content of a model.onnx that computes what a Keras model (N, T, F) -> (N, T, F) of ``network.model`` does."""
+    import onnx
+    from onnx import TensorProto, helper
+
+    graph = _Graph()
+    x = graph.add("Transpose", INPUT, perm=[1, 0, 2])  # (T, N, F), as all that follows
+    for layer in model.layers:
+        x = _LAYERS[type(layer).__name__](graph, layer, x)
+    graph.add("Transpose", x, output=OUTPUT, perm=[1, 0, 2])
+    shape = ["windows", *model.input_shape[1:]]
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in (INPUT, OUTPUT)]
+    proto = helper.make_graph(graph.nodes, model.name, ends[:1], ends[1:], graph.tensors)
+    file = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=FORMAT)
+    onnx.checker.check_model(file)
+    content: bytes = file.SerializeToString()
+    return content
+
+
+class _Graph:
+    """Nodes and constants, each under a name of its own."""
+
+    def __init__(self) -> None:
+        self.nodes: list[Any] = []
+        self.tensors: list[Any] = []
+
+    def add(self, operator: str, *inputs: str, output: str = "", place: int = 0, **attributes: Any) -> str:
+        """A node; returns the name of its output, which is the ``place``-th of all that the operator has."""
+        from onnx import helper
+
+        name = output or f"{operator}_{len(self.nodes)}"
+        self.nodes.append(helper.make_node(operator, inputs, [*[""] * place, name], **attributes))
+        return name
+
+    def constant(self, values: npt.ArrayLike, dtype: npt.DTypeLike = np.float32) -> str:
+        """A constant; returns its name."""
+        from onnx import numpy_helper
+
+        name = f"constant_{len(self.tensors)}"
+        self.tensors.append(numpy_helper.from_array(np.ascontiguousarray(values, dtype=dtype), name))
+        return name
+
+    def whole(self, *numbers: int) -> str:
+        """Whole numbers; returns their name."""
+        return self.constant(numbers, np.int64)
+
+
+def _crop(graph: _Graph, layer: Any, x: str) -> str:
+    """(T, N, F) -> fewer steps."""
+    first, last = layer.cropping
+    end = -last if last else np.iinfo(np.int64).max
+    return graph.add("Slice", x, graph.whole(first), graph.whole(int(end)), graph.whole(0))
+
+
+def _lstm(graph: _Graph, layer: Any, x: str) -> str:
+    """(T, N, F) -> (T, N, H), or (N, H) after the last step."""
+    kernel, recurrent, bias = layer.get_weights()  # (F, 4 H), (H, 4 H), (4 H,): gates i, f, g, o
+
+    def gates(weights: npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:  # (..., 4 H) -> (1, 4 H, ...): gates i, o, f, g
+        i, f, g, o = np.split(weights, 4, axis=-1)
+        return np.concatenate([i, o, f, g], axis=-1).T[None]
+
+    weights = [graph.constant(part) for part in (gates(kernel), gates(recurrent), np.hstack([gates(bias), 0 * gates(bias)]))]
+    every = layer.return_sequences
+    y = graph.add("LSTM", x, *weights, place=0 if every else 1, hidden_size=layer.units)  # (T, 1, N, H) or (1, N, H)
+    return graph.add("Squeeze", y, graph.whole(1 if every else 0))
+
+
+def _dense(graph: _Graph, layer: Any, x: str) -> str:
+    """(..., H) -> (..., D)."""
+    kernel, bias = layer.get_weights()
+    return graph.add("Add", graph.add("MatMul", x, graph.constant(kernel)), graph.constant(bias))
+
+
+def _repeat(graph: _Graph, layer: Any, x: str) -> str:
+    """(N, D) -> (T, N, D)."""
+    return graph.add("Tile", graph.add("Unsqueeze", x, graph.whole(0)), graph.whole(layer.n, 1, 1))
+
+
+def _pass_on(graph: _Graph, layer: Any, x: str) -> str:
+    """A layer that does nothing once the network is trained."""
+    return x
+
+
+_LAYERS = {
+    "InputLayer": _pass_on,
+    "Cropping1D": _crop,
+    "LSTM": _lstm,
+    "Dense": _dense,
+    "Dropout": _pass_on,
+    "RepeatVector": _repeat,
+}
