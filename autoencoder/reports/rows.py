@@ -36,8 +36,9 @@ def header(columns: tuple[str, ...], *, of_many: bool = False) -> list[str]:
 def rows_text(verdicts: Verdicts, zone: str, series: Sequence[str] | None = None) -> str:
     """Rows of scores.csv: values as they came, the rest to nine digits, unknown fields empty; ``series`` (N,) as ``series_field`` gave."""
     columns: list[list[str]] = [time_text(verdicts.time, zone)]
-    columns += map(_as_they_came, verdicts.values.T)
-    columns += map(_to_nine_digits, (*verdicts.predictions.T, verdicts.errors, verdicts.limits, verdicts.scores))
+    columns += map(_as_they_came, verdicts.values.T.tolist())
+    columns += map(_to_nine_digits, verdicts.predictions.T.tolist())
+    columns += [_to_nine_digits(column.tolist()) for column in (verdicts.errors, verdicts.limits, verdicts.scores)]
     end = "" if series is not None else "\n"
     columns.append([("1" if flag else "0") + end for flag in verdicts.flags.tolist()])
     if series is not None:
@@ -64,12 +65,12 @@ def _escaped(character: str) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
-def _as_they_came(column: npt.NDArray[np.float64]) -> list[str]:
-    return [repr(value) if value == value else "" for value in column.tolist()]
+def _as_they_came(column: list[float]) -> list[str]:
+    return [repr(value) if value == value else "" for value in column]
 
 
-def _to_nine_digits(column: npt.NDArray[np.float64]) -> list[str]:
-    return [f"{value:.9g}" if value == value else "" for value in column.tolist()]
+def _to_nine_digits(column: list[float]) -> list[str]:
+    return [f"{value:.9g}" if value == value else "" for value in column]
 
 
 def _field(name: str) -> str:

@@ -99,7 +99,7 @@ def to_floats(texts: Sequence[str]) -> npt.NDArray[np.float64]:
         values = np.array(list(map(float, texts)), dtype=np.float64)
     except ValueError:
         values = np.array([_to_float(text) for text in texts], dtype=np.float64)
-    if not _is_plain(texts) or np.isinf(values).any():
+    if not _is_plain(texts) or np.count_nonzero(np.isinf(values)):
         raise ValueError(BAD_NUMBER)
     return values
 
@@ -174,14 +174,14 @@ class IsoTimes:
         """Texts (N,) -> datetime64[ns] (N,), in UTC where they carry a zone."""
         moments = _parse_iso(texts)
         try:
-            microseconds = np.array([(moment - self._epoch) // _MICROSECOND for moment in moments], dtype=np.int64)
+            nanoseconds = [(moment - self._epoch) // _MICROSECOND * 1000 for moment in moments]
         except TypeError:  # Python refuses to subtract a naive moment from a zoned one, and the other way round
             raise ValueError(MIXED_ZONES.format("carry no zone" if self._epoch is _EPOCH else "carry one")) from None
-        if (np.abs(microseconds) > _INT64_MAX // 1000).any():
+        if nanoseconds and max(max(nanoseconds), -min(nanoseconds)) > _INT64_MAX:
             raise ValueError(TIME_OUT_OF_RANGE)
         if self._epoch is _EPOCH_UTC and len(self._offsets) < 2:  # more of them would only take memory
-            self._offsets.update(zone.utcoffset(None) for zone in {moment.tzinfo for moment in moments} if zone)
-        return (microseconds * 1000).view("datetime64[ns]")
+            self._offsets |= {zone.utcoffset(None) for zone in {moment.tzinfo for moment in moments} if zone}
+        return np.array(nanoseconds, dtype=np.int64).view("datetime64[ns]")
 
 
 class NumberTimes:
