@@ -35,15 +35,14 @@ def header(columns: tuple[str, ...], *, of_many: bool = False) -> list[str]:
 
 def rows_text(verdicts: Verdicts, zone: str, series: Sequence[str] | None = None) -> str:
     """Rows of scores.csv: values as they came, the rest to nine digits, unknown fields empty; ``series`` (N,) as ``series_field`` gave."""
-    columns: list[list[str]] = [time_text(verdicts.time, zone)]
-    columns += map(_as_they_came, verdicts.values.T.tolist())
-    columns += map(_to_nine_digits, verdicts.predictions.T.tolist())
-    columns += [_to_nine_digits(column.tolist()) for column in (verdicts.errors, verdicts.limits, verdicts.scores)]
-    end = "" if series is not None else "\n"
-    columns.append([("1" if flag else "0") + end for flag in verdicts.flags.tolist()])
-    if series is not None:
-        columns.append([field + "\n" for field in series])
-    return "".join(map(",".join, zip(*columns, strict=True)))
+    features = verdicts.values.shape[1]
+    row = ",".join(["%s", *["%r"] * features, *["%.9g"] * (features + 3), "%d\n"])
+    columns = (*verdicts.values.T, *verdicts.predictions.T, verdicts.errors, verdicts.limits, verdicts.scores, verdicts.flags)
+    rows = zip(time_text(verdicts.time, zone), *[column.tolist() for column in columns], strict=True)
+    text = "".join(map(row.__mod__, rows)).replace("nan", "")  # no time has these letters
+    if series is None:
+        return text
+    return "".join([f"{line},{field}\n" for line, field in zip(text.splitlines(), series, strict=True)])
 
 
 def series_field(name: str) -> str:
@@ -63,14 +62,6 @@ def series_field(name: str) -> str:
 def _escaped(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def _as_they_came(column: list[float]) -> list[str]:
-    return [repr(value) if value == value else "" for value in column]
-
-
-def _to_nine_digits(column: list[float]) -> list[str]:
-    return [f"{value:.9g}" if value == value else "" for value in column]
 
 
 def _field(name: str) -> str:

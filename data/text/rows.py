@@ -265,6 +265,7 @@ class RowParser:
         self, numbers: Sequence[int], texts: Sequence[str], convert: Callable[[Sequence[str]], Result], column: str | None = None
     ) -> Result:
         """Convert texts (N,); an error names the line, and the column."""
+
         def place(position: int) -> str:
             return f"{self._name}, line {numbers[position]}" + ("" if column is None else f", column {column!r}")
 
