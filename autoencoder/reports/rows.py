@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -35,14 +36,26 @@ def header(columns: tuple[str, ...], *, of_many: bool = False) -> list[str]:
 
 def rows_text(verdicts: Verdicts, zone: str, series: Sequence[str] | None = None) -> str:
     """Rows of scores.csv: values as they came, the rest to nine digits, unknown fields empty; ``series`` (N,) as ``series_field`` gave."""
-    features = verdicts.values.shape[1]
-    row = ",".join(["%s", *["%r"] * features, *["%.9g"] * (features + 3), "%d\n"])
-    columns = (*verdicts.values.T, *verdicts.predictions.T, verdicts.errors, verdicts.limits, verdicts.scores, verdicts.flags)
-    rows = zip(time_text(verdicts.time, zone), *[column.tolist() for column in columns], strict=True)
-    text = "".join(map(row.__mod__, rows)).replace("nan", "")  # no time has these letters
+    rows = zip(
+        time_text(verdicts.time, zone),
+        *verdicts.values.T.tolist(),
+        *verdicts.predictions.T.tolist(),
+        verdicts.errors.tolist(),
+        verdicts.limits.tolist(),
+        verdicts.scores.tolist(),
+        verdicts.flags.tolist(),
+        strict=True,
+    )
+    form = _form_of_row(verdicts.values.shape[1])
+    text = "".join([form % row for row in rows]).replace("nan", "")  # no time has these letters
     if series is None:
         return text
     return "".join([f"{line},{field}\n" for line, field in zip(text.splitlines(), series, strict=True)])
+
+
+@functools.cache
+def _form_of_row(features: int) -> str:
+    return ",".join(["%s", *["%r"] * features, *["%.9g"] * (features + 3), "%d\n"])
 
 
 def series_field(name: str) -> str:

@@ -161,15 +161,14 @@ class TailThreshold:
 
     def _judge_known(self, errors: Array) -> tuple[Array, Array]:
         """Errors (N,) without a gap; see ``judge``."""
-        limits, probabilities = unknown(len(errors)), unknown(len(errors))
+        limits, probabilities = np.empty(len(errors)), np.empty(len(errors))
         done = 0
         while done < len(errors):
             block = self.due
             part = errors[done : done + block - self._waiting]
             stop, waiting = done + len(part), self._waiting + len(part)
-            if not math.isnan(self._limit):
-                limits[done:stop] = self._limit
-                probabilities[done:stop] = self.measure.probabilities(part)
+            limits[done:stop] = self._limit
+            probabilities[done:stop] = np.nan if math.isnan(self._limit) else self.measure.probabilities(part)
             self._pending[self._waiting : waiting] = part
             done, self._waiting = stop, waiting % block
             if waiting == block:
