@@ -29,36 +29,28 @@ class Lens:
 
     def scaled(self, windows: Array, spread: Array) -> tuple[npt.NDArray[np.float32], Array, Array]:
         """Windows (N, T, F) and spread (F,) or (N, F) -> scaled windows (N, T, F), centre (N, F), scale (N, F), or () of one number."""
-        rows, centre, scale = _centred(windows, self.seen, spread)
-        return _as_windows(rows / _along_steps(scale), windows).astype(np.float32), centre, scale
+        scaled, centre, scale = _scaled(windows, self.seen, spread)
+        return scaled.astype(np.float32), centre, scale
 
     def shapes(self, windows: Array, spread: Array) -> Array:
         """Newest half of windows (N, T, F), centred and scaled by itself -> (N, T // 2 * F)."""
-        half = windows[:, -(self.geometry.steps // 2) :]
-        rows, _, scale = _centred(half, half.shape[1], spread)
-        return _as_windows(rows / _along_steps(scale), half).reshape(len(half), -1)
+        steps = self.geometry.steps // 2
+        return _scaled(windows[:, -steps:], steps, spread)[0].reshape(len(windows), -1)
 
 
-def _centred(windows: Array, seen: int, spread: Array) -> tuple[Array, Array, Array]:
-    """Windows (N, T, F) less the mean of their ``seen`` oldest steps -> rows (N, F, T), that mean and the scale (N, F).
+def _scaled(windows: Array, seen: int, spread: Array) -> tuple[Array, Array, Array]:
+    """Windows (N, T, F), centred and scaled by their ``seen`` oldest steps -> the same (N, T, F), centre and scale (N, F).
 
-    A single window of one column is a row (T,) with numbers () instead: NumPy takes twice as long for the same with axes of length 1.
+    A single window of one column is a row (T,), with a centre and a scale (): NumPy takes twice as long for axes of length 1.
     """
-    if windows.shape[0] == windows.shape[2] == 1:
+    is_single = windows.shape[0] == windows.shape[2] == 1
+    if is_single:
         rows, spread = windows[0, :, 0], spread.reshape(())
     else:
-        rows = np.ascontiguousarray(windows.transpose(0, 2, 1))  # a sum along the last axis is the same for any N
+        rows = np.ascontiguousarray(windows.transpose(0, 2, 1))  # (N, F, T): a sum along the last axis is the same for any N
     centre = np.add.reduce(rows[..., :seen], axis=-1) / seen  # as mean does, in a fraction of its time for one window
-    rows = rows - _along_steps(centre)
+    rows = rows - (centre if is_single else centre[..., None])
     variance = np.add.reduce(np.square(rows[..., :seen]), axis=-1) / seen
-    return rows, centre, np.sqrt((variance + np.square(spread)) / 2)
-
-
-def _along_steps(numbers: Array) -> Array:
-    """Numbers (N, F) or (), so that they go with rows (N, F, T) or (T,)."""
-    return numbers[..., None] if numbers.ndim else numbers
-
-
-def _as_windows(rows: Array, windows: Array) -> Array:
-    """Rows (N, F, T) or (T,) in the shape of the windows (N, T, F) that they came from."""
-    return np.ascontiguousarray(rows.transpose(0, 2, 1)) if rows.ndim == 3 else rows.reshape(windows.shape)
+    scale = np.sqrt((variance + np.square(spread)) / 2)
+    rows /= scale if is_single else scale[..., None]
+    return rows.reshape(windows.shape) if is_single else np.ascontiguousarray(rows.transpose(0, 2, 1)), centre, scale

@@ -32,6 +32,7 @@ _LABELS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "tr
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_NANOSECONDS = np.dtype("datetime64[ns]")  # made once: it costs more than to view an array as it
 _INT64_MAX = int(np.iinfo(np.int64).max)
 # Nanoseconds in a unit, each with the range of numbers that are read as that unit: 1973 to 2255 in all four.
 _EPOCH_UNITS = ((10**9, 1e8, 9e9), (10**6, 1e11, 9e12), (10**3, 1e14, 9e15), (1, 1e17, 9e18))
@@ -181,7 +182,7 @@ class IsoTimes:
             raise ValueError(TIME_OUT_OF_RANGE)
         if self._epoch is _EPOCH_UTC and len(self._offsets) < 2:  # more of them would only take memory
             self._offsets |= {zone.utcoffset(None) for zone in {moment.tzinfo for moment in moments} if zone}
-        return np.array(nanoseconds, dtype=np.int64).view("datetime64[ns]")
+        return np.array(nanoseconds, dtype=np.int64).view(_NANOSECONDS)
 
 
 class NumberTimes:
@@ -222,7 +223,7 @@ class NumberTimes:
         if numbers and max(max(numbers), -min(numbers)) > _INT64_MAX // scale:
             raise ValueError(TIME_OUT_OF_RANGE)
         index = np.array(numbers, dtype=np.int64) * scale
-        return index if self._is_index else index.view("datetime64[ns]")
+        return index if self._is_index else index.view(_NANOSECONDS)
 
 
 def _is_plain(texts: Sequence[str]) -> bool:
