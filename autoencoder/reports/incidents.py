@@ -17,7 +17,6 @@ from autoencoder.state import Reader, State
 from autoencoder.verdicts import Verdicts
 
 _NANOSECONDS = np.dtype("datetime64[ns]")
-_NOT_A_TIME = np.datetime64("NaT", "ns").astype(np.int64).item()
 _EPOCH = datetime(1970, 1, 1)
 
 
@@ -115,9 +114,9 @@ def time_text(time: npt.NDArray[np.generic], suffix: str = "") -> list[str]:
     return [value + suffix if value != "NaT" else "" for value in text]
 
 
-def _one_time_text(nanoseconds: int, suffix: str) -> str:
-    """What ``time_text`` gives for a time in nanoseconds since 1970, in a fraction of the time that arrays of one take."""
-    if nanoseconds == _NOT_A_TIME:
+def _one_time_text(nanoseconds: int | None, suffix: str) -> str:
+    """What ``time_text`` gives for a time in nanoseconds since 1970 (None: NaT), in a fraction of the time that arrays of one take."""
+    if nanoseconds is None:
         return ""
     seconds, rest = divmod(nanoseconds, 10**9)
     fraction = f".{rest:09}".rstrip("0") if rest else ""
