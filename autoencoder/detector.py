@@ -205,7 +205,7 @@ class Detector:
 def verdicts_of(time: Time, values: Array, predictions: Array, errors: Array, limits: Array, probabilities: Array) -> Verdicts:
     """Verdicts of N points from their errors (N,), limits (N,) and the probabilities (N,) that a normal error is larger."""
     decades = np.log10(np.maximum(probabilities, 1e-300)) / -DECADES
-    scores = np.maximum(np.minimum(decades, 1.0), 0.0) + 0.0  # a certain -0 becomes 0
+    scores = np.minimum(decades, 1.0) + 0.0  # a certain -0 becomes 0
     return Verdicts(time, values, predictions, errors, limits, scores, errors > limits)
 
 

@@ -54,4 +54,4 @@ class Fingerprint:
 
 
 def _checksum(values: Array, before: int = 0) -> int:
-    return zlib.crc32(np.ascontiguousarray(values).tobytes(), before)
+    return zlib.crc32(values.tobytes(), before)

@@ -154,7 +154,7 @@ class Stream:
         self.tally.take(verdicts, ended, labels)
         self.rows += len(verdicts)
         self._seen.take(verdicts.time, verdicts.values)
-        self._last_time = int(verdicts.time[-1].astype(np.int64)) if len(verdicts) else self._last_time
+        self._last_time = int(verdicts.time.view(np.int64)[-1]) if len(verdicts) else self._last_time
         self._is_settled = True
         for watcher in self.watchers:
             watcher.see(verdicts, ended, labels)

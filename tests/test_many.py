@@ -354,6 +354,17 @@ def test_rows_out_of_order_are_counted_in_blocks_of_any_size(rows: list[tuple[in
     assert (watch.warning("a") or "").count(f"({late:,} such row") == (late > 0)
 
 
+@settings(deadline=None, max_examples=50, derandomize=True)
+@given(st.lists(st.integers(0, 9), min_size=1))
+def test_rows_out_of_order_are_the_same_one_by_one(times: list[int]) -> None:
+    together, alone = OrderWatch(), OrderWatch()
+    together.see(range(len(times)), np.array(times))
+    for row, time in enumerate(times):
+        alone.see([row], np.array([time]))
+    assert alone.warning("a") == together.warning("a")
+    assert (alone.last, together.last) == (times[-1:], times[-1:])
+
+
 def test_parquet_and_json_lines_name_the_same_series_as_csv(tmp_path: Path) -> None:
     pa = pytest.importorskip("pyarrow")
     import pyarrow.parquet as pq

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from program import Outcome
 
 from autoencoder.errors import ModelError
+from autoencoder.network.lens import Lens
 from autoencoder.network.model import Architecture
 from autoencoder.network.runtime import BATCH, TOLERANCE, Runtime, check_parity
 from autoencoder.network.windows import Geometry, autocorrelation, choose_geometry, dominant_period, sliding
@@ -55,6 +56,18 @@ def test_sliding_windows_equal_their_naive_twin(count: int, features: int, steps
 def test_the_autocorrelation_equals_its_naive_twin(count: int, seed: int, scale: float) -> None:
     values = scale * np.random.default_rng(seed).normal(size=count).cumsum()
     np.testing.assert_allclose(autocorrelation(values), naive.autocorrelation(values.tolist()), rtol=1e-6, atol=1e-9)
+
+
+@pytest.mark.parametrize("features", [1, 2])
+@pytest.mark.parametrize("stride", [1, 3])
+def test_a_window_alone_is_scaled_as_among_others(features: int, stride: int) -> None:
+    lens, values = Lens(Geometry(48, stride), 47), np.random.default_rng(features).normal(5.0, 2.0, (300, features))
+    windows, spread = sliding(values, lens.geometry), np.full(features, 0.7)
+    together = (*lens.scaled(windows, spread), lens.shapes(windows, spread))
+    for row in range(len(windows)):
+        alone = (*lens.scaled(windows[row : row + 1], spread), lens.shapes(windows[row : row + 1], spread))
+        for one, all_of_them in zip(alone, together, strict=True):
+            np.testing.assert_array_equal(np.ravel(one), all_of_them[row].ravel())
 
 
 def test_a_constant_series_correlates_with_nothing() -> None:

@@ -112,3 +112,7 @@ def test_alarms_are_those_of_the_plain_twin_however_they_are_cut(scores: list[fl
     column, alarms = np.array(scores, dtype=float), AlarmFilter(refractory)
     found = np.concatenate([alarms.process(column[:cut]), alarms.process(column[cut:])])
     np.testing.assert_array_equal(np.nan_to_num(found), naive.rises(column, refractory))
+    unasked = AlarmFilter(refractory)
+    unasked.skip(column[:cut])
+    np.testing.assert_array_equal(unasked.process(column[cut:]), found[cut:])
+    np.testing.assert_array_equal(unasked.state()["recent"], alarms.state()["recent"])

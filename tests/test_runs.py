@@ -93,6 +93,13 @@ def test_times_have_as_many_digits_as_they_need(time: str, text: str) -> None:
     assert time_text(np.array([time], "datetime64[ns]"), "Z") == [text + "Z"]
 
 
+@settings(deadline=None, max_examples=100, derandomize=True)
+@given(st.lists(st.one_of(st.integers(-(1 << 63), (1 << 63) - 1), st.integers(-99, 99).map(lambda day: day * 86_400 * 10**9))))
+def test_a_time_alone_reads_as_among_others(nanoseconds: list[int]) -> None:
+    times = np.array([*nanoseconds, 0, np.iinfo(np.int64).min], np.int64).view("datetime64[ns]")
+    assert time_text(times, "Z") == [time_text(times[row : row + 1], "Z")[0] for row in range(len(times))]
+
+
 # --- the folder ---
 
 

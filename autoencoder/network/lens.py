@@ -28,23 +28,29 @@ class Lens:
     seen: int
 
     def scaled(self, windows: Array, spread: Array) -> tuple[npt.NDArray[np.float32], Array, Array]:
-        """Windows (N, T, F) and spread (F,) or (N, F) -> scaled windows (N, T, F), centre (N, F), scale (N, F)."""
-        centre, scale = _centre_and_scale(windows[:, : self.seen], spread)
-        scaled = (windows - centre[:, None]) / scale[:, None]
-        return np.ascontiguousarray(scaled, dtype=np.float32), centre, scale
+        """Windows (N, T, F) and spread (F,) or (N, F) -> scaled windows (N, T, F), centre (N, F), scale (N, F), or () of one number."""
+        scaled, centre, scale = _scaled(windows, self.seen, spread)
+        return scaled.astype(np.float32), centre, scale
 
     def shapes(self, windows: Array, spread: Array) -> Array:
         """Newest half of windows (N, T, F), centred and scaled by itself -> (N, T // 2 * F)."""
-        half = windows[:, -(self.geometry.steps // 2) :]
-        centre, scale = _centre_and_scale(half, spread)
-        shapes: Array = (half - centre[:, None]) / scale[:, None]
-        return shapes.reshape(len(half), -1)
+        steps = self.geometry.steps // 2
+        return _scaled(windows[:, -steps:], steps, spread)[0].reshape(len(windows), -1)
 
 
-def _centre_and_scale(steps: Array, spread: Array) -> tuple[Array, Array]:
-    """Mean and scale (N, F) of steps (N, S, F)."""
-    rows = np.ascontiguousarray(steps.transpose(0, 2, 1))  # (N, F, S): a sum along the last axis is the same for any N
-    count = rows.shape[-1]
-    centre = np.add.reduce(rows, axis=-1) / count  # (N, F); as mean does, in a fraction of its time for one window
-    variance = np.add.reduce(np.square(rows - centre[..., None]), axis=-1) / count
-    return centre, np.sqrt((variance + np.square(spread)) / 2)
+def _scaled(windows: Array, seen: int, spread: Array) -> tuple[Array, Array, Array]:
+    """Windows (N, T, F), centred and scaled by their ``seen`` oldest steps -> the same (N, T, F), centre and scale (N, F).
+
+    A single window of one column is a row (T,), with a centre and a scale (): NumPy takes twice as long for axes of length 1.
+    """
+    is_single = windows.shape[0] == windows.shape[2] == 1
+    if is_single:
+        rows, spread = windows[0, :, 0], spread.reshape(())
+    else:
+        rows = np.ascontiguousarray(windows.transpose(0, 2, 1))  # (N, F, T): a sum along the last axis is the same for any N
+    centre = np.add.reduce(rows[..., :seen], axis=-1) / seen  # as mean does, in a fraction of its time for one window
+    rows = rows - (centre if is_single else centre[..., None])
+    variance = np.add.reduce(np.square(rows[..., :seen]), axis=-1) / seen
+    scale = np.sqrt((variance + np.square(spread)) / 2)
+    rows /= scale if is_single else scale[..., None]
+    return rows.reshape(windows.shape) if is_single else np.ascontiguousarray(rows.transpose(0, 2, 1)), centre, scale

@@ -94,6 +94,8 @@ class Runtime:
 
     def begin(self, windows: Windows) -> Callable[[], Windows]:
         """Start to reconstruct windows (N, T, F) on the other threads; what is returned lends a hand and gives the reconstructions."""
+        if 0 < len(windows) < WORTH_A_THREAD:
+            return functools.partial(self._run, windows)
         reconstructions = np.empty_like(windows)
         parts = iter([slice(first, first + BATCH) for first in range(0, len(windows), BATCH)])
 
@@ -101,7 +103,7 @@ class Runtime:
             for part in parts:  # shared: whoever is free takes the next one
                 reconstructions[part] = self._run(windows[part])
 
-        helpers = [self._pool.submit(work) for _ in range(self._helpers)] if len(windows) >= WORTH_A_THREAD else []
+        helpers = [self._pool.submit(work) for _ in range(self._helpers)]
 
         def finish() -> Windows:
             work()

@@ -82,10 +82,11 @@ def choose_geometry(values: Array, steps: int, cover: float) -> Geometry:
 def sliding(values: Array, geometry: Geometry) -> Array:
     """All windows of values (M, F) -> (M - span + 1, T, F); window i ends at point i + span - 1. A view where a step is one point."""
     values = np.ascontiguousarray(values, dtype=np.float64)
-    count, features = len(values) - geometry.span + 1, values.shape[1]
+    span, features = geometry.span, values.shape[1]
     row, column = values.strides
     # what numpy's sliding_window_view makes, without its checks, which cost more than all else that is done for a single point
-    view = np.ndarray((count, features, geometry.span), np.float64, values, strides=(row, column, row))  # (N, F, span), no copy
+    shape = (len(values) - span + 1, features, span)
+    view = np.ndarray(shape, np.float64, values, strides=(row, column, row))  # (N, F, span), no copy
     return stepped(view, geometry)
 
 

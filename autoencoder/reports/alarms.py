@@ -19,7 +19,7 @@ class AlarmFilter:
 
     def __init__(self, refractory: int) -> None:
         self._refractory = refractory
-        self._recent = np.zeros(refractory)  # the scores before the next one
+        self._recent = np.zeros(refractory)  # the scores before the next one, NaN where unknown
 
     def process(self, scores: Array) -> Array:
         """Scores (N,) -> the same where they rise, 0 elsewhere and where unknown.
@@ -29,18 +29,23 @@ class AlarmFilter:
         """
         if not len(scores):
             return scores.copy()
-        stream = np.concatenate([self._recent, np.where(scores == scores, scores, 0.0)])  # (R + N,)
+        stream = np.concatenate([self._recent, scores])  # (R + N,)
+        self._recent = stream[len(scores) :]
+        stream = np.where(stream == stream, stream, 0.0)
         step = stream.itemsize
         recent = np.ndarray((len(scores), self._refractory), stream.dtype, stream, strides=(step, step))  # (N, R), no copy
         before = np.maximum.reduce(recent, axis=1)  # (N,)
-        self._recent = stream[len(scores) :]
         newest = stream[self._refractory :]
         rises: Array = newest * (newest > before)
         return rises
 
+    def skip(self, scores: Array) -> None:
+        """Scores (N,) go by, and nobody asks which of them rise."""
+        self._recent = np.concatenate([self._recent, scores])[len(scores) :]
+
     def state(self) -> State:
         """The recent scores."""
-        return {"recent": self._recent.copy()}
+        return {"recent": np.where(self._recent == self._recent, self._recent, 0.0)}
 
     def load(self, state: State) -> None:
         """Take back what ``state`` gave."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
+from datetime import datetime, timedelta
 from types import NoneType
 from typing import Any
 
@@ -14,6 +15,9 @@ from autoencoder.errors import ModelError
 from autoencoder.reports.alarms import AlarmFilter
 from autoencoder.state import Reader, State
 from autoencoder.verdicts import Verdicts
+
+_NANOSECONDS = np.dtype("datetime64[ns]")
+_EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +103,8 @@ def time_text(time: npt.NDArray[np.generic], suffix: str = "") -> list[str]:
     """Times (N,) as text: ISO 8601 with as many digits as each needs, or the plain index."""
     if time.dtype.kind != "M":
         return [str(value) for value in time.tolist()]
+    if len(time) == 1 and time.dtype == _NANOSECONDS:
+        return [_one_time_text(time.item(), suffix)]
     whole = time.astype("datetime64[s]")
     text = np.datetime_as_string(whole).tolist()
     finer = (time != whole).nonzero()[0]
@@ -106,6 +112,15 @@ def time_text(time: npt.NDArray[np.generic], suffix: str = "") -> list[str]:
         for row, exact in zip(finer.tolist(), np.datetime_as_string(time[finer].astype("datetime64[ns]")).tolist(), strict=True):
             text[row] = exact.rstrip("0")
     return [value + suffix if value != "NaT" else "" for value in text]
+
+
+def _one_time_text(nanoseconds: int | None, suffix: str) -> str:
+    """What ``time_text`` gives for a time in nanoseconds since 1970 (None: NaT), in a fraction of the time that arrays of one take."""
+    if nanoseconds is None:
+        return ""
+    seconds, rest = divmod(nanoseconds, 10**9)
+    fraction = f".{rest:09}".rstrip("0") if rest else ""
+    return (_EPOCH + timedelta(0, seconds)).isoformat() + fraction + suffix
 
 
 class IncidentTracker:
@@ -131,9 +146,12 @@ class IncidentTracker:
     def process(self, verdicts: Verdicts) -> list[Incident]:
         """Take in verdicts; returns the incidents that ended, in order."""
         ended: list[Incident] = []
-        rises = self._alarms.process(verdicts.scores) > 0
-        felt = verdicts.flags | (verdicts.errors > self._hysteresis * verdicts.limits)
-        for index in felt.nonzero()[0].tolist():
+        felt = (verdicts.flags | (verdicts.errors > self._hysteresis * verdicts.limits)).nonzero()[0].tolist()
+        if felt:
+            rises = self._alarms.process(verdicts.scores) > 0
+        else:
+            self._alarms.skip(verdicts.scores)
+        for index in felt:
             row = self._row + index
             ended += self._end_before(row)
             if verdicts.flags[index]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import functools
 import re
 from collections import deque
 from collections.abc import Iterator, Sequence
@@ -35,14 +36,26 @@ def header(columns: tuple[str, ...], *, of_many: bool = False) -> list[str]:
 
 def rows_text(verdicts: Verdicts, zone: str, series: Sequence[str] | None = None) -> str:
     """Rows of scores.csv: values as they came, the rest to nine digits, unknown fields empty; ``series`` (N,) as ``series_field`` gave."""
-    columns: list[list[str]] = [time_text(verdicts.time, zone)]
-    columns += map(_as_they_came, verdicts.values.T)
-    columns += map(_to_nine_digits, (*verdicts.predictions.T, verdicts.errors, verdicts.limits, verdicts.scores))
-    end = "" if series is not None else "\n"
-    columns.append([("1" if flag else "0") + end for flag in verdicts.flags.tolist()])
-    if series is not None:
-        columns.append([field + "\n" for field in series])
-    return "".join(map(",".join, zip(*columns, strict=True)))
+    rows = zip(
+        time_text(verdicts.time, zone),
+        *verdicts.values.T.tolist(),
+        *verdicts.predictions.T.tolist(),
+        verdicts.errors.tolist(),
+        verdicts.limits.tolist(),
+        verdicts.scores.tolist(),
+        verdicts.flags.tolist(),
+        strict=True,
+    )
+    form = _form_of_row(verdicts.values.shape[1])
+    text = "".join([form % row for row in rows]).replace("nan", "")  # no time has these letters
+    if series is None:
+        return text
+    return "".join([f"{line},{field}\n" for line, field in zip(text.splitlines(), series, strict=True)])
+
+
+@functools.cache
+def _form_of_row(features: int) -> str:
+    return ",".join(["%s", *["%r"] * features, *["%.9g"] * (features + 3), "%d\n"])
 
 
 def series_field(name: str) -> str:
@@ -62,14 +75,6 @@ def series_field(name: str) -> str:
 def _escaped(character: str) -> str:
     code = ord(character)
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
-
-
-def _as_they_came(column: npt.NDArray[np.float64]) -> list[str]:
-    return [repr(value) if value == value else "" for value in column.tolist()]
-
-
-def _to_nine_digits(column: npt.NDArray[np.float64]) -> list[str]:
-    return [f"{value:.9g}" if value == value else "" for value in column.tolist()]
 
 
 def _field(name: str) -> str:

@@ -31,7 +31,9 @@ class Tally:
     def take(self, verdicts: Verdicts, ended: Sequence[Incident], labels: npt.NDArray[np.bool_] | None) -> None:
         """Count a chunk."""
         self.points += len(verdicts)
-        self.missing += int(np.count_nonzero(np.logical_or.reduce(np.isnan(verdicts.values), axis=1)))
+        gaps = np.isnan(verdicts.values)  # (N, F)
+        if np.count_nonzero(gaps):
+            self.missing += int(np.count_nonzero(gaps.any(axis=1)))
         self.judged += int(np.count_nonzero(verdicts.limits == verdicts.limits))
         self.flagged += int(np.count_nonzero(verdicts.flags))
         if labels is not None:

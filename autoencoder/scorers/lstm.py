@@ -201,25 +201,29 @@ class LstmAutoencoderScorer:
 
     def process(self, values: Array) -> tuple[Array, Array]:
         """Judge values (N, F) -> errors (N,), predictions (N, F)."""
-        missing = np.logical_or.reduce(np.isnan(values), axis=1)
-        if not missing.any():
+        gaps = np.isnan(values)  # (N, F)
+        if not np.count_nonzero(gaps):
             return self._judge(values)
+        known = ~gaps.any(axis=1)
         errors, predictions = unknown(len(values)), unknown(*values.shape)
-        errors[~missing], predictions[~missing] = self._judge(values[~missing])
+        errors[known], predictions[known] = self._judge(values[known])
         return errors, predictions
 
     def _judge(self, values: Array) -> tuple[Array, Array]:
         """NaN-free values (N, F) -> errors (N,), predictions (N, F), NaN until a window is full; the history moves on."""
-        errors, predictions = unknown(len(values)), unknown(*values.shape)
         begun, self._expected = self._expected, None
         stream, windows, surprised = begun[1] if begun and begun[0] is values else self._begin(values)
+        self._history = stream[max(0, len(stream) - self.span + 1) :].copy()
         outside = self.range.compare(values)  # (N,)
-        if len(windows):
-            judged = slice(len(values) - len(windows), None)
-            novelty = self.memory.compare(self.lens.shapes(windows, self.spread))  # while other threads run the network
-            surprise, predictions[judged] = surprised()
-            errors[judged] = self.error(surprise, novelty) + outside[judged] / RANGE_UNIT
-        self._history = stream[max(0, len(stream) - self.lens.geometry.span + 1) :].copy()
+        early = len(values) - len(windows)  # points without a full window
+        if not len(windows):
+            return unknown(early), unknown(*values.shape)
+        novelty = self.memory.compare(self.lens.shapes(windows, self.spread))  # while other threads run the network
+        surprise, predictions = surprised()
+        errors = self.error(surprise, novelty) + outside[early:] / RANGE_UNIT
+        if early:
+            errors = np.concatenate([unknown(early), errors])
+            predictions = np.concatenate([unknown(early, values.shape[1]), predictions])
         return errors, predictions
 
     def _begin(self, values: Array) -> Begun:
@@ -231,7 +235,7 @@ class LstmAutoencoderScorer:
 
     def expect(self, values: Array) -> None:
         """See ``Expecting.expect``."""
-        if not np.isnan(values).any():
+        if not np.count_nonzero(np.isnan(values)):
             self._expected = values, self._begin(values)
 
     def _surprise(self, windows: Array, newest: Array) -> tuple[Array, Array]:

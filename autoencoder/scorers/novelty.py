@@ -77,9 +77,10 @@ class WindowMemory:
         while done < len(codes):
             stop = min(len(codes), done + BLOCK - self._position % BLOCK)
             block = codes[done:stop]
-            nearest[done:stop] = lowest(block, self.trained)
+            lowest_of_all = lowest(block, self.trained)
             if self._count:
-                nearest[done:stop] = np.minimum(nearest[done:stop], lowest(block, self.seen))
+                lowest_of_all = np.minimum(lowest_of_all, lowest(block, self.seen))
+            nearest[done:stop] = lowest_of_all
             self.learn(block)
             done = stop
         return self.distance(codes, nearest)

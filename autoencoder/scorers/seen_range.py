@@ -58,7 +58,7 @@ class SeenRange:
 
         Of several columns the one that lies furthest outside counts.
         """
-        if np.logical_and.reduce((values >= self._low) & (values <= self._high), axis=None):
+        if np.count_nonzero((values >= self._low) & (values <= self._high)) == values.size:
             self.skip(len(values))
             return np.zeros(len(values))
         outside, self._low, self._high = _outside(values, self._low, self._high)

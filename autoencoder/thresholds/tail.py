@@ -63,7 +63,7 @@ class Measure:
         comparable = (errors - self.level) / self.spread
         probabilities: Array = np.maximum(self._in_the_body(comparable), self.share)
         beyond = comparable > self.peak_level
-        if beyond.any():
+        if np.count_nonzero(beyond):
             peaks = np.maximum(comparable - self.peak_level, 0.0)
             probabilities = np.where(beyond, self.share * exceedance(peaks, self.shape, self.scale), probabilities)
         return probabilities
@@ -152,20 +152,26 @@ class TailThreshold:
 
     def judge(self, errors: Array) -> tuple[Array, Array]:
         """Errors (N,) -> limits (N,) and the probabilities (N,) that a normal error is larger, both as they stood before each error."""
+        known = errors == errors
+        if np.count_nonzero(known) == len(errors):
+            return self._judge_known(errors)
         limits, probabilities = unknown(len(errors)), unknown(len(errors))
-        known = (errors == errors).nonzero()[0]
+        limits[known], probabilities[known] = self._judge_known(errors[known])
+        return limits, probabilities
+
+    def _judge_known(self, errors: Array) -> tuple[Array, Array]:
+        """Errors (N,) without a gap; see ``judge``."""
+        limits, probabilities = np.empty(len(errors)), np.empty(len(errors))
         done = 0
-        while done < len(known):
+        while done < len(errors):
             block = self.due
-            rows = known[done : done + block - self._waiting]
-            limits[rows] = self._limit
-            if not math.isnan(self._limit):
-                probabilities[rows] = self.measure.probabilities(errors[rows])
-            self._pending[self._waiting : self._waiting + len(rows)] = errors[rows]
-            self._waiting += len(rows)
-            done += len(rows)
-            if self._waiting == block:
-                self._waiting = 0
+            part = errors[done : done + block - self._waiting]
+            stop, waiting = done + len(part), self._waiting + len(part)
+            limits[done:stop] = self._limit
+            probabilities[done:stop] = np.nan if math.isnan(self._limit) else self.measure.probabilities(part)
+            self._pending[self._waiting : waiting] = part
+            done, self._waiting = stop, waiting % block
+            if waiting == block:
                 self.learn(self._pending[:block].copy())
         return limits, probabilities
 

@@ -32,6 +32,7 @@ _LABELS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "tr
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_NANOSECONDS = np.dtype("datetime64[ns]")  # made once: it costs more than to view an array as it
 _INT64_MAX = int(np.iinfo(np.int64).max)
 # Nanoseconds in a unit, each with the range of numbers that are read as that unit: 1973 to 2255 in all four.
 _EPOCH_UNITS = ((10**9, 1e8, 9e9), (10**6, 1e11, 9e12), (10**3, 1e14, 9e15), (1, 1e17, 9e18))
@@ -99,7 +100,7 @@ def to_floats(texts: Sequence[str]) -> npt.NDArray[np.float64]:
         values = np.array(list(map(float, texts)), dtype=np.float64)
     except ValueError:
         values = np.array([_to_float(text) for text in texts], dtype=np.float64)
-    if not _is_plain(texts) or np.isinf(values).any():
+    if not _is_plain(texts) or np.count_nonzero(np.isinf(values)):
         raise ValueError(BAD_NUMBER)
     return values
 
@@ -174,14 +175,14 @@ class IsoTimes:
         """Texts (N,) -> datetime64[ns] (N,), in UTC where they carry a zone."""
         moments = _parse_iso(texts)
         try:
-            microseconds = np.array([(moment - self._epoch) // _MICROSECOND for moment in moments], dtype=np.int64)
+            nanoseconds = [(moment - self._epoch) // _MICROSECOND * 1000 for moment in moments]
         except TypeError:  # Python refuses to subtract a naive moment from a zoned one, and the other way round
             raise ValueError(MIXED_ZONES.format("carry no zone" if self._epoch is _EPOCH else "carry one")) from None
-        if (np.abs(microseconds) > _INT64_MAX // 1000).any():
+        if nanoseconds and max(max(nanoseconds), -min(nanoseconds)) > _INT64_MAX:
             raise ValueError(TIME_OUT_OF_RANGE)
         if self._epoch is _EPOCH_UTC and len(self._offsets) < 2:  # more of them would only take memory
-            self._offsets.update(zone.utcoffset(None) for zone in {moment.tzinfo for moment in moments} if zone)
-        return (microseconds * 1000).view("datetime64[ns]")
+            self._offsets |= {zone.utcoffset(None) for zone in {moment.tzinfo for moment in moments} if zone}
+        return np.array(nanoseconds, dtype=np.int64).view(_NANOSECONDS)
 
 
 class NumberTimes:
@@ -222,7 +223,7 @@ class NumberTimes:
         if numbers and max(max(numbers), -min(numbers)) > _INT64_MAX // scale:
             raise ValueError(TIME_OUT_OF_RANGE)
         index = np.array(numbers, dtype=np.int64) * scale
-        return index if self._is_index else index.view("datetime64[ns]")
+        return index if self._is_index else index.view(_NANOSECONDS)
 
 
 def _is_plain(texts: Sequence[str]) -> bool:

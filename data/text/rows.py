@@ -265,8 +265,11 @@ class RowParser:
         self, numbers: Sequence[int], texts: Sequence[str], convert: Callable[[Sequence[str]], Result], column: str | None = None
     ) -> Result:
         """Convert texts (N,); an error names the line, and the column."""
-        suffix = "" if column is None else f", column {column!r}"
-        return locate(convert, texts, lambda position: f"{self._name}, line {numbers[position]}{suffix}")
+
+        def place(position: int) -> str:
+            return f"{self._name}, line {numbers[position]}" + ("" if column is None else f", column {column!r}")
+
+        return locate(convert, texts, place)
 
 
 def _keep(numbers: Sequence[int], lines: Sequence[str], wanted: Callable[[str], bool]) -> tuple[Sequence[int], Sequence[str]]:
