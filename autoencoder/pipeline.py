@@ -106,15 +106,13 @@ class Stream:
         Raises:
             DataError, AutoencoderError: see the parts; what was written until then stays and is whole.
         """
-        chunks = self._cut_after_training(self._chunks())
-        following = next(chunks, None)
-        while following is not None:
-            chunk, following = following, None
+        chunks = _Ahead(self._cut_after_training(self._chunks()))
+        for chunk in chunks:
             untrained = not self.detector.trained
             with nullcontext() if untrained else self.unbroken():  # training may take minutes: it can be interrupted
                 self._is_settled = False
                 verdicts = self.detector.process(chunk.time, chunk.values)
-                if self.reads_ahead and not untrained and (following := next(chunks, None)) is not None:
+                if self.reads_ahead and not untrained and (following := chunks.peek()) is not None:
                     self.detector.expect(following.values)  # which goes on while these rows are written
                 with self.unbroken():
                     just_trained = untrained and self.detector.trained
@@ -124,7 +122,6 @@ class Stream:
                     self._publish(verdicts, self.tracker.process(verdicts), chunk.labels)
                     if just_trained or self.rows // self.checkpoint_every > before // self.checkpoint_every:
                         self.checkpoint()  # also after training: nothing costs as much time to repeat
-            following = next(chunks, None) if following is None else following
         self._has_ended = True
 
     def finish(self, *, cut_off: bool = False) -> None:
@@ -257,6 +254,31 @@ class Stream:
         self._seen.load(saved.state("seen"), self.rows)
         self.training_points = self.detector.training_points = saved.integer("training_points", 0)
         return saved.integer("scores_bytes", 0), saved.integer("incidents_bytes", 0)
+
+
+class _Ahead(Iterator[Chunk]):
+    """Chunks of which the next one can be looked at before its turn; what fails on the way to it is raised when its turn comes."""
+
+    def __init__(self, chunks: Iterator[Chunk]) -> None:
+        self._chunks = chunks
+        self._next: Chunk | None = None
+        self._fault: Exception | None = None
+
+    def peek(self) -> Chunk | None:
+        """The next chunk, None where there is none."""
+        if self._next is None and self._fault is None:
+            try:
+                self._next = next(self._chunks)
+            except Exception as fault:  # that of the end among them
+                self._fault = fault
+        return self._next
+
+    def __next__(self) -> Chunk:
+        chunk, self._next = self.peek(), None
+        if chunk is None:
+            assert self._fault
+            raise self._fault
+        return chunk
 
 
 def rows_done(state: State, settings: str) -> int:
