@@ -262,14 +262,14 @@ class _Ahead(Iterator[Chunk]):
     def __init__(self, chunks: Iterator[Chunk]) -> None:
         self._chunks = chunks
         self._next: Chunk | None = None
-        self._fault: Exception | None = None
+        self._fault: BaseException | None = None
 
     def peek(self) -> Chunk | None:
         """The next chunk, None where there is none."""
         if self._next is None and self._fault is None:
             try:
                 self._next = next(self._chunks)
-            except Exception as fault:  # that of the end among them
+            except BaseException as fault:  # the end and an interrupt among them
                 self._fault = fault
         return self._next
 

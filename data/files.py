@@ -51,7 +51,7 @@ class FileSource:
         path: str | Path,
         columns: Sequence[str] = (),
         time_column: str | None = None,
-        chunk_size: int = 1024,
+        chunk_size: int = 4096,
         warn: Warn | None = None,
         label_column: str | None = None,
         max_bytes: int = MAX_BYTES,
