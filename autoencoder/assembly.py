@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
 
 from autoencoder.budget import Budget
-from autoencoder.config import Config
+from autoencoder.config import Config, dump
 from autoencoder.detector import Detector
 from autoencoder.errors import ConfigError
 from autoencoder.network.training import Recipe
@@ -21,6 +22,7 @@ from autoencoder.thresholds.base import Threshold
 from data.series import InputError, Source
 
 if TYPE_CHECKING:
+    from autoencoder.adaptation.adaptive import AdaptiveDetector
     from autoencoder.settings import Csv
     from data.files import FileSource
 
@@ -191,6 +193,7 @@ def make_scorer(config: Config) -> Scorer:
         hide=network.hide,
         recipe=recipe,
         threads=network.threads or _cores(),
+        quarantine=config.adaptation.enabled,
     )
 
 
@@ -199,13 +202,54 @@ def _cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
+def make_kind(config: Config, kind: str) -> Scorer:
+    """The scorer that the configuration names, or the baseline that serves until it is trained."""
+    from autoencoder.adaptation.job import BASELINE
+    from autoencoder.scorers.seasonal import SeasonalScorer
+
+    return SeasonalScorer() if kind == BASELINE else make_scorer(config)
+
+
 def make_detector(config: Config, points: int, progress: Progress | None = None) -> Detector:
     """The detector that the configuration names, to be trained on the first ``points`` points."""
+    return _detector(config, make_scorer(config), points, progress)
 
+
+def make_adaptive(
+    config: Config, points: int, progress: Progress | None = None, *, early: bool = True, waits: bool = False
+) -> AdaptiveDetector:
+    """The same, replaced by a better one when the stream changes.
+
+    Args:
+        config: settings.
+        points: the first so many train.
+        progress: told how that goes.
+        early: a baseline begins, where ``adaptation.early`` says so; a saved model needs none.
+        waits: the source waits for a training, where ``adaptation.deterministic`` does not say.
+    """
+    from autoencoder.adaptation.adaptive import AdaptiveDetector
+    from autoencoder.adaptation.job import BASELINE, MODEL
+    from autoencoder.adaptation.schedule import Policy
+    from autoencoder.adaptation.shadow import Beside, InStep
+
+    chosen = config.adaptation
+    early = early and chosen.starts_early
+    policy = Policy(patience=chosen.patience, every=chosen.every, history=max(chosen.history, points), first=points)
+    in_step = waits if chosen.deterministic is None else chosen.deterministic
+    shadow = InStep(partial(make_kind, config)) if in_step else Beside(dump(config))
+
+    def build(kind: str) -> Detector:
+        first = chosen.early if kind == BASELINE and chosen.early else points
+        return _detector(config, make_kind(config, kind), first, progress)
+
+    return AdaptiveDetector(build, shadow, policy, BASELINE if early else MODEL)
+
+
+def _detector(config: Config, scorer: Scorer, points: int, progress: Progress | None) -> Detector:
     def threshold(share: float) -> Threshold:
         return THRESHOLDS[config.threshold.kind](budget=share, window=config.threshold.window)
 
-    return Detector(make_scorer(config), threshold, Budget.parse(config.threshold.budget), points, progress)
+    return Detector(scorer, threshold, Budget.parse(config.threshold.budget), points, progress)
 
 
 def make_alerts(config: Config, warn: Warn) -> Alerts:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from autoencoder.assembly import make_alerts, make_detector, open_source, training_points
+from autoencoder.adaptation.adaptive import AdaptiveDetector
+from autoencoder.assembly import make_adaptive, make_alerts, make_detector, open_source, training_points
 from autoencoder.config import Config, dump
 from autoencoder.detector import Detector
 from autoencoder.errors import AutoencoderError, ConfigError, ModelError, RunError, TrainingError
@@ -28,6 +29,7 @@ from autoencoder.preparation import (
     write_model,
     zone_of,
 )
+from autoencoder.reports.adaptations import AdaptationLog
 from autoencoder.reports.console import Console, Stopwatch, Task
 from autoencoder.reports.incidents import IncidentTracker
 from autoencoder.reports.runs import (
@@ -67,7 +69,12 @@ def run(config: Config, options: Options, console: Console) -> int:
             with watch.part("source"):
                 source = open_source(config, console.say)
             training = 0 if model else training_points(config, source.points)
-            detector = make_detector(config, training, bar)
+            at_hand = source.points is not None and not config.synthetic.pace  # its points are there before they are asked for
+            detector: Detector | AdaptiveDetector
+            if config.adaptation.enabled:
+                detector = make_adaptive(config, training, bar, early=not model, waits=at_hand)
+            else:
+                detector = make_detector(config, training, bar)
             stream = Stream(
                 source=source,
                 detector=detector,
@@ -78,9 +85,9 @@ def run(config: Config, options: Options, console: Console) -> int:
                 folder=folder,
                 settings=dump(config),
                 checkpoint_every=config.checkpoint.every,
-                training_points=training,
+                training_points=detector.training_points,
                 replays=config.source != "stdin",
-                reads_ahead=source.points is not None and not config.synthetic.pace and not options.attach,
+                reads_ahead=at_hand and not options.attach,
                 revises=config.source == "yfinance",
                 unbroken=interrupts.held,
                 warn=console.say,
@@ -93,9 +100,12 @@ def run(config: Config, options: Options, console: Console) -> int:
                 folder.write(CONFIG, stream.settings)
             folder.open_rows(source.columns, zone_of(source), keep)
             stream.tellers = alerts.open(folder, source.name, source.columns)
+            if isinstance(detector, AdaptiveDetector):
+                log = AdaptationLog(folder, detector, zone_of(source), lambda: write_model(config, folder, detector))
+                stream.watchers = (log,)
             if options.attach:
                 options.attach(stream)
-            if not detector.trained:
+            if not detector.trained and not config.adaptation.starts_early:
                 import_training(config, watch)
         fault = _feed(config, stream, bar, watch, console)
         if fault and not _is_worth_keeping(stream, fault):
@@ -179,7 +189,8 @@ def _feed(config: Config, stream: Stream, bar: Task, watch: Stopwatch, console: 
     def trained() -> None:
         bar.finish()
         stream.tracker.merge_gap = merge_gap(config, detector)
-        write_model(config, stream.folder, detector)
+        if not isinstance(detector, AdaptiveDetector) or detector.has_model:
+            write_model(config, stream.folder, detector)
 
     try:
         with live_window(config, stream, console) as window, console.bars(), _naming(stream.source):
@@ -192,6 +203,8 @@ def _feed(config: Config, stream: Stream, bar: Task, watch: Stopwatch, console: 
     except (KeyboardInterrupt, DataError, AutoencoderError) as fault:
         return _finish_after(fault, stream)
     finally:
+        if isinstance(detector, AdaptiveDetector):
+            detector.stop()
         watch.seconds["training"] = detector.training_seconds
         watch.seconds["scoring"] = watch.seconds.pop("stream", 0.0) - detector.training_seconds
     return None
@@ -215,7 +228,7 @@ def _naming(source: Source) -> Iterator[None]:
         raise TrainingError(f"{source.name}: {error}") from error
 
 
-def _too_short(detector: Detector, points: int) -> TrainingError:
+def _too_short(detector: Detector | AdaptiveDetector, points: int) -> TrainingError:
     return TrainingError(
         f"ended after {points:,} points, within the training part of {detector.training_points:,}; nothing was judged: "
         "set training.points to fewer, or use a saved model with --model"

@@ -78,10 +78,10 @@ class Detector:
         self._train()
         return Verdicts.concatenate([head, self._judge(time[rest:], values[rest:])])
 
-    def expect(self, values: Array) -> None:
-        """Values (N, F) that ``process`` is given next, as this very array; what they are judged by does not change."""
+    def expect(self, values: Array, after: Array) -> None:
+        """Values (N, F) that ``process`` is given, as this very array, after ``after`` (M, F), which is next; verdicts do not change."""
         if self.trained and isinstance(self.scorer, Expecting):
-            self.scorer.expect(values)
+            self.scorer.expect(values, after)
 
     def _train(self) -> None:
         began = perf_counter()
@@ -131,6 +131,26 @@ class Detector:
         other._set_share(self.share)
         other._prime()
         return other
+
+    @property
+    def opening(self) -> Array:
+        """Values (N, F) of the training part seen so far; empty once trained."""
+        return np.concatenate(self._values) if self._values else np.empty((0, 1))
+
+    @property
+    def normal_errors(self) -> Array:
+        """Errors (M,) that the threshold was primed with."""
+        return self._training_errors
+
+    def succeeded_by(self, scorer: Scorer, errors: Array) -> Detector:
+        """A detector that goes on with another scorer, whose errors (M,) on normal points are known, and with the same budget."""
+        successor = Detector(scorer, self._make_threshold, self._budget, self.training_points)
+        successor._interval, successor._features = self._interval, self._features
+        successor._training_errors = errors[-LONGEST_PRIMING:].copy()
+        successor._set_share(self.share)
+        successor._prime()
+        successor.trained = True
+        return successor
 
     def training_report(self) -> dict[str, object]:
         """What there is to know about the training part."""

@@ -5,8 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
+from autoencoder.adaptation.adaptive import AdaptiveDetector
 from autoencoder.config import Config
 from autoencoder.pipeline import Stream
+from autoencoder.reports.adaptations import MARKED, when
 from autoencoder.reports.alerts import Alerts
 from autoencoder.reports.console import Stopwatch, summary
 from autoencoder.reports.runs import CHECKPOINT, FILES, PICTURE, SPOOL, RunFolder, has, read_scores
@@ -27,6 +32,7 @@ def write_report(config: Config, stream: Stream, fault: BaseException | None, wa
         "counts": stream.tally.counts(stream.detector.share),
         "training": stream.detector.training_report(),
         "quality": _quality(stream),
+        **({"adaptation": stream.detector.report()} if isinstance(stream.detector, AdaptiveDetector) else {}),
     }
     return write_metrics(config, stream.source, stream.folder, fault, found, watch, alerts)
 
@@ -78,6 +84,14 @@ def _quality(stream: Stream) -> dict[str, Any] | None:
     return stream.tally.quality(stream.training_points, events)
 
 
+def _events(stream: Stream, first: npt.NDArray[np.generic]) -> list[tuple[Any, str]]:
+    """What was done about the model, for the picture: of what lies in the part that it shows."""
+    if not isinstance(stream.detector, AdaptiveDetector):
+        return []
+    marked = [each for each in stream.detector.adaptations if each.event in MARKED]
+    return [(when(each)[()], each.event) for each in marked if len(first) and when(each)[()] >= first[0]]
+
+
 def _draw(stream: Stream) -> None:
     from autoencoder.reports.plotting import draw, save
 
@@ -92,6 +106,7 @@ def _draw(stream: Stream) -> None:
         training_points=max(0, stream.training_points - left_out),
         labels=None if labels is None or len(labels) < stream.rows else labels[left_out:],
         timezone=source.timezone,
+        events=_events(stream, verdicts.time[:1]),
         spans=[(max(0, first - left_out), last - left_out) for first, last in tally.spans if last >= left_out],
     )
     save(figure, stream.folder.path / PICTURE)

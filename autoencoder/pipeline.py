@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
+from autoencoder.adaptation.adaptive import AdaptiveDetector
 from autoencoder.config import difference
 from autoencoder.detector import Detector
 from autoencoder.errors import ModelError, RunError
@@ -75,7 +76,7 @@ class Stream:
     """
 
     source: Source
-    detector: Detector
+    detector: Detector | AdaptiveDetector
     tracker: IncidentTracker
     tally: Tally
     folder: RunFolder
@@ -111,9 +112,9 @@ class Stream:
             untrained = not self.detector.trained
             with nullcontext() if untrained else self.unbroken():  # training may take minutes: it can be interrupted
                 self._is_settled = False
-                verdicts = self.detector.process(chunk.time, chunk.values)
                 if self.reads_ahead and not untrained and (following := chunks.peek()) is not None:
-                    self.detector.expect(following.values)  # which goes on while these rows are written
+                    self.detector.expect(following.values, chunk.values)  # no core is idle while these rows are written
+                verdicts = self.detector.process(chunk.time, chunk.values)
                 with self.unbroken():
                     just_trained = untrained and self.detector.trained
                     if just_trained and on_trained:

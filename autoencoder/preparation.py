@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from autoencoder.adaptation.adaptive import AdaptiveDetector
 from autoencoder.config import Config
 from autoencoder.detector import Detector
 from autoencoder.errors import ModelError
@@ -71,7 +72,7 @@ def read_model_of(config: Config, folder: Path) -> Model:
     return state, files
 
 
-def adopt(detector: Detector, model: Model, source: Source, folder: str) -> None:
+def adopt(detector: Detector | AdaptiveDetector, model: Model, source: Source, folder: str) -> None:
     """Give a detector what the model learnt.
 
     Raises:
@@ -90,9 +91,10 @@ def adopt(detector: Detector, model: Model, source: Source, folder: str) -> None
         raise ModelError(f"--model {folder}: {error}") from error
 
 
-def write_model(config: Config, folder: RunFolder, detector: Detector) -> None:
+def write_model(config: Config, folder: RunFolder, detector: Detector | AdaptiveDetector) -> None:
     """Save what was learnt, and the name of what learnt it."""
-    folder.write_model({"detector": config.detector, **detector.state()}, detector.scorer.files())
+    state = detector.saved_model() if isinstance(detector, AdaptiveDetector) else detector.state()
+    folder.write_model({"detector": config.detector, **state}, detector.scorer.files())
 
 
 def keep_given_model(folder: RunFolder, model: Model) -> None:
@@ -118,9 +120,11 @@ def import_training(config: Config, watch: Stopwatch) -> None:
             import tensorflow  # noqa: F401 - the import is the purpose
 
 
-def merge_gap(config: Config, detector: Detector) -> int:
+def merge_gap(config: Config, detector: Detector | AdaptiveDetector) -> int:
     """An anomaly stays in the windows for a while: flags within that time are its echo."""
     gap = config.incidents.merge_gap
+    if config.adaptation.starts_early and gap == "auto":  # what judges first looks back on less than what judges then
+        return config.network.steps
     return detector.scorer.span if gap == "auto" else gap
 
 

@@ -250,6 +250,16 @@ class Checkpoint(Section):
 
 
 class Adaptation(Section):
-    """Retraining when the stream changes for good: not built yet, so it can only be off."""
+    """Retraining when the stream changes for good."""
 
-    enabled: Literal[False] = False
+    enabled: bool = False
+    deterministic: bool | None = None
+    patience: Annotated[int, Field(ge=3, le=1000)] = 10
+    every: Count | None = None
+    history: Annotated[int, Field(ge=500, le=1_000_000)] = 4000
+    early: Annotated[int, Field(ge=40, le=100_000)] | None = 50
+
+    @property
+    def starts_early(self) -> bool:
+        """Whether something else judges until the detector is trained."""
+        return self.enabled and self.early is not None

@@ -222,7 +222,8 @@ def test_without_data_nothing_is_written(program: Program, tmp_path: Path, argum
     ("arguments", "message"),
     [
         ((), "nab|ucr|budget"),
-        (("drift",), "invalid choice: 'drift'"),
+        (("drfit",), "invalid choice: 'drfit'"),
+        (("drift", "--out", "out", "--kind", "storm"), "invalid choice: 'storm'"),
         (("nab", "--out", "out"), "--path"),
         (("nab", "--path", "."), "--out"),
         (("nab", "--path", ".", "--out", "out", "--detector", "oracle"), "invalid choice: 'oracle'"),

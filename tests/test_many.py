@@ -316,6 +316,7 @@ def test_what_needs_a_single_series_refuses_many(program: Program, tmp_path: Pat
     path = file_of(tmp_path / "metrics.csv", rows_of("a", wave(200)))
     assert "means nothing to --source stdin" in program("--source", "stdin", "--series-column", "host").error
     assert "means nothing to --source stdin" in program("--source", "stdin", "--set", "csv.series_column=host").error
+    assert "do not go together yet" in program(*MANY, "--path", path, "--set", "adaptation.enabled=true", *QUICK).error
     assert "means nothing to train" in program("train", *MANY, "--path", path, "--out", "model", *QUICK).error
     assert program(*MANY, "--path", path, "--out", "many", *QUICK).code == 0
     again = program("--resume", "--out", "many")

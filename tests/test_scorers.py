@@ -159,10 +159,10 @@ def test_knowing_what_comes_next_makes_no_difference(kind: str, cuts: list[int],
     expected = ready(kind).process(values)
     if not isinstance(scorer, Expecting):
         pytest.skip("it has no use for it")
-    parts = []
-    for part in np.split(values, sorted(cuts)):
-        if told.random() < 0.7:
-            scorer.expect(part if told.random() < 0.7 else values[:70])  # what does not come after all is forgotten
+    parts, pieces = [], np.split(values, sorted(cuts))
+    for part, following in zip(pieces, [*pieces[1:], values[:70]], strict=True):
+        if told.random() < 0.7:  # what does not come after all is forgotten
+            scorer.expect(following if told.random() < 0.7 else values[:70], part)
         parts.append(scorer.process(part))
     errors, predictions = (np.concatenate(side) for side in zip(*parts, strict=True))
     assert_same((errors, predictions), expected)

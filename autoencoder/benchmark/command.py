@@ -10,11 +10,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from autoencoder.assembly import make_detector, make_scorer
+from autoencoder.assembly import make_adaptive, make_detector, make_scorer
 from autoencoder.benchmark.corpora import nab_files, ucr_files
+from autoencoder.benchmark.drift_streams import CHANGES
+from autoencoder.benchmark.drift_summary import ADAPTIVE, STILL, drift_summary
 from autoencoder.benchmark.matrix_profile import find_discord
 from autoencoder.benchmark.results import Summary, open_results
 from autoencoder.benchmark.run_budget import budget_summary, run_budget
+from autoencoder.benchmark.run_drift import Make, measure_pauses, run_drift
 from autoencoder.benchmark.run_nab import MakeDetector, draw_file, find_file, nab_summary, published, run_nab
 from autoencoder.benchmark.run_speed import run_speed
 from autoencoder.benchmark.run_ucr import RESULTS, Finder, find_by_scorer, run_ucr, ucr_summary
@@ -32,10 +35,13 @@ from autoencoder.thresholds import THRESHOLDS
 DETECTORS = tuple(SCORERS)
 MATRIX_PROFILE = "matrix_profile"
 GROWTH = "growth.png"
+BASELINES = ("windowed_gaussian", "isolation_forest_sliding", "half_space_trees")  # beside which adaptation is measured
 ALL = "all"
 # settings that results do not depend on, and files of the program that they do depend on
 WITHOUT_EFFECT = {"source", "follow", "detector", "plot", "checkpoint", "synthetic", "yfinance", "csv"}
-RESULT_CODE = ("detector.py", "scorers/*.py", "thresholds/*.py", "network/*.py", "benchmark/*.py", "reports/alarms.py")
+RESULT_CODE = (
+    *("detector.py", "adaptation/*.py", "scorers/*.py", "thresholds/*.py", "network/*.py", "benchmark/*.py", "reports/alarms.py"),
+)
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,7 +57,7 @@ def parser() -> argparse.ArgumentParser:
     common.add_argument("--seed", type=int, help="everything random follows from it (default: 0)")
     common.add_argument("--verbose", action="store_true", help="let the libraries' own log lines through, and show tracebacks")
     top = argparse.ArgumentParser(prog="main.py bench", description="Measures how good the detectors are.")
-    benchmarks = top.add_subparsers(dest="what", required=True, metavar="nab|ucr|budget|speed")
+    benchmarks = top.add_subparsers(dest="what", required=True, metavar="nab|ucr|budget|drift|speed")
 
     nab = benchmarks.add_parser("nab", parents=[common], help="score on the Numenta Anomaly Benchmark")
     nab.add_argument("--path", type=Path, required=True, metavar="DIR", help="folder with data/<category>/<file>.csv and labels/")
@@ -72,6 +78,12 @@ def parser() -> argparse.ArgumentParser:
     )
     speed.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")
     speed.set_defaults(known=(), detector=None)
+
+    drift = benchmarks.add_parser("drift", parents=[common], help="streams that change for good, with adaptation and without")
+    drift.add_argument("--seeds", type=_at_least(1), default=20, metavar="N", help="streams of a kind (default: 20)")
+    drift.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")
+    drift.add_argument("--kind", action="append", choices=tuple(CHANGES), help="only this change; repeatable (default: all)")
+    drift.set_defaults(known=(), detector=None)
     top.set_defaults(command="bench")
     return top
 
@@ -106,7 +118,8 @@ def bench(arguments: argparse.Namespace, console: Console) -> int:
     changes = {} if arguments.seed is None else {"seed": arguments.seed}
     config = load(arguments.config, changes, arguments.set)
     names = _chosen(arguments, config)
-    return {"nab": _nab, "ucr": _ucr, "budget": _budget, "speed": _speed}[arguments.what](arguments, names, config, console)
+    commands = {"nab": _nab, "ucr": _ucr, "budget": _budget, "drift": _drift, "speed": _speed}
+    return commands[arguments.what](arguments, names, config, console)
 
 
 def _chosen(arguments: argparse.Namespace, config: Config) -> list[str]:
@@ -160,6 +173,28 @@ def _speed(arguments: argparse.Namespace, names: Sequence[str], config: Config, 
         results = run_speed(config, sizes, console)
     draw_growth(growth_panels(results), folder.path / GROWTH)
     return _finish(folder, speed_summary(results), console)
+
+
+def _drift(arguments: argparse.Namespace, names: Sequence[str], config: Config, console: Console) -> int:
+    with_changes = {"enabled": True, "deterministic": True, "early": None}
+    adaptive = config.model_copy(update={"adaptation": config.adaptation.model_copy(update=with_changes)})
+    detectors: dict[str, Make] = {
+        ADAPTIVE: lambda points: make_adaptive(adaptive, points),
+        STILL: lambda points: make_detector(config, points),
+        **{name: _maker(_for_detector(config, name)) for name in BASELINES if not arguments.quick},
+    }
+    seeds = 1 if arguments.quick else arguments.seeds
+    points = {kind: 6000 if arguments.quick else 50_000 if kind == "none" else 8500 for kind in CHANGES}
+    folder = open_results(arguments.out, {**_settings("drift", adaptive), "quick": arguments.quick})
+    with Interrupts(), console.bars():
+        cases = run_drift(detectors, arguments.kind or list(CHANGES), seeds, points, config.seed, folder.path, console)
+        beside = adaptive.model_copy(update={"adaptation": adaptive.adaptation.model_copy(update={"deterministic": False})})
+        pauses = {} if arguments.quick else measure_pauses(lambda count: make_adaptive(beside, count), config.seed)
+    return _finish(folder, drift_summary(cases, pauses, adaptive.adaptation.patience), console)
+
+
+def _maker(config: Config) -> Make:
+    return lambda points: make_detector(config, points)
 
 
 def _finish(folder: RunFolder, summary: Summary, console: Console) -> int:

@@ -51,6 +51,10 @@ def is_over_many(config: Config, options: Options) -> bool:
         raise ConfigError("csv.series_column means nothing to --source stdin; write the rows to a file, or leave the column out")
     if config.follow:
         raise ConfigError("csv.series_column needs a file that is complete; leave out --follow, or follow a file of one series")
+    if config.adaptation.enabled:
+        raise ConfigError(
+            "csv.series_column and adaptation.enabled do not go together yet; leave one out, or run series by series"
+        )
     if options.resume:
         raise ConfigError("--resume: a run over many series begins anew, as its file is complete; leave out --resume")
     if options.attach:

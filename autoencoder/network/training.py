@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import functools
 import math
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -101,16 +103,31 @@ def split(windows: Windows, validation: float) -> tuple[Windows, Windows]:
     return windows[:-held_back], windows[-held_back:]
 
 
-def train(windows: Windows, architecture: Architecture, recipe: Recipe, progress: Progress | None = None) -> tuple[Any, Curve]:
+def train(
+    windows: Windows,
+    architecture: Architecture,
+    recipe: Recipe,
+    progress: Progress | None = None,
+    start: bytes | None = None,
+) -> tuple[Any, Curve]:
     """Train on windows (N, T, F), oldest first; returns a Keras model with the best weights, and the learning curve.
 
-    The same windows, architecture and recipe give the same weights.
+    The same windows, architecture, recipe and start give the same weights.
+
+    Args:
+        windows: (N, T, F).
+        architecture: of the network.
+        recipe: how it is trained.
+        progress: told how training goes.
+        start: content of the model.keras whose weights training starts from; None: random ones.
     """
     import keras
     import tensorflow as tf
 
     keras.utils.set_random_seed(recipe.seed)
     fresh = build(architecture)
+    if start is not None:
+        fresh.set_weights(_weights(start))
     compiled = _compile(architecture)
     for variable, start in zip(compiled.model.variables, fresh.variables, strict=True):
         variable.assign(start)
@@ -121,12 +138,19 @@ def train(windows: Windows, architecture: Architecture, recipe: Recipe, progress
     held_back = held_back[np.unique(np.linspace(0, len(held_back) - 1, VALIDATION_WINDOWS).astype(int))]
     random = np.random.default_rng(recipe.seed)
     curve, best, since_best = Curve(), compiled.model.get_weights(), 0
+
+    def validate() -> float:
+        return float(np.mean(np.square(compiled.reconstruct(tf.constant(held_back)).numpy() - held_back)))
+
+    if start is not None:  # weights that were good already may be the best
+        curve.steps.append(0)
+        curve.losses.append(validate())
     for done in range(0, recipe.steps, VALIDATE_EVERY):
         step = min(done + VALIDATE_EVERY, recipe.steps)
         chosen = random.integers(0, len(training), (VALIDATE_EVERY, recipe.batch))
         rates = [recipe.learning_rate * _cosine(number / recipe.steps) for number in range(done + 1, done + VALIDATE_EVERY + 1)]
         compiled.fit(tf.constant(training[chosen]), tf.constant(rates, tf.float32), tf.constant(step - done))
-        loss = float(np.mean(np.square(compiled.reconstruct(tf.constant(held_back)).numpy() - held_back)))
+        loss = validate()
         if not curve.losses or loss < curve.best:
             best, since_best = compiled.model.get_weights(), 0
         else:
@@ -139,6 +163,16 @@ def train(windows: Windows, architecture: Architecture, recipe: Recipe, progress
             break
     fresh.set_weights(best)
     return fresh, curve
+
+
+def _weights(keras_file: bytes) -> list[Any]:
+    import keras
+
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.keras")
+        path.write_bytes(keras_file)
+        weights: list[Any] = keras.models.load_model(path, compile=False, safe_mode=True).get_weights()
+    return weights
 
 
 def _cosine(share: float) -> float:

@@ -32,13 +32,15 @@ DETECTOR = "detector.npz"  # what the detector learnt
 CHECKPOINT = "checkpoint.npz"  # where a run stands
 SCORES = "scores.csv"
 INCIDENTS = "incidents.jsonl"
+ADAPTATIONS = "adaptations.jsonl"
 METRICS = "metrics.json"
 CONFIG = "config.yaml"
 PICTURE = "plot.png"
 LOG = "anomalies.log"
 SPOOL = "alerts.jsonl"  # alerts that wait to be delivered
 MODEL_FILES = ("model.onnx", "model.keras")
-FILES = (SCORES, INCIDENTS, LOG, METRICS, PICTURE, *MODEL_FILES, DETECTOR, CONFIG, CHECKPOINT, SPOOL)  # all that a run leaves
+RECORDS = (SCORES, INCIDENTS, ADAPTATIONS, LOG)
+FILES = (*RECORDS, METRICS, PICTURE, *MODEL_FILES, DETECTOR, CONFIG, CHECKPOINT, SPOOL)  # all that a run leaves
 LARGEST_MODEL = 1 << 28  # bytes
 LARGEST_METRICS = 1 << 24
 

@@ -72,9 +72,31 @@ class Scorer(Protocol):
 
 
 @runtime_checkable
+class Retrainable(Protocol):
+    """A scorer that can be trained on, and that learns from the stream only what was not flagged."""
+
+    def refit(self, values: Array, progress: Progress | None = None, *, retrain: bool = True) -> None:
+        """Learn values (N, F), starting from what was learnt; rows of NaN are gaps that nothing reaches across.
+
+        With ``retrain`` False only what is measured is learnt anew (scale, units, normal windows), not what is trained.
+
+        Raises:
+            TrainingError: too few points are left between the gaps.
+        """
+        ...
+
+    def judged(self, flags: npt.NDArray[np.bool_]) -> None:
+        """Flags (N,) of the newest rows that got an error; what was flagged is not learnt as normal."""
+        ...
+
+
+@runtime_checkable
 class Expecting(Protocol):
     """A scorer that can make use of knowing what comes next."""
 
-    def expect(self, values: Array) -> None:
-        """Values (N, F) that ``process`` is given next, as this very array: work may begin that does not depend on when."""
+    def expect(self, values: Array, after: Array) -> None:
+        """Values (N, F) that ``process`` is given, as this very array, ``after`` (M, F) is over, which is given next.
+
+        Work on them may begin as far as it does not depend on what ``after`` changes.
+        """
         ...

@@ -17,6 +17,7 @@ from autoencoder.network.model import Architecture
 from autoencoder.network.runtime import Runtime, check_parity, export
 from autoencoder.network.training import Recipe, train
 from autoencoder.network.windows import Geometry, choose_geometry, sliding
+from autoencoder.scorers.ahead import WorkAhead
 from autoencoder.scorers.base import Array, Progress
 from autoencoder.scorers.novelty import WindowMemory
 from autoencoder.scorers.seen_range import SeenRange
@@ -57,6 +58,7 @@ class LstmAutoencoderScorer:
         hide: newest steps the encoder does not see.
         recipe: how the network is trained; its seed is the scorer's.
         threads: threads that run the network.
+        quarantine: windows with a flagged point do not count as normal ones later; ``judged`` tells which were flagged.
     """
 
     def __init__(
@@ -71,6 +73,7 @@ class LstmAutoencoderScorer:
         hide: int = 1,
         recipe: Recipe | None = None,
         threads: int = 1,
+        quarantine: bool = False,
     ) -> None:
         self._window = window
         self._steps = steps
@@ -78,12 +81,13 @@ class LstmAutoencoderScorer:
         self._architecture = Architecture(steps, 1, tuple(hidden), latent, dropout, hide)
         self._recipe = recipe or Recipe()
         self._threads = threads
+        self._quarantine = quarantine
         self.runtime: Runtime | None = None
         self._has_others_network = False
         self._files: dict[str, bytes] = {}
         self.range = SeenRange()
         self._training_errors = np.empty(0)
-        self._expected: tuple[Array, Begun] | None = None  # what comes next, and the network at work on it
+        self._ahead = WorkAhead[Begun]()
         self.validation_loss = float("nan")
 
     # --- training ---
@@ -93,8 +97,9 @@ class LstmAutoencoderScorer:
         windows, valid = self.prepare(values)
         if not self._has_others_network:
             self.learn(self.lens.scaled(windows, self.spread)[0], progress)
-        self._judge_training(windows, valid)
-        self._history = valid[len(valid) - self.span + 1 :].copy()
+        self.judge_training(windows, valid[self.span - 1 :])
+        self.range.fit(valid)
+        self.begin_after(valid)
 
     def prepare(self, values: Array) -> tuple[Array, Array]:
         """Choose geometry and spread for values (N, F) -> their windows (M, T, F), and the rows without gaps (V, F) these are cut from.
@@ -107,7 +112,7 @@ class LstmAutoencoderScorer:
         self._architecture = replace(self._architecture, steps=geometry.steps, features=values.shape[1])
         self._set_geometry(geometry)
         windows = sliding(valid, geometry)  # (V - span + 1, T, F)
-        self.spread = _typical_scale(windows[:, : self.lens.seen])
+        self.spread = typical_scale(windows[:, : self.lens.seen])
         if not (self.spread > 0).all():
             column = int(np.flatnonzero(~(self.spread > 0))[0])
             raise TrainingError(
@@ -116,9 +121,16 @@ class LstmAutoencoderScorer:
             )
         return windows, valid
 
-    def learn(self, scaled: npt.NDArray[np.float32], progress: Progress | None = None) -> None:
-        """Train the network on scaled windows (M, T, F), oldest first."""
-        model, curve = train(scaled, self._architecture, self._recipe, progress)
+    def learn(self, scaled: npt.NDArray[np.float32], progress: Progress | None = None, *, go_on: bool = False) -> None:
+        """Train the network on scaled windows (M, T, F), oldest first; ``go_on`` starts from the present weights, not from random ones.
+
+        Raises:
+            ModelError: there is no model.keras to go on from.
+        """
+        if go_on and "model.keras" not in self._files:
+            raise ModelError("model.keras is missing, so the model cannot be trained on; copy the run folder again")
+        start = self._files["model.keras"] if go_on else None
+        model, curve = train(scaled, self._architecture, self._recipe, progress, start)
         self.validation_loss = curve.best
         self._files = export(model)
         self.runtime = Runtime(self._files["model.onnx"], self._threads)
@@ -134,17 +146,26 @@ class LstmAutoencoderScorer:
         self.runtime, self._files, self.validation_loss = other.runtime, other._files, other.validation_loss
         self._has_others_network = True
 
-    def _judge_training(self, windows: Array, valid: Array) -> None:
-        """Units of the evidence and errors (M,) of the training part, from its windows (M, T, F) and its points (N, F).
+    def refit(self, values: Array, progress: Progress | None = None, *, retrain: bool = True) -> None:
+        """See ``Retrainable.refit``."""
+        from autoencoder.scorers.lstm_again import refit
+
+        refit(self, values, progress, retrain=retrain)
+
+    def judge_training(self, windows: Array, newest: Array) -> None:
+        """Units of the evidence and errors (M,) of the training part, from its windows (M, T, F) and their newest points (M, F).
 
         The network has seen them; the memory leaves out a window's neighbours, and the range speaks of later points only.
         """
-        surprise = self._surprise(windows, valid[self.lens.geometry.span - 1 :])[0]
+        surprise = self.surprise(windows, newest)[0]
         self.memory = self._new_memory()
         novelty = self.memory.fit(self.lens.shapes(windows, self.spread), exclude=self.lens.geometry.span // 2)
-        self.range.fit(valid)
         self.unit = np.maximum([np.quantile(surprise, UNIT_QUANTILE), np.quantile(novelty, UNIT_QUANTILE)], 1e-6)
         self._training_errors = self.error(surprise, novelty)
+
+    def begin_after(self, valid: Array) -> None:
+        """The stream goes on after rows (N, F) without gaps."""
+        self._history = valid[max(0, len(valid) - self.span + 1) :].copy()
 
     def error(self, surprise: Array, novelty: Array) -> Array:
         """The larger of both (M,), each in its unit."""
@@ -153,7 +174,7 @@ class LstmAutoencoderScorer:
 
     def _new_memory(self) -> WindowMemory:
         dimension = self.lens.geometry.steps // 2 * self._architecture.features
-        return WindowMemory(MEMORY, dimension, lag=self.lens.geometry.span)
+        return WindowMemory(MEMORY, dimension, lag=self.lens.geometry.span, quarantine=self._quarantine)
 
     def _geometry_for(self, valid: Array, count: int) -> Geometry:
         """Geometry that was asked for, or that fits the dominant period; shortened where the training part is too short for it."""
@@ -211,8 +232,7 @@ class LstmAutoencoderScorer:
 
     def _judge(self, values: Array) -> tuple[Array, Array]:
         """NaN-free values (N, F) -> errors (N,), predictions (N, F), NaN until a window is full; the history moves on."""
-        begun, self._expected = self._expected, None
-        stream, windows, surprised = begun[1] if begun and begun[0] is values else self._begin(values)
+        stream, windows, surprised = self._ahead.take(values) or self._begin(values, self._history)
         self._history = stream[max(0, len(stream) - self.span + 1) :].copy()
         outside = self.range.compare(values)  # (N,)
         early = len(values) - len(windows)  # points without a full window
@@ -226,24 +246,29 @@ class LstmAutoencoderScorer:
             predictions = np.concatenate([unknown(early, values.shape[1]), predictions])
         return errors, predictions
 
-    def _begin(self, values: Array) -> Begun:
-        """Start the network on the windows that end in values (N, F); nothing is remembered of it."""
-        stream = np.concatenate([self._history, values])  # (H + N, F)
+    def judged(self, flags: npt.NDArray[np.bool_]) -> None:
+        """Flags (N,) of the newest rows: what was flagged stays in quarantine; see ``WindowMemory.judge``."""
+        self.memory.judge(flags)
+
+    def _begin(self, values: Array, history: Array) -> Begun:
+        """Start the network on the windows that end in values (N, F) after a history (H, F); nothing is remembered of it."""
+        stream = np.concatenate([history, values])  # (H + N, F)
         is_full = len(stream) >= self.lens.geometry.span and len(values)
         windows = sliding(stream, self.lens.geometry) if is_full else np.empty((0, 0, values.shape[1]))  # (M, T, F)
         return stream, windows, self.begin_surprise(windows, values[len(values) - len(windows) :]) if is_full else _nothing
 
-    def expect(self, values: Array) -> None:
+    def expect(self, values: Array, after: Array) -> None:
         """See ``Expecting.expect``."""
-        if not np.count_nonzero(np.isnan(values)):
-            self._expected = values, self._begin(values)
+        if not (np.isnan(values).any() or np.isnan(after).any()):
+            history = np.concatenate([self._history, after])
+            self._ahead.expect(after, values, self._begin(values, history[max(0, len(history) - self.span + 1) :]))
 
-    def _surprise(self, windows: Array, newest: Array) -> tuple[Array, Array]:
+    def surprise(self, windows: Array, newest: Array) -> tuple[Array, Array]:
         """Windows (M, T, F) and their newest points (M, F) -> distances from the prediction (M,) in scaled units, predictions (M, F)."""
         return self.begin_surprise(windows, newest)()
 
     def begin_surprise(self, windows: Array, newest: Array) -> Surprised:
-        """Start the network on windows; what is returned waits for it and gives what ``_surprise`` gives."""
+        """Start the network on windows; what is returned waits for it and gives what ``surprise`` gives."""
         assert self.runtime is not None
         scaled, centre, scale = self.lens.scaled(windows, self.spread)  # (M, T, F), (M, F), (M, F)
         reconstructed = self.runtime.begin(scaled)
@@ -264,12 +289,12 @@ class LstmAutoencoderScorer:
         """A scorer for another stream, with the same network and the same training part."""
         other = copy.copy(self)
         other.memory, other.range = self.memory.sibling(), self.range.sibling()
-        other._history, other._expected = self._history[:0], None
+        other._history, other._ahead = self._history[:0], WorkAhead()
         return other
 
     def restart(self) -> None:
         """Forget the recent points; the next window fills anew."""
-        self._history, self._expected = self._history[:0], None
+        self._history, self._ahead = self._history[:0], WorkAhead()
         self.memory.restart()
         self.range.restart()
 
@@ -327,7 +352,7 @@ def _nothing() -> tuple[Array, Array]:
     return np.empty(0), np.empty((0, 1))
 
 
-def _typical_scale(seen: Array) -> Array:
+def typical_scale(seen: Array) -> Array:
     """Root mean variance of windows (N, S, F) about their own means -> (F,)."""
     scale: Array = np.sqrt(seen.var(axis=1).mean(axis=0))
     return scale

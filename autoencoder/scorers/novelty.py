@@ -38,16 +38,19 @@ class WindowMemory:
         size: windows that are remembered, half of them at most from the training part.
         dimension: numbers in a window (steps times columns).
         lag: points that a window must be old before it counts as normal.
+        quarantine: windows of the stream with a flagged point in them never enter; which ones were flagged is told by ``judge``.
     """
 
-    def __init__(self, size: int, dimension: int, lag: int) -> None:
+    def __init__(self, size: int, dimension: int, lag: int, *, quarantine: bool = False) -> None:
         self._size = size
         self._lag = lag
+        self._quarantine = quarantine
         self._levels = max(2, math.isqrt(EXACT // dimension) - 1)  # a product of two windows is at most D levels^2
         self._unit = REACH / self._levels
         self._root = math.sqrt(dimension)
         self._dimension = dimension
         self._waiting: Codes
+        self._flagged: npt.NDArray[np.int64]
         self.trained = self._table(0)  # windows of the training part, a column each: -2 m and |m|^2
         self.seen = self._table(
             0
@@ -115,19 +118,39 @@ class WindowMemory:
         """Codes (K, D) as columns of a table, (D + 1, K)."""
         return np.vstack([-2.0 * codes.T, np.square(codes).sum(axis=1)])
 
+    def judge(self, flags: npt.NDArray[np.bool_]) -> None:
+        """Flags (N,) of the windows that were compared since the last call; they decide who stays in quarantine.
+
+        Where a stream is cut must not matter, so the caller tells them at places of the stream that do not depend on its chunks.
+        """
+        self._flagged = np.concatenate([self._flagged, self._judged + np.flatnonzero(flags)])
+        self._judged += len(flags)
+
     def _admit(self) -> None:
         """Move the windows that are old enough into the memory."""
         ready = max(0, len(self._waiting) - -(-self._lag // EVERY))
-        if not ready:
+        ready, clean = self._released(ready) if self._quarantine else (ready, np.ones(ready, dtype=bool))
+        entering = self._waiting[:ready][clean]
+        self._waiting = self._waiting[ready:]
+        if not len(entering):
             return
         most = self._size - self.trained.shape[1]
-        places = (self._count + np.arange(ready)) % most
+        places = (self._count + np.arange(len(entering))) % most
         room, needed = self.seen.shape[1], int(places.max()) + 1
         if needed > room:  # twice as much, so that it is seldom moved
             self.seen = np.hstack([self.seen, self._table(min(max(needed, 2 * room), most) - room)])
-        self.seen[:, places] = self._columns(self._waiting[:ready])
-        self._count += ready
-        self._waiting = self._waiting[ready:]
+        self.seen[:, places] = self._columns(entering)
+        self._count += len(entering)
+
+    def _released(self, ready: int) -> tuple[int, npt.NDArray[np.bool_]]:
+        """How many of the ``ready`` oldest waiting windows are judged, and which of those (K,) hold no flagged point."""
+        newest = (self._position - 1) // EVERY * EVERY
+        places = newest - EVERY * np.arange(len(self._waiting) - 1, -1, -1)  # (W,) positions of the waiting windows
+        places = places[:ready][places[:ready] < self._judged]
+        first, after = (np.searchsorted(self._flagged, places + shift) for shift in (1 - self._lag, 1))
+        if len(places):
+            self._flagged = self._flagged[self._flagged > places[-1] - self._lag]
+        return len(places), first == after
 
     def sibling(self) -> WindowMemory:
         """The memory of another stream, with the same training part; that is not copied."""
@@ -141,6 +164,8 @@ class WindowMemory:
         self._waiting = np.empty((0, self._dimension), np.float32)  # those that are not old enough
         self._count = 0  # windows of the stream that entered, those included that had to leave again
         self._position = 0  # windows compared so far
+        self._judged = 0  # of which it is known whether they were flagged
+        self._flagged = np.empty(0, np.int64)  # newest positions that were
 
     def state(self) -> State:
         """The windows, and how many there have been."""
@@ -151,6 +176,7 @@ class WindowMemory:
             "waiting": self._waiting.astype(np.int16),
             "count": self._count,
             "position": self._position,
+            **({"judged": self._judged, "flagged": self._flagged.copy()} if self._quarantine else {}),
         }
 
     def load(self, state: State) -> None:
@@ -163,7 +189,10 @@ class WindowMemory:
             )
         self.trained, self.seen = self._columns(trained), self._columns(seen)
         self._count = saved.integer("count", len(seen))
-        self._position = saved.integer("position", 0)
+        self._position = self._judged = saved.integer("position", 0)
+        if self._quarantine and "judged" in state:  # a model of a run without a quarantine begins with one here
+            self._judged = saved.integer("judged", 0, self._position)
+            self._flagged = np.sort(saved.integers("flagged", (None,)))
 
     def _decoded(self, saved: Reader, key: str) -> Codes:
         """Saved windows (K, D)."""

@@ -39,15 +39,24 @@ class Scenario:
 
 
 def scenarios(folder: Path, kills: int) -> list[Scenario]:
-    """About so many kills: of runs that score, that write checkpoints, that train, that use a saved network, that are fed by a pipe."""
+    """About so many kills: of runs that score, write checkpoints, change their model, train, use a saved network, are fed by a pipe."""
     folder.mkdir(parents=True, exist_ok=True)
     wave = [f"{value}\n" for value in noisy_wave(9000, 1)]
     (folder / "wave.csv").write_text("value\n" + "".join(wave))
     file = ("--source", "csv", "--path", folder / "wave.csv")
+    changing = [10 + (1 + row // 1500 % 2 * 3) * (float(value) - 10) for row, value in enumerate(wave)]
+    (folder / "changing.csv").write_text("value\n" + "".join(f"{value}\n" for value in changing))
+    adapting = ("enabled=true", "deterministic=true", "early=null", "patience=4", "history=1000")
+    settings = [part for text in adapting for part in ("--set", f"adaptation.{text}")]
     every = 5
     found = [
-        Scenario("scoring", ("--set", "synthetic.points=30000", *GAUSSIAN), kills * 7 // 20),
-        Scenario("writing a checkpoint", ("--set", "synthetic.points=30000", *GAUSSIAN), kills * 5 // 20, in_draft=True),
+        Scenario("scoring", ("--set", "synthetic.points=30000", *GAUSSIAN), kills * 5 // 20),
+        Scenario("writing a checkpoint", ("--set", "synthetic.points=30000", *GAUSSIAN), kills * 4 // 20, in_draft=True),
+        Scenario(
+            "putting other models in place",
+            ("--source", "csv", "--path", folder / "changing.csv", *GAUSSIAN, *settings),
+            kills * 3 // 20,
+        ),
         Scenario("fed by a pipe", ("--source", "stdin", *GAUSSIAN), kills * 3 // 20, rows=wave),
     ]
     if kills >= every * 4:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
+from dataclasses import asdict
 from typing import Any
 
+from autoencoder.benchmark.bars import Bar, at_least, at_most, bars_table, below, within
 from autoencoder.benchmark.results import Summary, table
 from autoencoder.benchmark.speed.contestants import TORCH, KerasPredict
 from autoencoder.benchmark.speed.growth import Curve
@@ -15,29 +16,12 @@ from autoencoder.benchmark.speed.results import QUICK, Results
 SHORT_STREAM = 10_000  # points that the memory of the longest stream is compared with
 
 
-@dataclass(frozen=True, slots=True)
-class Bar:
-    """What a figure should be.
-
-    Attributes:
-        what: the figure.
-        wanted: in words.
-        found: what was measured; NaN where it was not.
-        kept: whether that is enough; None where it was not measured.
-    """
-
-    what: str
-    wanted: str
-    found: Spread
-    kept: bool | None
-
-
 def speed_summary(results: Results) -> Summary:
     """Summary of a run."""
     bars = judge_bars(results)
     parts = [
         "# Speed\n\n" + machine_line(dict(results.machine)) + ". Medians of repeated rounds, and their lowest and highest.\n",
-        "Bars:\n\n" + _bars_table(bars),
+        "Bars:\n\n" + bars_table(bars),
         "One point at a time, microseconds:\n\n" + _latency_table(results),
         "All points at once, points a second:\n\n" + _bulk_table(results),
         "Training to the same validation loss, start, memory, and what the network must cost:\n\n" + _other_table(results),
@@ -70,46 +54,16 @@ def judge_bars(results: Results) -> list[Bar]:
     memory = dict(zip(results.memory.sizes, results.memory.values, strict=True))
     short, long = SHORT_STREAM if SHORT_STREAM in memory else min(memory), max(memory)
     return [
-        _at_least("model.predict / this program, one point", 300, ratio(predict.medians, ours.medians)),
-        _below("99th percentile / median, one point", 5, ratio(ours.tails, ours.medians)),
-        _at_least("points a second, file to scores.csv, as a process", 50_000, Spread.of(whole), aim=100_000),
-        _at_least("the same / the fastest PyTorch twin's network alone", 1, ratio(whole, twin)),
-        _at_least(f"points a second, {streams:,} streams with one model", 30_000, per_tick.under(1e3 * streams)),
-        _at_least(f"Keras fit / this program, time to the same loss{bound}", 2.5, Spread.of(race.gain for race in results.races)),
-        _at_most("seconds from process start to first verdict", 1, Spread.of(start.seconds for start in starts), aim=0.5),
-        _at_most(f"memory at {long:,} points / at {short:,}", 1.3, Spread.of([memory[long].median / memory[short].median])),
-        _within("growth of time with points, exponent", 0.95, 1.05, Spread.of([results.points.exponent])),
+        at_least("model.predict / this program, one point", 300, ratio(predict.medians, ours.medians)),
+        below("99th percentile / median, one point", 5, ratio(ours.tails, ours.medians)),
+        at_least("points a second, file to scores.csv, as a process", 50_000, Spread.of(whole), aim=100_000),
+        at_least("the same / the fastest PyTorch twin's network alone", 1, ratio(whole, twin)),
+        at_least(f"points a second, {streams:,} streams with one model", 30_000, per_tick.under(1e3 * streams)),
+        at_least(f"Keras fit / this program, time to the same loss{bound}", 2.5, Spread.of(race.gain for race in results.races)),
+        at_most("seconds from process start to first verdict", 1, Spread.of(start.seconds for start in starts), aim=0.5),
+        at_most(f"memory at {long:,} points / at {short:,}", 1.3, Spread.of([memory[long].median / memory[short].median])),
+        within("growth of time with points, exponent", 0.95, 1.05, Spread.of([results.points.exponent])),
     ]
-
-
-def _bar(what: str, wanted: str, found: Spread, is_kept: Callable[[float], bool]) -> Bar:
-    return Bar(what, wanted, found, is_kept(found.median) if found.known else None)
-
-
-def _at_least(what: str, least: float, found: Spread, aim: float | None = None) -> Bar:
-    return _bar(what, f">= {least:,g}{_aim(aim)}", found, lambda median: median >= least)
-
-
-def _at_most(what: str, most: float, found: Spread, aim: float | None = None) -> Bar:
-    return _bar(what, f"<= {most:,g}{_aim(aim)}", found, lambda median: median <= most)
-
-
-def _below(what: str, limit: float, found: Spread) -> Bar:
-    return _bar(what, f"< {limit:,g}", found, lambda median: median < limit)
-
-
-def _within(what: str, low: float, high: float, found: Spread) -> Bar:
-    return _bar(what, f"{low:g} to {high:g}", found, lambda median: low <= median <= high)
-
-
-def _aim(aim: float | None) -> str:
-    return "" if aim is None else f" (aim {aim:,g})"
-
-
-def _bars_table(bars: Sequence[Bar]) -> str:
-    words = {True: "yes", False: "no", None: "-"}
-    rows = [[bar.what, bar.wanted, str(bar.found), bar.found.extent(), words[bar.kept]] for bar in bars]
-    return table(["bar", "wanted", "found", "lowest to highest", "kept"], rows)
 
 
 def _latency_table(results: Results) -> str:

@@ -1,0 +1,145 @@
+"""Streams that change for good, with anomalies before, during and after the change. Everything about them is known."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+
+from autoencoder.scorers.base import Array
+
+PERIOD = 48  # points of the season
+AMPLITUDE = 5.0
+NOISE = 0.5  # standard deviation
+LEVEL = 50.0
+TRAINING = 1500  # first points, without anomalies
+CHANGE = 3500  # row at which the change begins
+SETTLED = 1000  # points within which every change is complete and what follows is the new normal
+SLOT = 200  # points that one anomaly has to itself
+SIZE = 10.0  # height of an anomaly in standard deviations of the noise; where season or noise has grown it has, too
+
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """How the normal stream is made, row by row, (N,) each: it is level + amplitude * season(phase) + noise * chance."""
+
+    level: Array
+    amplitude: Array
+    phase: Array
+    noise: Array
+
+
+@dataclass(frozen=True, slots=True)
+class DriftStream:
+    """One stream.
+
+    Attributes:
+        kind: of the change.
+        values: (N,).
+        labels: (N,) True inside an anomaly.
+        events: first row and row after the last of every anomaly, in order.
+        change: row at which the change begins; None where nothing changes.
+        settled: row from which on the new normal holds; the same as ``change`` where the change is sudden.
+    """
+
+    kind: str
+    values: Array
+    labels: Bools
+    events: tuple[tuple[int, int], ...]
+    change: int | None
+    settled: int
+
+
+def _trend(rows: Array, shape: Shape) -> Shape:
+    return _with(shape, level=shape.level + 0.03 * np.maximum(rows, 0.0))
+
+
+def _level_shift(rows: Array, shape: Shape) -> Shape:
+    """The load triples: whatever swings around the level swings three times as far."""
+    factor = np.where(rows >= 0, 3.0, 1.0)
+    return Shape(shape.level * factor, shape.amplitude * factor, shape.phase, shape.noise * factor)
+
+
+def _growing_amplitude(rows: Array, shape: Shape) -> Shape:
+    return _with(shape, amplitude=shape.amplitude * (1.0 + 2.5 * np.clip(rows / SETTLED, 0.0, 1.0)))
+
+
+def _changed_period(rows: Array, shape: Shape) -> Shape:
+    """The season runs at another speed from here on, without a jump."""
+    return _with(shape, phase=np.where(rows >= 0, shape.phase + rows * (1 / 30 - 1 / PERIOD), shape.phase))
+
+
+def _rising_noise(rows: Array, shape: Shape) -> Shape:
+    return _with(shape, noise=shape.noise * (1.0 + 2.0 * np.clip(rows / (SETTLED / 2), 0.0, 1.0)))
+
+
+def _nothing(rows: Array, shape: Shape) -> Shape:
+    return shape
+
+
+# kind -> (the change, seen from rows counted from where it begins; points that it takes)
+CHANGES: dict[str, tuple[Callable[[Array, Shape], Shape], int]] = {
+    "trend": (_trend, 0),
+    "level shift": (_level_shift, 0),
+    "growing amplitude": (_growing_amplitude, SETTLED),
+    "changed period": (_changed_period, 0),
+    "rising noise": (_rising_noise, SETTLED // 2),
+    "none": (_nothing, 0),
+}
+
+
+def drift_stream(kind: str, points: int, seed: int) -> DriftStream:
+    """A stream of so many points with a change of that kind; the same seed gives the same stream.
+
+    >>> stream = drift_stream("level shift", 6000, seed=0)
+    >>> stream.values.shape, stream.change, bool(stream.labels[:TRAINING].any())
+    ((6000,), 3500, False)
+    """
+    change, takes = CHANGES[kind]
+    random = np.random.default_rng((seed, list(CHANGES).index(kind)))
+    rows = np.arange(points, dtype=np.float64)
+    ones = np.ones(points)
+    normal = Shape(LEVEL * ones, AMPLITUDE * ones, rows / PERIOD + random.random(), NOISE * ones)
+    shape = change(rows - CHANGE, normal)
+    seasonal = shape.level + shape.amplitude * _season(shape.phase)  # (N,)
+    noise = shape.noise * random.normal(size=points)  # (N,)
+    sizes = SIZE * NOISE * np.maximum(shape.amplitude / AMPLITUDE, shape.noise / NOISE)  # (N,)
+    labels, events = np.zeros(points, dtype=bool), []
+    for number, first in enumerate(range(TRAINING, points - SLOT, SLOT)):
+        start, end = _inject(number, first, seasonal, noise, sizes, random)
+        labels[start:end] = True
+        events.append((start, end))
+    return DriftStream(kind, seasonal + noise, labels, tuple(events), None if kind == "none" else CHANGE, CHANGE + takes)
+
+
+def _season(phase: Array) -> Array:
+    """A season of two harmonics at phases (N,) in whole seasons."""
+    angle = 2 * np.pi * phase
+    season: Array = 0.8 * np.sin(angle) + 0.3 * np.sin(2 * angle + 0.7)
+    return season
+
+
+def _inject(number: int, first: int, seasonal: Array, noise: Array, sizes: Array, random: np.random.Generator) -> tuple[int, int]:
+    """Put anomaly ``number`` somewhere into its slot, which starts at row ``first``; kinds take turns. Returns its rows."""
+    kind = KINDS[number % len(KINDS)]
+    length = 1 if kind in ("spike", "dip") else int(random.integers(PERIOD // 2, PERIOD + 1))
+    start = first + int(random.integers(0, SLOT - length - PERIOD // 2))
+    rows = slice(start, start + length)
+    size = sizes[start] * random.uniform(0.8, 1.2)
+    if kind == "variance":
+        noise[rows] = size / 2 * random.normal(size=length)
+    else:
+        seasonal[rows] += {"spike": size, "dip": -size}.get(kind, size * random.choice((-1.0, 1.0)))
+    return start, start + length
+
+
+# a flat line is not among them: amid three times the noise nobody could tell it
+KINDS = ("spike", "plateau", "dip", "variance")
+
+
+def _with(shape: Shape, **changed: Array) -> Shape:
+    return Shape(**{name: changed.get(name, getattr(shape, name)) for name in ("level", "amplitude", "phase", "noise")})

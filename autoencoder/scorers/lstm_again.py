@@ -1,0 +1,53 @@
+"""An LSTM autoencoder is trained on: scale, units and normal windows anew, the network from its present weights."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from autoencoder.errors import TrainingError
+from autoencoder.network.windows import sliding
+from autoencoder.scorers.base import Array, Progress
+from autoencoder.scorers.lstm import FEWEST_WINDOWS, LstmAutoencoderScorer, typical_scale
+
+FAR = 7.0  # distances of the median from the lowest decile by which a surprise lies above it that is no chance: 4.5 normal deviations
+
+
+def refit(scorer: LstmAutoencoderScorer, values: Array, progress: Progress | None = None, *, retrain: bool = True) -> None:
+    """Let a trained scorer learn values (N, F) with rows of NaN for gaps.
+
+    The length of the window and the range seen so far stay: they belong to the stream.
+
+    Args:
+        scorer: that learns.
+        values: (N, F) oldest first.
+        progress: told how training goes.
+        retrain: False leaves the network as it is.
+
+    Raises:
+        TrainingError: too few windows without a gap.
+        ModelError: there is no model.keras to go on from.
+    """
+    geometry, lens = scorer.lens.geometry, scorer.lens
+    windows = sliding(values, geometry) if len(values) >= geometry.span else np.empty((0, geometry.steps, values.shape[1]))
+    whole = np.asarray(~np.isnan(windows).any(axis=(1, 2)))
+    _require(int(whole.sum()), "gap")
+    windows, newest = windows[whole], values[geometry.span - 1 :][whole]
+    scorer.spread = np.maximum(typical_scale(windows[:, : lens.seen]), np.finfo(float).tiny)
+    if retrain:
+        scorer.learn(lens.scaled(windows, scorer.spread)[0], progress, go_on=True)
+    # what the network cannot account for even now is left of an anomaly: it is neither remembered nor a measure
+    surprise = scorer.surprise(windows, newest)[0]
+    low, middle = np.quantile(surprise, [0.1, 0.5])
+    far = surprise > middle + FAR * (middle - low)
+    values = values.copy()
+    values[np.flatnonzero(whole)[far] + geometry.span - 1] = np.nan
+    kept = np.asarray(~np.isnan(sliding(values, geometry)).any(axis=(1, 2)))[whole]
+    _require(int(kept.sum()), "anomaly")
+    scorer.judge_training(windows[kept], newest[kept])
+    scorer.begin_after(values[~np.isnan(values).any(axis=1)])
+
+
+def _require(windows: int, without: str) -> None:
+    if windows < FEWEST_WINDOWS:
+        kind = f"without {'a gap' if without == 'gap' else 'an anomaly'}"
+        raise TrainingError(f"{windows:,} windows {kind} are left to learn from; there must be {FEWEST_WINDOWS}")
