@@ -145,7 +145,8 @@ class DriftMonitor:
         # events that come thick and fast may make most blocks odd, but leave normal ones in between
         lengths = {name: self._length(column) for column, name in enumerate((*self.names, ADWIN_ERROR)) if for_good[column]}
         lasting = {name: length for name, length in lengths.items() if length >= self._patience}
-        return Drift(tuple(lasting), max(lasting.values())) if lasting else None
+        # what is odd for longer may have begun with an event: all of these points must be of the new normal
+        return Drift(tuple(lasting), min(lasting.values())) if lasting else None
 
     def _length(self, column: int) -> int:
         """Blocks for which a figure has been odd: back to the first of two that were not."""

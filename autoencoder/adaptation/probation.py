@@ -10,7 +10,7 @@ import numpy.typing as npt
 from autoencoder.adaptation.calibration import calm_rows
 from autoencoder.adaptation.job import freeze_files, thaw_files
 from autoencoder.adaptation.season import unusual_rows
-from autoencoder.adaptation.trial import loss_of
+from autoencoder.adaptation.trial import ALARMS, loss_of
 from autoencoder.detector import Detector
 from autoencoder.scorers.base import Array, Retrainable
 from autoencoder.state import Reader, State
@@ -30,40 +30,42 @@ class Probation:
         self.detector = detector
         self.kind = kind
         self.blocks = 0
-        self._rows: list[Array] = []  # (K, 3 F + 1): values, predictions of the new model, of the old one, whether both flag it
+        self._rows: list[Array] = []  # (K, 3 F + 2): values, predictions of both models, new one first, and flags
 
     def take(self, values: Array, predictions: Array, flags: npt.NDArray[np.bool_]) -> None:
         """A block (B, F) with the new model's predictions (B, F) and flags (B,)."""
         verdicts = self.detector.process(np.arange(len(values)), values)
         if isinstance(self.detector.scorer, Retrainable):
             self.detector.scorer.judged(verdicts.flags[~np.isnan(verdicts.errors)])
-        both = (flags & verdicts.flags)[:, None].astype(np.float64)
-        self._rows.append(np.hstack([values, predictions, verdicts.predictions, both]))
+        said = np.column_stack([flags, verdicts.flags]).astype(np.float64)
+        self._rows.append(np.hstack([values, predictions, verdicts.predictions, said]))
         self.blocks += 1
-
-    def _losses(self) -> tuple[float, float]:
-        """Losses of the new and of the old model on the same points: those in which neither feels an anomaly."""
-        rows = np.concatenate(self._rows)
-        values, new, old = np.split(rows[:, :-1], 3, axis=1)  # (K, F) each
-        normal = ~(np.isnan(rows).any(axis=1) | (rows[:, -1] > 0) | unusual_rows(values))
-        calm = calm_rows(normal, self.detector.scorer.span)
-        values, new, old = values[calm], new[calm], old[calm]
-        if not len(values):
-            return float("nan"), float("nan")
-        scale = np.maximum(values.std(axis=0), np.finfo(float).tiny)
-        unit = float(scale[0]) if values.shape[1] == 1 else 1.0
-        return loss_of(new, values, scale) * unit, loss_of(old, values, scale) * unit
 
     @property
     def is_better(self) -> bool:
-        """Whether the old model would have been."""
-        new, old = self._losses()
-        return new > (1.0 + WORSE) * old
+        """Whether the old model would have been: its loss is lower, and it does not alarm all the time where the new one is calm."""
+        found = self.report()
+        alarms, before = found["alarms"], found["alarms_of_the_model_before"]
+        calmer = before >= ALARMS and alarms <= before / 2
+        return not calmer and found["loss"] > (1.0 + WORSE) * found["loss_of_the_model_before"]
 
-    def report(self) -> dict[str, float | int]:
-        """Both losses."""
-        new, old = self._losses()
-        return {"loss": new, "loss_of_the_model_before": old, "points": int(sum(map(len, self._rows)))}
+    def report(self) -> dict[str, float]:
+        """Losses of both models on the same points, those in which neither feels an anomaly, and the share of usual points they flag."""
+        rows = np.concatenate(self._rows)
+        values, new, old = np.split(rows[:, :-2], 3, axis=1)  # (K, F) each
+        unusual, flags = unusual_rows(values), rows[:, -2:] > 0
+        calm = calm_rows(~(np.isnan(rows).any(axis=1) | flags.all(axis=1) | unusual), self.detector.scorer.span)
+        scale = np.maximum(values[calm].std(axis=0), np.finfo(float).tiny) if len(calm) else np.ones(values.shape[1])
+        unit = float(scale[0]) if values.shape[1] == 1 else 1.0
+        loss, before = (loss_of(said[calm], values[calm], scale) * unit for said in (new, old))
+        alarms = flags[~unusual].mean(axis=0) if not unusual.all() else np.full(2, np.nan)
+        return {
+            "loss": loss,
+            "loss_of_the_model_before": before,
+            "alarms": float(alarms[0]),
+            "alarms_of_the_model_before": float(alarms[1]),
+            "points": len(calm),
+        }
 
     def state(self) -> State:
         """The old model, files included, and what was seen."""
@@ -72,7 +74,7 @@ class Probation:
             "detector": self.detector.state(),
             "files": freeze_files(self.detector.scorer.files()),
             "blocks": self.blocks,
-            "rows": np.concatenate(self._rows) if self._rows else np.empty((0, 4)),
+            "rows": np.concatenate(self._rows) if self._rows else np.empty((0, 5)),
         }
 
     @staticmethod

@@ -9,6 +9,7 @@ from autoencoder.network.windows import sliding
 from autoencoder.scorers.base import Array, Progress
 from autoencoder.scorers.lstm import FEWEST_WINDOWS, LstmAutoencoderScorer, typical_scale
 
+JUMP = 9.0  # times the usual variance within a window, beyond which there is a jump in it
 FAR = 7.0  # distances of the median from the lowest decile by which a surprise lies above it that is no chance: 4.5 normal deviations
 
 
@@ -31,6 +32,9 @@ def refit(scorer: LstmAutoencoderScorer, values: Array, progress: Progress | Non
     windows = sliding(values, geometry) if len(values) >= geometry.span else np.empty((0, geometry.steps, values.shape[1]))
     whole = np.asarray(~np.isnan(windows).any(axis=(1, 2)))
     _require(int(whole.sum()), "gap")
+    variance = windows.var(axis=1)  # (M, F), NaN where a window has a gap
+    # a window with a jump in it is of neither side
+    whole &= (variance <= JUMP * np.median(variance[whole], axis=0)).all(axis=1)
     windows, newest = windows[whole], values[geometry.span - 1 :][whole]
     scorer.spread = np.maximum(typical_scale(windows[:, : lens.seen]), np.finfo(float).tiny)
     if retrain:
