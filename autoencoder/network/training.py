@@ -129,8 +129,8 @@ def train(
     if start is not None:
         fresh.set_weights(_weights(start))
     compiled = _compile(architecture)
-    for variable, start in zip(compiled.model.variables, fresh.variables, strict=True):
-        variable.assign(start)
+    for variable, value in zip(compiled.model.variables, fresh.variables, strict=True):
+        variable.assign(value)
     for variable in compiled.optimizer.variables:
         variable.assign(tf.zeros_like(variable))
 
