@@ -117,7 +117,6 @@ class DriftMonitor:
         least = np.concatenate([LEAST_LEVEL * width, np.full(2 * features + 1, LEAST_FACTOR), [0.0]])
         distance = (figures - centre) / np.maximum(np.maximum(spread, least), 1e-12)
         distance[-1] = FAR * figures[-1] / ALARMS
-        # a level that lies within the values it used to have is none of a trend's first steps
         odd: npt.NDArray[np.int64] = np.where(np.abs(distance) > FAR, np.sign(distance), 0.0).astype(np.int64)
         odd[np.isnan(distance)] = 0
         odd[2 * features : 3 * features] = np.maximum(odd[2 * features : 3 * features], 0)  # plainer seasons and

@@ -1,8 +1,8 @@
 """The trained network as an ONNX graph, layer by layer.
 
 ``keras.Model.export`` would do it, too. Its graph carries every window through memory batch first and time first by turns, and computes
-shapes that are known: it takes a tenth more time in bulk and a quarter more for a single window, and two to three times as much as soon
-as these copies do not fit into the cache. This graph transposes twice, where a step is still ``features`` numbers wide.
+shapes that are known: it takes a tenth more time in bulk and a quarter more for a single window, and up to 1.7 times as much where
+these copies do not fit into the cache. This graph transposes twice, where a step is still ``features`` numbers wide.
 """
 
 from __future__ import annotations
