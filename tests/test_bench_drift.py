@@ -89,7 +89,7 @@ def test_figures_of_flags_that_are_known() -> None:
         flags[start] = True
     flags[CHANGE : CHANGE + 700] = True  # alarms, as no model fits
     case = judge("told", Told(flags), stream, 0)  # type: ignore[arg-type]
-    assert case.quiet_after == pytest.approx(700 + 100, abs=2 * PERIOD)  # the last of 100 normal points fall out one by one
+    assert 700 - 2 * PERIOD <= case.quiet_after <= 700  # the last flags may lie in the echo of an anomaly
     assert case.false_before == case.false_after == 0
     assert case.recall_before == pytest.approx(0.5, abs=0.1) and case.recall_after == pytest.approx(0.5, abs=0.1)
     assert judge("told", Told(np.ones(8500, dtype=bool)), stream, 0).quiet_after is None  # type: ignore[arg-type]

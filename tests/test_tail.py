@@ -125,6 +125,20 @@ def test_an_anomaly_neither_lifts_the_limit_on_entering_the_memory_nor_drops_it_
     assert ratio.min() > 1 / 1.2
 
 
+def test_anomalies_that_come_thick_and_fast_do_not_hide_one_another() -> None:
+    rng = np.random.default_rng(9)
+    errors = np.abs(rng.normal(size=40_000))
+    normal = np.ones(len(errors), dtype=bool)
+    for start in range(2000, len(errors) - 40, 200):  # one error that no normal point has, and many that it might just have
+        errors[start : start + 20] = np.append(rng.uniform(8, 12), rng.uniform(3.5, 6, size=19))
+        normal[start : start + 20] = False
+    flagged = errors[2000:] > limits(errors, 1e-3)
+    normal = normal[2000:]
+    late = np.arange(len(flagged)) >= len(flagged) // 2
+    assert flagged[late & ~normal].mean() > 0.9
+    assert 0.3e-3 <= flagged[late & normal].mean() <= 2e-3
+
+
 def test_an_anomaly_in_the_training_part_does_not_hide_later_ones() -> None:
     errors = np.abs(np.random.default_rng(5).normal(size=4000))
     spoilt = errors.copy()

@@ -105,8 +105,7 @@ def judge(name: str, detector: Judge, stream: DriftStream, seed: int) -> Case:
     verdicts = detector.process(np.arange(len(stream.values)), stream.values[:, None])
     flags, normal = verdicts.flags, _normal(stream)
     change = stream.change if stream.change is not None else CHANGE
-    noisy = _noisy_rows(flags, normal, stream.settled)
-    quiet = int(noisy[-1]) + 1 if len(noisy) else stream.settled
+    quiet = _quiet_from(flags, normal, stream.settled)
     stopped = quiet < len(flags) - LAST
     record = detector.adaptations if isinstance(detector, AdaptiveDetector) else []
     promoted = [each.row for each in record if each.event == PROMOTED]
@@ -135,14 +134,19 @@ def _normal(stream: DriftStream) -> npt.NDArray[np.bool_]:
     return normal
 
 
-def _noisy_rows(flags: npt.NDArray[np.bool_], normal: npt.NDArray[np.bool_], settled: int) -> npt.NDArray[np.int64]:
-    """Rows from ``settled`` on at which more than ``NOISY`` of the last ``LAST`` normal points were flagged."""
+def _quiet_from(flags: npt.NDArray[np.bool_], normal: npt.NDArray[np.bool_], settled: int) -> int:
+    """Row from which on there is quiet: after the last flag in a run of ``LAST`` normal points of which more than ``NOISY`` were flagged.
+
+    Only runs that reach beyond ``settled`` count; without one there is quiet from there on.
+    """
     rows = np.flatnonzero(normal)
-    sums = np.concatenate([[0], np.cumsum(flags[rows])])
-    share = (sums[LAST:] - sums[:-LAST]) / LAST
-    noisy = rows[LAST - 1 :][share > NOISY]
-    later: npt.NDArray[np.int64] = noisy[noisy >= settled]
-    return later
+    flagged = flags[rows]
+    sums = np.concatenate([[0], np.cumsum(flagged)])
+    ends = np.flatnonzero(sums[LAST:] - sums[:-LAST] > NOISY * LAST) + LAST - 1  # places in ``rows``
+    ends = ends[rows[ends] >= settled]
+    if not len(ends):
+        return settled
+    return max(settled, int(rows[np.flatnonzero(flagged[: ends[-1] + 1])[-1]]) + 1)
 
 
 def _recall(flags: npt.NDArray[np.bool_], events: Iterable[tuple[int, int]], first: int, last: int) -> float:

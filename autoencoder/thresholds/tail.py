@@ -15,7 +15,7 @@ from autoencoder.thresholds.base import Array, check_budget
 from autoencoder.thresholds.pareto import SHAPES, Pareto, exceedance, fit
 from autoencoder.verdicts import unknown
 
-BLOCK = 128  # errors after which the limit moves; constant in between, so that whole blocks are judged at once
+BLOCK = 192  # errors after which the limit moves; constant in between, so that whole blocks are judged at once
 AIM = 0.8  # of the budget: a limit that is estimated is passed more often than one that is known
 PEAK_SHARE = 0.005  # share of the errors that count as peaks: where errors have several causes, only the far tail speaks of one
 FEWEST_PEAKS = 30  # peaks that a tail is fitted to, at least, as long as these are less than ``LARGEST_SHARE``
@@ -23,6 +23,7 @@ LARGEST_SHARE = 0.02
 RECALIBRATE = 512  # errors after which the peak level is chosen anew
 FEWEST = 30  # errors without which there is no limit
 RARITY = 50.0  # a flagged error that normal ones pass so many times more seldom than the limit is no normal one
+ECHO = 48  # errors after such a one in which a flag is of the same anomaly, and no normal one either
 ALLOWANCE = 2.0  # flagged errors learnt at most, in multiples of the budget; at 1, a limit set too low would confirm itself
 SAVED = 2.0  # so many of them may come at once
 PATIENCE = 8  # of the flagged errors that are left out one in so many moves level and spread
@@ -92,10 +93,11 @@ class TailThreshold:
     feels much of an anomaly shorter than half the window. The largest ``PEAK_SHARE`` of the last ``memory`` such values are fitted; the
     limit is the height that a share ``budget`` of normal errors passes.
 
-    A flagged error teaches the tail only while it is a plausible normal one: not ``RARITY`` times rarer than the limit allows, and no more
-    of them than ``ALLOWANCE`` times the budget. Learning all would let an anomaly lift the limit; learning none would make the tail look
-    shorter and shorter. The others are left out, so that an anomaly, however long, neither lifts the limit when it enters the memory nor
-    drops it when it leaves; one in ``PATIENCE`` of them moves level and spread, so that a change that stays is followed in the end.
+    A flagged error teaches the tail only while it is a plausible normal one: not ``RARITY`` times rarer than the limit allows, not in the
+    wake of one that is, and no more of them than ``ALLOWANCE`` times the budget. Learning all would let an anomaly lift the limit;
+    learning none would make the tail look shorter and shorter. The others are left out, so that an anomaly, however long, neither lifts
+    the limit when it enters the memory nor drops it when it leaves; one in ``PATIENCE`` of them moves level and spread, so that a change
+    that stays is followed in the end.
 
     Args:
         budget: share of normal errors that may be flagged, in (0, 1).
@@ -117,6 +119,7 @@ class TailThreshold:
         self._level, self._spread = 0.0, 1.0
         self._allowance = 0.0  # flagged errors that may still be learnt
         self._left_out = 0  # flagged errors left out since one was followed
+        self._since = ECHO  # errors since one that was too high for a normal one, at most ECHO
         self._calibrated = 0  # errors learnt since the peak level was chosen
         self._body = np.zeros(len(BODY_GRID))  # comparable errors at BODY_GRID
         self._peak_level, self._share = 0.0, PEAK_SHARE
@@ -132,7 +135,7 @@ class TailThreshold:
         self._recent = known[-self._window :].copy()
         self._comparable = np.empty(0)
         self._waiting = 0
-        self._allowance, self._left_out, self._calibrated = 0.0, 0, 0
+        self._allowance, self._left_out, self._since, self._calibrated = 0.0, 0, ECHO, 0
         if len(known) < FEWEST:
             self._limit, self.measure = float("nan"), Measure.unknown()
             return
@@ -197,14 +200,22 @@ class TailThreshold:
         self._set_limit()
 
     def _plausible(self, block: Array) -> npt.NDArray[np.bool_]:
-        """Which of a block's errors (B,) are flags that normal errors explain: not too high for one, and not too many of them."""
-        ceiling = self._height(min(1.0, self._budget / self._share) / RARITY)
-        low = (block > self._bound) & (block <= ceiling)
+        """Which of a block's errors (B,) are flags that normal errors explain: neither too high nor in the wake of one that is, nor too many."""
+        too_high = block > self._height(min(1.0, self._budget / self._share) / RARITY)
+        low = (block > self._bound) & ~too_high & ~self._in_wake(too_high)
         due = ALLOWANCE * self._budget
         self._allowance = min(self._allowance + due * len(block), max(SAVED, 4 * due * BLOCK))
         plausible: npt.NDArray[np.bool_] = low & (np.cumsum(low) <= int(self._allowance))
         self._allowance -= int(plausible.sum())
         return plausible
+
+    def _in_wake(self, too_high: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Which errors (B,) come less than ``ECHO`` after one that is ``too_high`` (B,), in this block or before it."""
+        places = np.arange(len(too_high))
+        newest = np.maximum.accumulate(np.where(too_high, places, -self._since))  # place of the newest one
+        self._since = min(len(too_high) - int(newest[-1]), ECHO)
+        wake: npt.NDArray[np.bool_] = places - newest < ECHO
+        return wake
 
     def _follow(self) -> None:
         """Level and spread of the recent errors, from their lower half: anomalies sit in the upper one."""
@@ -247,6 +258,7 @@ class TailThreshold:
             "allowance": self._allowance,
             "calibrated": self._calibrated,
             "left_out": self._left_out,
+            "since": self._since,
             "body": self._body.copy(),
             "peak_level": self._peak_level,
             "share": self._share,
@@ -267,6 +279,7 @@ class TailThreshold:
         self._allowance = saved.number("allowance")
         self._calibrated = saved.integer("calibrated", 0)
         self._left_out = saved.integer("left_out", 0)
+        self._since = min(saved.integer("since", 0), ECHO)
         self._body = saved.array("body", (len(BODY_GRID),))
         self._peak_level, self._share = saved.number("peak_level"), saved.number("share")
         self._tail = Pareto(saved.number("shape"), saved.number("scale"))
