@@ -102,7 +102,7 @@ def test_a_loaded_detector_goes_on_exactly(place: int) -> None:
 def test_a_damaged_state_is_told() -> None:
     detector = make()
     judge(detector, stream(800))
-    for key, value in (("kind", "other"), ("adaptations", "{"), ("figures", "x")):
+    for key, value in (("kind", "other"), ("adaptations", "{"), ("watch", "x")):
         with pytest.raises(ModelError):
             make().load({**unpack(pack(detector.state()), "x"), key: value}, {})
 

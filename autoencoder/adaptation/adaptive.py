@@ -2,23 +2,33 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Mapping
-from dataclasses import asdict
 from time import perf_counter
 
 import numpy as np
-import numpy.typing as npt
 
 from autoencoder.adaptation.calibration import calm_rows, carried, untouched
-from autoencoder.adaptation.drift import Drift, DriftMonitor, block_figures, stack
+from autoencoder.adaptation.drift import Drift
 from autoencoder.adaptation.job import BASELINE, MODEL, Job, Result, freeze_files, thaw_files
 from autoencoder.adaptation.probation import Probation
-from autoencoder.adaptation.recent import Block, Recent
-from autoencoder.adaptation.record import CONFIRMED, DECLARED, DROPPED, EVENTS, PROMOTED, ROLLED_BACK, STARTED, Adaptation
+from autoencoder.adaptation.quarantine import normal_rows
+from autoencoder.adaptation.recent import Block, Bools, Recent
+from autoencoder.adaptation.record import (
+    CONFIRMED,
+    DECLARED,
+    DROPPED,
+    EVENTS,
+    PROMOTED,
+    ROLLED_BACK,
+    STARTED,
+    Adaptation,
+    read_adaptations,
+    write_adaptations,
+)
 from autoencoder.adaptation.schedule import FIRST, TIME, Policy, Schedule
 from autoencoder.adaptation.season import unusual_rows
 from autoencoder.adaptation.shadow import Shadow
+from autoencoder.adaptation.watch import Watch
 from autoencoder.detector import Detector, Time
 from autoencoder.errors import ModelError
 from autoencoder.scorers.base import Array, Retrainable, Scorer
@@ -34,7 +44,7 @@ FEWEST_BLOCKS = 3  # held back, and as many windows without a gap to train on
 class AdaptiveDetector:
     """Judges as ``Detector`` does, and sees to it that the detector still fits the stream.
 
-    The stream is looked at in blocks of one window. ``DriftMonitor`` says of every block whether what goes on has to be taken for the new
+    The stream is looked at in blocks of one window. A ``Watch`` says of every block whether what goes on has to be taken for the new
     normal. Then, or after ``every`` points, a candidate is trained on the recent points that are out of quarantine.
     It takes over where it beats the present model on the newest points, which it was not trained on. For ``patience``
     blocks the model before it judges along, and comes back where it would have been better after all.
@@ -56,8 +66,7 @@ class AdaptiveDetector:
         self._kind = kind
         self._present = build(kind)
         self._recent = Recent(policy.history)
-        self._monitor: DriftMonitor | None = None
-        self._figures: list[Array] = []  # of the newest blocks
+        self._watch = Watch(policy.patience)
         self._block = Block()  # the one that is not full yet
         self._row = -1  # of the last point
         self._now: tuple[int, bool] = (0, False)  # its time, and whether that is a date
@@ -156,7 +165,7 @@ class AdaptiveDetector:
         known = self._present.normal_errors[-len(valid) :]
         errors[len(valid) - len(known) :] = known
         self._recent.take(valid, errors, np.zeros(len(valid), dtype=bool))
-        self._refer(valid, errors)
+        self._watch.refer(valid, errors, self._size)
 
     def _judge(self, time: Time, values: Array) -> Verdicts:
         parts = []
@@ -189,7 +198,7 @@ class AdaptiveDetector:
         self._recent.take(values, errors, flags)
         if isinstance(self.scorer, Retrainable):
             self.scorer.judged(flags[~np.isnan(errors)])
-        drift = self._look(block_figures(values, before, errors, flags), values.shape[1])
+        drift = self._watch.take(values, before, errors, flags)
         if self._probation:
             self._try_out(values, predictions, flags)
         if not self._is_training:
@@ -198,13 +207,7 @@ class AdaptiveDetector:
             self._decide(result)
         self.longest_pause = max(self.longest_pause, perf_counter() - began)
 
-    def _look(self, figures: Array, features: int) -> Drift | None:
-        self._figures = [*self._figures, figures][-2 * self._policy.patience :]
-        if self._monitor is None:
-            self._monitor = DriftMonitor(self._policy.patience, features)
-        return self._monitor.take(figures)
-
-    def _try_out(self, values: Array, predictions: Array, flags: npt.NDArray[np.bool_]) -> None:
+    def _try_out(self, values: Array, predictions: Array, flags: Bools) -> None:
         """Let the model before judge a block, too; at the end of its time the better one stays."""
         assert self._probation
         self._probation.take(values, predictions, flags)
@@ -217,8 +220,7 @@ class AdaptiveDetector:
             return
         self._present, self._kind = old.detector, old.kind
         self._recent.rejudge(np.empty(0))
-        self._figures = []
-        self._monitor = None
+        self._watch.forget()
         self._record(ROLLED_BACK, **old.report())
 
     def _recalibrate(self, points: int) -> None:
@@ -262,28 +264,19 @@ class AdaptiveDetector:
             span=self._size,
         )
 
-    def _normal(self, count: int, reason: str) -> npt.NDArray[np.bool_]:
-        """Which of the newest points (K,) are out of quarantine.
-
-        Where a model still fits, what it flags is kept in, and half a window around that; after a change it flags everything, and only what
-        is unusual among the new points themselves is.
-        """
-        flags = self._recent.flags[-count:].copy()
-        if reason == TIME:
-            return ~(np.convolve(flags, np.ones(self._size + 1), mode="same") > 0.5)[:count]
-        promoted = self._schedule.promoted
-        flags[: max(0, count - (self._recent.seen - promoted))] = False  # said by a model that did not fit
-        unusual = unusual_rows(self._recent.values[-count:])
-        normal: npt.NDArray[np.bool_] = ~(unusual | flags if promoted > self._schedule.since else unusual)
-        return normal
+    def _normal(self, count: int, reason: str) -> Bools:
+        """Which of the newest points (K,) are out of quarantine."""
+        schedule, seen = self._schedule, self._recent.seen
+        judged = seen - schedule.promoted if schedule.promoted > schedule.since else 0
+        return normal_rows(self._recent, count, self._size, None if reason == TIME else judged)
 
     def _decide(self, result: Result) -> None:
         """A candidate is trained and tried: it takes over or is dropped."""
         reason, self._is_training = self._schedule.reason, False
         if fault := result.fault or self._promote(result, reason):
             self._record(DROPPED, reason=reason, why=fault, **result.figures)
-            if self._schedule.drop() and self._monitor:
-                self._monitor.refer(stack(self._figures[-self._policy.patience :], len(self._figures[0])))
+            if self._schedule.drop():
+                self._watch.accept()
             return
         self._schedule.promote(self._recent.seen)
         self._record(PROMOTED, reason=reason, **result.figures)
@@ -310,18 +303,8 @@ class AdaptiveDetector:
         self._present = self._present.succeeded_by(candidate, carried(calm, [self._present.normal_errors, older]))
         self._kind = MODEL
         self._recent.rejudge(errors)
-        self._refer(values, errors)
+        self._watch.refer(values, errors, self._size)
         return ""
-
-    def _refer(self, values: Array, errors: Array) -> None:
-        """Take the blocks of values (N, F) and errors (N,), which are normal, for the monitor's reference."""
-        block, quiet = self._size, np.zeros(self._size, dtype=bool)
-        self._figures = [
-            block_figures(values[start : start + block], values[start - block : start], errors[start : start + block], quiet)
-            for start in range(len(values) % block + block, len(values), block)
-        ]
-        self._monitor = DriftMonitor(self._policy.patience, values.shape[1])
-        self._monitor.refer(stack(self._figures, 3 * values.shape[1] + 2))
 
     def _record(self, event: str, **details: object) -> None:
         self.adaptations.append(Adaptation(self._row, *self._now, event, details))
@@ -343,13 +326,12 @@ class AdaptiveDetector:
             "present": self._present.state(),
             "files": freeze_files(self.scorer.files()) if self.trained else {},
             "recent": self._recent.state(),
-            "monitor": self._monitor.state() if self._monitor else {},
-            "figures": np.array(self._figures) if self._figures else np.empty((0, 1)),
+            "watch": self._watch.state(),
             "block": self._block.state(),
             "row": self._row,
             "schedule": self._schedule.state(),
             "probation": self._probation.state() if self._probation else {},
-            "adaptations": json.dumps([asdict(each) for each in self.adaptations]),
+            "adaptations": write_adaptations(self.adaptations),
         }
 
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
@@ -367,17 +349,10 @@ class AdaptiveDetector:
         self._present = self._build(self._kind)
         self._present.load(saved.state("present"), thaw_files(saved.state("files")))
         self._recent.load(saved.state("recent"))
-        self._monitor = None
-        if monitor := saved.state("monitor"):
-            self._monitor = DriftMonitor(self._policy.patience, 1)
-            self._monitor.load(monitor)
-        self._figures = list(saved.array("figures", (None, None), finite=False))
+        self._watch.load(saved.state("watch"))
         self._block.load(saved.state("block"))
         self._row = saved.integer("row", -1)
         self._schedule.load(saved.state("schedule"))
         probation = saved.state("probation")
         self._probation = Probation.load(probation, self._build) if probation else None
-        try:
-            self.adaptations = [Adaptation(**each) for each in json.loads(saved.text("adaptations"))]
-        except (ValueError, TypeError, RecursionError) as error:
-            raise ModelError(f"the saved adaptations are damaged ({type(error).__name__}); run anew without --resume") from None
+        self.adaptations = read_adaptations(saved.text("adaptations"))

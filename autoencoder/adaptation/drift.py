@@ -7,7 +7,6 @@ of the last ``patience`` blocks are odd in the same figure and in the same direc
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -187,8 +186,3 @@ def _median(rows: Array) -> Array:
     median = np.full(rows.shape[1], np.nan)
     median[known] = np.nanmedian(rows[:, known], axis=0)
     return median
-
-
-def stack(figures: Sequence[Array], width: int) -> Array:
-    """Figures of blocks as one array (R, S)."""
-    return np.array(figures).reshape(-1, width)

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
+
+from autoencoder.errors import ModelError
 
 DECLARED, STARTED, PROMOTED, DROPPED, CONFIRMED, ROLLED_BACK = EVENTS = (
     "drift declared",
@@ -32,3 +36,20 @@ class Adaptation:
     dated: bool
     event: str
     details: dict[str, Any]
+
+
+def write_adaptations(adaptations: Sequence[Adaptation]) -> str:
+    """Adaptations as one text, for a checkpoint."""
+    return json.dumps([asdict(each) for each in adaptations])
+
+
+def read_adaptations(text: str) -> list[Adaptation]:
+    """Adaptations that ``write_adaptations`` gave.
+
+    Raises:
+        ModelError: damaged.
+    """
+    try:
+        return [Adaptation(**each) for each in json.loads(text)]
+    except (ValueError, TypeError, RecursionError) as error:
+        raise ModelError(f"the saved adaptations are damaged ({type(error).__name__}); run anew without --resume") from None

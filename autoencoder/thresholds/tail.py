@@ -200,7 +200,7 @@ class TailThreshold:
         self._set_limit()
 
     def _plausible(self, block: Array) -> npt.NDArray[np.bool_]:
-        """Which of a block's errors (B,) are flags that normal errors explain: neither too high nor in the wake of one that is, nor too many."""
+        """Which of a block's errors (B,) are flags that normal errors explain: not too high, not in the wake of such, not too many."""
         too_high = block > self._height(min(1.0, self._budget / self._share) / RARITY)
         low = (block > self._bound) & ~too_high & ~self._in_wake(too_high)
         due = ALLOWANCE * self._budget
