@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from time import monotonic, sleep
 
 import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from program import Outcome, finish, metrics, rows, start, write_csv
+from program import ROOT, Outcome, finish, metrics, rows, start, write_csv
 
 from autoencoder.adaptation.adaptive import AdaptiveDetector
 from autoencoder.adaptation.calibration import rescale
@@ -316,6 +320,40 @@ def test_a_shadow_process_that_fails_is_told_and_one_that_is_stopped_leaves_noth
     broken.begin(job)
     broken.stop()
     assert broken.poll() is None
+
+
+ORPHAN = """
+import sys, time
+import numpy as np
+from autoencoder.adaptation.job import Job
+from autoencoder.adaptation.shadow import Beside
+from autoencoder.config import dump, load
+
+config = load(None, {}, ["training.steps=100000", "network.steps=16", "network.hidden=[8]"])
+values = np.sin(np.arange(600) / 4)[:, None] + np.random.default_rng(0).normal(0, 0.1, (600, 1))
+shadow = Beside(dump(config))
+shadow.begin(Job("baseline", {}, {}, np.ones(50), values, values, np.ones(600, bool), 16))
+print(shadow._process.pid, flush=True)
+time.sleep(600)
+"""
+
+
+def test_a_shadow_process_whose_run_is_killed_ends_and_takes_its_folder_with_it(tmp_path: Path) -> None:
+    env = {**os.environ, "TMPDIR": str(tmp_path), "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE, env=env) as run:
+        assert run.stdout
+        shadow = int(run.stdout.readline())
+        assert list(tmp_path.glob("autoencoder-*"))
+        run.kill()
+    assert eventually(lambda: not list(tmp_path.glob("autoencoder-*")))
+    assert eventually(lambda: not Path(f"/proc/{shadow}/stat").exists() or " Z " in Path(f"/proc/{shadow}/stat").read_text())
+
+
+def eventually(holds: Callable[[], bool], seconds: float = 60.0) -> bool:
+    end = monotonic() + seconds
+    while not holds() and monotonic() < end:
+        sleep(0.1)
+    return holds()
 
 
 # --- early start ---

@@ -1,12 +1,13 @@
 """Shadow training: a candidate is trained and tried beside the stream, in a process of its own or in step with the stream.
 
-``python -m autoencoder.adaptation.shadow FOLDER`` is that process. A job and its result pass through files in a folder that nobody else
-sees; they are plain arrays and text, as a checkpoint is.
+``python -m autoencoder.adaptation.shadow FOLDER PARENT`` is that process. A job and its result pass through files in a folder that nobody
+else sees; they are plain arrays and text, as a checkpoint is.
 """
 
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -82,7 +83,7 @@ class Beside:
         paths = [str(Path(__file__).resolve().parents[2]), *filter(None, [os.environ.get("PYTHONPATH")])]
         with (folder / LOG).open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "autoencoder.adaptation.shadow", str(folder)],
+                [sys.executable, "-m", "autoencoder.adaptation.shadow", str(folder), str(os.getpid())],
                 env={**os.environ, **one, "PYTHONPATH": os.pathsep.join(paths), "TF_CPP_MIN_LOG_LEVEL": "3"},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -115,13 +116,20 @@ class Beside:
         self._process = self._folder = None
 
 
-def main(folder: Path) -> int:
-    """Do the job in a folder; returns the exit code."""
+def main(folder: Path, parent: int) -> int:
+    """Do the job in a folder for the process ``parent``; returns the exit code. Where that is gone, the folder goes, too."""
+    try:
+        return _serve(folder, parent)
+    finally:
+        if os.getppid() != parent:
+            shutil.rmtree(folder, ignore_errors=True)
+
+
+def _serve(folder: Path, parent: int) -> int:
     from autoencoder.assembly import make_kind
     from autoencoder.config import load
 
     os.nice(NICE)
-    parent = os.getppid()
 
     def look_up(done: int, total: int, text: str) -> None:
         if os.getppid() != parent:
@@ -141,4 +149,4 @@ def main(folder: Path) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(Path(sys.argv[1])))
+    sys.exit(main(Path(sys.argv[1]), int(sys.argv[2])))
