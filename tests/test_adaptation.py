@@ -200,6 +200,20 @@ def test_the_autoencoder_does_not_learn_what_lasts_but_ends(kind: str) -> None:
         assert second > 0.7 * first > np.nanmedian(verdicts.errors[400:600])
 
 
+@pytest.mark.parametrize("back", [800, 1500])
+def test_a_sensor_that_is_stuck_teaches_nothing_and_ends_no_run(back: int) -> None:
+    values = wave(1500, 16)
+    values[600:back] = values[600]
+    detector = make_lstm("adaptation.patience=10")
+    verdicts = judge(detector, values)
+    while_stuck = [each for each in detector.adaptations if each.row < back]
+    assert any("hardly moves" in each.details["why"] for each in while_stuck if each.event == DROPPED)
+    assert PROMOTED not in {each.event for each in while_stuck}
+    assert len(while_stuck) < 15  # it is tried again, at longer and longer intervals
+    assert verdicts.flags[650:back].all()
+    assert verdicts.flags[back + 60 :].sum() < 0.01 * len(values)
+
+
 def test_a_schedule_trains_without_any_drift() -> None:
     detector = make("adaptation.every=600")
     judge(detector, stream())

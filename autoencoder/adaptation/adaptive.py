@@ -275,7 +275,7 @@ class AdaptiveDetector:
         reason, self._is_training = self._schedule.reason, False
         if fault := result.fault or self._promote(result, reason):
             self._record(DROPPED, reason=reason, why=fault, **result.figures)
-            if self._schedule.drop():
+            if self._schedule.drop(tried=bool(result.figures)):
                 self._watch.accept()
             return
         self._schedule.promote(self._recent.seen)

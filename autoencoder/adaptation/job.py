@@ -10,7 +10,7 @@ import numpy.typing as npt
 
 from autoencoder.adaptation.calibration import rescale
 from autoencoder.adaptation.trial import compare
-from autoencoder.errors import TrainingError
+from autoencoder.errors import ModelError, TrainingError
 from autoencoder.scorers.base import Array, Progress, Retrainable, Scorer
 from autoencoder.state import Reader, State
 
@@ -71,10 +71,10 @@ def perform(job: Job, make: Make, progress: Progress | None = None) -> Result:
     for retrain in (True, False) if job.kind == MODEL and isinstance(make(MODEL), Retrainable) else (True,):
         try:
             candidate = _candidate(job, make, progress, retrain=retrain)
-        except TrainingError as error:
+            result = _try(job, make, candidate, retrain=retrain)
+        except (TrainingError, ModelError) as error:  # the stream goes on with the model it has
             faults.append(Result(str(error)))
             continue
-        result = _try(job, make, candidate, retrain=retrain)
         if result.fault:
             faults.append(result)
         elif best is None or result.figures["candidate_loss"] < best.figures["candidate_loss"]:

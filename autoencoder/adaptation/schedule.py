@@ -8,6 +8,7 @@ from autoencoder.adaptation.drift import Drift
 from autoencoder.state import Reader, State
 
 TRIES = 2  # candidates that may fail before what holds now is taken for the reference
+DOUBLED = 6  # times that the pause between two failures is doubled, at most
 
 FIRST, DRIFT, MORE, TIME = "first training", "drift", "more data", "schedule"
 
@@ -55,7 +56,7 @@ class Schedule:
         if is_baseline:
             if seen >= max(policy.first, self._last_try + policy.first // 2 if self._last_try else 0):
                 self.reason, self.since = FIRST, 0
-        elif drift and (not self._failed or seen >= self._last_try + policy.patience * block // 2):
+        elif drift and seen >= self._last_try + self._pause(block):
             self.reason = DRIFT
             # the first block holds the change itself, and something of what was before
             self.since = seen - (drift.blocks - 1) * block
@@ -65,6 +66,10 @@ class Schedule:
         elif policy.every and seen - self._last_try >= policy.every:
             self.reason, self.since = TIME, 0
         return False
+
+    def _pause(self, block: int) -> int:
+        """Points to wait after a failure; twice as many after every further one."""
+        return (self._policy.patience * block // 2) << min(self._failed - 1, DOUBLED) if self._failed else 0
 
     def begin(self, seen: int) -> None:
         """Training begins; what is learnt from few points will be learnt again when there are twice as many."""
@@ -77,11 +82,11 @@ class Schedule:
         """The candidate has taken over."""
         self.reason, self._failed, self.promoted = "", 0, seen
 
-    def drop(self) -> bool:
-        """The candidate was not good enough; returns whether there have been enough of them."""
+    def drop(self, *, tried: bool) -> bool:
+        """The candidate was not good enough, or could not even be ``tried``; returns whether what holds now has to be put up with."""
         self.reason = ""
         self._failed += 1
-        if self._failed < TRIES:
+        if self._failed < TRIES or not tried:
             return False
         self._failed = 0
         return True

@@ -25,7 +25,7 @@ def refit(scorer: LstmAutoencoderScorer, values: Array, progress: Progress | Non
         retrain: False leaves the network as it is.
 
     Raises:
-        TrainingError: too few windows without a gap.
+        TrainingError: too few windows without a gap, or constant ones.
         ModelError: there is no model.keras to go on from.
     """
     geometry, lens = scorer.lens.geometry, scorer.lens
@@ -36,7 +36,10 @@ def refit(scorer: LstmAutoencoderScorer, values: Array, progress: Progress | Non
     # a window with a jump in it is of neither side
     whole &= (variance <= JUMP * np.median(variance[whole], axis=0)).all(axis=1)
     windows, newest = windows[whole], values[geometry.span - 1 :][whole]
-    scorer.spread = np.maximum(typical_scale(windows[:, : lens.seen]), np.finfo(float).tiny)
+    spread = typical_scale(windows[:, : lens.seen])
+    if not (spread > 0).all():
+        raise TrainingError(f"column {int(np.flatnonzero(~(spread > 0))[0]) + 1} hardly moves; nothing can be learnt from it")
+    scorer.spread = spread
     if retrain:
         scorer.learn(lens.scaled(windows, scorer.spread)[0], progress, go_on=True)
     # what the network cannot account for even now is left of an anomaly: it is neither remembered nor a measure
