@@ -52,7 +52,10 @@ class SeasonalScorer:
         """Begin with values (N, F); see ``Scorer.fit``."""
         valid = values[~np.isnan(values).any(axis=1)]
         if len(valid) <= FEWEST:
-            raise TrainingError(f"the first {len(values):,} points hold {len(valid):,} usable ones; there must be {FEWEST + 1}")
+            raise TrainingError(
+                f"the first {len(values):,} points hold {len(valid):,} usable ones; there must be {FEWEST + 1}; "
+                "begin where the stream has values, or wait for more points (adaptation.early)"
+            )
         self._features = values.shape[1]
         self._begin()
         self.process(valid)
