@@ -15,7 +15,7 @@ from autoencoder.errors import AutoencoderError, ConfigError, ModelError, RunErr
 from autoencoder.interrupts import Interrupts
 from autoencoder.many.command import is_over_many, run_many
 from autoencoder.onlookers import Announcer, Bar, live_window
-from autoencoder.outcome import closing_lines, write_report
+from autoencoder.outcome import closing_lines, draw_picture, write_report
 from autoencoder.pipeline import Stream, rows_done
 from autoencoder.preparation import (
     Options,
@@ -113,6 +113,8 @@ def run(config: Config, options: Options, console: Console) -> int:
             raise fault
         alerts.stop()
         try:
+            draw_picture(config, stream, watch)
+            interrupts.over()
             files = write_report(config, stream, fault, watch, alerts)
         except RunError as worse:
             raise fault if isinstance(fault, RunError) else worse from None

@@ -51,6 +51,10 @@ class Interrupts:
             self._was_raised = True
             raise KeyboardInterrupt
 
+    def over(self) -> None:
+        """The work is done but for what belongs together and takes no time: from here on a signal changes nothing."""
+        self._depth += 1
+
     def _interrupt(self, *_: object) -> None:
         if self._depth:
             self._is_due = True

@@ -19,8 +19,8 @@ from data.series import Source
 from data.synthetic import SyntheticSource, kinds_of
 
 
-def write_report(config: Config, stream: Stream, fault: BaseException | None, watch: Stopwatch, alerts: Alerts) -> list[str]:
-    """Write metrics.json and the picture; returns the names of the files a reader may look for.
+def draw_picture(config: Config, stream: Stream, watch: Stopwatch) -> None:
+    """Draw plot.png, if that is wanted.
 
     Raises:
         RunError: the run folder cannot be written.
@@ -28,6 +28,14 @@ def write_report(config: Config, stream: Stream, fault: BaseException | None, wa
     if config.plot.kind != "none":
         with watch.part("picture"):
             _draw(stream)
+
+
+def write_report(config: Config, stream: Stream, fault: BaseException | None, watch: Stopwatch, alerts: Alerts) -> list[str]:
+    """Write metrics.json; returns the names of the files a reader may look for.
+
+    Raises:
+        RunError: the run folder cannot be written.
+    """
     found = {
         "counts": stream.tally.counts(stream.detector.share),
         "training": stream.detector.training_report(),

@@ -394,6 +394,18 @@ def test_an_interrupt_waits_while_it_is_held_and_handlers_are_put_back(number: s
     assert signal.getsignal(number) is before
 
 
+def test_once_the_work_is_over_an_interrupt_changes_nothing() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with Interrupts() as interrupts:
+        with interrupts.held():
+            pass
+        interrupts.over()
+        signal.raise_signal(signal.SIGTERM)
+        with interrupts.held():
+            signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
 def test_an_interrupt_that_is_not_held_comes_at_once_and_an_ignored_one_stays_ignored() -> None:
     with pytest.raises(KeyboardInterrupt), Interrupts():
         signal.raise_signal(signal.SIGTERM)

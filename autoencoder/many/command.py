@@ -13,7 +13,7 @@ from autoencoder.config import Config, dump
 from autoencoder.detector import Detector
 from autoencoder.errors import AutoencoderError, ConfigError, RunError
 from autoencoder.interrupts import Interrupts
-from autoencoder.many.outcome import closing_lines, write_report
+from autoencoder.many.outcome import closing_lines, draw_picture, write_report
 from autoencoder.many.series import ManySeries, Series, owners_of
 from autoencoder.many.stream import ManyStream
 from autoencoder.preparation import (
@@ -84,6 +84,8 @@ def run_many(config: Config, options: Options, watch: Stopwatch, console: Consol
                 raise fault
         alerts.stop()
         try:
+            draw_picture(config, stream, watch)
+            interrupts.over()
             files = write_report(config, stream, fault, watch, alerts)
         except RunError as worse:
             raise fault if isinstance(fault, RunError) else worse from None

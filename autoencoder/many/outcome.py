@@ -18,8 +18,8 @@ MOST_DETAILED = 10  # series whose counts are in metrics.json
 MOST_DRAWN = 1_000_000  # rows
 
 
-def write_report(config: Config, stream: ManyStream, fault: BaseException | None, watch: Stopwatch, alerts: Alerts) -> list[str]:
-    """Write metrics.json and the picture; returns the names of the files a reader may look for.
+def draw_picture(config: Config, stream: ManyStream, watch: Stopwatch) -> None:
+    """Draw plot.png, if that is wanted.
 
     Raises:
         RunError: the run folder cannot be written.
@@ -27,6 +27,14 @@ def write_report(config: Config, stream: ManyStream, fault: BaseException | None
     if config.plot.kind != "none":
         with watch.part("picture"):
             _draw(stream)
+
+
+def write_report(config: Config, stream: ManyStream, fault: BaseException | None, watch: Stopwatch, alerts: Alerts) -> list[str]:
+    """Write metrics.json; returns the names of the files a reader may look for.
+
+    Raises:
+        RunError: the run folder cannot be written.
+    """
     judged = stream.many.judged
     found = {
         "counts": stream.counts(),

@@ -197,7 +197,7 @@ def interrupt(folder: Path, seed: int, tries: int) -> Count:
         process = Process(folder, "--out", out, *arguments)
         while process.poll() and not (out / "config.yaml").exists():
             time.sleep(0.002)
-        time.sleep(dice.uniform(0.0, 0.7) * reference.seconds)
+        time.sleep(dice.uniform(0.0, 1.1) * reference.seconds)  # also when all is done but the goodbye
         process.signal(numbers[number % 3])
         ended = process.wait()
         count.hear(ended)
