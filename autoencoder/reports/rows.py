@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import functools
 import re
+import warnings
 from collections import deque
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -153,4 +154,8 @@ def parse_scores(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Verdict
 def _times(fields: Sequence[str]) -> npt.NDArray[np.datetime64] | npt.NDArray[np.int64]:
     if fields and all(field.lstrip("-").isdigit() for field in fields[:3]):
         return np.array(fields, dtype=np.int64)
-    return np.array([field.removesuffix("Z") for field in fields], dtype="datetime64[ns]")
+    with warnings.catch_warnings(action="error", category=UserWarning):  # numpy warns of a zone and goes on
+        try:
+            return np.array([field.removesuffix("Z") for field in fields], dtype="datetime64[ns]")
+        except UserWarning as error:
+            raise ValueError(str(error)) from None
