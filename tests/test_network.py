@@ -216,17 +216,36 @@ def test_a_damaged_network_is_refused_or_of_the_same_shape(place: int, cut: bool
     ],
     ids=str,
 )
-def test_every_architecture_becomes_an_onnx_file_that_agrees_with_it(shape: Architecture) -> None:
+def test_every_architecture_becomes_an_onnx_file_that_agrees_with_it_and_holds_its_weights(shape: Architecture) -> None:
     from autoencoder.network.model import build
-    from autoencoder.network.onnx_graph import onnx_of
+    from autoencoder.network.onnx_graph import onnx_of, weights_of
 
     model = build(shape)
     random = np.random.default_rng(0)
     model.set_weights([random.normal(size=weights.shape) for weights in model.get_weights()])  # biases, too
+    for ours, keras in zip(weights_of(onnx_of(model)), model.get_weights(), strict=True):
+        np.testing.assert_array_equal(ours, keras)
     runtime = Runtime(onnx_of(model))
     windows = random.normal(size=(BATCH + 3, shape.steps, shape.features)).astype(np.float32)
     assert check_parity(model, runtime, windows) <= 1e-5
     assert np.abs(runtime.reconstruct(windows)).max() > 0.1
+
+
+def test_weights_that_are_no_networks_or_another_ones_are_told() -> None:
+    from autoencoder.network.model import build
+    from autoencoder.network.onnx_graph import onnx_of, weights_of
+    from autoencoder.network.training import Recipe, train
+
+    with pytest.raises(ModelError, match="train again"):
+        weights_of(b"no network")
+    other = onnx_of(build(Architecture(steps=8, features=1, hidden=(5,), latent=2)))
+    with pytest.raises(ModelError, match="another network"):
+        train(
+            np.zeros((80, 8, 1), np.float32),
+            Architecture(steps=8, features=1, hidden=(4,), latent=2),
+            Recipe(steps=50),
+            start=other,
+        )
 
 
 def test_a_network_of_another_shape_is_refused() -> None:

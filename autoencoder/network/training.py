@@ -9,16 +9,16 @@ from __future__ import annotations
 
 import functools
 import math
-import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from autoencoder.errors import ModelError
 from autoencoder.network.model import Architecture, build
+from autoencoder.network.onnx_graph import weights_of
 
 Windows = npt.NDArray[np.float32]
 Progress = Callable[[int, int, str], None]
@@ -119,7 +119,10 @@ def train(
         architecture: of the network.
         recipe: how it is trained.
         progress: told how training goes.
-        start: content of the model.keras whose weights training starts from; None: random ones.
+        start: content of the model.onnx whose weights training starts from; None: random ones.
+
+    Raises:
+        ModelError: those are weights of another architecture.
     """
     import keras
     import tensorflow as tf
@@ -127,7 +130,7 @@ def train(
     keras.utils.set_random_seed(recipe.seed)
     fresh = build(architecture)
     if start is not None:
-        fresh.set_weights(_weights(start))
+        _set_weights(fresh, start)
     compiled = _compile(architecture)
     for variable, value in zip(compiled.model.variables, fresh.variables, strict=True):
         variable.assign(value)
@@ -165,14 +168,11 @@ def train(
     return fresh, curve
 
 
-def _weights(keras_file: bytes) -> list[Any]:
-    import keras
-
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder, "model.keras")
-        path.write_bytes(keras_file)
-        weights: list[Any] = keras.models.load_model(path, compile=False, safe_mode=True).get_weights()
-    return weights
+def _set_weights(model: Any, start: bytes) -> None:
+    try:
+        model.set_weights(weights_of(start))
+    except ValueError as error:
+        raise ModelError(f"model.onnx cannot be trained on: it holds another network ({error}); train again") from None
 
 
 def _cosine(share: float) -> float:

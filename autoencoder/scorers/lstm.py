@@ -125,11 +125,9 @@ class LstmAutoencoderScorer:
         """Train the network on scaled windows (M, T, F), oldest first; ``go_on`` starts from the present weights, not from random ones.
 
         Raises:
-            ModelError: there is no model.keras to go on from.
+            ModelError: model.onnx cannot be gone on from.
         """
-        if go_on and "model.keras" not in self._files:
-            raise ModelError("model.keras is missing, so the model cannot be trained on; copy the run folder again")
-        start = self._files["model.keras"] if go_on else None
+        start = self._files["model.onnx"] if go_on else None
         model, curve = train(scaled, self._architecture, self._recipe, progress, start)
         self.validation_loss = curve.best
         self._files = export(model)

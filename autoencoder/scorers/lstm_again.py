@@ -26,7 +26,7 @@ def refit(scorer: LstmAutoencoderScorer, values: Array, progress: Progress | Non
 
     Raises:
         TrainingError: too few windows without a gap, or constant ones.
-        ModelError: there is no model.keras to go on from.
+        ModelError: model.onnx cannot be gone on from.
     """
     geometry, lens = scorer.lens.geometry, scorer.lens
     windows = sliding(values, geometry) if len(values) >= geometry.span else np.empty((0, geometry.steps, values.shape[1]))

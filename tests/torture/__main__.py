@@ -101,7 +101,8 @@ ended with files that equal those of a run that was left alone, byte for byte: `
 _TAIL = """## What is done to it
 
 **SIGKILL.** Runs are killed up to four times each, at random moments, and resumed until they are done: while they score, in the middle of
-the writing of a checkpoint, while a network trains, with a saved network, and fed by a pipe. Resuming a pipe prints
+the writing of a checkpoint, while a network trains, while other models are put in place, with a saved network, and fed by a pipe. What was
+done about the model (`adaptations.jsonl`) must be the same, too. Resuming a pipe prints
 `N rows are done; the producer must begin with row N + 1` before anything is read, and the producer begins there.
 
 **SIGTERM, SIGINT, SIGHUP** end a run with exit code 130, whole rows and a checkpoint.

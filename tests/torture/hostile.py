@@ -61,6 +61,11 @@ def attack(folder: Path, tries: int, model: Path | None = None) -> list[Count]:
     use = ("--source", "csv", "--path", wave, "--plot", "none", "--model")
     counts = [
         _count(folder, "hostile model given to --model", MODELS, tries, lambda out, bad: (*use, bad, "--out", out), model),
+        _count(
+            *(folder, "hostile model that is trained on", TRAINED_ON, tries),
+            lambda out, bad: (*use, bad, "--out", out, *TRAIN_ON),
+            model,
+        ),
         _count(folder, "hostile run given to --resume", RUNS, tries, lambda out, bad: ("--resume", "--out", bad), broken_off),
     ]
     data = Count("hostile data given to --path")
@@ -419,6 +424,16 @@ MODELS: dict[str, Prepare] = {
     "a configuration that is a link to another file": _linked("config.yaml", _outside),
     "a configuration nested 100,000 deep": _write("config.yaml", b"[" * 100_000),
 }
+TRAINED_ON: dict[str, Prepare] = {
+    name: MODELS[name]
+    for name in (
+        "a Lambda layer in model.keras",
+        "a pickle instead of model.keras",
+        "weights of a terabyte",
+        "a network with weights in another file",
+    )
+}
+TRAIN_ON = ("--set", "adaptation.enabled=true", "--set", "adaptation.deterministic=true", "--set", "adaptation.every=5000")
 RUNS: dict[str, Prepare] = {
     "a pickle in the checkpoint": _in_state("checkpoint.npz", _pickle),
     "a terabyte in the checkpoint": _in_state("checkpoint.npz", _giant_shape),
