@@ -11,6 +11,7 @@ import random
 import resource
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -204,35 +205,40 @@ def _settings(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
 
 def _states(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
     """A detector's state, a network, the tables of a run."""
+    from autoencoder.adaptation.adaptive import AdaptiveDetector
     from autoencoder.detector import Detector
     from autoencoder.network.runtime import Runtime
     from autoencoder.reports.rows import read_rows
-    from autoencoder.scorers import SCORERS
     from autoencoder.state import State, pack, unpack
 
-    values = np.array(noisy_wave(600, 1))[:, None]
+    values = np.array(noisy_wave(1500, 1))[:, None]
+    values[500:] += 50  # a change that stays
     sound: dict[str, list[bytes]] = {}
-    for kind, options in _KINDS.items():
-        detector = _detector(kind, options)
-        detector.process(np.arange(600), values)
-        sound[kind] = [pack(detector.state())]
-    assert set(_KINDS) < set(SCORERS)
+    for kind, make in _KINDS.items():
+        detector = make()
+        sound[kind] = []
+        for first in range(0, 1500, 150):  # before the change, with a model on probation, and after
+            detector.process(np.arange(first, first + 150), values[first : first + 150])
+            if first >= 450:
+                sound[kind].append(pack(detector.state()))
+    assert detector.promotions  # the last one adapts
 
-    def use(detector: Detector, state: State) -> None:
+    def use(detector: Detector | AdaptiveDetector, state: State) -> None:
         with np.errstate(all="ignore"):
             detector.load(state, {})
             detector.process(np.arange(200), values[:200])
 
     def of_bytes(kind: str) -> Reader:
-        return lambda data: use(_detector(kind, _KINDS[kind]), unpack(data, "x"))
+        return lambda data: use(_KINDS[kind](), unpack(data, "x"))
 
     def of_leaves(kind: str) -> Reader:
         """What is changed is one value and not one byte; the bytes only say which and how."""
 
         def read(data: bytes) -> object:
-            state = unpack(sound[kind][0], "x")
-            spoil(state, random.Random(data))
-            return use(_detector(kind, _KINDS[kind]), state)
+            dice = random.Random(data)
+            state = unpack(dice.choice(sound[kind]), "x")
+            spoil(state, dice)
+            return use(_KINDS[kind](), state)
 
         return read
 
@@ -254,20 +260,33 @@ def _states(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
     return readers
 
 
-_KINDS: dict[str, dict[str, object]] = {
-    "windowed_gaussian": {"window": 64},
-    "isolation_forest": {"window": 8, "trees": 5, "samples": 32},
-    "isolation_forest_sliding": {"window": 8, "trees": 5, "samples": 32, "history": 100, "refit_every": 50},
-}
-
-
-def _detector(kind: str, options: dict[str, object]):  # type: ignore[no-untyped-def]
+def _plain(kind: str, **options: object) -> Callable[[], Any]:
+    """Makes a detector with such a scorer."""
     from autoencoder.budget import Budget
     from autoencoder.detector import Detector
     from autoencoder.scorers import SCORERS
     from autoencoder.thresholds import THRESHOLDS
 
-    return Detector(SCORERS[kind](**options), lambda share: THRESHOLDS["tail"](budget=share, window=200), Budget.parse(0.01), 400)
+    return lambda: Detector(
+        SCORERS[kind](**options), lambda share: THRESHOLDS["tail"](budget=share, window=200), Budget.parse(0.01), 400
+    )
+
+
+def _adaptive() -> Any:
+    from autoencoder.assembly import make_adaptive
+    from autoencoder.config import load
+
+    adapts = ("enabled=true", "deterministic=true", "patience=3", "history=500", "early=null")
+    settings = [*(f"adaptation.{one}" for one in adapts), "detector=windowed_gaussian", "windowed_gaussian.window=64"]
+    return make_adaptive(load(None, {}, settings), 400)
+
+
+_KINDS: dict[str, Callable[[], Any]] = {
+    "windowed_gaussian": _plain("windowed_gaussian", window=64),
+    "isolation_forest": _plain("isolation_forest", window=8, trees=5, samples=32),
+    "isolation_forest_sliding": _plain("isolation_forest_sliding", window=8, trees=5, samples=32, history=100, refit_every=50),
+    "windowed_gaussian that adapts": _adaptive,
+}
 
 
 def spoil(state: dict[str, object], dice: random.Random) -> None:
