@@ -8,7 +8,6 @@ BEGAN = time.perf_counter()
 
 import argparse  # noqa: E402 - the clock starts before anything is imported
 import os  # noqa: E402
-import signal  # noqa: E402
 import sys  # noqa: E402
 import traceback  # noqa: E402
 from contextlib import nullcontext  # noqa: E402
@@ -234,10 +233,7 @@ def main(argv: list[str] | None = None) -> int:
 
 if __name__ == "__main__":
     code = main()
-    for number in (
-        signal.SIGINT,
-        signal.SIGTERM,
-        signal.SIGHUP,
-    ):  # all is done and said; taking the interpreter down takes a moment
-        signal.signal(number, signal.SIG_IGN)
+    from autoencoder.interrupts import ignore_signals
+
+    ignore_signals()  # all is done and said; taking the interpreter down takes a moment
     raise SystemExit(code)

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from types import TracebackType
 from typing import Any, Self
 
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
 
 class Interrupts:
     """While it is entered, SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt; within ``held`` they wait until that is left.
@@ -23,7 +25,7 @@ class Interrupts:
         self._was_raised = False
 
     def __enter__(self) -> Self:
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in SIGNALS:
             if signal.getsignal(number) not in (signal.SIG_IGN, None):
                 try:
                     self._before[number] = signal.signal(number, self._interrupt)
@@ -61,3 +63,9 @@ class Interrupts:
         else:
             self._was_raised = True
             raise KeyboardInterrupt
+
+
+def ignore_signals() -> None:
+    """From here to the end of the process they change nothing."""
+    for number in SIGNALS:
+        signal.signal(number, signal.SIG_IGN)
