@@ -40,7 +40,9 @@ ALL = "all"
 # settings that results do not depend on, and files of the program that they do depend on
 WITHOUT_EFFECT = {"source", "follow", "detector", "plot", "checkpoint", "synthetic", "yfinance", "csv"}
 RESULT_CODE = (
-    *("detector.py", "adaptation/*.py", "scorers/*.py", "thresholds/*.py", "network/*.py", "benchmark/*.py", "reports/alarms.py"),
+    "detector.py",
+    *(f"{package}/*.py" for package in ("adaptation", "scorers", "thresholds", "network", "benchmark")),
+    "reports/alarms.py",
 )
 
 
