@@ -75,6 +75,47 @@ def test_a_change_that_stays_is_drift_once_patience_is_over_and_not_before(kind:
     assert abs(drift.blocks - (first + 2 - 20)) <= 2
 
 
+@pytest.mark.parametrize(("kind", "length"), [("flat", 450), ("high", 450), ("plateau", 450), ("noisy", 300)])
+def test_an_event_amid_many_anomalies_is_no_drift_before_patience_is_over(kind: str, length: int) -> None:
+    for seed in range(10):
+        stream = drift_stream("none", 6000, seed)
+        values, odd, at = stream.values.copy(), stream.labels.copy(), 3500 + 17 * seed
+        rows, noise = slice(at, at + length), np.random.default_rng(seed).normal(size=length)
+        event = {"flat": values[at], "high": 80 + noise / 2, "plateau": values[rows] + 10, "noisy": values[rows] + 3 * noise}
+        values[rows], odd[rows] = event[kind], True
+        assert not any(at < end < at + PATIENCE * BLOCK for end in drift_ends(values, odd, seed)), seed
+
+
+def test_a_change_amid_many_anomalies_is_drift_within_three_windows_of_the_patience() -> None:
+    for seed in range(10):
+        stream = drift_stream("level shift", 6000, seed)
+        assert stream.change
+        odd = stream.labels.copy()
+        odd[stream.change :] = True
+        found = drift_ends(stream.values, odd, seed)
+        assert PATIENCE * BLOCK <= found[0] - stream.change <= (PATIENCE + 2.5) * BLOCK, seed
+
+
+def drift_ends(values: Array, odd: np.ndarray, seed: int) -> list[int]:
+    """Ends of the blocks after which a stream whose points are flagged where they are ``odd`` has changed for good."""
+    flags = np.convolve(odd, np.ones(BLOCK // 4))[: len(odd)] > 0  # they go on for a while after an anomaly
+    errors = np.abs(np.random.default_rng(seed).normal(size=len(values))) * np.where(flags, 20.0, 1.0)
+    skipped = TRAINING // BLOCK
+    found = verdicts(figures(values, errors, flags)[skipped:], monitor(values[:TRAINING]))
+    return [(skipped + number + 2) * BLOCK for number, drift in enumerate(found) if drift]
+
+
+def test_values_that_never_settle_are_waited_for_twice_as_long() -> None:
+    values = wave(60 * BLOCK)
+    flags = np.zeros(len(values), bool)
+    for number, first in enumerate(range(20 * BLOCK, len(values), 5 * BLOCK)):  # another level every five blocks
+        values[first : first + 5 * BLOCK] += 40 * (-1) ** number
+        flags[first : first + 5 * BLOCK] = True
+    found = verdicts(figures(values, flags=flags))
+    first = next(number for number, drift in enumerate(found) if drift)
+    assert 20 + 2 * PATIENCE - 1 <= first + 1 <= 20 + 2 * PATIENCE
+
+
 def test_errors_that_rise_for_good_are_drift_and_smaller_ones_are_not() -> None:
     values = wave(60 * BLOCK)
     errors = np.abs(np.random.default_rng(3).normal(size=len(values)))
@@ -121,8 +162,8 @@ def test_a_missing_part_of_a_state_is_told() -> None:
     from autoencoder.errors import ModelError
 
     state = monitor().state()
-    del state["signs"]
-    with pytest.raises(ModelError, match="signs is missing"):
+    del state["figures"]
+    with pytest.raises(ModelError, match="figures is missing"):
         DriftMonitor(PATIENCE, 1).load(state)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 from autoencoder.adaptation.drift import Drift, DriftMonitor, block_figures
 from autoencoder.adaptation.recent import Bools
 from autoencoder.scorers.base import Array
-from autoencoder.state import Reader, State
+from autoencoder.state import State
 
 
 class Watch:
@@ -19,13 +19,11 @@ class Watch:
 
     def __init__(self, patience: int) -> None:
         self._patience = patience
-        self._figures: list[Array] = []  # of the newest blocks, (3 F + 2,) each
         self._monitor: DriftMonitor | None = None
 
     def take(self, values: Array, before: Array | None, errors: Array, flags: Bools) -> Drift | None:
         """A block (B, F) after another one, with its errors (B,) and flags (B,) -> the change that has now stayed for long enough."""
         figures = block_figures(values, before, errors, flags)
-        self._figures = [*self._figures, figures][-2 * self._patience :]
         if self._monitor is None:
             self._monitor = DriftMonitor(self._patience, values.shape[1])
         return self._monitor.take(figures)
@@ -33,39 +31,29 @@ class Watch:
     def refer(self, values: Array, errors: Array, block: int) -> None:
         """Take the blocks of normal values (N, F) with errors (N,) for the reference."""
         quiet = np.zeros(block, dtype=bool)
-        self._figures = [
+        figures = [
             block_figures(values[start : start + block], values[start - block : start], errors[start : start + block], quiet)
             for start in range(len(values) % block + block, len(values), block)
         ]
         self._monitor = DriftMonitor(self._patience, values.shape[1])
-        self._monitor.refer(_stack(self._figures, 3 * values.shape[1] + 2))
+        self._monitor.refer(np.array(figures).reshape(-1, 3 * values.shape[1] + 2))
 
     def accept(self) -> None:
         """Take the newest blocks for the reference: nothing better is known."""
         if self._monitor:
-            self._monitor.refer(_stack(self._figures[-self._patience :], len(self._figures[0])))
+            self._monitor.accept()
 
     def forget(self) -> None:
         """Begin anew."""
-        self._figures, self._monitor = [], None
+        self._monitor = None
 
     def state(self) -> State:
-        """Figures and monitor."""
-        return {
-            "figures": np.array(self._figures) if self._figures else np.empty((0, 1)),
-            "monitor": self._monitor.state() if self._monitor else {},
-        }
+        """The monitor's; nothing where there is none yet."""
+        return self._monitor.state() if self._monitor else {}
 
     def load(self, state: State) -> None:
         """Take back what ``state`` gave."""
-        saved = Reader(state, "the watch over drift")
-        self._figures = list(saved.array("figures", (None, None), finite=False))
         self._monitor = None
-        if monitor := saved.state("monitor"):
+        if state:
             self._monitor = DriftMonitor(self._patience, 1)
-            self._monitor.load(monitor)
-
-
-def _stack(figures: list[Array], width: int) -> Array:
-    """Figures of blocks as one array (R, S)."""
-    return np.array(figures).reshape(-1, width)
+            self._monitor.load(state)
