@@ -264,9 +264,20 @@ def test_rescaled_errors_have_the_level_and_spread_of_the_others_and_their_own_t
     random = np.random.default_rng(0)
     errors, like = random.exponential(size=2000), 5 + 3 * random.exponential(size=300)
     rescaled = rescale(errors, like)
-    assert np.median(rescaled) == pytest.approx(np.median(like))
+    assert np.median(rescaled) == pytest.approx(np.median(like), rel=1e-3)
     assert np.quantile(rescaled, 0.1) == pytest.approx(np.quantile(like, 0.1))
     np.testing.assert_array_equal(np.argsort(rescaled), np.argsort(errors))
+
+
+@pytest.mark.parametrize(
+    ("stretched", "expected"),  # the upper half of the few errors beside the lower one -> that of the rescaled ones
+    [(0.1, 0.25), (0.8, 1.0), (2.0, 2.0), (20.0, 3.0)],
+)
+def test_the_upper_half_of_few_errors_is_believed_as_far_as_the_lower_one_bears_it_out(stretched: float, expected: float) -> None:
+    errors = np.abs(np.random.default_rng(0).normal(size=2001))
+    middle = float(np.median(errors))
+    like = np.where(errors > middle, middle + stretched * (errors - middle), errors)
+    np.testing.assert_allclose(rescale(errors, like)[errors > middle] - middle, expected * (errors[errors > middle] - middle))
 
 
 def test_windows_with_a_flagged_point_stay_out_of_the_memory() -> None:

@@ -125,12 +125,13 @@ def test_an_anomaly_neither_lifts_the_limit_on_entering_the_memory_nor_drops_it_
     assert ratio.min() > 1 / 1.2
 
 
-def test_anomalies_that_come_thick_and_fast_do_not_hide_one_another() -> None:
+@pytest.mark.parametrize("before", [0, 6])
+def test_anomalies_that_come_thick_and_fast_do_not_hide_one_another(before: int) -> None:
     rng = np.random.default_rng(9)
     errors = np.abs(rng.normal(size=40_000))
     normal = np.ones(len(errors), dtype=bool)
     for start in range(2000, len(errors) - 40, 200):  # one error that no normal point has, and many that it might just have
-        errors[start : start + 20] = np.append(rng.uniform(8, 12), rng.uniform(3.5, 6, size=19))
+        errors[start : start + 20] = np.insert(rng.uniform(3.5, 6, size=19), before, rng.uniform(8, 12))
         normal[start : start + 20] = False
     flagged = errors[2000:] > limits(errors, 1e-3)
     normal = normal[2000:]

@@ -9,6 +9,8 @@ import numpy.typing as npt
 
 from autoencoder.scorers.base import Array
 
+NARROW = 2.5  # times that the upper half of a model's spread may be wider than its first errors show
+WIDE = 3.0  # times that it may be wider than the lower half lets expect
 CARRIED = 4000  # newest errors of other times and models that tell what the tail looks like
 
 Bools = npt.NDArray[np.bool_]
@@ -47,13 +49,22 @@ def carried(calm: Array, others: Sequence[Array]) -> Array:
 
 
 def rescale(errors: Array, like: Array) -> Array:
-    """Errors (N,) of one model with the level and spread of another's (M,), so that their tail serves it."""
-    level, spread = _level_and_spread(errors)
-    other_level, other_spread = _level_and_spread(like)
-    rescaled: Array = np.maximum(other_level + (errors - level) * (other_spread / spread), 0.0)
+    """Errors (N,) of one model with the level and spread of another's (M,), so that their tail serves it.
+
+    Below the median the lower half's spread counts. Few errors say too little of their upper half, which may be too narrow or hold what is
+    left of an anomaly: above the median the lower half's spread counts, too, as far as the upper half's bears it out.
+    """
+    below, level, above = _spread(errors)
+    other_below, other_level, other_above = _spread(like)
+    lower, upper = other_below / below, other_above / above
+    higher = min(max(upper, min(lower, NARROW * upper)), WIDE * lower)
+    off = errors - level
+    rescaled: Array = np.maximum(other_level + off * np.where(off < 0, lower, higher), 0.0)
     return rescaled
 
 
-def _level_and_spread(errors: Array) -> tuple[float, float]:
-    low, middle = np.quantile(errors, [0.1, 0.5])
-    return float(middle), max(float(middle - low), 1e-6 * abs(float(middle)), np.finfo(float).tiny * 1e10)
+def _spread(errors: Array) -> tuple[float, float, float]:
+    """Distance from the lowest decile to the median, the median, and the distance from it to the highest decile."""
+    low, middle, high = np.quantile(errors, [0.1, 0.5, 0.9]).tolist()
+    least = max(1e-6 * abs(middle), np.finfo(float).tiny * 1e10)
+    return max(middle - low, least), middle, max(high - middle, least)

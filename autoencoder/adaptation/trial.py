@@ -12,6 +12,7 @@ from autoencoder.adaptation.calibration import calm_rows
 from autoencoder.scorers.base import Array, Scorer
 
 GAIN = 0.02  # share of the present model's loss by which a candidate's must be smaller, or may be larger where it alarms less
+LOUD = 0.1  # the latter, where the present model alarms about everything: losses of few points say little beside that
 ALARMS = 0.02  # share of points with errors beyond those of the training part from which on a model is out of tune
 RARE = 0.005  # share of the training part's errors that are beyond, too
 LOST = 0.05  # share of the injected anomalies that a candidate may miss while the present model finds them
@@ -47,7 +48,8 @@ class Trial:
     def fault(self) -> str:
         """Why the candidate is not better; empty where it is."""
         calmer = self.alarms >= ALARMS and self.candidate_alarms <= self.alarms / 2
-        if not self.candidate_loss <= (1.0 + (GAIN if calmer else -GAIN)) * self.loss:
+        gain = max(GAIN, LOUD * self.alarms) if calmer else -GAIN
+        if not self.candidate_loss <= (1.0 + gain) * self.loss:
             return f"its loss on held-back points is {self.candidate_loss:.4g}, the present model's {self.loss:.4g}"
         if not self.candidate_recall >= self.recall - LOST:
             return f"it finds {self.candidate_recall:.0%} of injected anomalies, the present model {self.recall:.0%}"

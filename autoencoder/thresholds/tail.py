@@ -24,6 +24,7 @@ RECALIBRATE = 512  # errors after which the peak level is chosen anew
 FEWEST = 30  # errors without which there is no limit
 RARITY = 50.0  # a flagged error that normal ones pass so many times more seldom than the limit is no normal one
 ECHO = 48  # errors after such a one in which a flag is of the same anomaly, and no normal one either
+RISE = 8  # errors before it of which the same holds, as far as they are learnt with it: windows reach an anomaly step by step
 ALLOWANCE = 2.0  # flagged errors learnt at most, in multiples of the budget; at 1, a limit set too low would confirm itself
 SAVED = 2.0  # so many of them may come at once
 PATIENCE = 8  # of the flagged errors that are left out one in so many moves level and spread
@@ -93,8 +94,8 @@ class TailThreshold:
     feels much of an anomaly shorter than half the window. The largest ``PEAK_SHARE`` of the last ``memory`` such values are fitted; the
     limit is the height that a share ``budget`` of normal errors passes.
 
-    A flagged error teaches the tail only while it is a plausible normal one: not ``RARITY`` times rarer than the limit allows, not in the
-    wake of one that is, and no more of them than ``ALLOWANCE`` times the budget. Learning all would let an anomaly lift the limit;
+    A flagged error teaches the tail only while it is a plausible normal one: not ``RARITY`` times rarer than the limit allows, not beside
+    one that is, and no more of them than ``ALLOWANCE`` times the budget. Learning all would let an anomaly lift the limit;
     learning none would make the tail look shorter and shorter. The others are left out, so that an anomaly, however long, neither lifts
     the limit when it enters the memory nor drops it when it leaves; one in ``PATIENCE`` of them moves level and spread, so that a change
     that stays is followed in the end.
@@ -200,22 +201,23 @@ class TailThreshold:
         self._set_limit()
 
     def _plausible(self, block: Array) -> npt.NDArray[np.bool_]:
-        """Which of a block's errors (B,) are flags that normal errors explain: not too high, not in the wake of such, not too many."""
+        """Which of a block's errors (B,) are flags that normal errors explain: not too high, not beside such, not too many."""
         too_high = block > self._height(min(1.0, self._budget / self._share) / RARITY)
-        low = (block > self._bound) & ~too_high & ~self._in_wake(too_high)
+        low = (block > self._bound) & ~too_high & ~self._beside(too_high)
         due = ALLOWANCE * self._budget
         self._allowance = min(self._allowance + due * len(block), max(SAVED, 4 * due * BLOCK))
         plausible: npt.NDArray[np.bool_] = low & (np.cumsum(low) <= int(self._allowance))
         self._allowance -= int(plausible.sum())
         return plausible
 
-    def _in_wake(self, too_high: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
-        """Which errors (B,) come less than ``ECHO`` after one that is ``too_high`` (B,), in this block or before it."""
+    def _beside(self, too_high: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+        """Which errors (B,) come less than ``ECHO`` after one that is ``too_high`` (B,), in this block or before it, or just before one."""
         places = np.arange(len(too_high))
         newest = np.maximum.accumulate(np.where(too_high, places, -self._since))  # place of the newest one
+        next_one = np.minimum.accumulate(np.where(too_high, places, len(places) + RISE)[::-1])[::-1]
         self._since = min(len(too_high) - int(newest[-1]), ECHO)
-        wake: npt.NDArray[np.bool_] = places - newest < ECHO
-        return wake
+        beside: npt.NDArray[np.bool_] = (places - newest < ECHO) | (next_one - places < RISE)
+        return beside
 
     def _follow(self) -> None:
         """Level and spread of the recent errors, from their lower half: anomalies sit in the upper one."""
