@@ -22,6 +22,7 @@ from autoencoder.adaptation.calibration import rescale
 from autoencoder.adaptation.job import Job, Result, perform
 from autoencoder.adaptation.record import CONFIRMED, DECLARED, DROPPED, PROMOTED, ROLLED_BACK, STARTED
 from autoencoder.adaptation.shadow import Beside, InStep
+from autoencoder.adaptation.trial import Trial
 from autoencoder.assembly import make_adaptive
 from autoencoder.config import load
 from autoencoder.errors import ModelError
@@ -258,6 +259,25 @@ def test_a_candidate_that_is_not_better_is_dropped_and_says_why() -> None:
     assert "its loss on held-back points" in result.fault
     too_short = perform(replace(job, training=np.zeros((5, 1))), lambda kind: WindowedGaussianScorer(window=100))
     assert too_short.fault and not too_short.state
+
+
+@pytest.mark.parametrize(
+    ("loss", "alarms", "candidate_alarms", "recall", "taken"),
+    [
+        (0.97, 0.0, 0.0, 1.0, True),
+        (0.99, 0.0, 0.0, 1.0, False),  # no gain to speak of
+        (1.01, 0.1, 0.0, 1.0, True),  # as good, and calmer
+        (1.08, 1.0, 0.0, 1.0, True),  # the present model alarms about everything
+        (1.08, 0.1, 0.0, 1.0, False),
+        (1.08, 1.0, 0.9, 1.0, False),
+        (1.12, 1.0, 0.0, 1.0, False),
+        (0.5, 1.0, 0.0, 0.9, False),  # it misses too much
+    ],
+)
+def test_a_candidate_is_better_if_it_gains_or_calms_and_misses_nothing(
+    loss: float, alarms: float, candidate_alarms: float, recall: float, taken: bool
+) -> None:
+    assert (Trial(1.0, loss, alarms, candidate_alarms, 1.0, recall).fault == "") is taken
 
 
 def test_rescaled_errors_have_the_level_and_spread_of_the_others_and_their_own_tail() -> None:
