@@ -7,12 +7,11 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from autoencoder.adaptation.adaptive import AdaptiveDetector
 from autoencoder.assembly import make_adaptive, make_alerts, make_detector, open_source, training_points
 from autoencoder.config import Config, dump
-from autoencoder.detector import Detector
 from autoencoder.errors import AutoencoderError, ConfigError, ModelError, RunError, TrainingError
 from autoencoder.interrupts import Interrupts
+from autoencoder.judge import Judge
 from autoencoder.many.command import is_over_many, run_many
 from autoencoder.onlookers import Announcer, Bar, live_window
 from autoencoder.outcome import closing_lines, draw_picture, write_report
@@ -70,7 +69,7 @@ def run(config: Config, options: Options, console: Console) -> int:
                 source = open_source(config, console.say)
             training = 0 if model else training_points(config, source.points)
             at_hand = source.points is not None and not config.synthetic.pace  # its points are there before they are asked for
-            detector: Detector | AdaptiveDetector
+            detector: Judge
             if config.adaptation.enabled:
                 detector = make_adaptive(config, training, bar, early=not model, waits=at_hand)
             else:
@@ -100,7 +99,7 @@ def run(config: Config, options: Options, console: Console) -> int:
                 folder.write(CONFIG, stream.settings)
             folder.open_rows(source.columns, zone_of(source), keep)
             stream.tellers = alerts.open(folder, source.name, source.columns)
-            if isinstance(detector, AdaptiveDetector):
+            if config.adaptation.enabled:
                 log = AdaptationLog(folder, detector, zone_of(source), lambda: write_model(config, folder, detector))
                 stream.watchers = (log,)
             if options.attach:
@@ -191,7 +190,7 @@ def _feed(config: Config, stream: Stream, bar: Task, watch: Stopwatch, console: 
     def trained() -> None:
         bar.finish()
         stream.tracker.merge_gap = merge_gap(config, detector)
-        if not isinstance(detector, AdaptiveDetector) or detector.has_model:
+        if detector.has_model:
             write_model(config, stream.folder, detector)
 
     try:
@@ -205,8 +204,7 @@ def _feed(config: Config, stream: Stream, bar: Task, watch: Stopwatch, console: 
     except (KeyboardInterrupt, DataError, AutoencoderError) as fault:
         return _finish_after(fault, stream)
     finally:
-        if isinstance(detector, AdaptiveDetector):
-            detector.stop()
+        detector.stop()
         watch.seconds["training"] = detector.training_seconds
         watch.seconds["scoring"] = watch.seconds.pop("stream", 0.0) - detector.training_seconds
     return None
@@ -230,7 +228,7 @@ def _naming(source: Source) -> Iterator[None]:
         raise TrainingError(f"{source.name}: {error}") from error
 
 
-def _too_short(detector: Detector | AdaptiveDetector, points: int) -> TrainingError:
+def _too_short(detector: Judge, points: int) -> TrainingError:
     return TrainingError(
         f"ended after {points:,} points, within the training part of {detector.training_points:,}; nothing was judged: "
         "set training.points to fewer, or use a saved model with --model"

@@ -37,6 +37,8 @@ class Detector:
         progress: told how training goes.
     """
 
+    adaptations: tuple[()] = ()
+
     def __init__(
         self,
         scorer: Scorer,
@@ -152,9 +154,25 @@ class Detector:
         successor.trained = True
         return successor
 
+    @property
+    def has_model(self) -> bool:
+        """Whether what judges can be saved for other streams."""
+        return self.trained
+
     def training_report(self) -> dict[str, object]:
         """What there is to know about the training part."""
         return {"points": self.training_points, **self.scorer.report()} if self.trained else {"points": self.training_points}
+
+    def adaptation_report(self) -> dict[str, object]:
+        """Nothing: it stays as it was trained."""
+        return {}
+
+    def stop(self) -> None:
+        """The stream is over: nothing is left to end."""
+
+    def saved_model(self) -> State:
+        """What was learnt, for ``adopt``."""
+        return self.state()
 
     def adopt(self, state: State, files: Mapping[str, bytes]) -> None:
         """Take only what was learnt from a saved detector: a new stream begins, with this detector's own threshold and budget.

@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.adaptation.adaptive import AdaptiveDetector
 from autoencoder.config import Config
 from autoencoder.pipeline import Stream
 from autoencoder.reports.adaptations import MARKED, when
@@ -40,7 +39,7 @@ def write_report(config: Config, stream: Stream, fault: BaseException | None, wa
         "counts": stream.tally.counts(stream.detector.share),
         "training": stream.detector.training_report(),
         "quality": _quality(stream),
-        **({"adaptation": stream.detector.report()} if isinstance(stream.detector, AdaptiveDetector) else {}),
+        **({"adaptation": adaptation} if (adaptation := stream.detector.adaptation_report()) else {}),
     }
     return write_metrics(config, stream.source, stream.folder, fault, found, watch, alerts)
 
@@ -94,8 +93,6 @@ def _quality(stream: Stream) -> dict[str, Any] | None:
 
 def _events(stream: Stream, first: npt.NDArray[np.generic]) -> list[tuple[Any, str]]:
     """What was done about the model, for the picture: of what lies in the part that it shows."""
-    if not isinstance(stream.detector, AdaptiveDetector):
-        return []
     marked = [each for each in stream.detector.adaptations if each.event in MARKED]
     return [(when(each)[()], each.event) for each in marked if len(first) and when(each)[()] >= first[0]]
 

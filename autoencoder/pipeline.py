@@ -11,11 +11,10 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.adaptation.adaptive import AdaptiveDetector
 from autoencoder.config import difference
-from autoencoder.detector import Detector
 from autoencoder.errors import ModelError, RunError
 from autoencoder.fingerprint import Fingerprint
+from autoencoder.judge import Judge
 from autoencoder.reports.incidents import Incident, IncidentTracker
 from autoencoder.reports.runs import CHECKPOINT, RunFolder
 from autoencoder.reports.tally import Tally
@@ -76,7 +75,7 @@ class Stream:
     """
 
     source: Source
-    detector: Detector | AdaptiveDetector
+    detector: Judge
     tracker: IncidentTracker
     tally: Tally
     folder: RunFolder

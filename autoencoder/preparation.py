@@ -7,11 +7,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from autoencoder.adaptation.adaptive import AdaptiveDetector
 from autoencoder.config import Config
-from autoencoder.detector import Detector
 from autoencoder.errors import ModelError
 from autoencoder.interrupts import Interrupts
+from autoencoder.judge import Judge
 from autoencoder.pipeline import Stream
 from autoencoder.reports.console import Stopwatch
 from autoencoder.reports.runs import DETECTOR, RunFolder, default_folder, has, is_folder, read_model
@@ -72,7 +71,7 @@ def read_model_of(config: Config, folder: Path) -> Model:
     return state, files
 
 
-def adopt(detector: Detector | AdaptiveDetector, model: Model, source: Source, folder: str) -> None:
+def adopt(detector: Judge, model: Model, source: Source, folder: str) -> None:
     """Give a detector what the model learnt.
 
     Raises:
@@ -91,10 +90,9 @@ def adopt(detector: Detector | AdaptiveDetector, model: Model, source: Source, f
         raise ModelError(f"--model {folder}: {error}") from error
 
 
-def write_model(config: Config, folder: RunFolder, detector: Detector | AdaptiveDetector) -> None:
+def write_model(config: Config, folder: RunFolder, detector: Judge) -> None:
     """Save what was learnt, and the name of what learnt it."""
-    state = detector.saved_model() if isinstance(detector, AdaptiveDetector) else detector.state()
-    folder.write_model({"detector": config.detector, **state}, detector.scorer.files())
+    folder.write_model({"detector": config.detector, **detector.saved_model()}, detector.scorer.files())
 
 
 def keep_given_model(folder: RunFolder, model: Model) -> None:
@@ -120,7 +118,7 @@ def import_training(config: Config, watch: Stopwatch) -> None:
             import tensorflow  # noqa: F401 - the import is the purpose
 
 
-def merge_gap(config: Config, detector: Detector | AdaptiveDetector) -> int:
+def merge_gap(config: Config, detector: Judge) -> int:
     """An anomaly stays in the windows for a while: flags within that time are its echo."""
     gap = config.incidents.merge_gap
     if config.adaptation.starts_early and gap == "auto":  # what judges first looks back on less than what judges then

@@ -446,7 +446,7 @@ def test_a_detector_that_is_not_better_than_the_baseline_does_not_take_over() ->
     detector = make("adaptation.early=50", points=600)
     judge(detector, wave(1300, 24))  # a moving mean knows no season
     assert set(events(detector)) == {STARTED, DROPPED}
-    assert detector.report()["baseline_until_row"] is None
+    assert detector.adaptation_report()["baseline_until_row"] is None
     assert not detector.has_model
 
 

@@ -118,16 +118,11 @@ class AdaptiveDetector:
         """Whether what judges can be saved for other streams."""
         return self.trained and self._kind == MODEL
 
-    @property
-    def promotions(self) -> int:
-        """How often another model took over, or came back."""
-        return sum(each.event in (PROMOTED, ROLLED_BACK) for each in self.adaptations)
-
     def training_report(self) -> dict[str, object]:
         """What there is to know about training."""
         return self._present.training_report()
 
-    def report(self) -> dict[str, object]:
+    def adaptation_report(self) -> dict[str, object]:
         """How often what was done, until which row a baseline judged (None: to the end), and the longest pause."""
         counts = {event: sum(each.event == event for each in self.adaptations) for event in EVENTS}
         firsts = [each.row for each in self.adaptations if each.event == PROMOTED and each.details["reason"] == FIRST]

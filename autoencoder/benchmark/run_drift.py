@@ -15,7 +15,7 @@ import numpy.typing as npt
 from autoencoder.adaptation.adaptive import AdaptiveDetector
 from autoencoder.adaptation.record import CONFIRMED, PROMOTED, ROLLED_BACK, STARTED
 from autoencoder.benchmark.drift_streams import CHANGE, PERIOD, SETTLED, TRAINING, DriftStream, drift_stream
-from autoencoder.detector import Detector
+from autoencoder.judge import Judge
 from autoencoder.reports.console import Console
 
 STREAMS = "streams.jsonl"
@@ -24,7 +24,6 @@ LAST = 100  # normal points of which not more than ``NOISY`` may be flagged wher
 NOISY = 0.05
 PACE = 0.005  # seconds between two points while pauses are measured
 
-Judge = Detector | AdaptiveDetector
 Make = Callable[[int], Judge]  # points of the training part -> a detector
 
 
@@ -107,7 +106,7 @@ def judge(name: str, detector: Judge, stream: DriftStream, seed: int) -> Case:
     change = stream.change if stream.change is not None else CHANGE
     quiet = _quiet_from(flags, normal, stream.settled)
     stopped = quiet < len(flags) - LAST
-    record = detector.adaptations if isinstance(detector, AdaptiveDetector) else []
+    record = detector.adaptations
     promoted = [each.row for each in record if each.event == PROMOTED]
     settled = max(quiet, change + SETTLED) if stopped else change + SETTLED
     return Case(

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 
-from autoencoder.adaptation.adaptive import AdaptiveDetector
 from autoencoder.adaptation.record import DECLARED, PROMOTED, ROLLED_BACK, Adaptation
+from autoencoder.judge import Judge
 from autoencoder.reports.incidents import Incident, time_text
 from autoencoder.reports.runs import ADAPTATIONS, RunFolder
 from autoencoder.verdicts import Verdicts
@@ -45,12 +45,12 @@ class AdaptationLog:
         on_model: called when another model has taken over.
     """
 
-    def __init__(self, folder: RunFolder, detector: AdaptiveDetector, zone: str, on_model: Callable[[], None]) -> None:
+    def __init__(self, folder: RunFolder, detector: Judge, zone: str, on_model: Callable[[], None]) -> None:
         self._folder = folder
         self._detector = detector
         self._zone = zone
         self._on_model = on_model
-        self._written, self._promotions = -1, detector.promotions
+        self._written, self._promotions = -1, self._count()
 
     def see(self, verdicts: Verdicts, ended: list[Incident], labels: object) -> None:
         """Bring the file up to date."""
@@ -58,7 +58,11 @@ class AdaptationLog:
         if len(record) != self._written:
             self._folder.write(ADAPTATIONS, "".join(adaptation_line(each, self._zone) for each in record))
             self._written = len(record)
-        if self._detector.promotions != self._promotions:
-            self._promotions = self._detector.promotions
+        if self._count() != self._promotions:
+            self._promotions = self._count()
             if self._detector.has_model:
                 self._on_model()
+
+    def _count(self) -> int:
+        """How often another model took over, or came back."""
+        return sum(each.event in (PROMOTED, ROLLED_BACK) for each in self._detector.adaptations)
