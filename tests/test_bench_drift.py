@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from program import Outcome
 
-from autoencoder.benchmark.drift_streams import CHANGE, CHANGES, PERIOD, SETTLED, TRAINING, drift_stream
+from autoencoder.benchmark.drift_streams import CHANGE, CHANGES, EVENT, EVENTS, PERIOD, SETTLED, TRAINING, drift_stream
 from autoencoder.benchmark.drift_summary import drift_bars, drift_summary
 from autoencoder.benchmark.run_drift import Case, judge
 from autoencoder.detector import Time
@@ -21,7 +21,7 @@ Program = Callable[..., Outcome]
 every_kind = pytest.mark.parametrize("kind", CHANGES)
 
 
-@every_kind
+@pytest.mark.parametrize("kind", [*CHANGES, *EVENTS])
 def test_a_stream_follows_from_its_seed_and_holds_no_anomaly_while_a_detector_trains(kind: str) -> None:
     stream, again, other = drift_stream(kind, 6000, 3), drift_stream(kind, 6000, 3), drift_stream(kind, 6000, 4)
     np.testing.assert_array_equal(stream.values, again.values)
@@ -69,12 +69,27 @@ def test_a_change_changes_what_it_says_and_nothing_before(kind: str) -> None:
     assert len(still.values) == len(stream.values)
 
 
+@pytest.mark.parametrize("kind", EVENTS)
+def test_an_event_lasts_for_as_long_as_it_says_and_changes_nothing_else(kind: str) -> None:
+    for seed in (0, 5, 150):
+        stream, still = drift_stream(kind, 8000, seed), drift_stream("none", 8000, seed)
+        rows = slice(stream.settled, stream.settled + EVENT)
+        assert stream.change is None and stream.settled >= CHANGE
+        assert (stream.values[rows] != still.values[rows]).sum() >= EVENT - 1  # a stuck value is the first one
+        assert stream.labels[rows].all()
+        outside = np.ones(8000, dtype=bool)
+        outside[rows] = False
+        np.testing.assert_array_equal(stream.values[outside], still.values[outside])
+        np.testing.assert_array_equal(stream.labels[outside], still.labels[outside])
+
+
 class Told:
     """A detector that flags what it was told to."""
 
     def __init__(self, flags: np.ndarray) -> None:
         self._flags = flags
         self.share = 0.001
+        self.adaptations = ()
 
     def process(self, time: Time, values: Array) -> Verdicts:
         nothing = np.full(len(values), np.nan)
@@ -113,6 +128,9 @@ def test_bars_are_kept_by_what_keeps_them_only() -> None:
     assert False in kept(case(quiet_after=None), harmed).values()
     assert False in kept(case(recall_after=0.8), harmed).values()
     assert False in kept(case(), case(detector="no adaptation", quiet_after=10)).values()  # too easy
+    for first, learnt_early in ((None, False), (480, False), (479, True)):
+        event = case(kind="stuck sensor", first_promotion=first)
+        assert (False in kept(case(), harmed, event).values()) is learnt_early
     calm = case(kind="none", promotions=2, wrong=2)
     assert False in kept(case(), harmed, calm).values()
 

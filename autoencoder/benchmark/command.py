@@ -12,12 +12,12 @@ from typing import Any
 
 from autoencoder.assembly import make_adaptive, make_detector, make_scorer
 from autoencoder.benchmark.corpora import nab_files, ucr_files
-from autoencoder.benchmark.drift_streams import CHANGES
+from autoencoder.benchmark.drift_streams import CHANGES, EVENTS
 from autoencoder.benchmark.drift_summary import ADAPTIVE, STILL, drift_summary
 from autoencoder.benchmark.matrix_profile import find_discord
 from autoencoder.benchmark.results import Summary, open_results
 from autoencoder.benchmark.run_budget import budget_summary, run_budget
-from autoencoder.benchmark.run_drift import Make, measure_pauses, run_drift
+from autoencoder.benchmark.run_drift import Case, Make, measure_pauses, run_drift
 from autoencoder.benchmark.run_nab import MakeDetector, draw_file, find_file, nab_summary, published, run_nab
 from autoencoder.benchmark.run_speed import run_speed
 from autoencoder.benchmark.run_ucr import RESULTS, Finder, find_by_scorer, run_ucr, ucr_summary
@@ -84,7 +84,9 @@ def parser() -> argparse.ArgumentParser:
     drift = benchmarks.add_parser("drift", parents=[common], help="streams that change for good, with adaptation and without")
     drift.add_argument("--seeds", type=_at_least(1), default=20, metavar="N", help="streams of a kind (default: 20)")
     drift.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")
-    drift.add_argument("--kind", action="append", choices=tuple(CHANGES), help="only this change; repeatable (default: all)")
+    drift.add_argument(
+        "--kind", action="append", choices=(*CHANGES, *EVENTS), help="only this change or event; repeatable (default: all)"
+    )
     drift.set_defaults(known=(), detector=None)
     top.set_defaults(command="bench")
     return top
@@ -186,10 +188,17 @@ def _drift(arguments: argparse.Namespace, names: Sequence[str], config: Config, 
         **{name: _maker(_for_detector(config, name)) for name in BASELINES if not arguments.quick},
     }
     seeds = 1 if arguments.quick else arguments.seeds
-    points = {kind: 6000 if arguments.quick else 50_000 if kind == "none" else 8500 for kind in CHANGES}
+    kinds = arguments.kind or [*CHANGES, *EVENTS]
+    points = {kind: 6000 if arguments.quick else 50_000 if kind == "none" else 8500 for kind in kinds}
     folder = open_results(arguments.out, {**_settings("drift", adaptive), "quick": arguments.quick})
+    cases: list[Case] = []
     with Interrupts(), console.bars():
-        cases = run_drift(detectors, arguments.kind or list(CHANGES), seeds, points, config.seed, folder.path, console)
+        for group, judges in (
+            (CHANGES, detectors),
+            (EVENTS, {ADAPTIVE: detectors[ADAPTIVE]}),
+        ):  # who does not adapt learns no event
+            wanted = [kind for kind in kinds if kind in group]
+            cases += run_drift(judges, wanted, seeds, points, config.seed, folder.path, console)
         beside = adaptive.model_copy(update={"adaptation": adaptive.adaptation.model_copy(update={"deterministic": False})})
         pauses = {} if arguments.quick else measure_pauses(lambda count: make_adaptive(beside, count), config.seed)
     return _finish(folder, drift_summary(cases, pauses, adaptive.adaptation.patience), console)

@@ -1,4 +1,4 @@
-"""Streams that change for good, with anomalies before, during and after the change. Everything about them is known."""
+"""Streams that change for good, or in which an event lasts, with anomalies before, during and after. Everything about them is known."""
 
 from __future__ import annotations
 
@@ -17,6 +17,7 @@ LEVEL = 50.0
 TRAINING = 1500  # first points, without anomalies
 CHANGE = 3500  # row at which the change begins
 SETTLED = 1000  # points within which every change is complete and what follows is the new normal
+EVENT = 300  # points that an event lasts: six seasons, after which all is as before
 SLOT = 200  # points that one anomaly has to itself
 SIZE = 10.0  # height of an anomaly in standard deviations of the noise; where season or noise has grown it has, too
 
@@ -38,12 +39,12 @@ class DriftStream:
     """One stream.
 
     Attributes:
-        kind: of the change.
+        kind: of the change or event.
         values: (N,).
         labels: (N,) True inside an anomaly.
-        events: first row and row after the last of every anomaly, in order.
-        change: row at which the change begins; None where nothing changes.
-        settled: row from which on the new normal holds; the same as ``change`` where the change is sudden.
+        events: first row and row after the last of every anomaly, in order; an event that lasts is one.
+        change: row at which the change begins; None where nothing changes for good.
+        settled: row from which on the new normal holds; the same as ``change`` where the change is sudden. Of an event its first row.
     """
 
     kind: str
@@ -92,13 +93,37 @@ CHANGES: dict[str, tuple[Callable[[Array, Shape], Shape], int]] = {
 }
 
 
+def _stuck(values: Array, random: np.random.Generator) -> Array:
+    return np.full(len(values), values[0])
+
+
+def _elsewhere(values: Array, random: np.random.Generator) -> Array:
+    """Far off, and without a season."""
+    return LEVEL + 6 * AMPLITUDE + NOISE * random.normal(size=len(values))
+
+
+def _lifted(values: Array, random: np.random.Generator) -> Array:
+    lifted: Array = values + 2 * AMPLITUDE
+    return lifted
+
+
+# kind -> what becomes of the values (``EVENT``,) while it lasts
+EVENTS: dict[str, Callable[[Array, np.random.Generator], Array]] = {
+    "stuck sensor": _stuck,
+    "another level": _elsewhere,
+    "lifted season": _lifted,
+}
+
+
 def drift_stream(kind: str, points: int, seed: int) -> DriftStream:
-    """A stream of so many points with a change of that kind; the same seed gives the same stream.
+    """A stream of so many points with a change or event of that kind; the same seed gives the same stream.
 
     >>> stream = drift_stream("level shift", 6000, seed=0)
     >>> stream.values.shape, stream.change, bool(stream.labels[:TRAINING].any())
     ((6000,), 3500, False)
     """
+    if kind in EVENTS:
+        return _with_event(drift_stream("none", points, seed), kind, seed)
     change, takes = CHANGES[kind]
     random = np.random.default_rng((seed, list(CHANGES).index(kind)))
     rows = np.arange(points, dtype=np.float64)
@@ -114,6 +139,19 @@ def drift_stream(kind: str, points: int, seed: int) -> DriftStream:
         labels[start:end] = True
         events.append((start, end))
     return DriftStream(kind, seasonal + noise, labels, tuple(events), None if kind == "none" else CHANGE, CHANGE + takes)
+
+
+def _with_event(stream: DriftStream, kind: str, seed: int) -> DriftStream:
+    """The stream with an event, at another place in season and block for every seed."""
+    start = CHANGE + 17 * (seed % SLOT)
+    end = start + EVENT
+    values, labels = stream.values.copy(), stream.labels.copy()
+    values[start:end] = EVENTS[kind](values[start:end], np.random.default_rng((seed, len(CHANGES))))
+    labels[start:end] = True
+    apart = [event for event in stream.events if event[1] <= start or event[0] >= end]
+    within = [event for event in stream.events if event not in apart]
+    whole = (min([start, *(first for first, _ in within)]), max([end, *(last for _, last in within)]))
+    return DriftStream(kind, values, labels, tuple(sorted([*apart, whole])), None, start)
 
 
 def _season(phase: Array) -> Array:

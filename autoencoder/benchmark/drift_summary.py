@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from autoencoder.benchmark.bars import Bar, at_least, at_most, bars_table
-from autoencoder.benchmark.drift_streams import CHANGES, PERIOD
+from autoencoder.benchmark.drift_streams import CHANGES, EVENT, EVENTS, PERIOD
 from autoencoder.benchmark.results import Summary, table
 from autoencoder.benchmark.run_drift import LAST, NOISY, Case
 from autoencoder.benchmark.speed.measure import Spread
@@ -33,14 +33,18 @@ def drift_summary(cases: Sequence[Case], pauses: Mapping[str, float], patience: 
     """Summary of a run, in which a change had to stay for ``patience`` windows."""
     groups = _by_change_and_detector(cases)
     ordered = [
-        (kind, name) for kind in CHANGES for name in dict.fromkeys(case.detector for case in cases) if (kind, name) in groups
+        (kind, name)
+        for kind in (*CHANGES, *EVENTS)
+        for name in dict.fromkeys(case.detector for case in cases)
+        if (kind, name) in groups
     ]
     figures = [{"kind": kind, "detector": name, **_figures(groups[kind, name])} for kind, name in ordered]
     bars = drift_bars(cases, pauses, patience)
     text = (
-        "# Drift\n\nStreams that change for good, with anomalies before and after. Alarms have stopped where at most "
-        f"{NOISY:.0%} of {LAST} normal points are flagged; points are counted from the end of the change, medians over the streams "
-        f"(a window is {PERIOD} points).\n\nBars:\n\n{bars_table(bars)}\n{table(HEADER, list(map(_row, figures)))}"
+        "# Drift\n\nStreams that change for good, or in which an event lasts, with anomalies before and after. Alarms have stopped where "
+        f"at most {NOISY:.0%} of {LAST} normal points are flagged; points are counted from the end of the change or the beginning of the "
+        f"event, medians over the streams (a window is {PERIOD} points).\n\nBars:\n\n{bars_table(bars)}\n"
+        f"{table(HEADER, list(map(_row, figures)))}"
     )
     data = {
         "benchmark": "drift",
@@ -72,6 +76,16 @@ def drift_bars(cases: Sequence[Case], pauses: Mapping[str, float], patience: int
         at_most(f"no change: promotions that made it worse, in {len(calm)} streams", WRONG, Spread.of(wrong)),
         at_most("no change: false alarms, in budgets", BUDGETS, Spread.of(case.false_after / case.budget for case in calm)),
     ]
+    for kind in EVENTS:
+        held = groups.get((kind, ADAPTIVE), [])
+        early = (
+            [float(sum(case.first_promotion is not None and case.first_promotion < patience * PERIOD for case in held))]
+            if held
+            else []
+        )
+        bars.append(
+            at_most(f"{kind}, {EVENT} points: learnt before patience is over, in {len(held)} streams", 0, Spread.of(early))
+        )
     slower = [pauses["p99_training"] / pauses["p99_without"]] if pauses else []
     bars.append(at_most("99th percentile of a point's time while a model trains / without", SLOWER, Spread.of(slower)))
     return bars

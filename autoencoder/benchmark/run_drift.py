@@ -33,16 +33,16 @@ class Case:
 
     Attributes:
         detector: its name.
-        kind: of the change.
+        kind: of the change or event.
         seed: of the stream.
-        quiet_after: points from the end of the change until the alarms stopped; None where they did not.
+        quiet_after: points from the end of the change, or the beginning of the event, until the alarms stopped; None where they did not.
         false_before: share of normal points flagged before the change.
         false_after: the same after the alarms stopped.
         recall_before: share of the anomalies found before the change.
         recall_after: the same of those that lie after the change and after the alarms stopped.
         promotions: how often another model took over.
         wrong: how many of those were worse on the points that followed.
-        first_promotion: points from the end of the change to the first of them; None without one.
+        first_promotion: points from the same place to the first of them after it began; None without one.
         pause: longest time in seconds that a training in step took; 0 without one.
         budget: share of normal points that may be flagged.
     """
@@ -75,7 +75,7 @@ def run_drift(
 
     Args:
         detectors: by name.
-        kinds: of change.
+        kinds: of change or event.
         seeds: streams of a kind.
         points: of a stream, by kind.
         seed: everything random follows from it.
@@ -103,7 +103,7 @@ def judge(name: str, detector: Judge, stream: DriftStream, seed: int) -> Case:
     """One detector on one stream."""
     verdicts = detector.process(np.arange(len(stream.values)), stream.values[:, None])
     flags, normal = verdicts.flags, _normal(stream)
-    change = stream.change if stream.change is not None else CHANGE
+    change = stream.settled if stream.change is None else stream.change
     quiet = _quiet_from(flags, normal, stream.settled)
     stopped = quiet < len(flags) - LAST
     record = detector.adaptations
