@@ -125,9 +125,8 @@ class DriftMonitor:
         least = np.concatenate([LEAST_LEVEL * width, np.full(2 * features + 1, LEAST_FACTOR), [0.0]])
         distances = (self._figures - centre) / np.maximum(np.maximum(spread, least), 1e-12)
         distances[:, -1] = FAR * self._figures[:, -1] / ALARMS
-        distances[:, 2 * features :] = np.maximum(
-            distances[:, 2 * features :], 0
-        )  # plainer seasons and smaller errors harm nobody
+        harmless_below = distances[:, 2 * features :]  # plainer seasons and smaller errors harm nobody
+        np.maximum(harmless_below, 0.0, out=harmless_below)
         known: Array = np.nan_to_num(distances)
         return known
 
