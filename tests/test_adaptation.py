@@ -421,6 +421,16 @@ def test_verdicts_begin_at_point_50_and_anomalies_are_found_before_anything_is_t
     assert np.mean(false) < 0.01
 
 
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize("shape", ["saw", "square", "a peak a day"])
+def test_a_season_with_jumps_is_known_after_a_few_of_them(shape: str, noise: float) -> None:
+    place = np.arange(700) % 24
+    season = {"saw": place, "square": 10.0 * (place < 8), "a peak a day": 20.0 * (place == 5)}[shape]
+    values = season + np.random.default_rng(0).normal(scale=noise, size=700)
+    detector = make("adaptation.early=50", points=1_000_000)
+    assert not judge(detector, values[:, None]).flags[150:].any()
+
+
 @quick
 @given(cuts=st.lists(st.integers(0, 500), max_size=10), place=st.integers(50, 500))
 def test_the_seasonal_forecast_is_chunk_invariant_and_resumes_exactly(cuts: list[int], place: int) -> None:

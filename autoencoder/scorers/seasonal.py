@@ -88,12 +88,14 @@ class SeasonalScorer:
             misses = np.abs(point - forecasts)
             recent = self._misses[-max(RECENT, 2 * self._period) :]
             typical = np.median(recent, axis=0) if len(recent) else misses  # (3, F)
-            chosen = np.argmin(typical, axis=0)  # (F,)
+            # in the mean, so that what comes once a season counts; an anomaly is missed by all of them
+            chosen = np.argmin(recent.mean(axis=0) if len(recent) else misses, axis=0)  # (F,)
             columns = np.arange(self._features)
             expected = forecasts[chosen, columns]
             measure = MAD * typical[chosen, columns]
             if len(recent) >= FEWEST:
-                remembered = expected + np.clip(point - expected, -BELIEVED * measure, BELIEVED * measure)
+                if self._period:
+                    remembered = expected + np.clip(point - expected, -BELIEVED * measure, BELIEVED * measure)
                 least = np.maximum(FLOOR * self._values.std(axis=0), np.finfo(float).tiny)
                 error = float((misses[chosen, columns] / np.maximum(measure, least)).max())
             self._misses = np.concatenate([self._misses, misses[None]])[-MEMORY:]
