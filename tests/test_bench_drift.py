@@ -72,12 +72,12 @@ def test_a_change_changes_what_it_says_and_nothing_before(kind: str) -> None:
 @pytest.mark.parametrize("kind", EVENTS)
 def test_an_event_lasts_for_as_long_as_it_says_and_changes_nothing_else(kind: str) -> None:
     for seed in (0, 5, 150):
-        stream, still = drift_stream(kind, 8000, seed), drift_stream("none", 8000, seed)
+        stream, still = drift_stream(kind, 6000, seed), drift_stream("none", 6000, seed)
         rows = slice(stream.settled, stream.settled + EVENT)
         assert stream.change is None and stream.settled >= CHANGE
         assert (stream.values[rows] != still.values[rows]).sum() >= EVENT - 1  # a stuck value is the first one
         assert stream.labels[rows].all()
-        outside = np.ones(8000, dtype=bool)
+        outside = np.ones(6000, dtype=bool)
         outside[rows] = False
         np.testing.assert_array_equal(stream.values[outside], still.values[outside])
         np.testing.assert_array_equal(stream.labels[outside], still.labels[outside])

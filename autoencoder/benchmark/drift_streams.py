@@ -143,7 +143,7 @@ def drift_stream(kind: str, points: int, seed: int) -> DriftStream:
 
 def _with_event(stream: DriftStream, kind: str, seed: int) -> DriftStream:
     """The stream with an event, at another place in season and block for every seed."""
-    start = CHANGE + 17 * (seed % SLOT)
+    start = CHANGE + 17 * seed % SETTLED
     end = start + EVENT
     values, labels = stream.values.copy(), stream.labels.copy()
     values[start:end] = EVENTS[kind](values[start:end], np.random.default_rng((seed, len(CHANGES))))

@@ -22,7 +22,8 @@ RECENT = 200  # newest forecasts whose errors are the measure of the next one
 MEMORY = 2048  # newest points that are remembered; a period longer than half of it is not found
 LOOK_EVERY = 16  # points after which the period is looked for anew
 FLOOR = 1e-3  # least measure of an error, in deviations of the points remembered
-BELIEVED = 3.0  # deviations from its forecast that a point is remembered with, at most (Gelper et al. 2010, doi 10.1002/for.1125)
+# deviations from its forecast that a point is remembered with, at most, once a period is known (Gelper et al. 2010, doi 10.1002/for.1125)
+BELIEVED = 3.0
 FREEDOM = 20  # degrees of freedom of the errors that are expected at first (Student's t)
 EXPECTED = 300  # of them
 MAD = 1.4826  # median absolute deviation -> standard deviation of a normal distribution
@@ -86,10 +87,10 @@ class SeasonalScorer:
             offset = np.median(self._offsets, axis=0) if len(self._offsets) else np.zeros(self._features)
             forecasts = np.array([seasonal, seasonal + offset, plain])  # (3, F)
             misses = np.abs(point - forecasts)
-            recent = self._misses[-max(RECENT, 2 * self._period) :]
-            typical = np.median(recent, axis=0) if len(recent) else misses  # (3, F)
+            recent = self._misses[-max(RECENT, 2 * self._period) :] if len(self._misses) else misses[None]
+            typical = np.median(recent, axis=0)  # (3, F)
             # in the mean, so that what comes once a season counts; an anomaly is missed by all of them
-            chosen = np.argmin(recent.mean(axis=0) if len(recent) else misses, axis=0)  # (F,)
+            chosen = np.argmin(recent.mean(axis=0), axis=0)  # (F,)
             columns = np.arange(self._features)
             expected = forecasts[chosen, columns]
             measure = MAD * typical[chosen, columns]
