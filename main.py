@@ -144,7 +144,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
         ConfigError: a setting is wrong, or a flag means nothing to the source.
     """
     from autoencoder.config import load
-    from autoencoder.errors import ConfigError
+    from autoencoder.core.errors import ConfigError
     from autoencoder.reports.runs import CONFIG, has, require_inside
 
     saved = arguments.out if arguments.resume else arguments.model
@@ -179,7 +179,7 @@ def call(arguments: argparse.Namespace, console: Console) -> int:
 
         return dashboard(arguments, console)
     from autoencoder import commands
-    from autoencoder.errors import ConfigError
+    from autoencoder.core.errors import ConfigError
     from autoencoder.preparation import Options
 
     if arguments.resume and not arguments.out:
@@ -203,7 +203,7 @@ def guarded_call(arguments: argparse.Namespace, console: Console) -> int:
     except Exception as error:
         if arguments.verbose:
             traceback.print_exc()
-        from autoencoder.errors import sentence_of
+        from autoencoder.core.errors import sentence_of
 
         console.say(f"error: {sentence_of(error)}")
         return getattr(error, "exit_code", None) or 1

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 from autoencoder.budget import Budget
 from autoencoder.config import Config, dump
-from autoencoder.detector import Detector
-from autoencoder.errors import ConfigError
+from autoencoder.core.errors import ConfigError
+from autoencoder.detector import StreamDetector
 from autoencoder.network.training import Recipe
 from autoencoder.reports.alerts import FORMATS, Alerts, Webhook
 from autoencoder.reports.webhook import Courier, HttpPost, is_web_address
@@ -210,7 +210,7 @@ def make_kind(config: Config, kind: str) -> Scorer:
     return SeasonalScorer() if kind == BASELINE else make_scorer(config)
 
 
-def make_detector(config: Config, points: int, progress: Progress | None = None) -> Detector:
+def make_detector(config: Config, points: int, progress: Progress | None = None) -> StreamDetector:
     """The detector that the configuration names, to be trained on the first ``points`` points."""
     return _detector(config, make_scorer(config), points, progress)
 
@@ -238,18 +238,18 @@ def make_adaptive(
     in_step = waits if chosen.deterministic is None else chosen.deterministic
     shadow = InStep(partial(make_kind, config)) if in_step else Beside(dump(config))
 
-    def build(kind: str) -> Detector:
+    def build(kind: str) -> StreamDetector:
         first = chosen.early if kind == BASELINE and chosen.early else points
         return _detector(config, make_kind(config, kind), first, progress)
 
     return AdaptiveDetector(build, shadow, policy, BASELINE if early else MODEL)
 
 
-def _detector(config: Config, scorer: Scorer, points: int, progress: Progress | None) -> Detector:
+def _detector(config: Config, scorer: Scorer, points: int, progress: Progress | None) -> StreamDetector:
     def threshold(share: float) -> Threshold:
         return THRESHOLDS[config.threshold.kind](budget=share, window=config.threshold.window)
 
-    return Detector(scorer, threshold, Budget.parse(config.threshold.budget), points, progress)
+    return StreamDetector(scorer, threshold, Budget.parse(config.threshold.budget), points, progress)
 
 
 def make_alerts(config: Config, warn: Warn) -> Alerts:

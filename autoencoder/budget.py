@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.errors import ConfigError
+from autoencoder.core.errors import ConfigError
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800, "month": 2_629_746, "year": 31_556_952}
 _RATE = re.compile(r"\s*(?P<count>\d+(?:\.\d+)?)\s*(?:per|/|a|an)\s*(?P<unit>[a-z]+?)s?\s*", re.IGNORECASE)

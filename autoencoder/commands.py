@@ -9,9 +9,9 @@ from pathlib import Path
 
 from autoencoder.assembly import make_adaptive, make_alerts, make_detector, open_source, training_points
 from autoencoder.config import Config, dump
-from autoencoder.errors import AutoencoderError, ConfigError, ModelError, RunError, TrainingError
+from autoencoder.core.errors import AutoencoderError, ConfigError, ModelError, RunError, TrainingError
+from autoencoder.detector import Detector
 from autoencoder.interrupts import Interrupts
-from autoencoder.judge import Judge
 from autoencoder.many.command import is_over_many, run_many
 from autoencoder.onlookers import Announcer, Bar, live_window
 from autoencoder.outcome import closing_lines, draw_picture, write_report
@@ -46,7 +46,7 @@ from data.series import DataError, Source
 
 
 def run(config: Config, options: Options, console: Console) -> int:
-    """Judge a whole source, or as much of it as comes; leaves a run folder. Returns the exit code."""
+    """Score a whole source, or as much of it as comes; leaves a run folder. Returns the exit code."""
     watch = Stopwatch(options.began)
     watch.seconds["start"] = time.perf_counter() - options.began
     if options.resume and options.out and config.alerts.webhook.enabled and _has_only_alerts_left(options.out):
@@ -69,7 +69,7 @@ def run(config: Config, options: Options, console: Console) -> int:
                 source = open_source(config, console.say)
             training = 0 if model else training_points(config, source.points)
             at_hand = source.points is not None and not config.synthetic.pace  # its points are there before they are asked for
-            detector: Judge
+            detector: Detector
             if config.adaptation.enabled:
                 detector = make_adaptive(config, training, bar, early=not model, waits=at_hand)
             else:
@@ -228,7 +228,7 @@ def _naming(source: Source) -> Iterator[None]:
         raise TrainingError(f"{source.name}: {error}") from error
 
 
-def _too_short(detector: Judge, points: int) -> TrainingError:
+def _too_short(detector: Detector, points: int) -> TrainingError:
     return TrainingError(
         f"ended after {points:,} points, within the training part of {detector.training_points:,}; nothing was judged: "
         "set training.points to fewer, or use a saved model with --model"

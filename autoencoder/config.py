@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, ValidationError
 
 from autoencoder.config_faults import explain, keys_of, shown
-from autoencoder.errors import ConfigError
+from autoencoder.core.errors import ConfigError
 from autoencoder.plain_yaml import parse_yaml, read_yaml
 from autoencoder.settings import (
     Adaptation,

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
 
 from autoencoder.budget import Budget, interval_of
-from autoencoder.errors import ModelError
+from autoencoder.core.errors import ModelError
+from autoencoder.core.events import AdaptationEvent
+from autoencoder.core.state import Reader, State
+from autoencoder.core.types import Detections
 from autoencoder.scorers.base import Array, Expecting, Progress, Scorer
-from autoencoder.state import Reader, State
 from autoencoder.thresholds.base import Threshold
 from autoencoder.thresholds.tail import TailThreshold
-from autoencoder.verdicts import Verdicts
 
 Time = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]
 
@@ -23,10 +25,75 @@ LONGEST_PRIMING = 10_000  # errors of the training part that are kept, so that a
 DECADES = 10.0  # a tail probability of 1e-10 or less has score 1
 
 
-class Detector:
+class Detector(Protocol):
+    """A ``StreamDetector``, or an ``AdaptiveDetector`` that replaces one by another.
+
+    Attributes:
+        training_points: length of the training part.
+    """
+
+    training_points: int
+
+    @property
+    def scorer(self) -> Scorer:
+        """The one that judges now."""
+
+    @property
+    def trained(self) -> bool:
+        """Whether points are judged."""
+
+    @property
+    def waiting(self) -> int:
+        """Points of the training part seen so far; 0 once trained."""
+
+    @property
+    def share(self) -> float:
+        """Share of normal points that may be flagged."""
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds that the first training took."""
+
+    @property
+    def has_model(self) -> bool:
+        """Whether what judges can be saved for other streams."""
+
+    @property
+    def adaptations(self) -> Sequence[AdaptationEvent]:
+        """What was done about the model so far."""
+
+    def process(self, time: Time, values: Array) -> Detections:
+        """Points (N,), (N, F) -> their detections."""
+
+    def expect(self, values: Array, after: Array) -> None:
+        """Values (N, F) that come after others (M, F): what takes time can begin."""
+
+    def training_report(self) -> dict[str, object]:
+        """What there is to know about training."""
+
+    def adaptation_report(self) -> dict[str, object]:
+        """What there is to know about adaptations; nothing where there can be none."""
+
+    def stop(self) -> None:
+        """The stream is over."""
+
+    def adopt(self, state: State, files: Mapping[str, bytes]) -> None:
+        """Take what was learnt from a saved model."""
+
+    def saved_model(self) -> State:
+        """What was learnt, for ``adopt``."""
+
+    def state(self) -> State:
+        """All that is remembered."""
+
+    def load(self, state: State, files: Mapping[str, bytes]) -> None:
+        """Take back what ``state`` gave."""
+
+
+class StreamDetector:
     """Judges a stream point by point, in chunks of any size.
 
-    The first ``training_points`` points train the scorer and get no verdict. From then on each point is judged by a limit that has not
+    The first ``training_points`` points train the scorer and get no detection. From then on each point is judged by a limit that has not
     seen it. Cutting the stream into other chunks changes nothing.
 
     Args:
@@ -63,8 +130,8 @@ class Detector:
         """Points of the training part seen so far; 0 once trained."""
         return sum(map(len, self._values))
 
-    def process(self, time: Time, values: Array) -> Verdicts:
-        """Points (N,), (N, F) -> their verdicts.
+    def process(self, time: Time, values: Array) -> Detections:
+        """Points (N,), (N, F) -> their detections.
 
         Raises:
             TrainingError: the training part is complete and cannot be learnt.
@@ -78,10 +145,10 @@ class Detector:
         if len(values) < rest:
             return head
         self._train()
-        return Verdicts.concatenate([head, self._judge(time[rest:], values[rest:])])
+        return Detections.concatenate([head, self._judge(time[rest:], values[rest:])])
 
     def expect(self, values: Array, after: Array) -> None:
-        """Values (N, F) that ``process`` is given, as this very array, after ``after`` (M, F), which is next; verdicts do not change."""
+        """Values (N, F) that ``process`` is given, as this very array, after ``after`` (M, F), which is next; detections do not change."""
         if self.trained and isinstance(self.scorer, Expecting):
             self.scorer.expect(values, after)
 
@@ -91,7 +158,7 @@ class Detector:
         self._interval = interval_of(time)
         self._set_share(self._budget.share(self._interval))
         self.scorer.fit(values, self._progress)
-        self._training_errors = self.scorer.training_errors()[-LONGEST_PRIMING:]
+        self._calibration_errors = self.scorer.calibration_errors()[-LONGEST_PRIMING:]
         self._features = values.shape[1]
         self._prime()
         self.trained = True
@@ -99,9 +166,9 @@ class Detector:
         self.training_seconds = perf_counter() - began
 
     def _prime(self) -> None:
-        self.threshold.prime(self._training_errors)
+        self.threshold.fit(self._calibration_errors)
         if self.threshold is not self._calibration:
-            self._calibration.prime(self._training_errors)
+            self._calibration.fit(self._calibration_errors)
 
     def _set_share(self, share: float) -> None:
         self.share = share
@@ -109,7 +176,7 @@ class Detector:
         # the score of a point is its tail probability whatever threshold judges it, so that it means the same everywhere
         self._calibration = self.threshold if isinstance(self.threshold, TailThreshold) else TailThreshold(share)
 
-    def _judge(self, time: Time, values: Array) -> Verdicts:
+    def _judge(self, time: Time, values: Array) -> Detections:
         if values.shape[1] != self._features:
             raise ModelError(
                 f"the model was trained on {self._features} columns, the stream has {values.shape[1]}; choose the columns it was trained on"
@@ -118,9 +185,9 @@ class Detector:
         limits, probabilities = self._calibration.judge(errors)
         if self.threshold is not self._calibration:
             limits = self.threshold.process(errors)
-        return verdicts_of(time, values, predictions, errors, limits, probabilities)
+        return to_detections(time, values, predictions, errors, limits, probabilities)
 
-    def sibling(self) -> Detector:
+    def clone(self) -> StreamDetector:
         """A detector for another stream with all that this one has learnt from its training part.
 
         Raises:
@@ -129,7 +196,7 @@ class Detector:
         if not self.trained:
             raise ModelError("a detector that is not trained has nothing to share; train it first")
         other = copy.copy(self)
-        other.scorer = self.scorer.sibling()
+        other.scorer = self.scorer.clone()
         other._set_share(self.share)
         other._prime()
         return other
@@ -142,13 +209,13 @@ class Detector:
     @property
     def normal_errors(self) -> Array:
         """Errors (M,) that the threshold was primed with."""
-        return self._training_errors
+        return self._calibration_errors
 
-    def succeeded_by(self, scorer: Scorer, errors: Array) -> Detector:
+    def succeeded_by(self, scorer: Scorer, errors: Array) -> StreamDetector:
         """A detector that goes on with another scorer, whose errors (M,) on normal points are known, and with the same budget."""
-        successor = Detector(scorer, self._make_threshold, self._budget, self.training_points)
+        successor = StreamDetector(scorer, self._make_threshold, self._budget, self.training_points)
         successor._interval, successor._features = self._interval, self._features
-        successor._training_errors = errors[-LONGEST_PRIMING:].copy()
+        successor._calibration_errors = errors[-LONGEST_PRIMING:].copy()
         successor._set_share(self.share)
         successor._prime()
         successor.trained = True
@@ -184,7 +251,7 @@ class Detector:
         if not saved.boolean("trained"):
             raise ModelError("the saved detector is not trained: its run ended within the training part; train again")
         self._load_scorer(saved, files)
-        self.scorer.restart()
+        self.scorer.reset()
         self._set_share(self._budget.share(self._interval))
         self._prime()
         self.trained = True
@@ -192,7 +259,7 @@ class Detector:
     def _load_scorer(self, saved: Reader, files: Mapping[str, bytes]) -> None:
         self._features = saved.integer("features", 1)
         self._interval = saved.number("interval")
-        self._training_errors = saved.array("training_errors", (None,))
+        self._calibration_errors = saved.array("training_errors", (None,))
         self.scorer.load(saved.state("scorer"), files)
 
     def state(self) -> State:
@@ -209,7 +276,7 @@ class Detector:
             "share": self.share,
             "interval": self._interval,  # of the training part, so that a rate asked for later can become a share
             "features": self._features,
-            "training_errors": self._training_errors.copy(),
+            "training_errors": self._calibration_errors.copy(),
             **parts,
         }
 
@@ -240,14 +307,16 @@ class Detector:
             self._calibration.load(saved.state("calibration"))
 
 
-def verdicts_of(time: Time, values: Array, predictions: Array, errors: Array, limits: Array, probabilities: Array) -> Verdicts:
-    """Verdicts of N points from their errors (N,), limits (N,) and the probabilities (N,) that a normal error is larger."""
+def to_detections(
+    time: Time, values: Array, predictions: Array, errors: Array, limits: Array, probabilities: Array
+) -> Detections:
+    """Detections of N points from their errors (N,), limits (N,) and the probabilities (N,) that a normal error is larger."""
     decades = np.log10(np.maximum(probabilities, 1e-300)) / -DECADES
     scores = np.minimum(decades, 1.0) + 0.0  # a certain -0 becomes 0
-    return Verdicts(time, values, predictions, errors, limits, scores, errors > limits)
+    return Detections(time, values, predictions, errors, limits, scores, errors > limits)
 
 
-def _unknown(time: Time, values: Array) -> Verdicts:
-    """Verdicts of points that are not judged."""
+def _unknown(time: Time, values: Array) -> Detections:
+    """Detections of points that are not judged."""
     nothing = np.full(len(values), np.nan)
-    return Verdicts(time, values, np.full(values.shape, np.nan), nothing, nothing, nothing, np.zeros(len(values), dtype=bool))
+    return Detections(time, values, np.full(values.shape, np.nan), nothing, nothing, nothing, np.zeros(len(values), dtype=bool))

@@ -7,7 +7,7 @@ import zlib
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.state import Reader, State
+from autoencoder.core.state import Reader, State
 
 Array = npt.NDArray[np.generic]
 

@@ -5,33 +5,33 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Protocol
 
-from autoencoder.detector import Detector, Time, verdicts_of
+from autoencoder.core.types import Detections
+from autoencoder.detector import StreamDetector, Time, to_detections
 from autoencoder.scorers.base import Array
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.scorers.lstm_streams import LstmStreams
 from autoencoder.thresholds.tail import TailThreshold
 from autoencoder.thresholds.tails import TailThresholds
-from autoencoder.verdicts import Verdicts
 
 
 class Fleet(Protocol):
     """Judges one point of each of S streams a call; every stream has a state of its own."""
 
-    def process(self, time: Time, values: Array) -> Verdicts:
-        """Points (S,), (S, F) -> their verdicts, a row a stream; a stream without a point has NaN, and stays as it was."""
+    def process(self, time: Time, values: Array) -> Detections:
+        """Points (S,), (S, F) -> their detections, a row a stream; a stream without a point has NaN, and stays as it was."""
         ...
 
 
-def make_fleet(detector: Detector, streams: int) -> Fleet:
+def make_fleet(detector: StreamDetector, streams: int) -> Fleet:
     """Detectors for S streams with all that a trained detector has learnt; they begin anew, each with a threshold of its own.
 
-    The verdicts are those that S single detectors would give.
+    The detections are those that S single detectors would give.
 
     Args:
         detector: trained; it is left as it is.
         streams: S.
     """
-    detectors = [detector.sibling() for _ in range(streams)]
+    detectors = [detector.clone() for _ in range(streams)]
     scorers = [one.scorer for one in detectors if isinstance(one.scorer, LstmAutoencoderScorer)]
     thresholds = [one.threshold for one in detectors if isinstance(one.threshold, TailThreshold)]
     if len(scorers) == len(thresholds) == streams:
@@ -46,19 +46,19 @@ class _Together:
         self._scorers = LstmStreams(scorers)
         self._thresholds = TailThresholds(thresholds)
 
-    def process(self, time: Time, values: Array) -> Verdicts:
+    def process(self, time: Time, values: Array) -> Detections:
         errors, predictions = self._scorers.process(values)
-        return verdicts_of(time, values, predictions, errors, *self._thresholds.judge(errors))
+        return to_detections(time, values, predictions, errors, *self._thresholds.judge(errors))
 
 
 class _OneByOne:
     """Any detectors."""
 
-    def __init__(self, detectors: Sequence[Detector]) -> None:
+    def __init__(self, detectors: Sequence[StreamDetector]) -> None:
         self._detectors = detectors
 
-    def process(self, time: Time, values: Array) -> Verdicts:
+    def process(self, time: Time, values: Array) -> Detections:
         rows = [slice(row, row + 1) for row in range(len(values))]
-        return Verdicts.concatenate(
+        return Detections.concatenate(
             [detector.process(time[row], values[row]) for detector, row in zip(self._detectors, rows, strict=True)]
         )

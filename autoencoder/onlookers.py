@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.config import Config
+from autoencoder.core.types import Detections
 from autoencoder.pipeline import Stream, Watcher
 from autoencoder.reports.console import Console
 from autoencoder.reports.incidents import Incident
-from autoencoder.verdicts import Verdicts
 
 Labels = npt.NDArray[np.bool_] | None
 
@@ -25,7 +25,7 @@ class Bar:
         self._bar = console.progress("scoring")
         self._stream = stream
 
-    def see(self, verdicts: Verdicts, ended: list[Incident], labels: Labels) -> None:
+    def see(self, detections: Detections, ended: list[Incident], labels: Labels) -> None:
         """One chunk more is done."""
         if self._stream.source.points and self._stream.detector.trained:
             self._bar(self._stream.rows, self._stream.source.points, f"{self._stream.tally.incidents:,} incidents")
@@ -39,8 +39,8 @@ class Announcer:
         self._stream = stream
         self._told = stream.tally.incidents
 
-    def see(self, verdicts: Verdicts, ended: list[Incident], labels: Labels) -> None:
-        """Say a line for every incident in these verdicts that is an alarm, once."""
+    def see(self, detections: Detections, ended: list[Incident], labels: Labels) -> None:
+        """Say a line for every incident in these detections that is an alarm, once."""
         if self._stream.source.points is not None:
             return
         for incident in (*ended, self._stream.tracker.open):
@@ -56,8 +56,8 @@ class _WindowOnlooker:
     def __init__(self, window: Any) -> None:
         self._window = window
 
-    def see(self, verdicts: Verdicts, ended: list[Incident], labels: Labels) -> None:
-        self._window.update(verdicts, labels)
+    def see(self, detections: Detections, ended: list[Incident], labels: Labels) -> None:
+        self._window.update(detections, labels)
 
 
 @contextmanager

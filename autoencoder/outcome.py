@@ -101,17 +101,17 @@ def _draw(stream: Stream) -> None:
     from autoencoder.reports.plotting import draw, save
 
     source, tally = stream.source, stream.tally
-    verdicts = read_scores(stream.folder.path)
-    left_out = stream.rows - len(verdicts)
+    detections = read_scores(stream.folder.path)
+    left_out = stream.rows - len(detections)
     labels = tally.labels
     figure = draw(
-        verdicts,
+        detections,
         title=source.name + (f", newest of {stream.rows:,}" if left_out else ""),
         columns=source.columns,
         training_points=max(0, stream.training_points - left_out),
         labels=None if labels is None or len(labels) < stream.rows else labels[left_out:],
         timezone=source.timezone,
-        events=_events(stream, verdicts.time[:1]),
+        events=_events(stream, detections.time[:1]),
         spans=[(max(0, first - left_out), last - left_out) for first, last in tally.spans if last >= left_out],
     )
     save(figure, stream.folder.path / PICTURE)

@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.config import difference
-from autoencoder.errors import ModelError, RunError
+from autoencoder.core.errors import ModelError, RunError
+from autoencoder.core.state import Reader, State, pack
+from autoencoder.core.types import Detections
+from autoencoder.detector import Detector
 from autoencoder.fingerprint import Fingerprint
-from autoencoder.judge import Judge
 from autoencoder.reports.incidents import Incident, IncidentTracker
 from autoencoder.reports.runs import CHECKPOINT, RunFolder
 from autoencoder.reports.tally import Tally
-from autoencoder.state import Reader, State, pack
-from autoencoder.verdicts import Verdicts
 from data.series import Chunk, Source
 from data.text.rows import ignore
 
@@ -29,7 +29,7 @@ VERSION = 4  # of the checkpoint; raised when its meaning changes
 class Watcher(Protocol):
     """Somebody who looks on: a live window, a progress bar, a page."""
 
-    def see(self, verdicts: Verdicts, ended: list[Incident], labels: npt.NDArray[np.bool_] | None) -> None:
+    def see(self, detections: Detections, ended: list[Incident], labels: npt.NDArray[np.bool_] | None) -> None:
         """One chunk has been judged and written."""
         ...
 
@@ -75,7 +75,7 @@ class Stream:
     """
 
     source: Source
-    detector: Judge
+    detector: Detector
     tracker: IncidentTracker
     tally: Tally
     folder: RunFolder
@@ -113,13 +113,13 @@ class Stream:
                 self._is_settled = False
                 if self.reads_ahead and not untrained and (following := chunks.peek()) is not None:
                     self.detector.expect(following.values, chunk.values)  # no core is idle while these rows are written
-                verdicts = self.detector.process(chunk.time, chunk.values)
+                detections = self.detector.process(chunk.time, chunk.values)
                 with self.unbroken():
                     just_trained = untrained and self.detector.trained
                     if just_trained and on_trained:
                         on_trained()
                     before = self.rows
-                    self._publish(verdicts, self.tracker.process(verdicts), chunk.labels)
+                    self._publish(detections, self.tracker.process(detections), chunk.labels)
                     if just_trained or self.rows // self.checkpoint_every > before // self.checkpoint_every:
                         self.checkpoint()  # also after training: nothing costs as much time to repeat
         self._has_ended = True
@@ -144,17 +144,17 @@ class Stream:
             finally:
                 self.folder.close()
 
-    def _publish(self, verdicts: Verdicts, ended: list[Incident], labels: npt.NDArray[np.bool_] | None) -> None:
-        self.folder.append(verdicts, ended, self.tracker.open)
+    def _publish(self, detections: Detections, ended: list[Incident], labels: npt.NDArray[np.bool_] | None) -> None:
+        self.folder.append(detections, ended, self.tracker.open)
         for teller in self.tellers:
             teller.take(ended, self.tracker.open)
-        self.tally.take(verdicts, ended, labels)
-        self.rows += len(verdicts)
-        self._seen.take(verdicts.time, verdicts.values)
-        self._last_time = int(verdicts.time.view(np.int64)[-1]) if len(verdicts) else self._last_time
+        self.tally.take(detections, ended, labels)
+        self.rows += len(detections)
+        self._seen.take(detections.time, detections.values)
+        self._last_time = int(detections.time.view(np.int64)[-1]) if len(detections) else self._last_time
         self._is_settled = True
         for watcher in self.watchers:
-            watcher.see(verdicts, ended, labels)
+            watcher.see(detections, ended, labels)
 
     def _cut_after_training(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         """The same chunks, but one ends with the training part: what is saved then has seen nothing else, however the points came."""
@@ -199,7 +199,7 @@ class Stream:
         """Refuse to go on where the rows that are done come again as others, as far as can be told yet."""
         changed = again.difference(before)
         if changed and self.revises and again.times == before.times:
-            self.warn(f"{self.source.name}: rows that are done have other values now; their verdicts stay as they are")
+            self.warn(f"{self.source.name}: rows that are done have other values now; their detections stay as they are")
         elif changed and (not self.revises or again.rows == before.rows):
             raise self._changed(before, f"have another {changed} than they had")
 
@@ -303,4 +303,4 @@ def _rows_between(chunk: Chunk, start: int, end: int) -> Chunk:
 
 
 _NONE = np.empty(0)
-_NOTHING = Verdicts(np.empty(0, np.int64), np.empty((0, 1)), np.empty((0, 1)), _NONE, _NONE, _NONE, np.empty(0, bool))
+_NOTHING = Detections(np.empty(0, np.int64), np.empty((0, 1)), np.empty((0, 1)), _NONE, _NONE, _NONE, np.empty(0, bool))

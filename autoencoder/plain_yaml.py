@@ -8,7 +8,7 @@ from typing import Any
 
 import yaml
 
-from autoencoder.errors import ConfigError
+from autoencoder.core.errors import ConfigError
 
 LARGEST_FILE = 1 << 20  # bytes; a configuration is a page, not a book
 

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoencoder.config import Config
-from autoencoder.errors import ModelError
+from autoencoder.core.errors import ModelError
+from autoencoder.core.state import Reader, State
+from autoencoder.detector import Detector
 from autoencoder.interrupts import Interrupts
-from autoencoder.judge import Judge
 from autoencoder.pipeline import Stream
 from autoencoder.reports.console import Stopwatch
 from autoencoder.reports.runs import DETECTOR, RunFolder, default_folder, has, is_folder, read_model
-from autoencoder.state import Reader, State
 from data.series import Source
 
 Model = tuple[State, dict[str, bytes]]
@@ -71,7 +71,7 @@ def read_model_of(config: Config, folder: Path) -> Model:
     return state, files
 
 
-def adopt(detector: Judge, model: Model, source: Source, folder: str) -> None:
+def adopt(detector: Detector, model: Model, source: Source, folder: str) -> None:
     """Give a detector what the model learnt.
 
     Raises:
@@ -90,7 +90,7 @@ def adopt(detector: Judge, model: Model, source: Source, folder: str) -> None:
         raise ModelError(f"--model {folder}: {error}") from error
 
 
-def write_model(config: Config, folder: RunFolder, detector: Judge) -> None:
+def write_model(config: Config, folder: RunFolder, detector: Detector) -> None:
     """Save what was learnt, and the name of what learnt it."""
     folder.write_model({"detector": config.detector, **detector.saved_model()}, detector.scorer.files())
 
@@ -118,7 +118,7 @@ def import_training(config: Config, watch: Stopwatch) -> None:
             import tensorflow  # noqa: F401 - the import is the purpose
 
 
-def merge_gap(config: Config, detector: Judge) -> int:
+def merge_gap(config: Config, detector: Detector) -> int:
     """An anomaly stays in the windows for a while: flags within that time are its echo."""
     gap = config.incidents.merge_gap
     if config.adaptation.starts_early and gap == "auto":  # what judges first looks back on less than what judges then

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from pydantic_core import PydanticCustomError
 
 from autoencoder.budget import Budget
-from autoencoder.errors import ConfigError
+from autoencoder.core.errors import ConfigError
 
 LONGEST_STREAM = 7e9  # seconds a synthetic stream may span: its times are counted in nanoseconds, and end in 2262
 

@@ -20,20 +20,20 @@ from program import ROOT, Outcome, finish, metrics, rows, start, write_csv
 from autoencoder.adaptation.adaptive import AdaptiveDetector
 from autoencoder.adaptation.calibration import rescale
 from autoencoder.adaptation.job import Job, Result, perform
-from autoencoder.adaptation.record import CONFIRMED, DECLARED, DROPPED, PROMOTED, ROLLED_BACK, STARTED
 from autoencoder.adaptation.shadow import Beside, InStep
 from autoencoder.adaptation.trial import Trial
 from autoencoder.assembly import make_adaptive
 from autoencoder.config import load
-from autoencoder.errors import ModelError
+from autoencoder.core.errors import ModelError
+from autoencoder.core.events import CONFIRMED, DECLARED, DROPPED, PROMOTED, ROLLED_BACK, STARTED
+from autoencoder.core.state import pack, unpack
+from autoencoder.core.types import Detections
 from autoencoder.network.training import Recipe
 from autoencoder.scorers.base import Array
 from autoencoder.scorers.gaussian import WindowedGaussianScorer
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.scorers.novelty import WindowMemory
 from autoencoder.scorers.seasonal import SeasonalScorer
-from autoencoder.state import pack, unpack
-from autoencoder.verdicts import Verdicts
 from data.synthetic import SyntheticSource
 
 TRAINING, COUNT, CHANGE = 400, 2600, 1000
@@ -45,7 +45,7 @@ BASE = [
     "adaptation.early=null",
 ]
 GAUSSIAN = [*BASE, "detector=windowed_gaussian", "windowed_gaussian.window=2000"]
-FIELDS = ("predictions", "errors", "limits", "scores", "flags")
+FIELDS = ("predictions", "errors", "thresholds", "scores", "anomalies")
 quick = settings(
     deadline=None, max_examples=3, derandomize=True, phases=(Phase.explicit, Phase.generate)
 )  # one stream takes seconds
@@ -64,16 +64,16 @@ def make(*texts: str, points: int = TRAINING) -> AdaptiveDetector:
     return make_adaptive(load(None, {}, [*GAUSSIAN, *texts]), points)
 
 
-def judge(detector: AdaptiveDetector, values: Array, cuts: list[int] | None = None, first: int = 0) -> Verdicts:
+def judge(detector: AdaptiveDetector, values: Array, cuts: list[int] | None = None, first: int = 0) -> Detections:
     parts = np.split(np.arange(len(values)), sorted(cuts or []))
-    return Verdicts.concatenate([detector.process(part + first, values[part]) for part in parts])
+    return Detections.concatenate([detector.process(part + first, values[part]) for part in parts])
 
 
 def events(detector: AdaptiveDetector) -> list[str]:
     return [each.event for each in detector.adaptations]
 
 
-def assert_same(one: Verdicts, other: Verdicts) -> None:
+def assert_same(one: Detections, other: Detections) -> None:
     for name in FIELDS:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
@@ -134,14 +134,14 @@ def growing_wave(count: int = 1000) -> Array:
 
 
 @pytest.fixture(scope="module")
-def lstm_whole() -> tuple[Verdicts, list[tuple[int, str]]]:
+def lstm_whole() -> tuple[Detections, list[tuple[int, str]]]:
     """What the autoencoder says of the growing wave in one chunk, and what was done about it."""
     detector = make_lstm()
-    verdicts = judge(detector, growing_wave())
-    return verdicts, [(each.row, each.event) for each in detector.adaptations]
+    detections = judge(detector, growing_wave())
+    return detections, [(each.row, each.event) for each in detector.adaptations]
 
 
-def test_the_autoencoder_in_step_is_chunk_invariant(lstm_whole: tuple[Verdicts, list[tuple[int, str]]]) -> None:
+def test_the_autoencoder_in_step_is_chunk_invariant(lstm_whole: tuple[Detections, list[tuple[int, str]]]) -> None:
     detector = make_lstm()
     cuts = [1, 299, 301, 517, *range(560, 640), 803, 804]
     assert_same(judge(detector, growing_wave(), cuts), lstm_whole[0])
@@ -150,7 +150,7 @@ def test_the_autoencoder_in_step_is_chunk_invariant(lstm_whole: tuple[Verdicts, 
 
 
 @pytest.mark.parametrize("place", [450, 575, 700])
-def test_the_autoencoder_in_step_goes_on_exactly(place: int, lstm_whole: tuple[Verdicts, list[tuple[int, str]]]) -> None:
+def test_the_autoencoder_in_step_goes_on_exactly(place: int, lstm_whole: tuple[Detections, list[tuple[int, str]]]) -> None:
     first, second = make_lstm(), make_lstm()
     judge(first, growing_wave()[:place])
     second.load(unpack(pack(first.state()), "x"), {})
@@ -164,19 +164,19 @@ def test_the_autoencoder_in_step_goes_on_exactly(place: int, lstm_whole: tuple[V
 def test_a_change_that_stays_is_learnt_and_alarms_stop() -> None:
     values = stream(shift=30.0)
     detector = make()
-    verdicts = judge(detector, values)
+    detections = judge(detector, values)
     assert events(detector)[:3] == [DECLARED, STARTED, PROMOTED]
     promoted = next(each.row for each in detector.adaptations if each.event == PROMOTED)
     assert CHANGE + 5 * 48 <= promoted <= CHANGE + 12 * 48
-    assert verdicts.flags[CHANGE:promoted].mean() > 0.1
-    assert verdicts.flags[promoted + 1 :].mean() < 0.01
+    assert detections.anomalies[CHANGE:promoted].mean() > 0.1
+    assert detections.anomalies[promoted + 1 :].mean() < 0.01
 
 
 def test_a_stream_that_does_not_change_keeps_its_model() -> None:
     detector = make()
-    verdicts = judge(detector, stream(4000))
+    detections = judge(detector, stream(4000))
     assert PROMOTED not in events(detector)
-    assert verdicts.flags[TRAINING:].mean() < 0.005
+    assert detections.anomalies[TRAINING:].mean() < 0.005
 
 
 def test_an_anomaly_that_lasts_is_not_learnt_before_patience_is_over() -> None:
@@ -193,12 +193,12 @@ def test_the_autoencoder_does_not_learn_what_lasts_but_ends(kind: str) -> None:
     for place in places:
         values[place] = values[place.start] if kind == "flat line" else values[place] + 8
     detector = make_lstm("adaptation.patience=10")
-    verdicts = judge(detector, values)
+    detections = judge(detector, values)
     assert PROMOTED not in events(detector)
-    assert all(verdicts.flags[place.start : place.start + 16].any() for place in places)
+    assert all(detections.anomalies[place.start : place.start + 16].any() for place in places)
     if kind == "flat line":  # a plateau is felt only at its ends: windows are centred
-        first, second = (np.nanmedian(verdicts.errors[place]) for place in places)
-        assert second > 0.7 * first > np.nanmedian(verdicts.errors[400:600])
+        first, second = (np.nanmedian(detections.errors[place]) for place in places)
+        assert second > 0.7 * first > np.nanmedian(detections.errors[400:600])
 
 
 @pytest.mark.parametrize("back", [800, 1500])
@@ -206,13 +206,13 @@ def test_a_sensor_that_is_stuck_teaches_nothing_and_ends_no_run(back: int) -> No
     values = wave(1500, 16)
     values[600:back] = values[600]
     detector = make_lstm("adaptation.patience=10")
-    verdicts = judge(detector, values)
+    detections = judge(detector, values)
     while_stuck = [each for each in detector.adaptations if each.row < back]
     assert any("hardly moves" in each.details["why"] for each in while_stuck if each.event == DROPPED)
     assert PROMOTED not in {each.event for each in while_stuck}
     assert len(while_stuck) < 15  # it is tried again, at longer and longer intervals
-    assert verdicts.flags[650:back].all()
-    assert verdicts.flags[back + 60 :].sum() < 0.01 * len(values)
+    assert detections.anomalies[650:back].all()
+    assert detections.anomalies[back + 60 :].sum() < 0.01 * len(values)
 
 
 def test_a_schedule_trains_without_any_drift() -> None:
@@ -242,18 +242,18 @@ def spoil(detector: AdaptiveDetector) -> AdaptiveDetector:
 
 def test_a_promotion_that_turns_out_worse_is_rolled_back() -> None:
     detector = spoil(make("adaptation.every=900", "adaptation.history=2000"))
-    verdicts = judge(detector, stream(3000))
+    detections = judge(detector, stream(3000))
     assert [event for event in events(detector) if event in (PROMOTED, ROLLED_BACK, CONFIRMED)][:2] == [PROMOTED, ROLLED_BACK]
     back = next(each for each in detector.adaptations if each.event == ROLLED_BACK)
     assert back.details["loss"] > back.details["loss_of_the_model_before"]
-    assert np.abs(verdicts.predictions[back.row + 1 : back.row + 100] - 50).max() < 3
+    assert np.abs(detections.predictions[back.row + 1 : back.row + 100] - 50).max() < 3
 
 
 def test_a_candidate_that_is_not_better_is_dropped_and_says_why() -> None:
     random = np.random.default_rng(0)
     scorer = WindowedGaussianScorer(window=100)
     scorer.fit(random.normal(size=(300, 1)))
-    held_back, usual = random.normal(size=(200, 1)), scorer.training_errors()
+    held_back, usual = random.normal(size=(200, 1)), scorer.calibration_errors()
     job = Job("model", scorer.state(), {}, usual, 40 + random.normal(size=(300, 1)), held_back, np.ones(200, bool), 48)
     result = perform(job, lambda kind: WindowedGaussianScorer(window=100))
     assert "its loss on held-back points" in result.fault
@@ -334,7 +334,7 @@ def test_a_shadow_process_trains_the_lstm_on_from_the_present_weights() -> None:
         "model",
         scorer.state(),
         scorer.files(),
-        scorer.training_errors(),
+        scorer.calibration_errors(),
         training,
         3 * wave(200, 24, seed=2),
         np.ones(200, bool),
@@ -411,12 +411,14 @@ def test_verdicts_begin_at_point_50_and_anomalies_are_found_before_anything_is_t
         source = SyntheticSource(points=1400, seed=seed, clean=150, rate=8.0)
         chunk = source.rows(0, 1400)
         detector = make("adaptation.early=50", points=1_000_000)
-        verdicts = judge(detector, chunk.values)
-        assert np.isnan(verdicts.limits[:50]).all() and np.isfinite(verdicts.limits[50:]).all()
+        detections = judge(detector, chunk.values)
+        assert np.isnan(detections.thresholds[:50]).all() and np.isfinite(detections.thresholds[50:]).all()
         labels = np.asarray(chunk.labels)
         near = np.convolve(labels, np.ones(49))[: len(labels)] > 0.5
-        found += [bool(verdicts.flags[event.start : event.end].any()) for event in source.events(0, 1400) if event.end <= 1400]
-        false.append(float(verdicts.flags[50:][~near[50:]].mean()))
+        found += [
+            bool(detections.anomalies[event.start : event.end].any()) for event in source.events(0, 1400) if event.end <= 1400
+        ]
+        false.append(float(detections.anomalies[50:][~near[50:]].mean()))
     assert np.mean(found) >= 0.6
     assert np.mean(false) < 0.01
 
@@ -428,7 +430,7 @@ def test_a_season_with_jumps_is_known_after_a_few_of_them(shape: str, noise: flo
     season = {"saw": place, "square": 10.0 * (place < 8), "a peak a day": 20.0 * (place == 5)}[shape]
     values = season + np.random.default_rng(0).normal(scale=noise, size=700)
     detector = make("adaptation.early=50", points=1_000_000)
-    assert not judge(detector, values[:, None]).flags[150:].any()
+    assert not judge(detector, values[:, None]).anomalies[150:].any()
 
 
 @quick

@@ -13,7 +13,7 @@ import pytest
 from program import FOREST, GAUSSIAN, Outcome, count_lines, finish, metrics, rows, start, wait_until, wave, write_csv
 from yahoo_server import Mode, YahooServer
 
-from autoencoder.errors import ModelError
+from autoencoder.core.errors import ModelError
 from autoencoder.reports.runs import SCORES, RunFolder
 
 Program = Callable[..., Outcome]

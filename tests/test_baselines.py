@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 
 from autoencoder.assembly import make_scorer
 from autoencoder.config import Config, validate
-from autoencoder.errors import ConfigError, ModelError, TrainingError
+from autoencoder.core.errors import ConfigError, ModelError, TrainingError
+from autoencoder.core.state import State, pack, unpack
 from autoencoder.scorers import SCORERS, Array
 from autoencoder.scorers.gaussian import FLOOR, WindowedGaussianScorer
 from autoencoder.scorers.half_space import HalfSpaceTreesScorer
-from autoencoder.state import State, pack, unpack
 
 property_test = settings(deadline=None, max_examples=25, derandomize=True)
 every_baseline = pytest.mark.parametrize("kind", ["half_space_trees", "windowed_gaussian"])
@@ -79,7 +79,7 @@ def test_half_space_errors_are_those_of_river() -> None:
         expected.append(river.score_one(point))
         river.learn_one(point)
     np.testing.assert_allclose(errors, expected[-100:], rtol=1e-12)
-    np.testing.assert_allclose(scorer.training_errors(), expected[50:198], rtol=1e-12)
+    np.testing.assert_allclose(scorer.calibration_errors(), expected[50:198], rtol=1e-12)
     np.testing.assert_allclose(predictions[:, 0], [values[row - 2 : row].mean() for row in range(200, 300)])
 
 
@@ -105,7 +105,7 @@ def test_a_short_training_part_shortens_the_blocks_of_the_trees() -> None:
     scorer = trees(samples=1000)
     scorer.fit(noise(102))
     assert scorer.report()["samples"] == 50
-    assert len(scorer.training_errors()) == 50
+    assert len(scorer.calibration_errors()) == 50
 
 
 @every_baseline

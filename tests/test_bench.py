@@ -24,7 +24,7 @@ from autoencoder.benchmark.nab import PROFILES, nab_scores, probation_points
 from autoencoder.benchmark.run_budget import count_flags
 from autoencoder.benchmark.run_ucr import most_anomalous
 from autoencoder.benchmark.streams import KINDS, clean_stream
-from autoencoder.state import State
+from autoencoder.core.state import State
 from autoencoder.thresholds import THRESHOLDS, Array
 
 Program = Callable[..., Outcome]
@@ -357,7 +357,7 @@ class Fixed:
     def __init__(self, limit: float) -> None:
         self.limit = limit
 
-    def prime(self, errors: Array) -> None:
+    def fit(self, errors: Array) -> None:
         pass
 
     def process(self, errors: Array) -> Array:

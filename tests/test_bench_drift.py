@@ -13,9 +13,9 @@ from program import Outcome
 from autoencoder.benchmark.drift_streams import CHANGE, CHANGES, EVENT, EVENTS, PERIOD, SETTLED, TRAINING, drift_stream
 from autoencoder.benchmark.drift_summary import drift_bars, drift_summary
 from autoencoder.benchmark.run_drift import Case, judge
+from autoencoder.core.types import Detections
 from autoencoder.detector import Time
 from autoencoder.scorers.base import Array
-from autoencoder.verdicts import Verdicts
 
 Program = Callable[..., Outcome]
 every_kind = pytest.mark.parametrize("kind", CHANGES)
@@ -91,9 +91,9 @@ class Told:
         self.share = 0.001
         self.adaptations = ()
 
-    def process(self, time: Time, values: Array) -> Verdicts:
+    def process(self, time: Time, values: Array) -> Detections:
         nothing = np.full(len(values), np.nan)
-        return Verdicts(time, values, np.full(values.shape, np.nan), nothing, nothing, nothing, self._flags)
+        return Detections(time, values, np.full(values.shape, np.nan), nothing, nothing, nothing, self._flags)
 
 
 def test_figures_of_flags_that_are_known() -> None:

@@ -16,7 +16,7 @@ from program import ROOT
 from autoencoder.assembly import make_scorer
 from autoencoder.budget import Budget, interval_of
 from autoencoder.config import Config, difference, dump, keys, load
-from autoencoder.errors import ConfigError
+from autoencoder.core.errors import ConfigError
 from autoencoder.scorers import SCORERS
 from autoencoder.thresholds import THRESHOLDS
 from data.synthetic import KINDS

@@ -20,7 +20,7 @@ from autoencoder.benchmark.corpora import (
     write_nab_result,
 )
 from autoencoder.benchmark.nab import nab_scores
-from autoencoder.errors import RunError
+from autoencoder.core.errors import RunError
 from data.series import InputError
 
 BENCHMARKS = Path(os.environ.get("BENCHMARKS", Path(__file__).resolve().parents[1] / "../shared/benchmarks"))

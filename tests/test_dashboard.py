@@ -34,6 +34,7 @@ from program import (
 
 import main
 from autoencoder.config import Config, load
+from autoencoder.core.errors import ConfigError, ModelError
 from autoencoder.dashboard.board import Phase, Snapshot
 from autoencoder.dashboard.charts import BINS, View, describe, stretch_of, thin
 from autoencoder.dashboard.choices import SAMPLES, Choice, Upload, begin, reword, samples
@@ -41,7 +42,6 @@ from autoencoder.dashboard.command import FIRST_PORT, choose_port
 from autoencoder.dashboard.folder import follow, run_folders
 from autoencoder.dashboard.process import run_apart
 from autoencoder.dashboard.session import Controls, Desk, Monitor
-from autoencoder.errors import ConfigError, ModelError
 from autoencoder.reports.runs import read_scores
 from data.series import Chunk
 
@@ -100,7 +100,7 @@ def test_the_files_of_a_run_equal_those_of_the_command_line_byte_for_byte(progra
     assert {key: snapshot.counts[key] for key in told} == pytest.approx(told)
     assert len(snapshot.incidents) == told["incidents"]
     assert snapshot.points == told["points"]
-    np.testing.assert_array_equal(snapshot.verdicts.flags, read_scores(Path("there")).flags)
+    np.testing.assert_array_equal(snapshot.detections.anomalies, read_scores(Path("there")).anomalies)
 
 
 def test_an_lstm_is_trained_as_on_the_command_line(lstm_run: tuple[Path, Outcome], here: Path) -> None:
@@ -312,8 +312,8 @@ def test_a_run_of_another_process_is_followed_to_its_end(here: Path) -> None:
     lines = [json.loads(line) for line in (here / "runs" / "other" / "incidents.jsonl").read_text().splitlines()]
     assert [json.loads(incident.to_json()) for incident in snapshot.incidents] == lines
     written = read_scores(here / "runs" / "other")
-    np.testing.assert_array_equal(snapshot.verdicts.values, written.values)
-    np.testing.assert_array_equal(snapshot.verdicts.time, written.time)
+    np.testing.assert_array_equal(snapshot.detections.values, written.values)
+    np.testing.assert_array_equal(snapshot.detections.time, written.time)
 
 
 def test_how_the_followed_run_ended_is_told(program: Program, here: Path) -> None:
@@ -400,7 +400,7 @@ def test_fifty_thousand_points_are_drawn_from_few_rows_with_every_flag(long_run:
     assert len(x) < 16 * (BINS + 1) + drawn["flagged"] < 15_000
     assert flags.sum() == drawn["flagged"] == long_run.counts["flagged"] > 0
     assert drawn["dates"]
-    assert x[0] == long_run.verdicts.time[0].astype("datetime64[ms]").astype(float)
+    assert x[0] == long_run.detections.time[0].astype("datetime64[ms]").astype(float)
     assert [panel["name"] for panel in drawn["panels"]] == ["value", "error"]
     assert all(len(unpacked(panel[line])) == len(x) for panel in drawn["panels"] for line in ("line", "companion"))
     assert len(drawn["bands"]["training"]) == 1 and len(drawn["bands"]["known"]) > 100

@@ -12,26 +12,26 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoencoder.budget import Budget
-from autoencoder.detector import Detector
-from autoencoder.errors import AutoencoderError, ConfigError, ModelError, TrainingError
+from autoencoder.core.errors import AutoencoderError, ConfigError, ModelError, TrainingError
+from autoencoder.core.state import State, pack, unpack
+from autoencoder.core.types import Detections
+from autoencoder.detector import StreamDetector
 from autoencoder.scorers import SCORERS, Scorer
 from autoencoder.scorers.forest import IsolationForestScorer
 from autoencoder.scorers.gaussian import WindowedGaussianScorer
-from autoencoder.state import State, pack, unpack
 from autoencoder.thresholds import THRESHOLDS, Threshold
-from autoencoder.verdicts import Verdicts
 
 TRAINING, COUNT = 150, 400
-FIELDS = ("time", "values", "predictions", "errors", "limits", "scores", "flags")
+FIELDS = ("time", "values", "predictions", "errors", "thresholds", "scores", "anomalies")
 quick = settings(deadline=None, max_examples=30, derandomize=True)
 Array = np.ndarray[Any, Any]
 
 
-def make(kind: str = "tail", scorer: Scorer | None = None, budget: float | str = 0.02, points: int = TRAINING) -> Detector:
+def make(kind: str = "tail", scorer: Scorer | None = None, budget: float | str = 0.02, points: int = TRAINING) -> StreamDetector:
     def threshold(share: float) -> Threshold:
         return THRESHOLDS[kind](budget=share)
 
-    return Detector(scorer or WindowedGaussianScorer(window=40), threshold, Budget.parse(budget), points)
+    return StreamDetector(scorer or WindowedGaussianScorer(window=40), threshold, Budget.parse(budget), points)
 
 
 @cache
@@ -46,15 +46,15 @@ def stream(columns: int = 1, gaps: bool = True) -> tuple[Array, Array]:
     return np.datetime64("2024-01-01", "ns") + index * np.timedelta64(1, "h"), values
 
 
-def assert_same(one: Verdicts, other: Verdicts) -> None:
+def assert_same(one: Detections, other: Detections) -> None:
     for name in FIELDS:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
-def judge(detector: Detector, cuts: list[int]) -> Verdicts:
+def judge(detector: StreamDetector, cuts: list[int]) -> Detections:
     time, values = stream()
     edges = [0, *sorted(cuts), COUNT]
-    return Verdicts.concatenate(
+    return Detections.concatenate(
         [detector.process(time[start:stop], values[start:stop]) for start, stop in itertools.pairwise(edges)]
     )
 
@@ -89,26 +89,28 @@ def test_a_fresh_detector_goes_on_from_a_saved_state_in_training_and_after(kind:
     second.load(saved, files)
     assert second.trained == (place >= TRAINING)
     tail = second.process(time[place:], values[place:])
-    assert_same(Verdicts.concatenate([head, tail]), whole)
+    assert_same(Detections.concatenate([head, tail]), whole)
 
 
 def test_the_training_part_gets_no_verdict_and_everything_after_the_warm_up_does() -> None:
-    verdicts = judge(make(), [])
-    known = ~np.isnan(verdicts.values[:, 0])
-    assert np.isnan(verdicts.errors[:TRAINING]).all() and not verdicts.flags[:TRAINING].any()
-    for name in ("errors", "limits", "scores"):
-        np.testing.assert_array_equal(np.isnan(getattr(verdicts, name)[TRAINING:]), ~known[TRAINING:])
-    np.testing.assert_array_equal(verdicts.flags, np.nan_to_num(verdicts.errors) > np.nan_to_num(verdicts.limits, nan=np.inf))
-    known_scores = verdicts.scores[~np.isnan(verdicts.scores)]
+    detections = judge(make(), [])
+    known = ~np.isnan(detections.values[:, 0])
+    assert np.isnan(detections.errors[:TRAINING]).all() and not detections.anomalies[:TRAINING].any()
+    for name in ("errors", "thresholds", "scores"):
+        np.testing.assert_array_equal(np.isnan(getattr(detections, name)[TRAINING:]), ~known[TRAINING:])
+    np.testing.assert_array_equal(
+        detections.anomalies, np.nan_to_num(detections.errors) > np.nan_to_num(detections.thresholds, nan=np.inf)
+    )
+    known_scores = detections.scores[~np.isnan(detections.scores)]
     assert ((known_scores >= 0) & (known_scores <= 1)).all()
 
 
 def test_spikes_are_flagged_and_score_as_high_as_anything() -> None:
-    verdicts = judge(make(), [])
-    spikes = [row for row in range(199, COUNT, 100) if not np.isnan(verdicts.values[row, 0])]
+    detections = judge(make(), [])
+    spikes = [row for row in range(199, COUNT, 100) if not np.isnan(detections.values[row, 0])]
     assert len(spikes) >= 2
-    assert verdicts.flags[spikes].all()
-    assert verdicts.scores[spikes].min() >= np.nanmax(verdicts.scores[TRAINING:199])
+    assert detections.anomalies[spikes].all()
+    assert detections.scores[spikes].min() >= np.nanmax(detections.scores[TRAINING:199])
 
 
 @every_threshold
@@ -126,9 +128,9 @@ def test_missing_values_leave_the_verdicts_of_the_others_as_they_are(kind: str) 
     while (lost < TRAINING + before).sum() > before:  # as many rows of the training part are missing
         before = int((lost < TRAINING + before).sum())
     whole = make(kind).process(time, values)
-    verdicts = make(kind, points=TRAINING + before).process(gappy_time, gappy)
+    detections = make(kind, points=TRAINING + before).process(gappy_time, gappy)
     for name in FIELDS:
-        np.testing.assert_array_equal(np.delete(getattr(verdicts, name), lost, axis=0), getattr(whole, name), err_msg=name)
+        np.testing.assert_array_equal(np.delete(getattr(detections, name), lost, axis=0), getattr(whole, name), err_msg=name)
 
 
 def test_a_value_changes_no_verdict_before_it() -> None:
@@ -150,9 +152,9 @@ def test_an_adopted_model_judges_a_new_stream_from_its_first_full_window_with_it
     adopted = make("sigma", budget=0.25, points=0)
     adopted.adopt(unpack(pack(trained.state()), "x"), trained.scorer.files())
     assert (adopted.trained, adopted.share, adopted.training_seconds) == (True, 0.25, 0.0)
-    verdicts = adopted.process(time, values)
-    assert not np.isnan(verdicts.limits[-1])
-    loose, strict = verdicts.flags.sum(), trained.process(time, values).flags.sum()
+    detections = adopted.process(time, values)
+    assert not np.isnan(detections.thresholds[-1])
+    loose, strict = detections.anomalies.sum(), trained.process(time, values).anomalies.sum()
     assert loose > strict
 
 

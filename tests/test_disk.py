@@ -13,13 +13,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torture.fuzz import sound_network
 
-from autoencoder.errors import ModelError, RunError
+from autoencoder.core.errors import ModelError, RunError
+from autoencoder.core.state import LARGEST_TEXT, pack, unpack
 from autoencoder.fingerprint import Fingerprint
 from autoencoder.network.onnx_file import fault_of
 from autoencoder.network.runtime import Runtime
 from autoencoder.reports.disk import GrowingFile, draft_of, lock, open_inside, read_whole, write_whole
 from autoencoder.reports.runs import CHECKPOINT, SCORES, RunFolder, read_model, require_inside
-from autoencoder.state import LARGEST_TEXT, pack, unpack
 
 quick = settings(deadline=None, max_examples=40, derandomize=True)
 

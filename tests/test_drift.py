@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from autoencoder.adaptation.drift import ADWIN_ERROR, Drift, DriftMonitor, block_figures
 from autoencoder.adaptation.season import unusual_rows
 from autoencoder.benchmark.drift_streams import CHANGES, TRAINING, drift_stream
+from autoencoder.core.state import pack, unpack
 from autoencoder.scorers.base import Array
-from autoencoder.state import pack, unpack
 
 BLOCK, PATIENCE = 48, 10
 quick = settings(deadline=None, max_examples=15, derandomize=True)
@@ -40,7 +40,7 @@ def monitor(reference: Array | None = None) -> DriftMonitor:
     return made
 
 
-def verdicts(blocks: list[Array], watch: DriftMonitor | None = None) -> list[Drift | None]:
+def detections(blocks: list[Array], watch: DriftMonitor | None = None) -> list[Drift | None]:
     watch = watch or monitor()
     return [watch.take(block) for block in blocks]
 
@@ -61,12 +61,12 @@ def changed(kind: str, at: int, length: int, count: int = 60 * BLOCK) -> Array:
 
 @pytest.mark.parametrize("kind", ["level", "scale", "season", "flat"])
 def test_an_event_that_passes_is_no_drift(kind: str) -> None:
-    assert not any(verdicts(figures(changed(kind, 20 * BLOCK, 300))))
+    assert not any(detections(figures(changed(kind, 20 * BLOCK, 300))))
 
 
 @pytest.mark.parametrize("kind", ["level", "scale", "season"])
 def test_a_change_that_stays_is_drift_once_patience_is_over_and_not_before(kind: str) -> None:
-    found = verdicts(figures(changed(kind, 20 * BLOCK, 40 * BLOCK)))
+    found = detections(figures(changed(kind, 20 * BLOCK, 40 * BLOCK)))
     first = next(number for number, drift in enumerate(found) if drift)
     # block k of the figures is block k + 1 of the stream
     assert 20 + PATIENCE - 1 <= first + 1 <= 20 + PATIENCE + 2
@@ -101,7 +101,7 @@ def drift_ends(values: Array, odd: np.ndarray, seed: int) -> list[int]:
     flags = np.convolve(odd, np.ones(BLOCK // 4))[: len(odd)] > 0  # they go on for a while after an anomaly
     errors = np.abs(np.random.default_rng(seed).normal(size=len(values))) * np.where(flags, 20.0, 1.0)
     skipped = TRAINING // BLOCK
-    found = verdicts(figures(values, errors, flags)[skipped:], monitor(values[:TRAINING]))
+    found = detections(figures(values, errors, flags)[skipped:], monitor(values[:TRAINING]))
     return [(skipped + number + 2) * BLOCK for number, drift in enumerate(found) if drift]
 
 
@@ -111,7 +111,7 @@ def test_values_that_never_settle_are_waited_for_twice_as_long() -> None:
     for number, first in enumerate(range(20 * BLOCK, len(values), 5 * BLOCK)):  # another level every five blocks
         values[first : first + 5 * BLOCK] += 40 * (-1) ** number
         flags[first : first + 5 * BLOCK] = True
-    found = verdicts(figures(values, flags=flags))
+    found = detections(figures(values, flags=flags))
     first = next(number for number, drift in enumerate(found) if drift)
     assert 20 + 2 * PATIENCE - 1 <= first + 1 <= 20 + 2 * PATIENCE
 
@@ -122,28 +122,28 @@ def test_errors_that_rise_for_good_are_drift_and_smaller_ones_are_not() -> None:
     for factor, expected in ((3.0, True), (0.3, False)):
         risen = errors.copy()
         risen[30 * BLOCK :] *= factor
-        assert any(verdicts(figures(values, risen))) is expected
+        assert any(detections(figures(values, risen))) is expected
 
 
 def test_adwin_finds_a_rise_too_small_to_make_single_blocks_odd() -> None:
     values = wave(200 * BLOCK)
     errors = np.abs(np.random.default_rng(3).normal(size=len(values)))
     errors[60 * BLOCK :] *= 1.5
-    found = [drift for drift in verdicts(figures(values, errors)) if drift]
+    found = [drift for drift in detections(figures(values, errors)) if drift]
     assert found and found[0].tests == (ADWIN_ERROR,)
 
 
 def test_alarms_that_go_on_are_drift_whatever_the_values_say() -> None:
     values, flags = wave(60 * BLOCK), np.zeros(60 * BLOCK, bool)
     flags[30 * BLOCK :: 5] = True
-    found = [drift for drift in verdicts(figures(values, flags=flags)) if drift]
+    found = [drift for drift in detections(figures(values, flags=flags)) if drift]
     assert found and found[0].tests == ("alarms",)
 
 
 @quick
 @given(seed=st.integers(0, 200))
 def test_a_stream_that_does_not_change_shows_no_drift(seed: int) -> None:
-    assert not any(verdicts(figures(wave(150 * BLOCK, seed=seed))))
+    assert not any(detections(figures(wave(150 * BLOCK, seed=seed))))
 
 
 @quick
@@ -151,15 +151,15 @@ def test_a_stream_that_does_not_change_shows_no_drift(seed: int) -> None:
 def test_a_loaded_monitor_goes_on_exactly(place: int) -> None:
     blocks = figures(changed("level", 20 * BLOCK, 40 * BLOCK))
     whole, first = monitor(), monitor()
-    expected = verdicts(blocks, whole)
-    verdicts(blocks[:place], first)
+    expected = detections(blocks, whole)
+    detections(blocks[:place], first)
     second = DriftMonitor(PATIENCE, 1)
     second.load(unpack(pack(first.state()), "x"))
-    assert verdicts(blocks[place:], second) == expected[place:]
+    assert detections(blocks[place:], second) == expected[place:]
 
 
 def test_a_missing_part_of_a_state_is_told() -> None:
-    from autoencoder.errors import ModelError
+    from autoencoder.core.errors import ModelError
 
     state = monitor().state()
     del state["figures"]

@@ -1,4 +1,4 @@
-"""Many streams with one model: every stream gets the verdicts that a detector of its own would give."""
+"""Many streams with one model: every stream gets the detections that a detector of its own would give."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import pytest
 
 from autoencoder.assembly import make_detector
 from autoencoder.config import Config, validate
-from autoencoder.detector import Detector
-from autoencoder.errors import ModelError
+from autoencoder.core.errors import ModelError
+from autoencoder.core.types import Detections
+from autoencoder.detector import StreamDetector
 from autoencoder.fleet import make_fleet
 from autoencoder.scorers.base import Array
-from autoencoder.verdicts import Verdicts
 
 STREAMS, TICKS, TRAINING = 5, 700, 300
-FIELDS = ("predictions", "errors", "limits", "scores", "flags")
+FIELDS = ("predictions", "errors", "thresholds", "scores", "anomalies")
 
 
 def stream(seed: int, points: int) -> Array:
@@ -25,7 +25,7 @@ def stream(seed: int, points: int) -> Array:
     return values[:, None]
 
 
-def trained(**changes: object) -> Detector:
+def trained(**changes: object) -> StreamDetector:
     config = validate({"training": {"steps": 40}, "threshold": {"budget": 0.02}, **changes}, "the test")
     detector = make_detector(config, TRAINING)
     detector.process(np.arange(TRAINING), stream(0, TRAINING))
@@ -42,23 +42,23 @@ def test_a_fleet_gives_each_stream_the_verdicts_of_a_detector_of_its_own(detecto
     model = trained(detector=detector)
     values = np.stack([stream(seed, TICKS) for seed in range(1, STREAMS + 1)])  # (S, N, 1)
     values[np.random.default_rng(0).uniform(size=values.shape) < 0.1] = np.nan  # streams that bring nothing at a tick
-    alone = [model.sibling().process(np.arange(TICKS), one) for one in values]
+    alone = [model.clone().process(np.arange(TICKS), one) for one in values]
     fleet = make_fleet(model, STREAMS)
     together = [fleet.process(np.full(STREAMS, tick), points) for tick, points in enumerate(ticks(values))]
     for row, expected in enumerate(alone):
-        found = Verdicts.concatenate([verdicts[row : row + 1] for verdicts in together])
+        found = Detections.concatenate([detections[row : row + 1] for detections in together])
         for field in FIELDS:
             np.testing.assert_array_equal(getattr(found, field), getattr(expected, field), err_msg=f"stream {row}, {field}")
-    assert sum(verdicts.flags.any() for verdicts in together) > STREAMS
+    assert sum(detections.anomalies.any() for detections in together) > STREAMS
 
 
 def test_a_sibling_of_a_detector_goes_its_own_way() -> None:
     model = trained()
-    first, second = model.sibling(), model.sibling()
+    first, second = model.clone(), model.clone()
     before = first.process(np.arange(400), stream(1, 400))
     second.process(np.arange(400), 100 * stream(2, 400))
     model.process(np.arange(400), 50 * stream(3, 400))
-    again = model.sibling().process(np.arange(400), stream(1, 400))
+    again = model.clone().process(np.arange(400), stream(1, 400))
     for field in FIELDS:
         np.testing.assert_array_equal(getattr(again, field), getattr(before, field))
 

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
+from autoencoder.core.types import Detections
 from autoencoder.reports import live
 from autoencoder.reports.live import LiveWindow, Tail, display_available
-from autoencoder.verdicts import Verdicts
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "tests" / "output"
@@ -37,14 +37,14 @@ RUN = """
 import sys
 import numpy as np
 from autoencoder.reports.live import LiveWindow
-from autoencoder.verdicts import Verdicts
+from autoencoder.core.types import Detections
 
 def chunk(start, size):
     time = np.arange(start, start + size)
     expected = np.sin(time / 20)[:, None]
     values = expected + np.where(time % 100 == 50, 4.0, 0.1)[:, None]
     errors = np.abs(values - expected)[:, 0]
-    return Verdicts(time, values, expected, errors, np.full(size, 1.5), errors / 5, errors > 1.5)
+    return Detections(time, values, expected, errors, np.full(size, 1.5), errors / 5, errors > 1.5)
 
 with LiveWindow("run under test", ("value",), window=500, training_points=40, hold="hold" in sys.argv) as window:
     for start in range(0, 300, 25):
@@ -267,10 +267,10 @@ def test_a_window_that_cannot_open_counts_as_closed_and_says_why(monkeypatch: py
     assert window.failure == "matplotlib opens no window here"
 
 
-def stream(points: int) -> Verdicts:
+def stream(points: int) -> Detections:
     rows = np.arange(points)
     numbers = rows.astype(float)
-    return Verdicts(rows, numbers[:, None], numbers[:, None], numbers, numbers, numbers, rows % 2 == 0)
+    return Detections(rows, numbers[:, None], numbers[:, None], numbers, numbers, numbers, rows % 2 == 0)
 
 
 @settings(deadline=None, max_examples=50, derandomize=True)
@@ -280,10 +280,10 @@ def test_the_tail_holds_the_newest_points_and_little_more(capacity: int, sizes: 
     tail = Tail(capacity)
     end = 0
     for number, size in enumerate(sizes):
-        tail.add(whole[end : end + size], whole.flags[end : end + size])
+        tail.add(whole[end : end + size], whole.anomalies[end : end + size])
         end += size
         assert sum(len(part) for part, _ in tail.parts) == tail.rows < 2 * capacity
         if number in joins or end == len(whole):
-            verdicts, labels = tail.join()
-            assert verdicts.time.tolist() == whole.time[max(end - capacity, 0) : end].tolist()
-            assert labels.tolist() == whole.flags[max(end - capacity, 0) : end].tolist()
+            detections, labels = tail.join()
+            assert detections.time.tolist() == whole.time[max(end - capacity, 0) : end].tolist()
+            assert labels.tolist() == whole.anomalies[max(end - capacity, 0) : end].tolist()

@@ -65,16 +65,16 @@ def lines_of(folder: Path) -> list[str]:
     return (folder / "scores.csv").read_text(encoding="utf-8").splitlines()
 
 
-def verdicts_of(folder: Path) -> dict[str, list[str]]:
+def to_detections(folder: Path) -> dict[str, list[str]]:
     """Series -> its lines in scores.csv, without its name."""
     found: dict[str, list[str]] = {}
     for line in lines_of(folder)[1:]:
-        verdict, _, name = line.rpartition(",")
-        found.setdefault(name, []).append(verdict)
+        detection, _, name = line.rpartition(",")
+        found.setdefault(name, []).append(detection)
     return found
 
 
-# --- the same verdicts as alone ---
+# --- the same detections as alone ---
 
 
 @pytest.mark.parametrize("detector", [QUICK, ("--plot", "none", *LSTM)], ids=["windowed_gaussian", "lstm_autoencoder"])
@@ -102,7 +102,7 @@ def test_every_series_has_the_verdicts_of_a_file_of_its_own(program: Program, tm
     for name, values in series.items():
         alone = file_of(tmp_path / f"{name}.csv", rows_of(name, values))
         assert program("--source", "csv", "--path", alone, "--out", name, *QUICK).code == 0
-        assert verdicts_of(Path("many"))[name] == lines_of(Path(name))[1:]
+        assert to_detections(Path("many"))[name] == lines_of(Path(name))[1:]
     assert [row["time"] for row in rows(Path("many"))] == [
         time for time, _, _ in interleaved(*(rows_of(name, values) for name, values in series.items()))
     ]
@@ -113,7 +113,7 @@ def test_the_order_of_the_series_changes_no_verdict_of_a_network_they_share(prog
     for folder, ordered in (("mixed", interleaved(*series)), ("grouped", [*series[1], *series[0]])):
         path = file_of(tmp_path / f"{folder}.csv", ordered)
         assert program(*MANY, "--path", path, "--out", folder, "--plot", "none", *LSTM).code == 0
-    assert verdicts_of(Path("mixed")) == verdicts_of(Path("grouped"))
+    assert to_detections(Path("mixed")) == to_detections(Path("grouped"))
     assert {row["anomaly"] for row in rows(Path("mixed")) if row["series"] == "a"} == {"0", "1"}
     training = metrics(Path("mixed"))["training"]
     assert training["points"] == 80 + 75 and training["validation_loss"] > 0
@@ -130,7 +130,7 @@ def test_with_a_saved_model_every_series_begins_where_the_model_ended(program: P
     for name, values in series.items():
         alone = file_of(tmp_path / f"{name}.csv", rows_of(name, values))
         assert program("--source", "csv", "--path", alone, "--out", name, *use).code == 0
-        assert verdicts_of(Path("many"))[name] == lines_of(Path(name))[1:]
+        assert to_detections(Path("many"))[name] == lines_of(Path(name))[1:]
     assert metrics(Path("many"))["series"]["judged"] == 3
     assert program("--source", "csv", "--path", model, "--out", "again", "--model", "many", "--plot", "none").code == 0
 
@@ -142,7 +142,7 @@ def test_a_budget_in_time_is_each_series_own(program: Program, tmp_path: Path) -
     for name, series in (("often", often), ("seldom", seldom)):
         alone = file_of(tmp_path / f"{name}.csv", series)
         assert program("--source", "csv", "--path", alone, "--out", name, *budget).code == 0
-        assert verdicts_of(Path("many"))[name] == lines_of(Path(name))[1:]
+        assert to_detections(Path("many"))[name] == lines_of(Path(name))[1:]
 
 
 # --- what a run leaves ---

@@ -12,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from program import Outcome
 
-from autoencoder.errors import ModelError
+from autoencoder.core.errors import ModelError
 from autoencoder.network.lens import Lens
 from autoencoder.network.model import Architecture
 from autoencoder.network.runtime import BATCH, TOLERANCE, Runtime, check_parity

@@ -8,13 +8,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.errors import ModelError
+from autoencoder.core.errors import ModelError
+from autoencoder.core.state import pack, unpack
 from autoencoder.reports.alarms import AlarmFilter
 from autoencoder.scorers import seen_range
 from autoencoder.scorers.base import Array
 from autoencoder.scorers.novelty import BLOCK, EVERY, WindowMemory
 from autoencoder.scorers.seen_range import FURTHER, USUAL, SeenRange
-from autoencoder.state import pack, unpack
 
 quick = settings(deadline=None, max_examples=30, derandomize=True)
 DIMENSION = 6

@@ -19,40 +19,40 @@ from matplotlib.image import imread
 from matplotlib.lines import Line2D
 from matplotlib.text import Text
 
-from autoencoder.errors import RunError
+from autoencoder.core.errors import RunError
+from autoencoder.core.types import Detections
 from autoencoder.reports.decimation import decimate, runs
 from autoencoder.reports.picture import BINS
 from autoencoder.reports.plotting import draw, save
-from autoencoder.verdicts import Verdicts
 
 DAY = np.datetime64("2024-06-03T00:00", "ns")
 
 
-def verdicts_of(values: np.ndarray, *, time: np.ndarray | None = None, training: int = 0) -> Verdicts:
-    """Verdicts of a detector that expects a sine; errors above 1.5 are flagged."""
+def to_detections(values: np.ndarray, *, time: np.ndarray | None = None, training: int = 0) -> Detections:
+    """Detections of a detector that expects a sine; errors above 1.5 are flagged."""
     values = values if values.ndim == 2 else values[:, None]  # (N, F)
     predictions = np.broadcast_to(np.sin(np.arange(len(values)) / 20)[:, None], values.shape).copy()
     predictions[:training] = np.nan
     errors = np.abs(values - predictions).max(axis=1, initial=0.0)
     limits = np.where(np.isnan(errors), np.nan, 1.5)
     time = np.arange(len(values)) if time is None else time
-    return Verdicts(time, values, predictions, errors, limits, np.clip(errors / 3, 0, 1), errors > 1.5)
+    return Detections(time, values, predictions, errors, limits, np.clip(errors / 3, 0, 1), errors > 1.5)
 
 
-def season(points: int, columns: int = 1, training: int = 0, time: np.ndarray | None = None) -> Verdicts:
+def season(points: int, columns: int = 1, training: int = 0, time: np.ndarray | None = None) -> Detections:
     """A noisy sine with a spike every 97 points."""
     random = np.random.default_rng(5)
     values = np.sin(np.arange(points) / 20)[:, None] + random.normal(0, 0.2, (points, columns))
     values[96::97, 0] += 4.0
-    return verdicts_of(values, training=training, time=time)
+    return to_detections(values, training=training, time=time)
 
 
 def hours(points: int, step: str = "h") -> np.ndarray:
     return DAY + np.arange(points) * np.timedelta64(1, step)
 
 
-def with_arrays(verdicts: Verdicts, **arrays: np.ndarray) -> Verdicts:
-    return Verdicts(**{name: arrays.get(name, getattr(verdicts, name)) for name in Verdicts.__slots__})
+def with_arrays(detections: Detections, **arrays: np.ndarray) -> Detections:
+    return Detections(**{name: arrays.get(name, getattr(detections, name)) for name in Detections.__slots__})
 
 
 NOTHING = np.full(300, np.nan)
@@ -63,19 +63,19 @@ CASES = {
     "one point": (season(1), {}),
     "one date": (season(1, time=hours(1)), {}),
     "two points": (season(2), {"training_points": 1}),
-    "training only": (with_arrays(season(300, training=300), errors=NOTHING, limits=NOTHING), {"training_points": 300}),
+    "training only": (with_arrays(season(300, training=300), errors=NOTHING, thresholds=NOTHING), {"training_points": 300}),
     "training longer than the series": (season(50), {"training_points": 1000}),
-    "constant": (verdicts_of(np.full(200, 5.0)), {}),
-    "constant zero": (verdicts_of(np.zeros(200)), {}),
-    "nothing known": (verdicts_of(NOTHING), {}),
-    "every other value missing": (verdicts_of(np.where(np.arange(200) % 2, np.nan, 1.0)), {}),
+    "constant": (to_detections(np.full(200, 5.0)), {}),
+    "constant zero": (to_detections(np.zeros(200)), {}),
+    "nothing known": (to_detections(NOTHING), {}),
+    "every other value missing": (to_detections(np.where(np.arange(200) % 2, np.nan, 1.0)), {}),
     "infinite": (with_arrays(season(200), predictions=np.full((200, 1), np.inf), errors=np.full(200, np.inf)), {}),
-    "huge": (verdicts_of(np.linspace(-1e300, 1e300, 300)), {}),
-    "tiny": (verdicts_of(np.linspace(0, 1e-12, 300)), {}),
-    "offset": (verdicts_of(1e9 + np.linspace(0, 0.01, 300)), {}),
-    "millions": (verdicts_of(np.linspace(-2_500_000, 7_000_000, 300)), {}),
-    "negative errors": (with_arrays(season(300), errors=np.linspace(-9, 3, 300), limits=np.full(300, -1.0)), {}),
-    "errors of zero": (with_arrays(season(300), errors=np.zeros(300), limits=np.zeros(300)), {}),
+    "huge": (to_detections(np.linspace(-1e300, 1e300, 300)), {}),
+    "tiny": (to_detections(np.linspace(0, 1e-12, 300)), {}),
+    "offset": (to_detections(1e9 + np.linspace(0, 0.01, 300)), {}),
+    "millions": (to_detections(np.linspace(-2_500_000, 7_000_000, 300)), {}),
+    "negative errors": (with_arrays(season(300), errors=np.linspace(-9, 3, 300), thresholds=np.full(300, -1.0)), {}),
+    "errors of zero": (with_arrays(season(300), errors=np.zeros(300), thresholds=np.zeros(300)), {}),
     "large index": (season(300, time=np.arange(300) + 1_700_000_000_000), {}),
     "same time over and over": (season(300, time=np.full(300, DAY)), {}),
     "minutes": (season(90, time=hours(90, "m")), {"timezone": "America/New_York", "training_points": 20}),
@@ -105,11 +105,11 @@ CASES = {
 @cache
 def drawn(name: str) -> Figure:
     """The picture of a case, rendered; any warning is an error."""
-    verdicts, options = CASES[name]
-    columns = tuple(f"column {number}" for number in range(verdicts.values.shape[1]))
+    detections, options = CASES[name]
+    columns = tuple(f"column {number}" for number in range(detections.values.shape[1]))
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        figure = draw(verdicts, **{"title": name, "columns": columns} | options)
+        figure = draw(detections, **{"title": name, "columns": columns} | options)
         figure.canvas.draw()
     return figure
 
@@ -164,11 +164,11 @@ def test_saves_a_picture_of_the_promised_size(tmp_path: Path) -> None:
 
 
 def test_the_title_counts_points_incidents_and_flags() -> None:
-    verdicts = season(6000)
-    flagged = int(verdicts.flags.sum())
+    detections = season(6000)
+    flagged = int(detections.anomalies.sum())
 
-    assert draw(verdicts, title="synthetic").get_suptitle() == f"synthetic: 6,000 points, {flagged} flagged"
-    counted = draw(verdicts, title="synthetic", spans=[(96, 97)])
+    assert draw(detections, title="synthetic").get_suptitle() == f"synthetic: 6,000 points, {flagged} flagged"
+    counted = draw(detections, title="synthetic", spans=[(96, 97)])
     assert counted.get_suptitle() == f"synthetic: 6,000 points, 1 incident, {flagged} flagged"
 
 
@@ -190,14 +190,14 @@ def test_a_count_is_written_with_thousands_separators() -> None:
 
 
 def test_every_flagged_point_is_drawn_however_long_the_series() -> None:
-    verdicts = season(200_000)
-    figure = draw(verdicts, title="t")
-    rows = np.flatnonzero(verdicts.flags)
+    detections = season(200_000)
+    figure = draw(detections, title="t")
+    rows = np.flatnonzero(detections.anomalies)
     value_dots, error_dots = drawn_lines(figure, "flagged")
 
     assert len(rows) > 2000
-    np.testing.assert_array_equal(value_dots.get_xydata(), np.column_stack([rows, verdicts.values[rows, 0]]))
-    np.testing.assert_array_equal(error_dots.get_xydata(), np.column_stack([rows, verdicts.errors[rows]]))
+    np.testing.assert_array_equal(value_dots.get_xydata(), np.column_stack([rows, detections.values[rows, 0]]))
+    np.testing.assert_array_equal(error_dots.get_xydata(), np.column_stack([rows, detections.errors[rows]]))
 
 
 def test_a_long_series_is_thinned_to_what_can_be_seen() -> None:
@@ -209,7 +209,7 @@ def test_a_long_series_is_thinned_to_what_can_be_seen() -> None:
 def test_a_gap_is_a_gap_in_the_line() -> None:
     values = np.sin(np.arange(50_000) / 20)
     values[20_000:30_000] = np.nan
-    (line,) = drawn_lines(draw(verdicts_of(values), title="t"), "value")
+    (line,) = drawn_lines(draw(to_detections(values), title="t"), "value")
     x, y = line.get_data()
 
     assert np.isnan(y[(x > 20_000) & (x < 29_999)]).all()
@@ -221,7 +221,7 @@ def test_a_lonely_point_between_two_gaps_is_visible() -> None:
     lonely[50] = 1.0
 
     def ink(values: np.ndarray) -> int:
-        figure = draw(verdicts_of(values), title="t")
+        figure = draw(to_detections(values), title="t")
         figure.legends[0].remove() if figure.legends else None
         figure.suptitle("")
         figure.canvas.draw()
@@ -235,7 +235,7 @@ def test_a_lonely_point_between_two_gaps_is_visible() -> None:
 
 def test_the_error_axis_is_logarithmic_only_where_the_range_asks_for_it() -> None:
     calm = season(500)
-    wild = with_arrays(calm, errors=np.where(calm.flags, 1000.0, calm.errors))
+    wild = with_arrays(calm, errors=np.where(calm.anomalies, 1000.0, calm.errors))
 
     assert draw(calm, title="t").axes[-1].get_yscale() == "linear"
     assert draw(wild, title="t").axes[-1].get_yscale() == "log"
@@ -243,10 +243,10 @@ def test_the_error_axis_is_logarithmic_only_where_the_range_asks_for_it() -> Non
 
 
 def test_a_flagged_error_far_below_the_everyday_ones_stays_in_view() -> None:
-    verdicts = season(500)
+    detections = season(500)
     errors, limits, flags = np.ones(500), np.full(500, 2.0), np.zeros(500, dtype=bool)
     errors[[20, 400]], limits[:40], flags[[20, 400]] = (0.002, 1000.0), 0.001, True
-    axes = draw(with_arrays(verdicts, errors=errors, limits=limits, flags=flags), title="t").axes[-1]
+    axes = draw(with_arrays(detections, errors=errors, thresholds=limits, anomalies=flags), title="t").axes[-1]
     low, high = axes.get_ylim()
 
     assert axes.get_yscale() == "log"
@@ -254,9 +254,9 @@ def test_a_flagged_error_far_below_the_everyday_ones_stays_in_view() -> None:
 
 
 def test_of_many_columns_the_furthest_from_their_prediction_are_shown() -> None:
-    verdicts = season(500, columns=9)
-    verdicts.values[verdicts.flags, 7] += 50.0
-    figure = draw(verdicts, title="t", columns=tuple("abcdefghi"))
+    detections = season(500, columns=9)
+    detections.values[detections.anomalies, 7] += 50.0
+    figure = draw(detections, title="t", columns=tuple("abcdefghi"))
     shown = [axes.get_title(loc="left") for axes in figure.axes]
 
     assert len(shown) == 5
@@ -278,10 +278,10 @@ def test_draws_in_any_thread() -> None:
 
 def test_importing_is_light_and_drawing_leaves_pyplot_alone() -> None:
     code = (
-        "import sys, numpy as np; from autoencoder.reports import live, plotting; from autoencoder.verdicts import Verdicts;"
+        "import sys, numpy as np; from autoencoder.reports import live, plotting; from autoencoder.core.types import Detections;"
         "assert 'matplotlib' not in sys.modules;"
         "n, v = np.full(9, np.nan), np.zeros((9, 1));"
-        "plotting.draw(Verdicts(np.arange(9), v, v, n, n, n, np.zeros(9, dtype=bool)), title='t');"
+        "plotting.draw(Detections(np.arange(9), v, v, n, n, n, np.zeros(9, dtype=bool)), title='t');"
         "assert 'matplotlib.figure' in sys.modules and 'matplotlib.pyplot' not in sys.modules"
     )
     subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)

@@ -17,8 +17,8 @@ import yaml
 import main
 from autoencoder.benchmark.command import parser as bench_parser
 from autoencoder.config import Config, keys
+from autoencoder.core.errors import TrainingError
 from autoencoder.dashboard.command import parser as dashboard_parser
-from autoencoder.errors import TrainingError
 from autoencoder.reports.rows import header
 from autoencoder.reports.runs import CHECKPOINT
 from autoencoder.scorers.lstm import LstmAutoencoderScorer

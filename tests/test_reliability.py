@@ -18,8 +18,8 @@ from torture import faults, fuzz, hostile, kills, soak
 from torture.harness import Count
 
 from autoencoder.budget import Budget
-from autoencoder.detector import Detector
-from autoencoder.errors import RunError
+from autoencoder.core.errors import RunError
+from autoencoder.detector import StreamDetector
 from autoencoder.interrupts import Interrupts
 from autoencoder.pipeline import Stream
 from autoencoder.reports.incidents import IncidentTracker
@@ -100,7 +100,7 @@ class _KilledError(BaseException):
 
 
 def stream(source: Cut, folder: RunFolder, scorer: str, threshold: str) -> Stream:
-    detector = Detector(
+    detector = StreamDetector(
         SCORERS[scorer](**QUICK[scorer]),
         lambda share: THRESHOLDS[threshold](budget=share, window=64),
         Budget.parse(0.05),

@@ -15,35 +15,35 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.errors import ModelError, RunError
+from autoencoder.core.errors import ModelError, RunError
+from autoencoder.core.state import pack, unpack
+from autoencoder.core.types import Detections
 from autoencoder.interrupts import Interrupts
 from autoencoder.reports.console import Console, summary
 from autoencoder.reports.incidents import Incident, IncidentTracker, time_text
 from autoencoder.reports.rows import header, rows_text
 from autoencoder.reports.runs import FILES, RunFolder, default_folder, read_checkpoint, read_model, read_scores
 from autoencoder.reports.tally import Tally
-from autoencoder.state import pack, unpack
-from autoencoder.verdicts import Verdicts
 
 quick = settings(deadline=None, max_examples=40, derandomize=True)
 HOUR = np.timedelta64(1, "h")
 
 
-def verdicts(flags: list[bool], columns: int = 1, dated: bool = True) -> Verdicts:
-    """Verdicts with these flags; the first two points are not judged and the value of the last one is missing."""
+def detections(flags: list[bool], columns: int = 1, dated: bool = True) -> Detections:
+    """Detections with these flags; the first two points are not judged and the value of the last one is missing."""
     count = len(flags)
     index = np.arange(count)
     values = 100 + np.outer(index, np.ones(columns)) / 3
     values[-1] = np.nan
     known = np.where(np.isnan(values[:, 0]) | (index < 2), np.nan, 1.0)
-    return Verdicts(
+    return Detections(
         time=np.datetime64("2024-01-01", "ns") + index * HOUR if dated else index,
         values=values,
         predictions=(values - 0.5) * known[:, None],
         errors=known * (0.1 + np.array(flags)),
-        limits=known * 0.5,
+        thresholds=known * 0.5,
         scores=known * np.linspace(0, 1, count),
-        flags=np.array(flags) & (known == 1),
+        anomalies=np.array(flags) & (known == 1),
     )
 
 
@@ -55,7 +55,7 @@ def parsed(text: str) -> list[list[str]]:
 
 
 def test_a_row_holds_the_fields_of_the_contract_and_unknown_ones_are_empty() -> None:
-    lines = parsed(rows_text(verdicts([False, False, True, False, False]), "Z"))
+    lines = parsed(rows_text(detections([False, False, True, False, False]), "Z"))
     assert header(("cpu",)) == ["time", "value", "prediction", "error", "threshold", "score", "anomaly"]
     assert lines[0] == ["2024-01-01T00:00:00Z", "100.0", "", "", "", "", "0"]
     assert lines[2] == ["2024-01-01T02:00:00Z", repr(100 + 2 / 3), "100.166667", "1.1", "0.5", "0.5", "1"]
@@ -66,7 +66,7 @@ def test_rows_of_several_columns_and_a_plain_index() -> None:
     names = header(("cpu", 'odd, "name"\n'))
     assert names[1:5] == ["value_cpu", "value_odd_ _name__", "prediction_cpu", "prediction_odd_ _name__"]
     assert len(parsed(",".join(names))) == 1
-    lines = parsed(rows_text(verdicts([False] * 4, columns=2, dated=False), ""))
+    lines = parsed(rows_text(detections([False] * 4, columns=2, dated=False), ""))
     assert [line[0] for line in lines] == ["0", "1", "2", "3"]
     assert {len(line) for line in lines} == {len(names)}
 
@@ -77,7 +77,7 @@ def test_values_come_back_bit_for_bit(values: list[float]) -> None:
     count = len(values)
     nothing = np.full(count, np.nan)
     column = np.array(values)[:, None]
-    lines = parsed(rows_text(Verdicts(np.arange(count), column, column * np.nan, nothing, nothing, nothing, nothing == 0), ""))
+    lines = parsed(rows_text(Detections(np.arange(count), column, column * np.nan, nothing, nothing, nothing, nothing == 0), ""))
     assert [float(line[1]) if line[1] else math.nan for line in lines] == pytest.approx(values, nan_ok=True, rel=0, abs=0)
 
 
@@ -106,7 +106,7 @@ def test_a_time_alone_reads_as_among_others(nanoseconds: list[int]) -> None:
 def test_what_was_appended_is_read_back(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "o")
     folder.open_rows(("value",), "Z")
-    whole = verdicts([False, False, True, True, False, False])
+    whole = detections([False, False, True, True, False, False])
     for start in range(0, 6, 2):
         folder.append(whole[start : start + 2], [])
         assert len((tmp_path / "o/scores.csv").read_text().splitlines()) == 3 + start  # there at once
@@ -115,7 +115,7 @@ def test_what_was_appended_is_read_back(tmp_path: Path) -> None:
     np.testing.assert_array_equal(back.time, whole.time)
     np.testing.assert_array_equal(back.values, whole.values)
     np.testing.assert_allclose(back.predictions, whole.predictions, rtol=1e-8)
-    np.testing.assert_array_equal(back.flags, whole.flags)
+    np.testing.assert_array_equal(back.anomalies, whole.anomalies)
     assert len(read_scores(tmp_path / "o", most=2)) == 2
 
 
@@ -203,7 +203,7 @@ def test_scores_that_are_none_are_refused(tmp_path: Path) -> None:
 def test_flags_within_the_gap_are_one_incident_and_its_peak_is_its_worst_point() -> None:
     flags = [False, False, True, False, True, False, False, False, False, True, False, False]
     tracker = IncidentTracker(merge_gap=1, zone="Z")
-    ended = [*tracker.process(verdicts(flags)), *tracker.finish()]
+    ended = [*tracker.process(detections(flags)), *tracker.finish()]
     assert [(found.id, found.first_row, found.last_row, found.n_points) for found in ended] == [(1, 2, 4, 2), (2, 9, 9, 1)]
     assert ended[0].start == "2024-01-01T02:00:00Z"
     assert ended[0].end == ended[0].peak_time == "2024-01-01T04:00:00Z"
@@ -217,7 +217,7 @@ def test_flags_within_the_gap_are_one_incident_and_its_peak_is_its_worst_point()
     flags=st.lists(st.booleans(), min_size=4, max_size=60), gap=st.integers(0, 5), cuts=st.lists(st.integers(0, 60), max_size=6)
 )
 def test_incidents_do_not_depend_on_how_the_stream_is_cut_nor_on_a_restart(flags: list[bool], gap: int, cuts: list[int]) -> None:
-    whole = verdicts(flags)
+    whole = detections(flags)
     reference = IncidentTracker(gap)
     expected = [*reference.process(whole), *reference.finish()]
     tracker, found = IncidentTracker(gap), []
@@ -227,18 +227,18 @@ def test_incidents_do_not_depend_on_how_the_stream_is_cut_nor_on_a_restart(flags
         fresh.load(unpack(pack(tracker.state()), "x"))
         tracker = fresh
     assert [*found, *tracker.finish()] == expected
-    flagged = np.flatnonzero(whole.flags)
+    flagged = np.flatnonzero(whole.anomalies)
     assert sum(incident.n_points for incident in expected) == len(flagged)
     assert len(expected) == (1 + int((np.diff(flagged) > gap + 1).sum()) if len(flagged) else 0)
 
 
-def judged(flags: list[int], scores: list[float] | None = None, rest: float = 0.1) -> Verdicts:
-    """Verdicts of one column with these flags, all judged; errors are ``rest`` where nothing is flagged, limits 1."""
+def judged(flags: list[int], scores: list[float] | None = None, rest: float = 0.1) -> Detections:
+    """Detections of one column with these flags, all judged; errors are ``rest`` where nothing is flagged, limits 1."""
     flagged = np.array(flags, dtype=bool)
     errors = np.where(flagged, 2.0, rest)
     values = np.zeros((len(flags), 1))
     known = flagged.astype(float) if scores is None else np.array(scores)
-    return Verdicts(np.arange(len(flags)), values, values, errors, np.ones(len(flags)), known, flagged)
+    return Detections(np.arange(len(flags)), values, values, errors, np.ones(len(flags)), known, flagged)
 
 
 def test_an_open_incident_is_the_last_line_and_is_written_anew_until_it_closes(tmp_path: Path) -> None:
@@ -313,7 +313,7 @@ def test_counts_and_quality_survive_a_restart() -> None:
     flags = [False] * 10 + [True, True] + [False] * 8
     labels = np.zeros(20, bool)
     labels[9:13] = True
-    stream, tracker, tally = verdicts(flags), IncidentTracker(0), Tally()
+    stream, tracker, tally = detections(flags), IncidentTracker(0), Tally()
     for start in range(0, 20, 5):
         part = stream[start : start + 5]
         tally.take(part, tracker.process(part), labels[start : start + 5])

@@ -19,14 +19,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.errors import ConfigError, ModelError, TrainingError
+from autoencoder.core.errors import ConfigError, ModelError, TrainingError
+from autoencoder.core.state import State, pack, unpack
 from autoencoder.network.training import Recipe
 from autoencoder.scorers import SCORERS, Array, Scorer
 from autoencoder.scorers.base import Expecting
 from autoencoder.scorers.features import window_features
 from autoencoder.scorers.forest import IsolationForestScorer, SlidingIsolationForestScorer
 from autoencoder.scorers.trees import IsolationTrees, average_path_length
-from autoencoder.state import State, pack, unpack
 
 FAST: dict[str, dict[str, Any]] = {  # settings that make a kind quick to train; the others take their defaults
     "lstm_autoencoder": {"steps": 12, "hidden": (8,), "latent": 4, "recipe": Recipe(steps=150)},
@@ -68,8 +68,8 @@ class Trained(NamedTuple):
 
     state: State
     files: Mapping[str, bytes]
-    training_errors: Array
-    verdict: tuple[Array, Array]
+    calibration_errors: Array
+    detection: tuple[Array, Array]
 
 
 @cache
@@ -77,7 +77,9 @@ def train(kind: str, columns: int = 1) -> Trained:
     """One training serves all tests."""
     scorer = make(kind)
     scorer.fit(series(TRAINING, columns))
-    return Trained(scorer.state(), scorer.files(), scorer.training_errors(), scorer.process(gappy_series(150, columns, seed=1)))
+    return Trained(
+        scorer.state(), scorer.files(), scorer.calibration_errors(), scorer.process(gappy_series(150, columns, seed=1))
+    )
 
 
 def trained(kind: str, columns: int = 1) -> tuple[State, Mapping[str, bytes]]:
@@ -182,7 +184,7 @@ def test_a_fresh_scorer_goes_on_from_a_saved_state(kind: str, place: int) -> Non
 
 @every_kind
 def test_a_scorer_just_trained_and_one_loaded_agree(kind: str) -> None:
-    assert_same(ready(kind).process(gappy_series(150, seed=1)), train(kind).verdict)
+    assert_same(ready(kind).process(gappy_series(150, seed=1)), train(kind).detection)
 
 
 @every_kind
@@ -211,8 +213,8 @@ def test_after_a_restart_nothing_of_the_old_stream_counts(kind: str) -> None:
     values = series(200, seed=1)
     one, other = ready(kind), ready(kind)
     one.process(1000 * series(30, seed=2))
-    one.restart()
-    other.restart()
+    one.reset()
+    other.reset()
     restarted = one.process(values)
     assert_same(restarted, other.process(values))
     assert np.isnan(restarted[0][0])
@@ -222,7 +224,7 @@ def test_after_a_restart_nothing_of_the_old_stream_counts(kind: str) -> None:
 @every_kind
 @pytest.mark.parametrize("columns", [1, 3])
 def test_training_errors_are_known_and_like_those_of_normal_points(kind: str, columns: int) -> None:
-    training = train(kind, columns).training_errors
+    training = train(kind, columns).calibration_errors
     assert training.ndim == 1
     assert len(training) > TRAINING / 4
     assert np.isfinite(training).all()
@@ -272,7 +274,7 @@ def test_the_same_seed_gives_the_same_forest_and_another_one_another(kind: str) 
     for seed in (0, 0, 1):
         scorer = make(kind, seed=seed)
         scorer.fit(series(TRAINING))
-        errors.append(np.concatenate([scorer.training_errors(), scorer.process(values)[0]]))
+        errors.append(np.concatenate([scorer.calibration_errors(), scorer.process(values)[0]]))
     np.testing.assert_array_equal(errors[0], errors[1])
     assert not np.array_equal(errors[0], errors[2])
 
@@ -471,7 +473,7 @@ import pathlib, sys
 import numpy as np
 from autoencoder.network.training import Recipe
 from autoencoder.scorers import SCORERS
-from autoencoder.state import unpack
+from autoencoder.core.state import unpack
 scorer = SCORERS["isolation_forest"](window=8, trees=10, samples=64)
 scorer.load(unpack(pathlib.Path(sys.argv[1]).read_bytes(), "state.npz"), {})
 errors, _ = scorer.process(np.zeros((5, 1)))

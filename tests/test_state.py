@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from autoencoder.errors import ModelError
-from autoencoder.state import LARGEST, Reader, State, pack, unpack
+from autoencoder.core.errors import ModelError
+from autoencoder.core.state import LARGEST, Reader, State, pack, unpack
 
 quick = settings(deadline=None, max_examples=50, derandomize=True)
 

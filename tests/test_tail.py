@@ -89,7 +89,7 @@ ERRORS = {
 def limits(errors: Array, budget: float, training: int = 2000) -> Array:
     """Limits of all errors after the first ones, which prime the threshold."""
     threshold = TailThreshold(budget)
-    threshold.prime(errors[:training])
+    threshold.fit(errors[:training])
     return threshold.process(errors[training:])
 
 
@@ -158,7 +158,7 @@ def test_a_change_that_stays_becomes_normal() -> None:
 def test_probabilities_are_those_of_the_errors() -> None:
     rng = np.random.default_rng(7)
     threshold = TailThreshold(1e-3)
-    threshold.prime(rng.exponential(size=10_000))
+    threshold.fit(rng.exponential(size=10_000))
     heights = np.array([0.1, 0.7, 2.0, 5.0, 9.0])
     _, probabilities = threshold.judge(heights)
     np.testing.assert_allclose(np.log(probabilities), -heights, atol=0.75)
@@ -170,7 +170,7 @@ def test_the_limit_is_the_height_that_the_budget_says() -> None:
     errors = np.random.default_rng(8).exponential(size=10_000)
     for budget in (0.01, 0.001, 0.0001):
         threshold = TailThreshold(budget)
-        threshold.prime(errors)
+        threshold.fit(errors)
         assert threshold.process(errors[:1])[0] == pytest.approx(-np.log(budget), rel=0.12)
 
 

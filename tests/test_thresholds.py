@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.errors import ConfigError, ModelError
-from autoencoder.state import pack, unpack
+from autoencoder.core.errors import ConfigError, ModelError
+from autoencoder.core.state import pack, unpack
 from autoencoder.thresholds import THRESHOLDS, Array, Threshold
 from autoencoder.thresholds.nonparametric import NonparametricThreshold
 
@@ -36,7 +36,7 @@ def make(kind: str, budget: float = BUDGET, window: int = WINDOW, primed: Array 
     build: Callable[..., Threshold] = THRESHOLDS[kind]
     threshold = build(budget=budget, window=window)
     if primed is not None:
-        threshold.prime(primed)
+        threshold.fit(primed)
     return threshold
 
 
@@ -142,7 +142,7 @@ def test_the_limit_is_unknown_until_thirty_errors_are_known(kind: str) -> None:
 def test_priming_starts_anew(kind: str) -> None:
     threshold = make(kind, primed=100 * normal_errors(300))
     threshold.process(100 * normal_errors(100))
-    threshold.prime(normal_errors(300, seed=1))
+    threshold.fit(normal_errors(300, seed=1))
     errors = normal_errors(300, seed=2)
     np.testing.assert_array_equal(threshold.process(errors), make(kind, primed=normal_errors(300, seed=1)).process(errors))
 
@@ -311,7 +311,7 @@ def test_sigma_keeps_its_budget_on_normally_distributed_errors_far_from_zero(bud
 
 def test_the_nonparametric_limit_flags_exactly_the_smoothed_errors_above_the_level() -> None:
     threshold = NonparametricThreshold(BUDGET, smoothing=4)
-    threshold.prime(normal_errors(500))
+    threshold.fit(normal_errors(500))
     saved = threshold.state()
     level, smoothed = saved["limit"], saved["smoothed"]
     assert isinstance(level, float) and isinstance(smoothed, float)
@@ -325,9 +325,9 @@ def test_the_nonparametric_limit_flags_exactly_the_smoothed_errors_above_the_lev
 def test_the_nonparametric_limit_stands_out_from_the_highest_normal_error_by_the_pruning_share() -> None:
     errors = np.random.default_rng(0).permutation(-np.log((np.arange(500) + 0.5) / 500))  # the highest two differ by 16 %
     threshold = NonparametricThreshold(BUDGET, smoothing=1, pruning=0.2)
-    threshold.prime(errors)
+    threshold.fit(errors)
     assert threshold.process(np.array([1.0])) == pytest.approx(errors.max() / 0.8)
-    threshold.prime(np.append(errors, 2 * errors.max()))
+    threshold.fit(np.append(errors, 2 * errors.max()))
     assert threshold.process(np.array([1.0])) < 2 * errors.max()
 
 

@@ -22,7 +22,7 @@ from webhook_server import (
     trickle,
 )
 
-from autoencoder.errors import ModelError, RunError
+from autoencoder.core.errors import ModelError, RunError
 from autoencoder.reports.alerts import as_json
 from autoencoder.reports.spool import Spool
 from autoencoder.reports.webhook import Courier, HttpPost, is_web_address, judged

@@ -13,7 +13,12 @@ from autoencoder.adaptation.job import BASELINE, MODEL, Job, Result, freeze_file
 from autoencoder.adaptation.probation import Probation
 from autoencoder.adaptation.quarantine import normal_rows
 from autoencoder.adaptation.recent import Block, Bools, Recent
-from autoencoder.adaptation.record import (
+from autoencoder.adaptation.schedule import FIRST, TIME, Policy, Schedule
+from autoencoder.adaptation.season import unusual_rows
+from autoencoder.adaptation.shadow import Shadow
+from autoencoder.adaptation.watch import Watch
+from autoencoder.core.errors import ModelError
+from autoencoder.core.events import (
     CONFIRMED,
     DECLARED,
     DROPPED,
@@ -21,19 +26,14 @@ from autoencoder.adaptation.record import (
     PROMOTED,
     ROLLED_BACK,
     STARTED,
-    Adaptation,
+    AdaptationEvent,
     read_adaptations,
     write_adaptations,
 )
-from autoencoder.adaptation.schedule import FIRST, TIME, Policy, Schedule
-from autoencoder.adaptation.season import unusual_rows
-from autoencoder.adaptation.shadow import Shadow
-from autoencoder.adaptation.watch import Watch
-from autoencoder.detector import Detector, Time
-from autoencoder.errors import ModelError
+from autoencoder.core.state import Reader, State
+from autoencoder.core.types import Detections
+from autoencoder.detector import StreamDetector, Time
 from autoencoder.scorers.base import Array, Retrainable, Scorer
-from autoencoder.state import Reader, State
-from autoencoder.verdicts import Verdicts
 
 SHORT_SPAN = 16  # points; where a judgement looks back on fewer, blocks are
 SHORT_BLOCK = 48  # points long, for a block must say something of level and scale
@@ -42,15 +42,15 @@ FEWEST_BLOCKS = 3  # held back, and as many windows without a gap to train on
 
 
 class AdaptiveDetector:
-    """Judges as ``Detector`` does, and sees to it that the detector still fits the stream.
+    """Judges as ``StreamDetector`` does, and sees to it that the detector still fits the stream.
 
     The stream is looked at in blocks of one window. A ``Watch`` says of every block whether what goes on has to be taken for the new
     normal. Then, or after ``every`` points, a candidate is trained on the recent points that are out of quarantine.
     It takes over where it beats the present model on the newest points, which it was not trained on. For ``patience``
     blocks the model before it judges along, and comes back where it would have been better after all.
 
-    Only whole blocks move anything, and their places do not depend on how the stream is cut: with a shadow that trains in step, verdicts do
-    not either.
+    Only whole blocks move anything, and their places do not depend on how the stream is cut: with a shadow that trains in step,
+    detections do not either.
 
     Args:
         build: makes an untrained detector, of the kind MODEL or BASELINE.
@@ -59,7 +59,7 @@ class AdaptiveDetector:
         kind: what judges first.
     """
 
-    def __init__(self, build: Callable[[str], Detector], shadow: Shadow, policy: Policy, kind: str = MODEL) -> None:
+    def __init__(self, build: Callable[[str], StreamDetector], shadow: Shadow, policy: Policy, kind: str = MODEL) -> None:
         self._build = build
         self._shadow = shadow
         self._policy = policy
@@ -74,7 +74,7 @@ class AdaptiveDetector:
         self._split = 0  # first point that was held back from the candidate under way
         self._is_training = False
         self._probation: Probation | None = None
-        self.adaptations: list[Adaptation] = []
+        self.adaptations: list[AdaptationEvent] = []
         self.longest_pause = 0.0  # seconds
 
     # --- what a detector is ---
@@ -137,8 +137,8 @@ class AdaptiveDetector:
         """The stream is over: nothing is trained any more."""
         self._shadow.stop()
 
-    def process(self, time: Time, values: Array) -> Verdicts:
-        """Points (N,), (N, F) -> their verdicts; see ``Detector.process``."""
+    def process(self, time: Time, values: Array) -> Detections:
+        """Points (N,), (N, F) -> their detections; see ``StreamDetector.process``."""
         if self._present.trained:
             return self._judge(time, values)
         rest = self.training_points - self.waiting
@@ -148,7 +148,7 @@ class AdaptiveDetector:
         if not self._present.trained:
             return head
         self._begin(np.concatenate(seen))
-        return Verdicts.concatenate([head, self._judge(time[rest:], values[rest:])])
+        return Detections.concatenate([head, self._judge(time[rest:], values[rest:])])
 
     def expect(self, values: Array, after: Array) -> None:
         """Values that come: of no use here, as what judges them may be another by then."""
@@ -162,21 +162,23 @@ class AdaptiveDetector:
         self._recent.take(valid, errors, np.zeros(len(valid), dtype=bool))
         self._watch.refer(valid, errors, self._size)
 
-    def _judge(self, time: Time, values: Array) -> Verdicts:
+    def _judge(self, time: Time, values: Array) -> Detections:
         parts = []
         while len(values):
             valid = np.asarray(~np.isnan(values).any(axis=1))
             stop = int(np.searchsorted(np.cumsum(valid), self._size - self._block.points)) + 1
-            verdicts = self._present.process(time[:stop], values[:stop])
-            parts.append(verdicts)
+            detections = self._present.process(time[:stop], values[:stop])
+            parts.append(detections)
             rows = valid[:stop]
-            self._block.take(values[:stop][rows], verdicts.errors[rows], verdicts.flags[rows], verdicts.predictions[rows])
-            self._row += len(verdicts)
+            self._block.take(
+                values[:stop][rows], detections.errors[rows], detections.anomalies[rows], detections.predictions[rows]
+            )
+            self._row += len(detections)
             if self._block.points == self._size:
-                self._now = int(time[len(verdicts) - 1].astype(np.int64)), time.dtype.kind == "M"
+                self._now = int(time[len(detections) - 1].astype(np.int64)), time.dtype.kind == "M"
                 self._turn()
             time, values = time[stop:], values[stop:]
-        return Verdicts.concatenate(parts) if parts else self._present.process(time, values)
+        return Detections.concatenate(parts) if parts else self._present.process(time, values)
 
     @property
     def _size(self) -> int:
@@ -302,12 +304,12 @@ class AdaptiveDetector:
         return ""
 
     def _record(self, event: str, **details: object) -> None:
-        self.adaptations.append(Adaptation(self._row, *self._now, event, details))
+        self.adaptations.append(AdaptationEvent(self._row, *self._now, event, details))
 
     # --- memory ---
 
     def adopt(self, state: State, files: Mapping[str, bytes]) -> None:
-        """Take what was learnt from a saved detector; see ``Detector.adopt``."""
+        """Take what was learnt from a saved detector; see ``StreamDetector.adopt``."""
         self._present.adopt(state, files)
 
     def saved_model(self) -> State:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from autoencoder.core.state import Reader, State
 from autoencoder.scorers.base import Array
-from autoencoder.state import Reader, State
 
 FAR = 4.0  # deviations of the reference blocks beyond which a block is odd
 MOSTLY = 0.8  # share of the last blocks that must be odd: an anomaly on top of a change makes one look normal

@@ -10,9 +10,9 @@ import numpy.typing as npt
 
 from autoencoder.adaptation.calibration import rescale
 from autoencoder.adaptation.trial import compare
-from autoencoder.errors import ModelError, TrainingError
+from autoencoder.core.errors import ModelError, TrainingError
+from autoencoder.core.state import Reader, State
 from autoencoder.scorers.base import Array, Progress, Retrainable, Scorer
-from autoencoder.state import Reader, State
 
 BASELINE, MODEL = "baseline", "model"
 Make = Callable[[str], Scorer]  # an untrained scorer of a kind: BASELINE or MODEL
@@ -100,7 +100,7 @@ def _try(job: Job, make: Make, candidate: Scorer, *, retrain: bool) -> Result:
     state, files = candidate.state(), candidate.files()
     present, trained = _copies(make, job.kind, _before(job, make), job.files), _copies(make, MODEL, state, files)
     # the tail of the training part's own errors says little: that of the model before stands for it
-    usual = candidate.training_errors()
+    usual = candidate.calibration_errors()
     usual = rescale(job.usual, usual) if len(job.usual) and len(usual) else usual
     trial = compare(present, trained, (job.usual, usual), job.held_back, job.normal, job.span)
     return Result(trial.fault, {**trial.report(), "retrained": float(retrain)}, state, files)
@@ -115,7 +115,7 @@ def _before(job: Job, make: Make) -> State:
         return job.state
     scorer = make(BASELINE)
     scorer.load(job.state, job.files)
-    scorer.restart()
+    scorer.reset()
     scorer.process(job.training)
     return scorer.state()
 

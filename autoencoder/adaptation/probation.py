@@ -11,9 +11,9 @@ from autoencoder.adaptation.calibration import calm_rows
 from autoencoder.adaptation.job import freeze_files, thaw_files
 from autoencoder.adaptation.season import unusual_rows
 from autoencoder.adaptation.trial import ALARMS, loss_of
-from autoencoder.detector import Detector
+from autoencoder.core.state import Reader, State
+from autoencoder.detector import StreamDetector
 from autoencoder.scorers.base import Array, Retrainable
-from autoencoder.state import Reader, State
 
 WORSE = 0.02  # share of the old model's loss by which the new one's may be larger
 
@@ -26,7 +26,7 @@ class Probation:
         kind: of its scorer.
     """
 
-    def __init__(self, detector: Detector, kind: str) -> None:
+    def __init__(self, detector: StreamDetector, kind: str) -> None:
         self.detector = detector
         self.kind = kind
         self.blocks = 0
@@ -34,11 +34,11 @@ class Probation:
 
     def take(self, values: Array, predictions: Array, flags: npt.NDArray[np.bool_]) -> None:
         """A block (B, F) with the new model's predictions (B, F) and flags (B,)."""
-        verdicts = self.detector.process(np.arange(len(values)), values)
+        detections = self.detector.process(np.arange(len(values)), values)
         if isinstance(self.detector.scorer, Retrainable):
-            self.detector.scorer.judged(verdicts.flags[~np.isnan(verdicts.errors)])
-        said = np.column_stack([flags, verdicts.flags]).astype(np.float64)
-        self._rows.append(np.hstack([values, predictions, verdicts.predictions, said]))
+            self.detector.scorer.judged(detections.anomalies[~np.isnan(detections.errors)])
+        said = np.column_stack([flags, detections.anomalies]).astype(np.float64)
+        self._rows.append(np.hstack([values, predictions, detections.predictions, said]))
         self.blocks += 1
 
     @property
@@ -78,7 +78,7 @@ class Probation:
         }
 
     @staticmethod
-    def load(state: State, build: Callable[[str], Detector]) -> Probation:
+    def load(state: State, build: Callable[[str], StreamDetector]) -> Probation:
         """Take back what ``state`` gave."""
         saved = Reader(state, "the model before")
         kind = saved.text("kind")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
+from autoencoder.core.state import Reader, State
 from autoencoder.scorers.base import Array
-from autoencoder.state import Reader, State
 
 Bools = npt.NDArray[np.bool_]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoencoder.adaptation.drift import Drift
-from autoencoder.state import Reader, State
+from autoencoder.core.state import Reader, State
 
 TRIES = 2  # candidates that may fail before what holds now is taken for the reference
 DOUBLED = 6  # times that the pause between two failures is doubled, at most

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Protocol
 
 from autoencoder.adaptation.job import Job, Make, Result, freeze, freeze_result, perform, thaw, thaw_result
-from autoencoder.errors import AutoencoderError, ModelError
-from autoencoder.state import pack, unpack
+from autoencoder.core.errors import AutoencoderError, ModelError
+from autoencoder.core.state import pack, unpack
 
 JOB, RESULT, CONFIG, LOG = "job.npz", "result.npz", "config.yaml", "log.txt"
 NICE = 10  # the stream comes first

@@ -6,8 +6,8 @@ import numpy as np
 
 from autoencoder.adaptation.drift import Drift, DriftMonitor, block_figures
 from autoencoder.adaptation.recent import Bools
+from autoencoder.core.state import State
 from autoencoder.scorers.base import Array
-from autoencoder.state import State
 
 
 class Watch:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from autoencoder.errors import ConfigError, TrainingError
+from autoencoder.core.errors import ConfigError, TrainingError
 from autoencoder.network.windows import Array, dominant_period
 from autoencoder.scorers.base import Progress
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from autoencoder.errors import ConfigError
+from autoencoder.core.errors import ConfigError
 from autoencoder.reports.runs import RunFolder
 
 SETTINGS = "settings.yaml"

@@ -61,7 +61,7 @@ def run_budget(
     scorers: Mapping[str, Callable[[], Scorer]],
     console: Console,
 ) -> list[Case]:
-    """Judge clean streams with every threshold at every budget.
+    """Score clean streams with every threshold at every budget.
 
     The threshold alone is under test where the errors are those of the simplest forecast, the last value: how far each point lies
     from the one before. They drift, swing and hang together as the stream does. One stream in eleven is judged with the errors
@@ -105,12 +105,12 @@ def _errors(
             scorer = make()
             scorer.fit(values[:training, None], bar)
             bar.finish()
-            yield name, scorer.training_errors()[-LONGEST_PRIMING:], scorer.process(values[training:, None])[0]
+            yield name, scorer.calibration_errors()[-LONGEST_PRIMING:], scorer.process(values[training:, None])[0]
 
 
 def count_flags(threshold: Threshold, primed: Array, errors: Array) -> tuple[int, int]:
     """How many of errors (N,) could be judged and how many were flagged, by a threshold that starts from errors (M,)."""
-    threshold.prime(primed)
+    threshold.fit(primed)
     limits = threshold.process(errors)
     known = ~np.isnan(errors) & ~np.isnan(limits)
     return int(known.sum()), int((errors[known] > limits[known]).sum())

@@ -13,9 +13,9 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.adaptation.adaptive import AdaptiveDetector
-from autoencoder.adaptation.record import CONFIRMED, PROMOTED, ROLLED_BACK, STARTED
 from autoencoder.benchmark.drift_streams import CHANGE, PERIOD, SETTLED, TRAINING, DriftStream, drift_stream
-from autoencoder.judge import Judge
+from autoencoder.core.events import CONFIRMED, PROMOTED, ROLLED_BACK, STARTED
+from autoencoder.detector import Detector
 from autoencoder.reports.console import Console
 
 STREAMS = "streams.jsonl"
@@ -24,7 +24,7 @@ LAST = 100  # normal points of which not more than ``NOISY`` may be flagged wher
 NOISY = 0.05
 PACE = 0.005  # seconds between two points while pauses are measured
 
-Make = Callable[[int], Judge]  # points of the training part -> a detector
+Make = Callable[[int], Detector]  # points of the training part -> a detector
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +71,7 @@ def run_drift(
     folder: Path,
     console: Console,
 ) -> list[Case]:
-    """Judge every stream with every detector; what ``folder`` holds already is not done again.
+    """Score every stream with every detector; what ``folder`` holds already is not done again.
 
     Args:
         detectors: by name.
@@ -99,10 +99,10 @@ def run_drift(
     return [case for case in cases if (case.detector, case.kind, case.seed) in set(wanted)]
 
 
-def judge(name: str, detector: Judge, stream: DriftStream, seed: int) -> Case:
+def judge(name: str, detector: Detector, stream: DriftStream, seed: int) -> Case:
     """One detector on one stream."""
-    verdicts = detector.process(np.arange(len(stream.values)), stream.values[:, None])
-    flags, normal = verdicts.flags, _normal(stream)
+    detections = detector.process(np.arange(len(stream.values)), stream.values[:, None])
+    flags, normal = detections.anomalies, _normal(stream)
     change = stream.settled if stream.change is None else stream.change
     quiet = _quiet_from(flags, normal, stream.settled)
     stopped = quiet < len(flags) - LAST

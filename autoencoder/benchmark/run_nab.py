@@ -21,15 +21,15 @@ from autoencoder.benchmark.corpora import (
 )
 from autoencoder.benchmark.nab import PROFILES, FileCounts, FileResult, Score, nab_counts, nab_scores, probation_points
 from autoencoder.benchmark.results import Summary, table, untrained_lines
-from autoencoder.detector import Detector
-from autoencoder.errors import TrainingError
+from autoencoder.core.errors import TrainingError
+from autoencoder.core.types import Detections
+from autoencoder.detector import StreamDetector
 from autoencoder.reports.alarms import AlarmFilter
 from autoencoder.reports.console import Console
 from autoencoder.scorers.base import Array, Progress
-from autoencoder.verdicts import Verdicts
 from data.series import InputError
 
-MakeDetector = Callable[[int, Progress], Detector]  # points of the training part, who is told how training goes
+MakeDetector = Callable[[int, Progress], StreamDetector]  # points of the training part, who is told how training goes
 
 CHUNK = 4096  # points that are judged together
 PUBLISHED = "golden"  # folder beside the data with the scores that other detectors published
@@ -51,7 +51,7 @@ class NabOutcome:
 
 
 def run_nab(files: Sequence[NabFile], out: Path, name: str, make: MakeDetector, refractory: int, console: Console) -> NabOutcome:
-    """Judge every file that is not judged yet, and score the detector on all of them.
+    """Score every file that is not judged yet, and score the detector on all of them.
 
     Args:
         files: the corpus.
@@ -73,20 +73,20 @@ def run_nab(files: Sequence[NabFile], out: Path, name: str, make: MakeDetector, 
         scores = _finished(nab_result_path(out, name, file.name), series)
         if scores is None:
             try:
-                verdicts = judge(series, make, console)
+                detections = judge(series, make, console)
             except TrainingError as error:
                 untrained[file.name] = str(error)
                 scores = np.zeros(len(series.values))
             else:
-                scores = AlarmFilter(refractory).process(verdicts.scores)
+                scores = AlarmFilter(refractory).process(detections.scores)
             write_nab_result(out, name, file.name, series.timestamps, series.values, scores, series.labels)
         results[file.name] = FileResult(series.timestamps, scores, file.windows)
     bar.finish()
     return _outcome(results, untrained)
 
 
-def judge(series: NabSeries, make: MakeDetector, console: Console) -> Verdicts:
-    """Verdicts of a file as a stream; probation trains and is not judged.
+def judge(series: NabSeries, make: MakeDetector, console: Console) -> Detections:
+    """Detections of a file as a stream; probation trains and is not judged.
 
     Raises:
         TrainingError: it cannot be learnt.
@@ -95,7 +95,7 @@ def judge(series: NabSeries, make: MakeDetector, console: Console) -> Verdicts:
     detector = make(probation_points(len(series.values)), bar)
     starts = range(0, len(series.values), CHUNK)
     try:
-        return Verdicts.concatenate(
+        return Detections.concatenate(
             [
                 detector.process(series.timestamps[start : start + CHUNK], series.values[start : start + CHUNK, None])
                 for start in starts
@@ -132,7 +132,7 @@ def _outcome(results: Mapping[str, FileResult], untrained: Mapping[str, str]) ->
 
 
 def draw_file(file: NabFile, out: Path, name: str, make: MakeDetector, console: Console) -> Path:
-    """Judge one file, write its result and its picture; returns the picture's path.
+    """Score one file, write its result and its picture; returns the picture's path.
 
     Raises:
         TrainingError: it cannot be learnt.
@@ -140,11 +140,11 @@ def draw_file(file: NabFile, out: Path, name: str, make: MakeDetector, console: 
     from autoencoder.reports.plotting import draw, save
 
     series = read_nab_file(file)
-    verdicts = judge(series, make, console)
-    result = write_nab_result(out, name, file.name, series.timestamps, series.values, verdicts.scores, series.labels)
+    detections = judge(series, make, console)
+    result = write_nab_result(out, name, file.name, series.timestamps, series.values, detections.scores, series.labels)
     path = result.with_name(file.path.name).with_suffix(".png")
     training = probation_points(len(series.values))
-    save(draw(verdicts, title=f"{file.name}, {name}", training_points=training, labels=series.labels), path)
+    save(draw(detections, title=f"{file.name}, {name}", training_points=training, labels=series.labels), path)
     return path
 
 

@@ -13,7 +13,7 @@ import numpy as np
 
 from autoencoder.benchmark.corpora import UcrFile, read_ucr_file, ucr_hit
 from autoencoder.benchmark.results import Summary, table, untrained_lines
-from autoencoder.errors import RunError, TrainingError
+from autoencoder.core.errors import RunError, TrainingError
 from autoencoder.reports.console import Console
 from autoencoder.reports.runs import RunFolder
 from autoencoder.scorers.base import Array, Progress, Scorer

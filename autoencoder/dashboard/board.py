@@ -15,9 +15,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from autoencoder.core.types import Detections
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.live import Tail
-from autoencoder.verdicts import Verdicts
 
 MOST_POINTS = 200_000  # newest points that are kept for the chart; scores.csv has them all
 MOST_NOTES = 50
@@ -81,7 +81,7 @@ class Snapshot:
     Attributes:
         phase: where it stands.
         about: what is known of it; None until its source is open.
-        verdicts: the newest N points; None before the first one.
+        detections: the newest N points; None before the first one.
         labels: (N,) True inside a known anomaly; None where nothing is known.
         points: points so far; more than N where the oldest are not kept.
         incidents: all of them, in order; the last one may still be open.
@@ -97,7 +97,7 @@ class Snapshot:
 
     phase: Phase = Phase.STARTING
     about: About | None = None
-    verdicts: Verdicts | None = None
+    detections: Detections | None = None
     labels: Labels = None
     points: int = 0
     incidents: tuple[Incident, ...] = ()
@@ -117,8 +117,8 @@ class Snapshot:
 
     @property
     def first_row(self) -> int:
-        """Row in the stream of the first of ``verdicts``."""
-        return self.points - (0 if self.verdicts is None else len(self.verdicts))
+        """Row in the stream of the first of ``detections``."""
+        return self.points - (0 if self.detections is None else len(self.detections))
 
 
 class Board:
@@ -141,8 +141,8 @@ class Board:
                 incidents = (*self._ended, self._unfinished) if self._unfinished else tuple(self._ended)
                 self._now = replace(self._now, incidents=incidents)
                 if self._tail.rows:
-                    verdicts, labels = self._tail.join()
-                    self._now = replace(self._now, verdicts=verdicts, labels=labels if self._is_labelled else None)
+                    detections, labels = self._tail.join()
+                    self._now = replace(self._now, detections=detections, labels=labels if self._is_labelled else None)
                 self._is_joined = True
             return replace(self._now, rate=self._rate(time.monotonic()))
 
@@ -157,25 +157,30 @@ class Board:
             self._now = replace(self._now, notes=(*self._now.notes, sentence)[-MOST_NOTES:])
 
     def take(
-        self, verdicts: Verdicts | None, labels: Labels, ended: Sequence[Incident], unfinished: Incident | None, counts: Counts
+        self,
+        detections: Detections | None,
+        labels: Labels,
+        ended: Sequence[Incident],
+        unfinished: Incident | None,
+        counts: Counts,
     ) -> None:
         """The next N points, if there are any; incidents that ended in them, the one that is open; the counts so far."""
         with self._lock:
-            if verdicts is not None and len(verdicts):
+            if detections is not None and len(detections):
                 self._is_labelled = labels is not None
-                self._tail.add(verdicts, np.zeros(len(verdicts), dtype=bool) if labels is None else labels)
+                self._tail.add(detections, np.zeros(len(detections), dtype=bool) if labels is None else labels)
             self._is_joined = False
-            points = self._now.points + (0 if verdicts is None else len(verdicts))
+            points = self._now.points + (0 if detections is None else len(detections))
             self._arrivals.append((time.monotonic(), points))
             self._ended += ended
             self._unfinished = unfinished
             self._now = replace(self._now, points=points, is_open=unfinished is not None, counts=counts)
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """Forget the points: the stream begins anew."""
         with self._lock:
             self._tail, self._ended, self._unfinished, self._is_joined = Tail(MOST_POINTS), [], None, True
-            self._now = replace(self._now, verdicts=None, labels=None, points=0, incidents=(), is_open=False)
+            self._now = replace(self._now, detections=None, labels=None, points=0, incidents=(), is_open=False)
 
     def _rate(self, now: float) -> float:
         """Points a second of late; 0 where nothing came."""

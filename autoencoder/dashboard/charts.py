@@ -9,9 +9,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from autoencoder.core.types import Detections
 from autoencoder.dashboard.board import Snapshot
 from autoencoder.reports.decimation import Array, Rows, decimate, runs
-from autoencoder.verdicts import Verdicts
 
 BINS = 600  # steps to which what is shown is thinned: about one for every other pixel of a wide screen
 MOST_PANELS = 4  # value columns that are shown
@@ -59,25 +59,25 @@ def thin(x: Array, lines: list[Array], flags: Flags, bins: int = BINS) -> Rows:
 
 def describe(snapshot: Snapshot, view: View) -> dict[str, Any] | None:
     """What is to be drawn, ready for JSON; None before the first point."""
-    verdicts, about = snapshot.verdicts, snapshot.about
-    if verdicts is None or about is None or not len(verdicts):
+    detections, about = snapshot.detections, snapshot.about
+    if detections is None or about is None or not len(detections):
         return None
-    x = positions(verdicts.time)  # (N,)
+    x = positions(detections.time)  # (N,)
     shown = _rows_in_view(x, view)
-    first, part = snapshot.first_row + shown.start, verdicts[shown]
+    first, part = snapshot.first_row + shown.start, detections[shown]
     panels = [_value_panel(part, column, name) for column, name in list(enumerate(about.columns))[:MOST_PANELS]]
-    panels.append(_error_panel(part, verdicts))
+    panels.append(_error_panel(part, detections))
     lines = [line for panel in panels for line in (panel["line"], panel["companion"])]
-    rows = thin(x[shown], lines, part.flags)
+    rows = thin(x[shown], lines, part.anomalies)
     for panel in panels:
         panel["line"], panel["companion"] = _packed(panel["line"][rows]), _packed(panel["companion"][rows])
     trained = min(max(about.training_points - first, 0), len(part))
     spans = [(incident.first_row - first, incident.last_row - first) for incident in snapshot.incidents]
     return {
-        "dates": verdicts.time.dtype.kind == "M",
+        "dates": detections.time.dtype.kind == "M",
         "timezone": about.timezone,
         "x": _packed(x[shown][rows]),
-        "flags": _packed(part.flags[rows]),
+        "flags": _packed(part.anomalies[rows]),
         "panels": panels,
         "bands": {
             "training": _stretches(x[shown], [(0, trained - 1)] if trained else []),
@@ -90,15 +90,15 @@ def describe(snapshot: Snapshot, view: View) -> dict[str, Any] | None:
         "zoom": view.zoom,
         "focus": view.focus,
         "points": snapshot.points,
-        "flagged": int(verdicts.flags.sum()),
+        "flagged": int(detections.anomalies.sum()),
     }
 
 
 def stretch_of(snapshot: Snapshot, first_row: int, last_row: int) -> Range | None:
     """Where to look to see these rows of the stream and something around them; None where they are not kept any more."""
-    if snapshot.verdicts is None or last_row < snapshot.first_row:
+    if snapshot.detections is None or last_row < snapshot.first_row:
         return None
-    x = positions(snapshot.verdicts.time)
+    x = positions(snapshot.detections.time)
     first, last = (max(row - snapshot.first_row, 0) for row in (first_row, last_row))
     margin = max(30, last - first + 1)  # points
     return float(x[max(first - margin, 0)]), float(x[min(last + margin, len(x) - 1)])
@@ -114,16 +114,16 @@ def _rows_in_view(x: Array, view: View) -> slice:
     return slice(max(int(inside[0]) - 1, 0), int(inside[-1]) + 2)
 
 
-def _value_panel(verdicts: Verdicts, column: int, name: str) -> dict[str, Any]:
-    seen, expected = _finite(verdicts.values[:, column]), _finite(verdicts.predictions[:, column])
+def _value_panel(detections: Detections, column: int, name: str) -> dict[str, Any]:
+    seen, expected = _finite(detections.values[:, column]), _finite(detections.predictions[:, column])
     low, high = _padded(seen, expected)
     return {"name": name, "kind": "value", "line": seen, "companion": expected, "low": low, "high": high, "log": False}
 
 
-def _error_panel(verdicts: Verdicts, whole: Verdicts) -> dict[str, Any]:
+def _error_panel(detections: Detections, whole: Detections) -> dict[str, Any]:
     """The scale's kind follows from the whole stream: it must not change as one zooms."""
-    errors, limits = _finite(verdicts.errors), _finite(verdicts.limits)
-    everything = _known(_finite(whole.errors), _finite(whole.limits))
+    errors, limits = _finite(detections.errors), _finite(detections.thresholds)
+    everything = _known(_finite(whole.errors), _finite(whole.thresholds))
     everyday = _everyday(_finite(whole.errors))
     log = bool(everything.size and (everything >= 0).all() and everyday and everything.max() > LARGE * everyday)
     low, high = _padded(errors, limits)

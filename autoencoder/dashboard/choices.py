@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from autoencoder.config import load
+from autoencoder.core.errors import ConfigError
 from autoencoder.dashboard.folder import follow
 from autoencoder.dashboard.process import run_apart
 from autoencoder.dashboard.session import Controls, Monitor
-from autoencoder.errors import ConfigError
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 SUFFIXES = (".csv", ".gz", ".json", ".jsonl", ".parquet", ".tsv", ".txt")

@@ -12,7 +12,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from autoencoder.errors import ConfigError, RunError
+from autoencoder.core.errors import ConfigError, RunError
 from autoencoder.interrupts import Interrupts
 from autoencoder.reports.console import Console
 

@@ -14,15 +14,15 @@ from typing import Any
 import numpy as np
 
 from autoencoder.config import Config, load
+from autoencoder.core.errors import ModelError, RunError
+from autoencoder.core.types import Detections
 from autoencoder.dashboard.board import About, Board, Phase
 from autoencoder.dashboard.session import Controls
-from autoencoder.errors import ModelError, RunError
 from autoencoder.reports.disk import open_inside
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.rows import parse_scores
 from autoencoder.reports.runs import CONFIG, DETECTOR, INCIDENTS, METRICS, SCORES, has, read_metrics, require_inside
 from autoencoder.reports.tally import Tally
-from autoencoder.verdicts import Verdicts
 
 POLL_SECONDS = 0.25  # between two looks at a folder in which nothing is new
 BLOCK = 1 << 18  # bytes read at a time
@@ -79,24 +79,24 @@ class _Follower:
 
     def look(self) -> bool:
         """Take in what is new; whether there were rows."""
-        verdicts = self._scores.read()
+        detections = self._scores.read()
         if self._scores.began_anew:
             self._tally, self._incidents = Tally(), _Incidents(self._folder)
-            self._board.restart()
-        if verdicts is not None:
-            self._find_training_part(verdicts)
-            self._tally.take(verdicts, (), None)
+            self._board.reset()
+        if detections is not None:
+            self._find_training_part(detections)
+            self._tally.take(detections, (), None)
         ended, unfinished = self._incidents.read()
         self._tally.incidents += len(ended)
-        self._board.take(verdicts, None, ended, unfinished, self._tally.counts(float("nan")))
-        return verdicts is not None
+        self._board.take(detections, None, ended, unfinished, self._tally.counts(float("nan")))
+        return detections is not None
 
-    def _find_training_part(self, verdicts: Verdicts) -> None:
-        """The rows before the first verdict are taken for the training part; how long that is, no file says before the end."""
+    def _find_training_part(self, detections: Detections) -> None:
+        """The rows before the first detection are taken for the training part; how long that is, no file says before the end."""
         if self._tally.judged:
             return
-        judged = np.flatnonzero(np.isfinite(verdicts.limits))
-        points = self._tally.points + (int(judged[0]) if len(judged) else len(verdicts))
+        judged = np.flatnonzero(np.isfinite(detections.thresholds))
+        points = self._tally.points + (int(judged[0]) if len(judged) else len(detections))
         timezone = "UTC" if self._scores.is_zoned else None
         self._about = replace(self._about, columns=self._scores.columns, timezone=timezone, training_points=points)
         self._board.tell(about=self._about)
@@ -119,7 +119,7 @@ class _Scores:
         """Names of the value columns."""
         return tuple(name.removeprefix("value_") for name in self._names if name.startswith("value"))
 
-    def read(self) -> Verdicts | None:
+    def read(self) -> Detections | None:
         """The next rows, None where there are no more; half a row waits for its end.
 
         Raises:

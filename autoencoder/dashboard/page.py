@@ -11,12 +11,12 @@ import atexit
 
 import streamlit as st
 
+from autoencoder.core.errors import ConfigError
 from autoencoder.dashboard.board import Snapshot
 from autoencoder.dashboard.choices import Choice, begin
 from autoencoder.dashboard.session import Desk, Monitor
 from autoencoder.dashboard.sidebar import PACES, choose, pace
 from autoencoder.dashboard.view import offer_files, plain, show
-from autoencoder.errors import ConfigError
 
 UPDATE_SECONDS = 0.3  # between two looks at a run that goes on
 Frame = tuple[bool, Path | None]
@@ -78,7 +78,7 @@ def _watch(monitor: Monitor, before: Frame) -> None:
 def _frame(snapshot: Snapshot) -> Frame:
     """What the rest of the page depends on: whether the run goes on, and its folder, where it has written something."""
     folder = snapshot.about.folder if snapshot.about else None
-    return snapshot.is_live, folder if snapshot.verdicts is not None else None
+    return snapshot.is_live, folder if snapshot.detections is not None else None
 
 
 def _welcome(choice: Choice | None) -> None:

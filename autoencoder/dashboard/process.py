@@ -18,9 +18,9 @@ from pathlib import Path
 from typing import IO
 
 from autoencoder.config import Config
+from autoencoder.core.errors import RunError
 from autoencoder.dashboard.board import Board
 from autoencoder.dashboard.session import Controls, Orders
-from autoencoder.errors import RunError
 
 ROOT = Path(__file__).resolve().parents[2]
 

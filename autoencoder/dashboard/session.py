@@ -8,8 +8,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import NamedTuple
 
+from autoencoder.core.errors import sentence_of
 from autoencoder.dashboard.board import Board, Phase, Snapshot
-from autoencoder.errors import sentence_of
 from data.series import Chunk
 
 LARGEST_PART = 256  # points between two looks at whether the run is to pause or to stop

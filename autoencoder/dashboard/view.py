@@ -53,7 +53,7 @@ def show(monitor: Monitor) -> Snapshot:
     if snapshot.fault:
         st.error(plain(snapshot.fault), icon=":material/error:")
     _training(snapshot)
-    if snapshot.verdicts is not None:
+    if snapshot.detections is not None:
         _counters(snapshot)
         _stream(snapshot)
         _incidents(snapshot)
@@ -80,7 +80,7 @@ def _headline(snapshot: Snapshot, paused: bool) -> None:
     badge = f":{'orange' if waits else COLORS.get(phase, 'violet')}-badge[{'Paused' if waits else phase.value}]"
     with st.container(horizontal=True, horizontal_alignment="distribute", vertical_alignment="center"):
         st.markdown(f"### {plain(about.name) if about else 'A new run'} {badge}", width="content")
-        if snapshot.verdicts is not None:
+        if snapshot.detections is not None:
             st.segmented_control(
                 "Show",
                 list(VIEWS),

@@ -14,15 +14,15 @@ from functools import partial
 from typing import IO, Any
 
 from autoencoder import commands
+from autoencoder.core.errors import sentence_of
+from autoencoder.core.types import Detections
 from autoencoder.dashboard.board import About, Board, Counts, Labels, Phase, Progress
 from autoencoder.dashboard.process import Ending, Job
 from autoencoder.dashboard.session import Controls
-from autoencoder.errors import sentence_of
 from autoencoder.pipeline import Stream
 from autoencoder.preparation import Options
 from autoencoder.reports.console import Console, Task, quiet_libraries
 from autoencoder.reports.incidents import Incident
-from autoencoder.verdicts import Verdicts
 
 INTERRUPTED = 130  # what the run command returns then
 QUALITY_SECONDS = 0.4  # between two looks at how the known anomalies fare
@@ -45,10 +45,15 @@ class BoardElsewhere:
         self._send((Board.say.__name__, (sentence,), {}))
 
     def take(
-        self, verdicts: Verdicts | None, labels: Labels, ended: Sequence[Incident], unfinished: Incident | None, counts: Counts
+        self,
+        detections: Detections | None,
+        labels: Labels,
+        ended: Sequence[Incident],
+        unfinished: Incident | None,
+        counts: Counts,
     ) -> None:
         """As ``Board.take``."""
-        self._send((Board.take.__name__, (verdicts, labels, ended, unfinished, counts), {}))
+        self._send((Board.take.__name__, (detections, labels, ended, unfinished, counts), {}))
 
     def end(self, ending: Ending) -> None:
         """Nothing more will come."""
@@ -101,14 +106,14 @@ class StreamWatcher:
         self._was_trained = False
         self._quality_due = 0.0
 
-    def see(self, verdicts: Verdicts, ended: list[Incident], labels: Labels) -> None:
+    def see(self, detections: Detections, ended: list[Incident], labels: Labels) -> None:
         """One chunk has been judged and written."""
         stream = self._stream
         if stream.detector.trained and not self._was_trained:
             self._was_trained = True
             self._board.tell(phase=Phase.RUNNING, since=datetime.now(UTC), progress=None)
         self._unfinished = stream.tracker.open
-        self._board.take(verdicts, labels, ended, self._unfinished, self._counts())
+        self._board.take(detections, labels, ended, self._unfinished, self._counts())
         if (now := time.monotonic()) >= self._quality_due:
             self._look_at_quality()
             self._quality_due = time.monotonic() + QUALITY_REST * (time.monotonic() - now) + QUALITY_SECONDS

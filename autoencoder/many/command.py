@@ -10,8 +10,8 @@ import numpy as np
 
 from autoencoder.assembly import make_alerts, make_detector, open_many, training_points
 from autoencoder.config import Config, dump
-from autoencoder.detector import Detector
-from autoencoder.errors import AutoencoderError, ConfigError, RunError
+from autoencoder.core.errors import AutoencoderError, ConfigError, RunError
+from autoencoder.detector import StreamDetector
 from autoencoder.interrupts import Interrupts
 from autoencoder.many.outcome import closing_lines, draw_picture, write_report
 from autoencoder.many.series import ManySeries, Series, owners_of
@@ -63,7 +63,7 @@ def is_over_many(config: Config, options: Options) -> bool:
 
 
 def run_many(config: Config, options: Options, watch: Stopwatch, console: Console) -> int:
-    """Judge all series of a file; leaves a run folder. Returns the exit code."""
+    """Score all series of a file; leaves a run folder. Returns the exit code."""
     if config.plot.kind == "live":
         console.say("--plot live: the window shows one series; plot.png in the run folder shows the one with the worst incident")
     with Interrupts() as interrupts, closing(make_alerts(config, console.say)) as alerts:
@@ -102,7 +102,7 @@ def run_many(config: Config, options: Options, watch: Stopwatch, console: Consol
     return 130 if fault else 0
 
 
-def _template(config: Config, model: Model, source: FileSource, folder: RunFolder, name: str) -> Detector:
+def _template(config: Config, model: Model, source: FileSource, folder: RunFolder, name: str) -> StreamDetector:
     """The detector of a saved model, of which every series gets a sibling."""
     detector = make_detector(config, 0)
     adopt(detector, model, source, name)
@@ -111,7 +111,7 @@ def _template(config: Config, model: Model, source: FileSource, folder: RunFolde
 
 
 def _all_series(
-    config: Config, source: FileSource, template: Detector | None, progress: Progress, console: Console
+    config: Config, source: FileSource, template: StreamDetector | None, progress: Progress, console: Console
 ) -> ManySeries:
     """The series of a file; those that are too short to be judged are left out."""
     sizes = np.zeros(len(source.series), np.int64)
@@ -133,11 +133,11 @@ def _all_series(
     return ManySeries(series, lambda detector: merge_gap(config, detector), tell)
 
 
-def _series(config: Config, name: str, size: int, zone: str, template: Detector | None, progress: Progress) -> Series:
+def _series(config: Config, name: str, size: int, zone: str, template: StreamDetector | None, progress: Progress) -> Series:
     chosen = config.incidents
     tracker = IncidentTracker(0, zone, hysteresis=chosen.hysteresis, refractory=chosen.refractory)
     if template:
-        return Series(name, tracker, template.sibling())
+        return Series(name, tracker, template.clone())
     try:
         points = training_points(config, size)
     except ConfigError as fault:

@@ -83,11 +83,11 @@ def _draw(stream: ManyStream) -> None:
 
     one = _worst_first(stream)[0]
     rank = "most severe" if one.spans else "one"
-    verdicts = read_series(stream.folder.path / SCORES, one.name, MOST_DRAWN)
-    left_out = one.points - len(verdicts)
+    detections = read_series(stream.folder.path / SCORES, one.name, MOST_DRAWN)
+    left_out = one.points - len(detections)
     labels = stream.labels_of(stream.many.series.index(one))
     figure = draw(
-        verdicts,
+        detections,
         title=f"{one.name!r}, {rank} of {len(stream.many.series):,} in {stream.source.name}" + (", newest" if left_out else ""),
         columns=stream.source.columns,
         training_points=max(0, one.training_points - left_out),

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field, fields, replace
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.detector import Detector
-from autoencoder.errors import ConfigError, TrainingError
+from autoencoder.core.errors import ConfigError, TrainingError
+from autoencoder.core.types import Detections, unknown
+from autoencoder.detector import StreamDetector
 from autoencoder.reports.incidents import Incident, IncidentTracker
 from autoencoder.scorers.base import Array, Progress
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.scorers.lstm_together import fit_together
-from autoencoder.verdicts import Verdicts, unknown
 from data.series import Chunk
 
 Rows = npt.NDArray[np.int64]
@@ -31,7 +31,7 @@ class Series:
         training_points: rows of its training part; 0 with a saved model.
         left_out: why it is not judged; empty where it is.
         points: rows so far.
-        judged: of them, those with a verdict.
+        judged: of them, those with a detection.
         flagged: of those, the anomalous ones.
         spans: first and last row, in the series, of each of its incidents.
         severity: of its worst incident; -1 where it has none.
@@ -39,7 +39,7 @@ class Series:
 
     name: str
     tracker: IncidentTracker
-    detector: Detector | None
+    detector: StreamDetector | None
     training_points: int = 0
     left_out: str = ""
     points: int = 0
@@ -48,20 +48,20 @@ class Series:
     spans: list[tuple[int, int]] = field(default_factory=list)
     severity: float = -1.0
 
-    def judge(self, time: npt.NDArray[np.datetime64] | Rows, values: Array) -> Verdicts | None:
-        """The verdicts of its next rows (N,), (N, F); None where there are none.
+    def judge(self, time: npt.NDArray[np.datetime64] | Rows, values: Array) -> Detections | None:
+        """The detections of its next rows (N,), (N, F); None where there are none.
 
         Raises:
             TrainingError, ConfigError: its training part is complete and cannot be learnt.
         """
         return self.detector.process(time, values) if self.detector else None
 
-    def track(self, verdicts: Verdicts) -> list[Incident]:
-        """Count verdicts; returns the incidents that ended with them."""
-        self.points += len(verdicts)
-        self.judged += int(np.count_nonzero(~np.isnan(verdicts.limits)))
-        self.flagged += int(np.count_nonzero(verdicts.flags))
-        return self._named(self.tracker.process(verdicts))
+    def track(self, detections: Detections) -> list[Incident]:
+        """Count detections; returns the incidents that ended with them."""
+        self.points += len(detections)
+        self.judged += int(np.count_nonzero(~np.isnan(detections.thresholds)))
+        self.flagged += int(np.count_nonzero(detections.anomalies))
+        return self._named(self.tracker.process(detections))
 
     def finish(self) -> list[Incident]:
         """The stream is over; returns the incident that was still open."""
@@ -88,7 +88,7 @@ class ManySeries:
     """
 
     def __init__(
-        self, series: Sequence[Series], merge_gap: Callable[[Detector], int], leave_out: Callable[[Series], None]
+        self, series: Sequence[Series], merge_gap: Callable[[StreamDetector], int], leave_out: Callable[[Series], None]
     ) -> None:
         self.series = tuple(series)
         self._merge_gap = merge_gap
@@ -99,7 +99,7 @@ class ManySeries:
                 leave_out(one)
 
     def leave_out(self, one: Series, fault: Exception) -> None:
-        """Judge a series no more."""
+        """Score a series no more."""
         one.detector, one.left_out = None, str(fault)
         self._leave_out(one)
 
@@ -131,9 +131,9 @@ class ManySeries:
         report = next((scorer.report() for place, scorer in enumerate(scorers) if place not in faults), {})
         return {key: report[key] for key in ("steps", "validation_loss") if key in report}
 
-    def judge(self, chunk: Chunk) -> Verdicts:
-        """Rows (N,) of any of the series -> their verdicts, in the order of the rows; only the detectors move on."""
-        verdicts = nothing_known(chunk)
+    def judge(self, chunk: Chunk) -> Detections:
+        """Rows (N,) of any of the series -> their detections, in the order of the rows; only the detectors move on."""
+        detections = nothing_known(chunk)
         for place, rows in by_series(chunk):
             one = self.series[place]
             try:
@@ -141,19 +141,19 @@ class ManySeries:
             except (TrainingError, ConfigError) as fault:
                 self.leave_out(one, fault)
                 continue
-            for name in (column.name for column in fields(Verdicts) if own):
-                getattr(verdicts, name)[rows] = getattr(own, name)
-        return verdicts
+            for name in (column.name for column in fields(Detections) if own):
+                getattr(detections, name)[rows] = getattr(own, name)
+        return detections
 
-    def track(self, chunk: Chunk, verdicts: Verdicts) -> list[Incident]:
-        """Count the verdicts of a chunk; returns the incidents that ended, in the order of the rows with which they did."""
+    def track(self, chunk: Chunk, detections: Detections) -> list[Incident]:
+        """Count the detections of a chunk; returns the incidents that ended, in the order of the rows with which they did."""
         ended: list[tuple[int, Incident]] = []
         for place, rows in by_series(chunk):
             one = self.series[place]
             if one.detector and one.detector.trained:
                 one.tracker.merge_gap = self._merge_gap(one.detector)
             before = one.points
-            for incident in one.track(_at(verdicts, rows)):
+            for incident in one.track(_at(detections, rows)):
                 row = min(max(one.closing_row(incident) - before, 0), len(rows) - 1)
                 ended.append((int(rows[row]), incident))
         return self._numbered([incident for _, incident in sorted(ended, key=lambda entry: entry[0])])
@@ -182,12 +182,12 @@ def owners_of(chunk: Chunk) -> Rows:
     return chunk.series
 
 
-def nothing_known(chunk: Chunk) -> Verdicts:
-    """Verdicts of rows of which nothing is known."""
+def nothing_known(chunk: Chunk) -> Detections:
+    """Detections of rows of which nothing is known."""
     count = len(chunk)
     errors, limits, scores = unknown(count), unknown(count), unknown(count)
-    return Verdicts(chunk.time, chunk.values, unknown(*chunk.values.shape), errors, limits, scores, np.zeros(count, dtype=bool))
+    return Detections(chunk.time, chunk.values, unknown(*chunk.values.shape), errors, limits, scores, np.zeros(count, dtype=bool))
 
 
-def _at(verdicts: Verdicts, rows: Rows) -> Verdicts:
-    return Verdicts(*(getattr(verdicts, column.name)[rows] for column in fields(Verdicts)))
+def _at(detections: Detections, rows: Rows) -> Detections:
+    return Detections(*(getattr(detections, column.name)[rows] for column in fields(Detections)))

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.errors import TrainingError
+from autoencoder.core.errors import TrainingError
+from autoencoder.core.types import Detections
 from autoencoder.many.series import ManySeries, Rows, by_series, nothing_known, owners_of
 from autoencoder.pipeline import Teller
 from autoencoder.reports.incidents import Incident
@@ -17,7 +18,6 @@ from autoencoder.reports.rows import series_field
 from autoencoder.reports.runs import RunFolder
 from autoencoder.reports.tally import Tally, quality_of
 from autoencoder.scorers.base import Array, Progress
-from autoencoder.verdicts import Verdicts
 from data.files import FileSource
 from data.series import Chunk
 
@@ -54,7 +54,7 @@ class ManyStream:
         self._require_series()
 
     def run(self, unbroken: Callable[[], AbstractContextManager[None]], progress: Progress) -> None:
-        """Judge all rows; what runs inside ``unbroken`` is not torn apart by an interrupt.
+        """Score all rows; what runs inside ``unbroken`` is not torn apart by an interrupt.
 
         Raises:
             TrainingError: no series can be judged.
@@ -62,10 +62,10 @@ class ManyStream:
         """
         fields = [series_field(one.name) for one in self.many.series]
         for chunk in self.source.chunks():
-            verdicts = self.many.judge(chunk)
+            detections = self.many.judge(chunk)
             with unbroken():
-                ended = self.many.track(chunk, verdicts)
-                self._publish(verdicts, ended, [fields[place] for place in owners_of(chunk).tolist()], chunk.labels)
+                ended = self.many.track(chunk, detections)
+                self._publish(detections, ended, [fields[place] for place in owners_of(chunk).tolist()], chunk.labels)
                 if chunk.labels is not None:
                     self._owners.append(owners_of(chunk))
             progress(self.tally.points, self.source.points or 0, f"{self.tally.incidents:,} incidents")
@@ -116,12 +116,12 @@ class ManyStream:
         return None if self.tally.labels is None else self.tally.labels[np.concatenate(self._owners) == place]
 
     def _publish(
-        self, verdicts: Verdicts, ended: list[Incident], fields: Sequence[str], labels: npt.NDArray[np.bool_] | None
+        self, detections: Detections, ended: list[Incident], fields: Sequence[str], labels: npt.NDArray[np.bool_] | None
     ) -> None:
-        self.folder.append(verdicts, ended, series=fields)
+        self.folder.append(detections, ended, series=fields)
         for teller in self.tellers:
             teller.take(ended, None)
-        self.tally.take(verdicts, ended, labels)
+        self.tally.take(detections, ended, labels)
 
     def _training_parts(self) -> list[Array]:
         """The rows (N, F) of each series' training part."""

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.errors import ModelError
+from autoencoder.core.errors import ModelError
 
 OPSET = 17
 FORMAT = 8  # of the file; what ONNX Runtime reads since 1.10

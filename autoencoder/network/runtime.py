@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.errors import ModelError
+from autoencoder.core.errors import ModelError
 from autoencoder.network.onnx_file import fault_of
 from autoencoder.network.onnx_graph import onnx_of
 

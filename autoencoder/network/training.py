@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.errors import ModelError
+from autoencoder.core.errors import ModelError
 from autoencoder.network.model import Architecture, build
 from autoencoder.network.onnx_graph import weights_of
 

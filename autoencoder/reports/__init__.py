@@ -1,1 +1,1 @@
-"""Reports: everything that only reads verdicts."""
+"""Reports: everything that only reads detections."""

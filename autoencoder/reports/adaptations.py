@@ -7,23 +7,23 @@ from collections.abc import Callable
 
 import numpy as np
 
-from autoencoder.adaptation.record import DECLARED, PROMOTED, ROLLED_BACK, Adaptation
-from autoencoder.judge import Judge
+from autoencoder.core.events import DECLARED, PROMOTED, ROLLED_BACK, AdaptationEvent
+from autoencoder.core.types import Detections
+from autoencoder.detector import Detector
 from autoencoder.reports.incidents import Incident, time_text
 from autoencoder.reports.runs import ADAPTATIONS, RunFolder
-from autoencoder.verdicts import Verdicts
 
 MARKED = (DECLARED, PROMOTED, ROLLED_BACK)  # events that the picture shows
 
 
-def adaptation_line(adaptation: Adaptation, zone: str) -> str:
+def adaptation_line(adaptation: AdaptationEvent, zone: str) -> str:
     """An adaptation as a line of the file; figures that are not known are null."""
     details = {key: _plain(value) for key, value in adaptation.details.items()}
     record = {"row": adaptation.row, "time": time_text(when(adaptation)[None], zone)[0], "event": adaptation.event, **details}
     return json.dumps(record) + "\n"
 
 
-def when(adaptation: Adaptation) -> np.ndarray[tuple[()], np.dtype[np.generic]]:
+def when(adaptation: AdaptationEvent) -> np.ndarray[tuple[()], np.dtype[np.generic]]:
     """Time of an adaptation, as the source counts it."""
     whole = np.array(adaptation.time, dtype=np.int64)
     return whole.astype("datetime64[ns]") if adaptation.dated else whole
@@ -45,14 +45,14 @@ class AdaptationLog:
         on_model: called when another model has taken over.
     """
 
-    def __init__(self, folder: RunFolder, detector: Judge, zone: str, on_model: Callable[[], None]) -> None:
+    def __init__(self, folder: RunFolder, detector: Detector, zone: str, on_model: Callable[[], None]) -> None:
         self._folder = folder
         self._detector = detector
         self._zone = zone
         self._on_model = on_model
         self._written, self._promotions = -1, self._count()
 
-    def see(self, verdicts: Verdicts, ended: list[Incident], labels: object) -> None:
+    def see(self, detections: Detections, ended: list[Incident], labels: object) -> None:
         """Bring the file up to date."""
         record = self._detector.adaptations
         if len(record) != self._written:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from autoencoder.core.state import Reader, State
 from autoencoder.scorers.base import Array
-from autoencoder.state import Reader, State
 
 
 class AlarmFilter:

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from autoencoder.errors import ModelError, RunError
+from autoencoder.core.errors import ModelError, RunError
 from autoencoder.reports.disk import GrowingFile, open_inside, write_whole
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.runs import INCIDENTS, LOG, RunFolder

@@ -11,10 +11,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.errors import ModelError
+from autoencoder.core.errors import ModelError
+from autoencoder.core.state import Reader, State
+from autoencoder.core.types import Detections
 from autoencoder.reports.alarms import AlarmFilter
-from autoencoder.state import Reader, State
-from autoencoder.verdicts import Verdicts
 
 _NANOSECONDS = np.dtype("datetime64[ns]")
 _EPOCH = datetime(1970, 1, 1)
@@ -143,21 +143,21 @@ class IncidentTracker:
         self._felt_row = 0  # last row in which the open incident was felt: flagged, or not yet below the hysteresis
         self.open: Incident | None = None
 
-    def process(self, verdicts: Verdicts) -> list[Incident]:
-        """Take in verdicts; returns the incidents that ended, in order."""
+    def process(self, detections: Detections) -> list[Incident]:
+        """Take in detections; returns the incidents that ended, in order."""
         ended: list[Incident] = []
-        felt = (verdicts.flags | (verdicts.errors > self._hysteresis * verdicts.limits)).nonzero()[0].tolist()
+        felt = (detections.anomalies | (detections.errors > self._hysteresis * detections.thresholds)).nonzero()[0].tolist()
         if felt:
-            rises = self._alarms.process(verdicts.scores) > 0
+            rises = self._alarms.process(detections.scores) > 0
         else:
-            self._alarms.skip(verdicts.scores)
+            self._alarms.skip(detections.scores)
         for index in felt:
             row = self._row + index
             ended += self._end_before(row)
-            if verdicts.flags[index]:
-                self.open = self._joined(verdicts, index, row, bool(rises[index]))
+            if detections.anomalies[index]:
+                self.open = self._joined(detections, index, row, bool(rises[index]))
             self._felt_row = row
-        self._row += len(verdicts)
+        self._row += len(detections)
         return ended + self._end_before(self._row)
 
     def _end_before(self, row: int) -> list[Incident]:
@@ -172,15 +172,15 @@ class IncidentTracker:
         self.open = None
         return ended
 
-    def _joined(self, verdicts: Verdicts, index: int, row: int, rises: bool) -> Incident:
+    def _joined(self, detections: Detections, index: int, row: int, rises: bool) -> Incident:
         """The open incident, or a new one, with this flagged point in it."""
-        now = time_text(verdicts.time[index : index + 1], self._zone)[0]
-        score = float(verdicts.scores[index])
+        now = time_text(detections.time[index : index + 1], self._zone)[0]
+        score = float(detections.scores[index])
         severity = score if score == score else 0.0
         peak: dict[str, Any] = {
             "peak_time": now,
-            "peak_value": tuple(verdicts.values[index].tolist()),
-            "expected": tuple(verdicts.predictions[index].tolist()),
+            "peak_value": tuple(detections.values[index].tolist()),
+            "expected": tuple(detections.predictions[index].tolist()),
             "severity": round(severity, 6),
         }
         if not self.open:

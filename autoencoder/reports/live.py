@@ -25,7 +25,7 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.verdicts import Verdicts
+from autoencoder.core.types import Detections
 
 FRAME_SECONDS = 0.1  # a frame at most this often
 TOOLKITS = ("_tkinter", "PyQt6", "PySide6", "PyQt5", "PySide2", "gi", "wx")
@@ -51,13 +51,13 @@ class Batch:
     """Points on their way to the window.
 
     Attributes:
-        verdicts: N points, none skipped since the last batch unless there were more than the window shows.
+        detections: N points, none skipped since the last batch unless there were more than the window shows.
         labels: (N,) True inside a known anomaly.
         points: how many points the stream has had so far, these included.
         flagged: how many of them were flagged.
     """
 
-    verdicts: Verdicts
+    detections: Detections
     labels: Labels
     points: int
     flagged: int
@@ -68,23 +68,23 @@ class Tail:
 
     def __init__(self, capacity: int) -> None:
         self.capacity = capacity
-        self.parts: deque[tuple[Verdicts, Labels]] = deque()
+        self.parts: deque[tuple[Detections, Labels]] = deque()
         self.rows = 0
 
-    def add(self, verdicts: Verdicts, labels: Labels) -> None:
+    def add(self, detections: Detections, labels: Labels) -> None:
         """Take N points in and let go of whole chunks that are too old."""
-        newest = slice(max(len(verdicts) - self.capacity, 0), None)
-        self.parts.append((verdicts[newest], labels[newest]))
+        newest = slice(max(len(detections) - self.capacity, 0), None)
+        self.parts.append((detections[newest], labels[newest]))
         self.rows += len(labels[newest])
         while self.rows - len(self.parts[0][1]) >= self.capacity:
             self.rows -= len(self.parts.popleft()[1])
 
-    def join(self) -> tuple[Verdicts, Labels]:
+    def join(self) -> tuple[Detections, Labels]:
         """Give the newest points in one piece, at most ``capacity``; there must be some."""
-        verdicts = Verdicts.concatenate([part for part, _ in self.parts])[-self.capacity :]
+        detections = Detections.concatenate([part for part, _ in self.parts])[-self.capacity :]
         labels = np.concatenate([part for _, part in self.parts])[-self.capacity :]
-        self.parts, self.rows = deque([(verdicts, labels)]), len(labels)
-        return verdicts, labels
+        self.parts, self.rows = deque([(detections, labels)]), len(labels)
+        return detections, labels
 
 
 class LiveWindow:
@@ -144,19 +144,19 @@ class LiveWindow:
             self._failure = reason or f"exit code {self._process.returncode}"
         return self._failure
 
-    def update(self, verdicts: Verdicts, labels: Labels | None = None) -> None:
+    def update(self, detections: Detections, labels: Labels | None = None) -> None:
         """Show the next N points of the stream; returns at once, and does nothing once the window is closed.
 
         Args:
-            verdicts: the chunk's verdicts.
+            detections: the chunk's detections.
             labels: (N,) True inside a known anomaly; None where nothing is known.
         """
-        if self.closed or not len(verdicts):
+        if self.closed or not len(detections):
             return
         with self._lock:
-            self._points += len(verdicts)
-            self._flagged += int(np.count_nonzero(verdicts.flags))
-            self._pending.add(verdicts, np.zeros(len(verdicts), dtype=bool) if labels is None else labels)
+            self._points += len(detections)
+            self._flagged += int(np.count_nonzero(detections.anomalies))
+            self._pending.add(detections, np.zeros(len(detections), dtype=bool) if labels is None else labels)
         self._arrived.set()
 
     def wait(self) -> None:

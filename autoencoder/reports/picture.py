@@ -17,8 +17,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from autoencoder.core.types import Detections
 from autoencoder.reports.decimation import Array, Rows, decimate, runs
-from autoencoder.verdicts import Verdicts
 
 MAX_VALUE_PANELS = 4
 BINS = 3000  # steps to which long series are thinned: about two a pixel, so that a gap wider than a pixel stays a gap
@@ -113,7 +113,7 @@ class Picture:
 
     def show(
         self,
-        verdicts: Verdicts,
+        detections: Detections,
         title: str,
         *,
         training_points: int = 0,
@@ -121,20 +121,20 @@ class Picture:
         spans: Sequence[tuple[int, int]] = (),
     ) -> None:
         """Show these points in place of those shown so far; arguments as in ``plotting.draw``, the title as it is."""
-        x = self.positions(verdicts.time)  # (N,)
-        trained = min(training_points, len(verdicts))
+        x = self.positions(detections.time)  # (N,)
+        trained = min(training_points, len(detections))
         bands = {
             "training": np.array([[0, trained - 1]] if trained else []),
             "labelled anomaly": np.array([]) if labels is None else runs(labels),
         }
-        self._choose(verdicts)
+        self._choose(detections)
         for panel, column in zip(self.value_panels, self.chosen, strict=True):
-            seen_and_expected = _finite(verdicts.values[:, column]), _finite(verdicts.predictions[:, column])
-            panel.fill(x, seen_and_expected, verdicts.flags, bands | {"incident": np.array(spans)})
+            seen_and_expected = _finite(detections.values[:, column]), _finite(detections.predictions[:, column])
+            panel.fill(x, seen_and_expected, detections.anomalies, bands | {"incident": np.array(spans)})
             panel.axes.set_ylim(*_padded(*seen_and_expected))
             panel.label(_shortened(self.columns[column], 100 if self.stacked else 50), above=self.stacked)
-        errors_and_limits = _finite(verdicts.errors), _finite(verdicts.limits)
-        self.error_panel.fill(x, errors_and_limits, verdicts.flags, bands)
+        errors_and_limits = _finite(detections.errors), _finite(detections.thresholds)
+        self.error_panel.fill(x, errors_and_limits, detections.anomalies, bands)
         self._scale_errors(*errors_and_limits)
         self._scale_time(x, trained)
         self._caption(title)
@@ -172,11 +172,11 @@ class Picture:
             _write_numbers(axis, MaxNLocator(integer=True, steps=[1, 2, 2.5, 5, 10]), ",.0f")
             axis.set_label_text("time (index)", fontsize=10, color=INK)
 
-    def _choose(self, verdicts: Verdicts) -> None:
+    def _choose(self, detections: Detections) -> None:
         """Settle which columns are shown; a choice stays until points are flagged, so that a live picture does not flicker."""
-        judged = verdicts.flags.any() if self.settled else np.isfinite(verdicts.predictions).any()
+        judged = detections.anomalies.any() if self.settled else np.isfinite(detections.predictions).any()
         if len(self.columns) > MAX_VALUE_PANELS and judged:
-            self.chosen, self.settled = most_deviating(verdicts, MAX_VALUE_PANELS), True
+            self.chosen, self.settled = most_deviating(detections, MAX_VALUE_PANELS), True
 
     def _scale_errors(self, errors: Array, limits: Array) -> None:
         axes = self.error_panel.axes
@@ -228,11 +228,11 @@ class Picture:
                     handle.set_marker("")
 
 
-def most_deviating(verdicts: Verdicts, count: int) -> list[int]:
+def most_deviating(detections: Detections, count: int) -> list[int]:
     """Choose columns by their distance from the prediction in units of their spread, at flagged points if any; ascending."""
-    rows = verdicts.flags if verdicts.flags.any() else slice(None)
-    off = np.ma.masked_invalid(verdicts.values - verdicts.predictions)[rows]  # (K, F)
-    spread = np.ma.masked_invalid(verdicts.values).std(axis=0).filled(0.0)  # (F,)
+    rows = detections.anomalies if detections.anomalies.any() else slice(None)
+    off = np.ma.masked_invalid(detections.values - detections.predictions)[rows]  # (K, F)
+    spread = np.ma.masked_invalid(detections.values).std(axis=0).filled(0.0)  # (F,)
     distance = np.abs(off).mean(axis=0).filled(0.0) / np.where(spread > 0, spread, 1.0)  # (F,)
     return sorted(np.argsort(-distance, kind="stable")[:count].tolist())
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.errors import RunError
+from autoencoder.core.errors import RunError
+from autoencoder.core.types import Detections
 from autoencoder.reports.disk import write_whole
-from autoencoder.verdicts import Verdicts
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -26,7 +26,7 @@ DOTS_PER_INCH = 120
 
 
 def draw(
-    verdicts: Verdicts,
+    detections: Detections,
     *,
     title: str,
     columns: Sequence[str] = ("value",),
@@ -39,14 +39,14 @@ def draw(
     """Draw a whole run: what was seen and expected on top, the error and its moving threshold below.
 
     Args:
-        verdicts: N points; any N, with gaps and unknown parts.
+        detections: N points; any N, with gaps and unknown parts.
         title: name of the series; the counts are put behind it.
         columns: names of the F columns; of more than four, the four that deviate most are shown.
         training_points: how many points at the start were trained on; they are shaded.
         labels: (N,) True inside a known anomaly.
         timezone: zone in which dates are written, e.g. "America/New_York" or "+02:00"; None writes them as they are.
         spans: first and last row of each incident; None where incidents were not looked for.
-        events: vertical lines, each a time (same kind as ``verdicts.time``) and a short text.
+        events: vertical lines, each a time (same kind as ``detections.time``) and a short text.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -55,9 +55,9 @@ def draw(
 
     figure = Figure(figsize=SIZE, dpi=DOTS_PER_INCH)
     FigureCanvasAgg(figure)
-    picture = Picture(figure, columns, dates=verdicts.time.dtype.kind == "M", timezone=timezone)
-    counts = headline(title, len(verdicts), int(verdicts.flags.sum()), None if spans is None else len(spans))
-    picture.show(verdicts, counts, training_points=training_points, labels=labels, spans=() if spans is None else spans)
+    picture = Picture(figure, columns, dates=detections.time.dtype.kind == "M", timezone=timezone)
+    counts = headline(title, len(detections), int(detections.anomalies.sum()), None if spans is None else len(spans))
+    picture.show(detections, counts, training_points=training_points, labels=labels, spans=() if spans is None else spans)
     picture.mark(events)
     return figure
 

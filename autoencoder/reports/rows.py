@@ -1,4 +1,4 @@
-"""Rows: the lines of scores.csv, written from verdicts and read back."""
+"""Rows: the lines of scores.csv, written from detections and read back."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from typing import TextIO
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.errors import ModelError
+from autoencoder.core.errors import ModelError
+from autoencoder.core.types import Detections
 from autoencoder.reports.disk import open_inside
 from autoencoder.reports.incidents import time_text
-from autoencoder.verdicts import Verdicts
 
 _BLOCK = 10_000  # rows that are text at a time: they take ten times as much memory as their numbers
 
@@ -35,19 +35,19 @@ def header(columns: tuple[str, ...], *, of_many: bool = False) -> list[str]:
     return ["time", *values, *predictions, "error", "threshold", "score", "anomaly", *(["series"] if of_many else [])]
 
 
-def rows_text(verdicts: Verdicts, zone: str, series: Sequence[str] | None = None) -> str:
+def rows_text(detections: Detections, zone: str, series: Sequence[str] | None = None) -> str:
     """Rows of scores.csv: values as they came, the rest to nine digits, unknown fields empty; ``series`` (N,) as ``series_field`` gave."""
     rows = zip(
-        time_text(verdicts.time, zone),
-        *verdicts.values.T.tolist(),
-        *verdicts.predictions.T.tolist(),
-        verdicts.errors.tolist(),
-        verdicts.limits.tolist(),
-        verdicts.scores.tolist(),
-        verdicts.flags.tolist(),
+        time_text(detections.time, zone),
+        *detections.values.T.tolist(),
+        *detections.predictions.T.tolist(),
+        detections.errors.tolist(),
+        detections.thresholds.tolist(),
+        detections.scores.tolist(),
+        detections.anomalies.tolist(),
         strict=True,
     )
-    form = _form_of_row(verdicts.values.shape[1])
+    form = _form_of_row(detections.values.shape[1])
     text = "".join([form % row for row in rows]).replace("nan", "")  # no time has these letters
     if series is None:
         return text
@@ -83,7 +83,7 @@ def _field(name: str) -> str:
     return "".join(character if character.isprintable() and character not in ',;|"' else "_" for character in name)
 
 
-def read_series(path: Path, name: str, most: int) -> Verdicts:
+def read_series(path: Path, name: str, most: int) -> Detections:
     """The newest ``most`` rows of one series in the scores.csv of many.
 
     Raises:
@@ -98,7 +98,7 @@ def read_series(path: Path, name: str, most: int) -> Verdicts:
         return parse_scores(names, [row for row in csv.reader(own) if row[-1] == shown])
 
 
-def read_rows(path: Path, most: int) -> Verdicts:
+def read_rows(path: Path, most: int) -> Detections:
     """The newest ``most`` rows of a scores.csv.
 
     Raises:
@@ -119,17 +119,17 @@ def _told(path: Path) -> Iterator[None]:
         raise ModelError(f"{path} cannot be read as the scores of a run ({type(error).__name__}); run anew") from None
 
 
-def _newest(file: TextIO, older: int, most: int) -> Verdicts:
+def _newest(file: TextIO, older: int, most: int) -> Detections:
     """The rows of a file after its header and ``older`` more lines; a row is one line."""
     names = next(csv.reader(file))
     lines = islice(file, older, None)
     blocks = deque([parse_scores(names, [])])
     while block := list(islice(lines, _BLOCK)):
         blocks.append(parse_scores(names, list(csv.reader(block))))
-    return Verdicts.concatenate(list(blocks)[len(blocks) > 1 :])[-most:]
+    return Detections.concatenate(list(blocks)[len(blocks) > 1 :])[-most:]
 
 
-def parse_scores(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Verdicts:
+def parse_scores(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Detections:
     """Rows of scores.csv under its column names.
 
     Raises:
@@ -140,7 +140,7 @@ def parse_scores(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Verdict
     def numbers(name: str) -> npt.NDArray[np.float64]:
         return np.array([float(field) if field else np.nan for field in columns[name]], dtype=np.float64)
 
-    return Verdicts(
+    return Detections(
         _times(columns["time"]),
         np.column_stack([numbers(name) for name in names if name.startswith("value")]),
         np.column_stack([numbers(name) for name in names if name.startswith("prediction")]),

@@ -12,7 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from autoencoder.errors import ModelError, RunError
+from autoencoder.core.errors import ModelError, RunError
+from autoencoder.core.state import State, pack, unpack
+from autoencoder.core.types import Detections
 from autoencoder.reports.disk import (
     NO_PLAIN_FILE,
     GrowingFile,
@@ -25,8 +27,6 @@ from autoencoder.reports.disk import (
 )
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.rows import header, read_rows, rows_text
-from autoencoder.state import State, pack, unpack
-from autoencoder.verdicts import Verdicts
 
 DETECTOR = "detector.npz"  # what the detector learnt
 CHECKPOINT = "checkpoint.npz"  # where a run stands
@@ -151,7 +151,7 @@ class RunFolder:
 
     def append(
         self,
-        verdicts: Verdicts,
+        detections: Detections,
         ended: Iterable[Incident],
         is_open: Incident | None = None,
         series: Sequence[str] | None = None,
@@ -164,7 +164,7 @@ class RunFolder:
         """
         assert self._scores and self._incidents
         try:
-            self._scores.write(rows_text(verdicts, self._zone, series).encode())
+            self._scores.write(rows_text(detections, self._zone, series).encode())
             closed = "".join(incident.to_json("closed") + "\n" for incident in ended).encode()
             if closed or is_open != self._open:
                 last = (is_open.to_json("open") + "\n").encode() if is_open else b""
@@ -291,7 +291,7 @@ def require_inside(folder: Path, name: str) -> Path:
     return folder / name
 
 
-def read_scores(folder: Path, *, most: int = 1_000_000) -> Verdicts:
+def read_scores(folder: Path, *, most: int = 1_000_000) -> Detections:
     """The newest ``most`` rows of scores.csv.
 
     Raises:

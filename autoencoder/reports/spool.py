@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal, TypeAlias
 
-from autoencoder.errors import ModelError, RunError
+from autoencoder.core.errors import ModelError, RunError
 from autoencoder.reports.disk import GrowingFile, open_inside, write_whole
 
 Alert: TypeAlias = Mapping[str, Any]  # what there is to tell, fit for JSON

@@ -9,17 +9,17 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.benchmark.metrics import event_scores, point_scores
-from autoencoder.errors import ModelError
+from autoencoder.core.errors import ModelError
+from autoencoder.core.state import Reader, State
+from autoencoder.core.types import Detections
 from autoencoder.reports.incidents import Incident
-from autoencoder.state import Reader, State
-from autoencoder.verdicts import Verdicts
 
 WORST = 3
 Spans = Sequence[tuple[int, int]]
 
 
 class Tally:
-    """Counts verdicts and incidents; keeps where the incidents were, and labels and flags (a byte a point each) while labels come."""
+    """Counts detections and incidents; keeps where the incidents were, and labels and flags (a byte a point each) while labels come."""
 
     def __init__(self) -> None:
         self.points = self.missing = self.judged = self.flagged = self.incidents = 0
@@ -28,17 +28,17 @@ class Tally:
         self._flags: list[npt.NDArray[np.bool_]] = []
         self.spans: list[tuple[int, int]] = []  # first and last row of every incident
 
-    def take(self, verdicts: Verdicts, ended: Sequence[Incident], labels: npt.NDArray[np.bool_] | None) -> None:
+    def take(self, detections: Detections, ended: Sequence[Incident], labels: npt.NDArray[np.bool_] | None) -> None:
         """Count a chunk."""
-        self.points += len(verdicts)
-        gaps = np.isnan(verdicts.values)  # (N, F)
+        self.points += len(detections)
+        gaps = np.isnan(detections.values)  # (N, F)
         if np.count_nonzero(gaps):
             self.missing += int(np.count_nonzero(gaps.any(axis=1)))
-        self.judged += int(np.count_nonzero(verdicts.limits == verdicts.limits))
-        self.flagged += int(np.count_nonzero(verdicts.flags))
+        self.judged += int(np.count_nonzero(detections.thresholds == detections.thresholds))
+        self.flagged += int(np.count_nonzero(detections.anomalies))
         if labels is not None:
             self._labels.append(labels)
-            self._flags.append(verdicts.flags)
+            self._flags.append(detections.anomalies)
         if not ended:
             return
         self.incidents += len(ended)
@@ -71,7 +71,7 @@ class Tally:
         """Precision, recall, event F1 and detection delay after the training part; None without labels.
 
         Args:
-            training_points: rows that trained and got no verdict; anomalies in them are not counted.
+            training_points: rows that trained and got no detection; anomalies in them are not counted.
             events: kind -> (start, end) rows of the known anomalies, to report recall per kind.
         """
         labels = self.labels

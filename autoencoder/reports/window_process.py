@@ -41,7 +41,7 @@ class Window:
             while True:
                 batch: Batch = pickle.load(pipe)
                 with self.lock:
-                    self.tail.add(batch.verdicts, batch.labels)
+                    self.tail.add(batch.detections, batch.labels)
                     self.newest = batch
         except (EOFError, pickle.UnpicklingError):
             self.ended = True
@@ -56,15 +56,15 @@ class Window:
             return
         with self.lock:
             newest, self.newest = self.newest, None
-            verdicts, labels = self.tail.join()
+            detections, labels = self.tail.join()
         started = time.monotonic()
         if self.picture is None:
             self.figure.clear()
-            dates = verdicts.time.dtype.kind == "M"
+            dates = detections.time.dtype.kind == "M"
             self.picture = Picture(self.figure, self.settings.columns, dates=dates, timezone=self.settings.timezone)
         title = headline(self.settings.title, newest.points, newest.flagged)
-        training_left = max(0, self.settings.training_points - (newest.points - len(verdicts)))
-        self.picture.show(verdicts, title, training_points=training_left, labels=labels)
+        training_left = max(0, self.settings.training_points - (newest.points - len(detections)))
+        self.picture.show(detections, title, training_points=training_left, labels=labels)
         self.figure.canvas.draw()
         self.rest_until = 2 * time.monotonic() - started
 

@@ -8,7 +8,7 @@ from typing import Protocol, Self, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.state import State
+from autoencoder.core.state import State
 
 Array = npt.NDArray[np.float64]
 Progress = Callable[[int, int, str], None]  # done, total, what is shown behind the bar
@@ -30,10 +30,10 @@ class Scorer(Protocol):
         ...
 
     def process(self, values: Array) -> tuple[Array, Array]:
-        """Judge values (N, F) -> errors (N,), predictions (N, F); NaN where unknown."""
+        """Score values (N, F) -> errors (N,), predictions (N, F); NaN where unknown."""
         ...
 
-    def training_errors(self) -> Array:
+    def calibration_errors(self) -> Array:
         """Errors (M,) that stand for normal behaviour, from the training part, in order; the threshold is primed with them."""
         ...
 
@@ -46,11 +46,11 @@ class Scorer(Protocol):
         """What a reader wants to know of the trained scorer: window, validation loss, ..."""
         ...
 
-    def sibling(self) -> Self:
-        """A scorer for another stream with all that this one has learnt from its training part, as after ``restart``."""
+    def clone(self) -> Self:
+        """A scorer for another stream with all that this one has learnt from its training part, as after ``reset``."""
         ...
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """Forget the recent points, keep what was learnt: the next points belong to another stream."""
         ...
 

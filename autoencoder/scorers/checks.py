@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from autoencoder.errors import ConfigError, ModelError, TrainingError
+from autoencoder.core.errors import ConfigError, ModelError, TrainingError
+from autoencoder.core.state import Reader
 from autoencoder.scorers.base import Array
-from autoencoder.state import Reader
 
 
 def require(kind: str, name: str, value: int, least: int, example: int) -> None:

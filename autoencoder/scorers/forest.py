@@ -8,11 +8,11 @@ from typing import Self
 
 import numpy as np
 
-from autoencoder.errors import ConfigError, ModelError, TrainingError
+from autoencoder.core.errors import ConfigError, ModelError, TrainingError
+from autoencoder.core.state import Reader, State
 from autoencoder.scorers.base import Array, Progress
 from autoencoder.scorers.features import FEATURES, complete_rows, spread, window_features
 from autoencoder.scorers.trees import IsolationTrees
-from autoencoder.state import Reader, State
 
 BLOCK = 4096  # points whose windows are laid out in memory together
 FARTHEST = 1e15  # features beyond, in units of the training part's spread, count as this much: float32 must hold them
@@ -49,7 +49,7 @@ class IsolationForestScorer:
         self._trees: IsolationTrees | None = None
         self._recent = np.empty((0, 0))  # (n, K), oldest first
         self._scale = np.empty(0)  # (K,)
-        self._training_errors = np.empty(0)
+        self._calibration_errors = np.empty(0)
         self._seen = 0
         self._refits = 0
 
@@ -73,13 +73,13 @@ class IsolationForestScorer:
             _show(progress, done)
             errors.append(self._grow(learnt).score(judged))
         _show(progress, 2)
-        self._training_errors = np.concatenate(errors)
+        self._calibration_errors = np.concatenate(errors)
         self._trees = self._grow(points)
         _show(progress, 3)
         self._recent = valid[-self._kept :].copy()
 
     def process(self, values: Array) -> tuple[Array, Array]:
-        """Judge values (N, K) -> errors (N,), predictions (N, K); NaN for rows with a value that is missing or infinite.
+        """Score values (N, K) -> errors (N,), predictions (N, K); NaN for rows with a value that is missing or infinite.
 
         Raises:
             ModelError: nothing is trained or loaded yet, or another number of columns was trained.
@@ -100,9 +100,9 @@ class IsolationForestScorer:
             start += len(block)
         return errors, predictions
 
-    def training_errors(self) -> Array:
+    def calibration_errors(self) -> Array:
         """Errors (M,) of the training part, each from a forest that has not seen the point."""
-        return self._training_errors
+        return self._calibration_errors
 
     @property
     def span(self) -> int:
@@ -113,13 +113,13 @@ class IsolationForestScorer:
         """The settings, and how many forests were grown since training."""
         return {**self._settings, "refits": self._refits}
 
-    def sibling(self) -> Self:
+    def clone(self) -> Self:
         """A scorer for another stream; see ``Scorer.sibling``."""
         other = copy.deepcopy(self)
-        other.restart()
+        other.reset()
         return other
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """Forget the recent points, keep the forest: the next points belong to another stream."""
         self._recent = self._recent[:0]
         self._seen = 0
@@ -135,7 +135,7 @@ class IsolationForestScorer:
             "seed": self._seed,
             "trees": self._trees.state(),
             "scale": self._scale.copy(),
-            "training_errors": self._training_errors.copy(),
+            "training_errors": self._calibration_errors.copy(),
             "recent": self._recent.copy(),
             "seen": self._seen,
             "refits": self._refits,
@@ -167,7 +167,7 @@ class IsolationForestScorer:
         if not (scale > 0).all() or trees.columns != FEATURES * len(scale) or len(recent) > self._kept:
             raise ModelError(f"the saved state of {self.kind} cannot be used: its parts do not fit together; train again")
         self._seed = saved.integer("seed", 0)
-        self._training_errors = saved.array("training_errors", (None,))
+        self._calibration_errors = saved.array("training_errors", (None,))
         self._seen, self._refits = saved.integer("seen", 0), saved.integer("refits", 0)
         self._trees, self._scale, self._recent = trees, scale, recent
 

@@ -8,11 +8,11 @@ from typing import Self
 
 import numpy as np
 
-from autoencoder.errors import ModelError
+from autoencoder.core.errors import ModelError
+from autoencoder.core.state import Reader, State
 from autoencoder.scorers.base import Array, Progress
 from autoencoder.scorers.checks import check_saved, check_training, check_width, require
 from autoencoder.scorers.features import complete_rows
-from autoencoder.state import Reader, State
 
 BLOCK = 256  # points whose windows are laid out in memory together
 FLOOR = 0.01  # least deviation of a window, in the training part's: after a flat stretch a hair's breadth is no anomaly
@@ -44,7 +44,7 @@ class WindowedGaussianScorer:
         self._centre: Array | None = None  # (F,) of the training part
         self._scale = np.empty(0)  # (F,) its deviations
         self._recent = np.empty((0, 0))  # (n, F) scaled, oldest first
-        self._training_errors = np.empty(0)
+        self._calibration_errors = np.empty(0)
 
     def fit(self, values: Array, progress: Progress | None = None) -> None:
         """Take the scale from values (N, F), and their errors; see ``Scorer.fit``."""
@@ -53,10 +53,10 @@ class WindowedGaussianScorer:
         self._centre, self._scale = _centre_and_scale(valid)
         self._recent = np.empty((0, values.shape[1]))
         errors, _ = self.process(valid)
-        self._training_errors = errors[FEWEST:]
+        self._calibration_errors = errors[FEWEST:]
 
     def process(self, values: Array) -> tuple[Array, Array]:
-        """Judge values (N, F) -> errors (N,), predictions (N, F); NaN for rows with a value that is missing or infinite.
+        """Score values (N, F) -> errors (N,), predictions (N, F); NaN for rows with a value that is missing or infinite.
 
         Raises:
             ModelError: nothing is trained or loaded yet, or another number of columns was trained.
@@ -92,9 +92,9 @@ class WindowedGaussianScorer:
             mean[full:], deviation[full:] = _moments(views)  # (M, F, w)
         return mean, deviation
 
-    def training_errors(self) -> Array:
+    def calibration_errors(self) -> Array:
         """Errors (M,) of the training part, once its first window is full."""
-        return self._training_errors
+        return self._calibration_errors
 
     @property
     def span(self) -> int:
@@ -105,13 +105,13 @@ class WindowedGaussianScorer:
         """The window."""
         return {"window": self._window}
 
-    def sibling(self) -> Self:
+    def clone(self) -> Self:
         """A scorer for another stream; see ``Scorer.sibling``."""
         other = copy.deepcopy(self)
-        other.restart()
+        other.reset()
         return other
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """Forget the recent points; the window fills anew."""
         self._recent = self._recent[:0]
 
@@ -125,7 +125,7 @@ class WindowedGaussianScorer:
             "centre": self._centre.copy(),
             "scale": self._scale.copy(),
             "recent": self._recent.copy(),
-            "training_errors": self._training_errors.copy(),
+            "training_errors": self._calibration_errors.copy(),
         }
 
     def files(self) -> Mapping[str, bytes]:
@@ -141,7 +141,7 @@ class WindowedGaussianScorer:
         recent = saved.array("recent", (None, len(centre)))
         if not (scale > 0).all() or len(recent) > self._window:
             raise ModelError(f"the saved state of {self.kind} cannot be used: its parts do not fit together; train again")
-        self._training_errors = saved.array("training_errors", (None,))
+        self._calibration_errors = saved.array("training_errors", (None,))
         self._centre, self._scale, self._recent = centre, scale, recent
 
 

@@ -9,11 +9,11 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.errors import ConfigError, ModelError, TrainingError
+from autoencoder.core.errors import ConfigError, ModelError, TrainingError
+from autoencoder.core.state import Reader, State
 from autoencoder.scorers.base import Array, Progress
 from autoencoder.scorers.checks import check_saved, check_training, check_width, require
 from autoencoder.scorers.features import complete_rows
-from autoencoder.state import Reader, State
 
 Integers = npt.NDArray[np.int64]
 
@@ -61,7 +61,7 @@ class HalfSpaceTreesScorer:
         self._low, self._range = np.empty(0), np.empty(0)  # (F,) what 0 stands for, and the distance from there to 1
         self._trained = np.empty((0, 0), np.int64)  # (T, M) masses that judged first after the training part
         self._recent = np.empty((0, 0))  # (n, F), oldest first
-        self._training_errors = np.empty(0)
+        self._calibration_errors = np.empty(0)
 
     def fit(self, values: Array, progress: Progress | None = None) -> None:
         """Train on values (N, F); see ``Scorer.fit``. The training errors are those of the points after the first block."""
@@ -80,11 +80,11 @@ class HalfSpaceTreesScorer:
         for point in self._points(valid[self._window : first]):
             self._forest.learn_one(point)
         errors, _ = self._judge(valid[first:], progress)
-        self._training_errors = errors
+        self._calibration_errors = errors
         self._trained = self._masses("r_mass")
 
     def process(self, values: Array) -> tuple[Array, Array]:
-        """Judge values (N, F) -> errors (N,), predictions (N, F); NaN for rows with a value that is missing or infinite.
+        """Score values (N, F) -> errors (N,), predictions (N, F); NaN for rows with a value that is missing or infinite.
 
         Raises:
             ModelError: nothing is trained or loaded yet, or another number of columns was trained.
@@ -121,9 +121,9 @@ class HalfSpaceTreesScorer:
         for row in range(len(stretch) - len(values), len(stretch)):
             yield dict(enumerate(scaled[row + 1 - self._window : row + 1].ravel().tolist()))
 
-    def training_errors(self) -> Array:
+    def calibration_errors(self) -> Array:
         """Errors (M,) of the training part after its first block."""
-        return self._training_errors
+        return self._calibration_errors
 
     @property
     def span(self) -> int:
@@ -136,13 +136,13 @@ class HalfSpaceTreesScorer:
 
     # --- memory ---
 
-    def sibling(self) -> Self:
+    def clone(self) -> Self:
         """A scorer for another stream; see ``Scorer.sibling``."""
         other = copy.deepcopy(self)
-        other.restart()
+        other.reset()
         return other
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """Forget the recent points and what was learnt since training: the next points belong to another stream."""
         self._recent = self._recent[:0]
         self._fill(r_mass=self._trained, l_mass=np.zeros_like(self._trained))
@@ -166,7 +166,7 @@ class HalfSpaceTreesScorer:
             "trained": self._trained.copy(),
             "counted": self._forest.counter,
             "recent": self._recent.copy(),
-            "training_errors": self._training_errors.copy(),
+            "training_errors": self._calibration_errors.copy(),
         }
 
     def files(self) -> Mapping[str, bytes]:
@@ -189,7 +189,7 @@ class HalfSpaceTreesScorer:
         if not known or not (spread > 0).all() or len(recent) > self._window or (feature >= len(low) * self._window).any():
             raise ModelError(f"the saved state of {self.kind} cannot be used: its parts do not fit together; train again")
         counted = saved.integer("counted", 0, samples - 1)
-        self._training_errors = saved.array("training_errors", (None,))
+        self._calibration_errors = saved.array("training_errors", (None,))
         self._samples, self._low, self._range, self._recent, self._trained = samples, low, spread, recent, trained
         self._forest = self._new_forest()
         # River builds its trees with the first point and judges from the second block on: one point that ends a block does both.

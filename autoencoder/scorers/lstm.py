@@ -11,7 +11,9 @@ from typing import Self
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.errors import ModelError, TrainingError
+from autoencoder.core.errors import ModelError, TrainingError
+from autoencoder.core.state import Reader, State
+from autoencoder.core.types import unknown
 from autoencoder.network.lens import Lens
 from autoencoder.network.model import Architecture
 from autoencoder.network.runtime import Runtime, check_parity, export
@@ -21,8 +23,6 @@ from autoencoder.scorers.ahead import WorkAhead
 from autoencoder.scorers.base import Array, Progress
 from autoencoder.scorers.novelty import WindowMemory
 from autoencoder.scorers.seen_range import SeenRange
-from autoencoder.state import Reader, State
-from autoencoder.verdicts import unknown
 
 UNIT_QUANTILE = 0.99  # evidence is measured in what this share of the training points stay below
 RANGE_UNIT = 0.005  # share of the range seen so far
@@ -86,7 +86,7 @@ class LstmAutoencoderScorer:
         self._has_others_network = False
         self._files: dict[str, bytes] = {}
         self.range = SeenRange()
-        self._training_errors = np.empty(0)
+        self._calibration_errors = np.empty(0)
         self._ahead = WorkAhead[Begun]()
         self.validation_loss = float("nan")
 
@@ -159,7 +159,7 @@ class LstmAutoencoderScorer:
         self.memory = self._new_memory()
         novelty = self.memory.fit(self.lens.shapes(windows, self.spread), exclude=self.lens.geometry.span // 2)
         self.unit = np.maximum([np.quantile(surprise, UNIT_QUANTILE), np.quantile(novelty, UNIT_QUANTILE)], 1e-6)
-        self._training_errors = self.error(surprise, novelty)
+        self._calibration_errors = self.error(surprise, novelty)
 
     def begin_after(self, valid: Array) -> None:
         """The stream goes on after rows (N, F) without gaps."""
@@ -197,9 +197,9 @@ class LstmAutoencoderScorer:
             )
         return geometry
 
-    def training_errors(self) -> Array:
+    def calibration_errors(self) -> Array:
         """Errors (M,) of the training part's windows, oldest first."""
-        return self._training_errors
+        return self._calibration_errors
 
     @property
     def span(self) -> int:
@@ -219,7 +219,7 @@ class LstmAutoencoderScorer:
     # --- scoring ---
 
     def process(self, values: Array) -> tuple[Array, Array]:
-        """Judge values (N, F) -> errors (N,), predictions (N, F)."""
+        """Score values (N, F) -> errors (N,), predictions (N, F)."""
         gaps = np.isnan(values)  # (N, F)
         if not np.count_nonzero(gaps):
             return self._judge(values)
@@ -283,18 +283,18 @@ class LstmAutoencoderScorer:
 
     # --- memory ---
 
-    def sibling(self) -> Self:
+    def clone(self) -> Self:
         """A scorer for another stream, with the same network and the same training part."""
         other = copy.copy(self)
-        other.memory, other.range = self.memory.sibling(), self.range.sibling()
+        other.memory, other.range = self.memory.clone(), self.range.clone()
         other._history, other._ahead = self._history[:0], WorkAhead()
         return other
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """Forget the recent points; the next window fills anew."""
         self._history, self._ahead = self._history[:0], WorkAhead()
-        self.memory.restart()
-        self.range.restart()
+        self.memory.reset()
+        self.range.reset()
 
     def state(self) -> State:
         """Geometry, scaling, the recent points and which network they belong to."""

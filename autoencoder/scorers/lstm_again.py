@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoencoder.errors import TrainingError
+from autoencoder.core.errors import TrainingError
 from autoencoder.network.windows import sliding
 from autoencoder.scorers.base import Array, Progress
 from autoencoder.scorers.lstm import FEWEST_WINDOWS, LstmAutoencoderScorer, typical_scale

@@ -7,11 +7,11 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
+from autoencoder.core.types import unknown
 from autoencoder.network.windows import stepped
 from autoencoder.scorers.base import Array
 from autoencoder.scorers.lstm import RANGE_UNIT, LstmAutoencoderScorer
 from autoencoder.scorers.novelty import Codes, lowest
-from autoencoder.verdicts import unknown
 
 Rows = npt.NDArray[np.int64]
 

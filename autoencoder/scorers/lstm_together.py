@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from autoencoder.errors import TrainingError
+from autoencoder.core.errors import TrainingError
 from autoencoder.scorers.base import Array, Progress
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 

@@ -12,9 +12,9 @@ import math
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.errors import ModelError
+from autoencoder.core.errors import ModelError
+from autoencoder.core.state import Reader, State
 from autoencoder.scorers.base import Array
-from autoencoder.state import Reader, State
 
 EXACT = 1 << 24  # whole numbers up to here are exact in float32
 REACH = 4.0  # training deviations at which a value is cut off; what lies beyond is unlike everything already
@@ -55,14 +55,14 @@ class WindowMemory:
         self.seen = self._table(
             0
         )  # windows of the stream; a memory of another stream may hold the same ``trained``, but not these
-        self.restart()
+        self.reset()
 
     def fit(self, windows: Array, exclude: int) -> Array:
         """Remember the training part's windows (N, D) -> distance (N,) of each to the nearest that lies ``exclude`` or more away."""
         codes = self.encode(windows)
         rows = np.unique(np.linspace(0, len(codes) - 1, min(len(codes), self._size // 2)).astype(int))
         self.trained = self._columns(codes[rows])
-        self.restart()
+        self.reset()
         distances = []
         for first in range(0, len(codes), BLOCK):
             block = codes[first : first + BLOCK]
@@ -152,13 +152,13 @@ class WindowMemory:
             self._flagged = self._flagged[self._flagged > places[-1] - self._lag]
         return len(places), first == after
 
-    def sibling(self) -> WindowMemory:
+    def clone(self) -> WindowMemory:
         """The memory of another stream, with the same training part; that is not copied."""
         other = copy.copy(self)
-        other.restart()
+        other.reset()
         return other
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """Another stream begins: only the training part's windows stay."""
         self.seen = self._table(0)  # windows of the stream
         self._waiting = np.empty((0, self._dimension), np.float32)  # those that are not old enough

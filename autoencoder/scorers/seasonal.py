@@ -8,11 +8,11 @@ from typing import Self
 
 import numpy as np
 
-from autoencoder.errors import ModelError, TrainingError
+from autoencoder.core.errors import ModelError, TrainingError
+from autoencoder.core.state import Reader, State
+from autoencoder.core.types import unknown
 from autoencoder.network.windows import dominant_period
 from autoencoder.scorers.base import Array, Progress
-from autoencoder.state import Reader, State
-from autoencoder.verdicts import unknown
 
 FEWEST = 8  # points before it without which a point is not judged
 LAPS = 5  # seasons that the forecast is taken from, at most
@@ -62,7 +62,7 @@ class SeasonalScorer:
         self.process(valid)
 
     def process(self, values: Array) -> tuple[Array, Array]:
-        """Judge values (N, F) -> errors (N,), predictions (N, F)."""
+        """Score values (N, F) -> errors (N,), predictions (N, F)."""
         if values.shape[1] != self._features:
             raise ModelError(f"{self._features} columns were seen so far, the stream has {values.shape[1]}; give as many")
         errors, predictions = unknown(len(values)), unknown(*values.shape)
@@ -133,7 +133,7 @@ class SeasonalScorer:
             self._misses[:, :2] = self._misses[:, 2:]
             self._offsets = self._offsets[:0]
 
-    def training_errors(self) -> Array:
+    def calibration_errors(self) -> Array:
         """Errors (M,) as they must be expected: the points it began with are too few to tell how often a large one comes.
 
         They are those of normal noise whose deviation was taken from ``FREEDOM`` points; what the stream shows soon outweighs them.
@@ -152,13 +152,13 @@ class SeasonalScorer:
         """The period, 0 where there is none."""
         return {"period": self._period}
 
-    def sibling(self) -> Self:
+    def clone(self) -> Self:
         """A forecast for another stream, of which it knows nothing yet."""
         other = copy.copy(self)
-        other.restart()
+        other.reset()
         return other
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """Forget everything but the number of columns: all that it knows is the stream."""
         self._begin()
 

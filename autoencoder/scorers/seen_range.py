@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from autoencoder.core.state import Reader, State
 from autoencoder.scorers.base import Array
-from autoencoder.state import Reader, State
 
 BLOCK = 64  # points after which it is asked anew what is usual
 RECENT = 4000  # points within which a step outside the range seen is remembered
@@ -28,7 +28,7 @@ class SeenRange:
 
     def __init__(self) -> None:
         self._trained = _Excursions(np.empty(0), np.empty(0), np.empty(0, np.int64), np.empty(0))
-        self.restart()
+        self.reset()
 
     def fit(self, values: Array) -> None:
         """Start from values (N, F): their range, and the steps that the second half took outside of what was seen before."""
@@ -37,15 +37,15 @@ class SeenRange:
         outside, low, high = _outside(values[first:], start.min(axis=0), start.max(axis=0))
         places = np.flatnonzero(outside)
         self._trained = _Excursions(low, high, places - len(outside), outside[places])
-        self.restart()
+        self.reset()
 
-    def sibling(self) -> SeenRange:
+    def clone(self) -> SeenRange:
         """That of another stream, with the same training part."""
         other = copy.copy(self)
-        other.restart()
+        other.reset()
         return other
 
-    def restart(self) -> None:
+    def reset(self) -> None:
         """Another stream begins: only what the training part showed stays."""
         self._low, self._high, self._places, self._steps = self._trained.parts()
         self._position = 0  # points compared so far; those of the training part lie below 0

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.errors import ModelError
+from autoencoder.core.errors import ModelError
+from autoencoder.core.state import Reader, State
 from autoencoder.scorers.base import Array
-from autoencoder.state import Reader, State
 
 Integers = npt.NDArray[np.int64]
 

@@ -7,8 +7,8 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.errors import ConfigError
-from autoencoder.state import State
+from autoencoder.core.errors import ConfigError
+from autoencoder.core.state import State
 
 Array = npt.NDArray[np.float64]
 
@@ -21,7 +21,7 @@ class Threshold(Protocol):
     lift the limit for later points when it enters the recent errors nor drop it when it leaves them.
     """
 
-    def prime(self, errors: Array) -> None:
+    def fit(self, errors: Array) -> None:
         """Start from errors (M,) of normal behaviour, before the first ``process``."""
         ...
 

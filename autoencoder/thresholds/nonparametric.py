@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.errors import ConfigError
-from autoencoder.state import Reader, State
+from autoencoder.core.errors import ConfigError
+from autoencoder.core.state import Reader, State
 from autoencoder.thresholds.base import Array
 from autoencoder.thresholds.rolling import RollingThreshold, mean_and_deviation, read_known, write_known
 

@@ -6,8 +6,8 @@ from abc import ABC, abstractmethod
 
 import numpy as np
 
-from autoencoder.errors import ConfigError, ModelError
-from autoencoder.state import Reader, State
+from autoencoder.core.errors import ConfigError, ModelError
+from autoencoder.core.state import Reader, State
 from autoencoder.thresholds.base import Array, check_budget
 
 MINIMUM = 30  # errors that must be known before a limit is worth anything
@@ -42,7 +42,7 @@ class RollingThreshold(ABC):
         self.window = window
         self._forget()
 
-    def prime(self, errors: Array) -> None:
+    def fit(self, errors: Array) -> None:
         """Start from errors (M,) of normal behaviour; all that was remembered before is forgotten, NaN are left out.
 
         The primed errors were judged by no limit, and an anomaly among them would lift the limit until it leaves the window. So

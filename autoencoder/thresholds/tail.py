@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.errors import ModelError
-from autoencoder.state import Reader, State
+from autoencoder.core.errors import ModelError
+from autoencoder.core.state import Reader, State
+from autoencoder.core.types import unknown
 from autoencoder.thresholds.base import Array, check_budget
 from autoencoder.thresholds.pareto import SHAPES, Pareto, exceedance, fit
-from autoencoder.verdicts import unknown
 
 BLOCK = 192  # errors after which the limit moves; constant in between, so that whole blocks are judged at once
 AIM = 0.8  # of the budget: a limit that is estimated is passed more often than one that is known
@@ -130,7 +130,7 @@ class TailThreshold:
         #: What the next errors are judged by, until a block of ``due`` errors is learnt.
         self.measure = Measure.unknown()
 
-    def prime(self, errors: Array) -> None:
+    def fit(self, errors: Array) -> None:
         """Start from errors (M,) of normal behaviour; see ``Threshold.prime``."""
         known = errors[~np.isnan(errors)]
         self._recent = known[-self._window :].copy()
@@ -182,7 +182,7 @@ class TailThreshold:
     def learn(self, block: Array) -> None:
         """Take in the errors (B,) of a block that is complete, and move the limit."""
         if math.isnan(self._limit):
-            self.prime(np.concatenate([self._recent, block]))
+            self.fit(np.concatenate([self._recent, block]))
             return
         learnt = ~(block > self._bound) | self._plausible(block)
         comparable = (block[learnt] - self._level) / self._spread

@@ -8,9 +8,9 @@ from dataclasses import fields
 import numpy as np
 import numpy.typing as npt
 
+from autoencoder.core.types import unknown
 from autoencoder.thresholds.base import Array
 from autoencoder.thresholds.tail import BLOCK, Measure, TailThreshold
-from autoencoder.verdicts import unknown
 
 
 class TailThresholds:

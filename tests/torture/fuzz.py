@@ -31,7 +31,7 @@ def shake(folder: Path, seed: int, tries: int) -> list[Count]:
 
 
 def _count(name: str, read: Reader, sound: list[bytes], dice: random.Random, tries: int) -> Count:
-    from autoencoder.errors import AutoencoderError
+    from autoencoder.core.errors import AutoencoderError
     from data.series import DataError
 
     count = Count(f"fuzzing: {name}")
@@ -206,11 +206,11 @@ def _settings(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
 def _states(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
     """A detector's state, a network, the tables of a run."""
     from autoencoder.adaptation.adaptive import AdaptiveDetector
-    from autoencoder.adaptation.record import PROMOTED
-    from autoencoder.detector import Detector
+    from autoencoder.core.events import PROMOTED
+    from autoencoder.core.state import State, pack, unpack
+    from autoencoder.detector import StreamDetector
     from autoencoder.network.runtime import Runtime
     from autoencoder.reports.rows import read_rows
-    from autoencoder.state import State, pack, unpack
 
     values = np.array(noisy_wave(1500, 1))[:, None]
     values[500:] += 50  # a change that stays
@@ -224,7 +224,7 @@ def _states(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
                 sound[kind].append(pack(detector.state()))
     assert any(each.event == PROMOTED for each in detector.adaptations)  # the last one adapts
 
-    def use(detector: Detector | AdaptiveDetector, state: State) -> None:
+    def use(detector: StreamDetector | AdaptiveDetector, state: State) -> None:
         with np.errstate(all="ignore"):
             detector.load(state, {})
             detector.process(np.arange(200), values[:200])
@@ -264,11 +264,11 @@ def _states(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
 def _plain(kind: str, **options: object) -> Callable[[], Any]:
     """Makes a detector with such a scorer."""
     from autoencoder.budget import Budget
-    from autoencoder.detector import Detector
+    from autoencoder.detector import StreamDetector
     from autoencoder.scorers import SCORERS
     from autoencoder.thresholds import THRESHOLDS
 
-    return lambda: Detector(
+    return lambda: StreamDetector(
         SCORERS[kind](**options), lambda share: THRESHOLDS["tail"](budget=share, window=200), Budget.parse(0.01), 400
     )
 

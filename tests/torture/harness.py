@@ -175,7 +175,7 @@ def content(path: Path) -> bytes | None:
 
 def learnt(folder: Path) -> bytes | None:
     """What detector.npz holds, but for the checksum of model.onnx: the exporter names the same nodes in another way each time."""
-    from autoencoder.state import pack, unpack
+    from autoencoder.core.state import pack, unpack
 
     data = content(folder / "detector.npz")
     if data is None:

@@ -1,4 +1,4 @@
-"""Many streams with one model: at every tick each of S streams brings one point, and each gets its verdict."""
+"""Many streams with one model: at every tick each of S streams brings one point, and each gets its detection."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from autoencoder.scorers.base import Array
 
 
 def tick_seconds(model: Model, values: Array, streams: int, rounds: int, ticks: int) -> list[float]:
-    """Seconds a tick, by round, when S streams get one point each at every tick, verdicts included.
+    """Seconds a tick, by round, when S streams get one point each at every tick, detections included.
 
     Args:
         model: that judges all of them.

@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoencoder.benchmark.speed.subject import write_lines
-from autoencoder.errors import RunError
+from autoencoder.core.errors import RunError
 from autoencoder.reports.runs import SCORES
 
 ROOT = Path(__file__).resolve().parents[3]
 LAUNCHER = Path(__file__).with_name("launcher.py")
-FIRST_LINES = 200  # that a cold start is given at once: more than a window, so that the first verdict is among them
+FIRST_LINES = 200  # that a cold start is given at once: more than a window, so that the first detection is among them
 # what a program that calls the Keras model does, up to its first result
 KERAS_START = """
 import pathlib, sys

@@ -127,7 +127,7 @@ class Results:
         absent: contestants that could not run, and why.
         latency: one by one; this program first.
         bulk: this program as a process of its own first, then within this process, then the others.
-        starts: processes up to their first verdict: this program and Keras.
+        starts: processes up to their first detection: this program and Keras.
         races: training, by seed.
         points: seconds by number of points.
         windows: microseconds a point by length of the window.

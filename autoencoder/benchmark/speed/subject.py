@@ -12,7 +12,8 @@ import numpy.typing as npt
 
 from autoencoder.assembly import make_detector, open_source, training_points
 from autoencoder.config import Config, dump
-from autoencoder.detector import Detector
+from autoencoder.core.state import Reader, State
+from autoencoder.detector import StreamDetector
 from autoencoder.network.model import Architecture
 from autoencoder.network.windows import Geometry, sliding
 from autoencoder.onlookers import Announcer, Bar
@@ -23,7 +24,6 @@ from autoencoder.reports.incidents import IncidentTracker, time_text
 from autoencoder.reports.runs import CONFIG, RunFolder
 from autoencoder.reports.tally import Tally
 from autoencoder.scorers.base import Array, Progress
-from autoencoder.state import Reader, State
 from data.series import Source
 
 Windows = npt.NDArray[np.float32]
@@ -41,13 +41,13 @@ class Model:
     files: Mapping[str, bytes]
     config: Config
 
-    def detector(self) -> Detector:
+    def detector(self) -> StreamDetector:
         """One that is ready for a new stream."""
         detector = make_detector(self.config, 0)
         detector.adopt(self.state, dict(self.files))
         return detector
 
-    def stream(self, detector: Detector, source: Source, out: Path) -> Stream:
+    def stream(self, detector: StreamDetector, source: Source, out: Path) -> Stream:
         """A run as ``--model`` starts it: rows and incidents are written to a new folder, and told to nobody outside."""
         folder = RunFolder(out)
         incidents = self.config.incidents

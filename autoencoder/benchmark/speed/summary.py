@@ -60,7 +60,7 @@ def judge_bars(results: Results) -> list[Bar]:
         at_least("the same / the fastest PyTorch twin's network alone", 1, ratio(whole, twin)),
         at_least(f"points a second, {streams:,} streams with one model", 30_000, per_tick.under(1e3 * streams)),
         at_least(f"Keras fit / this program, time to the same loss{bound}", 2.5, Spread.of(race.gain for race in results.races)),
-        at_most("seconds from process start to first verdict", 1, Spread.of(start.seconds for start in starts), aim=0.5),
+        at_most("seconds from process start to first detection", 1, Spread.of(start.seconds for start in starts), aim=0.5),
         at_most(f"memory at {long:,} points / at {short:,}", 1.3, Spread.of([memory[long].median / memory[short].median])),
         within("growth of time with points, exponent", 0.95, 1.05, Spread.of([results.points.exponent])),
     ]

@@ -1,4 +1,4 @@
-"""Verdicts: what a detector says of N points."""
+"""Detections: what a detector says of N points."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ Array = npt.NDArray[np.float64]
 
 
 @dataclass(frozen=True, slots=True)
-class Verdicts:
+class Detections:
     """One row a point, in order of arrival; NaN where something is not known (training part, warm-up, missing value).
 
     Attributes:
@@ -20,29 +20,29 @@ class Verdicts:
         values: (N, F) what was seen.
         predictions: (N, F) what the detector expected, in the values' own units.
         errors: (N,) how far off it was, in the scorer's own unit.
-        limits: (N,) the threshold that held before each error was seen.
+        thresholds: (N,) the threshold that held before each error was seen.
         scores: (N,) calibrated abnormality in [0, 1].
-        flags: (N,) bool, True where the error lies above the limit.
+        anomalies: (N,) bool, True where the error lies above the threshold.
     """
 
     time: npt.NDArray[np.datetime64] | npt.NDArray[np.int64]
     values: Array
     predictions: Array
     errors: Array
-    limits: Array
+    thresholds: Array
     scores: Array
-    flags: npt.NDArray[np.bool_]
+    anomalies: npt.NDArray[np.bool_]
 
     def __len__(self) -> int:
         return len(self.values)
 
-    def __getitem__(self, rows: slice) -> Verdicts:
-        return Verdicts(*(getattr(self, field.name)[rows] for field in fields(self)))
+    def __getitem__(self, rows: slice) -> Detections:
+        return Detections(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     @staticmethod
-    def concatenate(parts: Sequence[Verdicts]) -> Verdicts:
-        """Join verdicts of consecutive chunks; at least one part is needed."""
-        return Verdicts(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Verdicts)))
+    def concatenate(parts: Sequence[Detections]) -> Detections:
+        """Join detections of consecutive chunks; at least one part is needed."""
+        return Detections(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Detections)))
 
 
 def unknown(*shape: int) -> Array:

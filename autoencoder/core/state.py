@@ -19,7 +19,7 @@ from typing import Any, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.errors import ModelError
+from autoencoder.core.errors import ModelError
 
 Leaf: TypeAlias = npt.NDArray[Any] | int | float | str | bool | None
 State: TypeAlias = dict[str, "Leaf | State"]

@@ -1,4 +1,4 @@
-"""Record: what was done about the model, and when."""
+"""Adaptation events: what was done about the model, and when."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from autoencoder.errors import ModelError
+from autoencoder.core.errors import ModelError
 
 DECLARED, STARTED, PROMOTED, DROPPED, CONFIRMED, ROLLED_BACK = EVENTS = (
     "drift declared",
@@ -20,7 +20,7 @@ DECLARED, STARTED, PROMOTED, DROPPED, CONFIRMED, ROLLED_BACK = EVENTS = (
 
 
 @dataclass(frozen=True, slots=True)
-class Adaptation:
+class AdaptationEvent:
     """Something that was done about the model.
 
     Attributes:
@@ -38,18 +38,18 @@ class Adaptation:
     details: dict[str, Any]
 
 
-def write_adaptations(adaptations: Sequence[Adaptation]) -> str:
+def write_adaptations(adaptations: Sequence[AdaptationEvent]) -> str:
     """Adaptations as one text, for a checkpoint."""
     return json.dumps([asdict(each) for each in adaptations])
 
 
-def read_adaptations(text: str) -> list[Adaptation]:
+def read_adaptations(text: str) -> list[AdaptationEvent]:
     """Adaptations that ``write_adaptations`` gave.
 
     Raises:
         ModelError: damaged.
     """
     try:
-        return [Adaptation(**each) for each in json.loads(text)]
+        return [AdaptationEvent(**each) for each in json.loads(text)]
     except (ValueError, TypeError, RecursionError) as error:
         raise ModelError(f"the saved adaptations are damaged ({type(error).__name__}); run anew without --resume") from None

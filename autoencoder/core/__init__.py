@@ -1,0 +1,1 @@
+"""Core: the types, errors and saved states that every other part uses."""
