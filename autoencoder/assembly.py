@@ -19,7 +19,7 @@ from autoencoder.scorers import SCORERS
 from autoencoder.scorers.base import Progress, Scorer
 from autoencoder.thresholds import THRESHOLDS
 from autoencoder.thresholds.base import Threshold
-from data.series import InputError, Source
+from data.chunk import InputError, Source
 
 if TYPE_CHECKING:
     from autoencoder.adaptation.adaptive import AdaptiveDetector
@@ -60,15 +60,15 @@ def _synthetic(config: Config, warn: Warn) -> Source:
         missing=chosen.missing,
     )
     return SyntheticSource(
-        points=chosen.points,
+        length=chosen.points,
         seed=config.seed,
         signal=signal,
         kinds=tuple(kind for kind in KINDS if getattr(chosen.anomalies, kind)),
         rate=chosen.anomalies.rate,
         size=chosen.anomalies.size,
-        clean=chosen.anomalies.clean,
+        start_after=chosen.anomalies.clean,
         interval=chosen.interval,
-        pace=chosen.pace,
+        points_per_second=chosen.pace,
     )
 
 
@@ -86,11 +86,11 @@ def _yfinance(config: Config, warn: Warn) -> Source:
         interval=chosen.interval,
         column=chosen.column,
         adjusted=chosen.adjusted,
-        deadline=chosen.deadline,
+        timeout=chosen.deadline,
         cache_dir=chosen.cache,
-        cache_max_age=chosen.cache_age,
+        cache_ttl=chosen.cache_age,
         follow=config.follow,
-        poll=chosen.poll,
+        poll_seconds=chosen.poll,
         warn=warn,
     )
 
@@ -102,7 +102,7 @@ def _csv(config: Config, warn: Warn) -> Source:
     chosen = config.csv
     path = _path(chosen)
     if config.follow:
-        return FollowSource(path, columns=chosen.columns, time_column=chosen.time_column, poll=chosen.poll, warn=warn)
+        return FollowSource(path, columns=chosen.columns, time_column=chosen.time_column, poll_seconds=chosen.poll, warn=warn)
     return FileSource(path, columns=chosen.columns, time_column=chosen.time_column, label_column=chosen.label_column, warn=warn)
 
 

@@ -42,7 +42,7 @@ from autoencoder.reports.runs import (
     read_model_files,
 )
 from autoencoder.reports.tally import Tally
-from data.series import DataError, Source
+from data.chunk import DataError, Source
 
 
 def run(config: Config, options: Options, console: Console) -> int:
@@ -67,8 +67,8 @@ def run(config: Config, options: Options, console: Console) -> int:
                 model = None if checkpoint else given_model(folder.path)
             with watch.part("source"):
                 source = open_source(config, console.say)
-            training = 0 if model else training_points(config, source.points)
-            at_hand = source.points is not None and not config.synthetic.pace  # its points are there before they are asked for
+            training = 0 if model else training_points(config, source.length)
+            at_hand = source.length is not None and not source.throttled  # its points are there before they are asked for
             detector: Detector
             if config.adaptation.enabled:
                 detector = make_adaptive(config, training, bar, early=not model, waits=at_hand)
@@ -85,9 +85,9 @@ def run(config: Config, options: Options, console: Console) -> int:
                 settings=dump(config),
                 checkpoint_every=config.checkpoint.every,
                 training_points=detector.training_points,
-                replays=config.source != "stdin",
+                replays=source.rewindable,
                 reads_ahead=at_hand and not options.attach,
-                revises=config.source == "yfinance",
+                revises=source.mutable,
                 unbroken=interrupts.held,
                 warn=console.say,
             )
@@ -165,7 +165,7 @@ def train(config: Config, options: Options, console: Console) -> int:
     with Interrupts() as interrupts, run_folder(options, f"{config.source}-model", interrupts) as folder:
         with watch.part("source"):
             source = open_source(config, console.say)
-        detector = make_detector(config, training_points(config, source.points), console.progress("training"))
+        detector = make_detector(config, training_points(config, source.length), console.progress("training"))
         import_training(config, watch)
         with console.bars(), _naming(source):
             for chunk in source.chunks():

@@ -27,8 +27,8 @@ class Bar:
 
     def see(self, detections: Detections, ended: list[Incident], labels: Labels) -> None:
         """One chunk more is done."""
-        if self._stream.source.points and self._stream.detector.trained:
-            self._bar(self._stream.rows, self._stream.source.points, f"{self._stream.tally.incidents:,} incidents")
+        if self._stream.source.length and self._stream.detector.trained:
+            self._bar(self._stream.rows, self._stream.source.length, f"{self._stream.tally.incidents:,} incidents")
 
 
 class Announcer:
@@ -41,7 +41,7 @@ class Announcer:
 
     def see(self, detections: Detections, ended: list[Incident], labels: Labels) -> None:
         """Say a line for every incident in these detections that is an alarm, once."""
-        if self._stream.source.points is not None:
+        if self._stream.source.length is not None:
             return
         for incident in (*ended, self._stream.tracker.open):
             if incident and incident.alarm and incident.id > self._told:

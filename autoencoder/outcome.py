@@ -14,8 +14,7 @@ from autoencoder.reports.adaptations import MARKED, when
 from autoencoder.reports.alerts import Alerts
 from autoencoder.reports.console import Stopwatch, summary
 from autoencoder.reports.runs import CHECKPOINT, FILES, PICTURE, SPOOL, RunFolder, has, read_scores
-from data.series import Source
-from data.synthetic import SyntheticSource, kinds_of
+from data.chunk import Source
 
 
 def draw_picture(config: Config, stream: Stream, watch: Stopwatch) -> None:
@@ -84,10 +83,9 @@ def _status(fault: BaseException | None) -> str:
 
 
 def _quality(stream: Stream) -> dict[str, Any] | None:
-    events = None
-    if isinstance(stream.source, SyntheticSource):
-        found = kinds_of(stream.source, stream.rows)
-        events = {kind: [(event.start, event.end) for event in group] for kind, group in found.items()}
+    events: dict[str, list[tuple[int, int]]] = {}
+    for event in stream.source.events(stream.rows):
+        events.setdefault(event.kind, []).append((event.start, event.end))
     return stream.tally.quality(stream.training_points, events)
 
 

@@ -20,8 +20,7 @@ from autoencoder.fingerprint import Fingerprint
 from autoencoder.reports.incidents import Incident, IncidentTracker
 from autoencoder.reports.runs import CHECKPOINT, RunFolder
 from autoencoder.reports.tally import Tally
-from data.series import Chunk, Source
-from data.text.rows import ignore
+from data.chunk import Chunk, Source, ignore
 
 VERSION = 4  # of the checkpoint; raised when its meaning changes
 

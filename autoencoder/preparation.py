@@ -15,7 +15,7 @@ from autoencoder.interrupts import Interrupts
 from autoencoder.pipeline import Stream
 from autoencoder.reports.console import Stopwatch
 from autoencoder.reports.runs import DETECTOR, RunFolder, default_folder, has, is_folder, read_model
-from data.series import Source
+from data.chunk import Source
 
 Model = tuple[State, dict[str, bytes]]
 

@@ -408,15 +408,15 @@ def test_verdicts_begin_at_point_50_and_anomalies_are_found_before_anything_is_t
     found: list[bool] = []
     false: list[float] = []
     for seed in range(6):
-        source = SyntheticSource(points=1400, seed=seed, clean=150, rate=8.0)
-        chunk = source.rows(0, 1400)
+        source = SyntheticSource(length=1400, seed=seed, start_after=150, rate=8.0, chunk_size=1400)
+        chunk = next(source.chunks())
         detector = make("adaptation.early=50", points=1_000_000)
         detections = judge(detector, chunk.values)
         assert np.isnan(detections.thresholds[:50]).all() and np.isfinite(detections.thresholds[50:]).all()
         labels = np.asarray(chunk.labels)
         near = np.convolve(labels, np.ones(49))[: len(labels)] > 0.5
         found += [
-            bool(detections.anomalies[event.start : event.end].any()) for event in source.events(0, 1400) if event.end <= 1400
+            bool(detections.anomalies[event.start : event.end].any()) for event in source.events(1400) if event.end <= 1400
         ]
         false.append(float(detections.anomalies[50:][~near[50:]].mean()))
     assert np.mean(found) >= 0.6

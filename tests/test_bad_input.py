@@ -10,8 +10,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from helpers.yahoo_server import Mode, YahooServer
 from program import FOREST, GAUSSIAN, Outcome, count_lines, finish, metrics, rows, start, wait_until, wave, write_csv
-from yahoo_server import Mode, YahooServer
 
 from autoencoder.core.errors import ModelError
 from autoencoder.reports.runs import SCORES, RunFolder
@@ -357,8 +357,8 @@ def test_a_failing_yahoo_is_one_line_and_exit_code_one(tmp_path: Path, ticker: s
 
 
 def test_a_source_that_fails_on_the_way_keeps_what_was_judged(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    from data.chunk import DataError
     from data.files import FileSource
-    from data.series import DataError
 
     write_csv(Path("x.csv"), wave(400), header="value")
     whole = FileSource.chunks

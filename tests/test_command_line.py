@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.yahoo_server import YahooServer
 from program import (
     FOREST,
     GAUSSIAN,
@@ -31,11 +32,10 @@ from program import (
     wave,
     write_csv,
 )
-from yahoo_server import YahooServer
 
 import main
 from autoencoder.reports.runs import FILES
-from data.series import Chunk
+from data.chunk import Chunk
 from data.synthetic import SyntheticSource
 
 Program = Callable[..., Outcome]

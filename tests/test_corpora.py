@@ -21,7 +21,7 @@ from autoencoder.benchmark.corpora import (
 )
 from autoencoder.benchmark.nab import nab_scores
 from autoencoder.core.errors import RunError
-from data.series import InputError
+from data.chunk import InputError
 
 BENCHMARKS = Path(os.environ.get("BENCHMARKS", Path(__file__).resolve().parents[1] / "../shared/benchmarks"))
 needs_nab = pytest.mark.skipif(not (BENCHMARKS / "nab").is_dir(), reason=f"no benchmark data at {BENCHMARKS / 'nab'}")

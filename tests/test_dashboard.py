@@ -43,7 +43,7 @@ from autoencoder.dashboard.folder import follow, run_folders
 from autoencoder.dashboard.process import run_apart
 from autoencoder.dashboard.session import Controls, Desk, Monitor
 from autoencoder.reports.runs import read_scores
-from data.series import Chunk
+from data.chunk import Chunk
 
 Program = Callable[..., Outcome]
 FILES = ("scores.csv", "incidents.jsonl")

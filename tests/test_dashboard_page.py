@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from helpers.yahoo_server import YahooServer
 from program import GAUSSIAN, PATIENCE, Outcome, count_lines, finish, metrics, rows, start, wait_until, wave, write_csv
-from yahoo_server import YahooServer
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -19,10 +18,6 @@ from autoencoder.reports.rows import read_series, series_field
 from autoencoder.scorers.base import Array
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.scorers.lstm_together import fit_together
-from data.files import FileSource
-from data.series import InputError
-from data.text import names as series_names
-from data.text.order import OrderWatch
 
 Program = Callable[..., Outcome]
 Row = tuple[object, ...]  # time, series, value
@@ -322,90 +317,3 @@ def test_what_needs_a_single_series_refuses_many(program: Program, tmp_path: Pat
     again = program("--resume", "--out", "many")
     assert again.code == 2 and "begins anew" in again.error
     assert "holds no detector.npz" in program("--source", "csv", "--path", path, "--model", "many", *QUICK).error
-
-
-def test_times_must_ascend_within_a_series_only(tmp_path: Path) -> None:
-    told: list[str] = []
-    series = [rows_of("a", wave(5)), rows_of("b", wave(5))]
-    FileSource(file_of(tmp_path / "equal.csv", interleaved(*series)), series_column="host", warn=told.append)
-    FileSource(file_of(tmp_path / "grouped.csv", [*series[1], *series[0]]), series_column="host", warn=told.append)
-    assert told == []
-    swapped = interleaved(*series)
-    swapped[4], swapped[6] = swapped[6], swapped[4]
-    FileSource(file_of(tmp_path / "swapped.csv", swapped), series_column="host", warn=told.append)
-    assert (
-        len(told) == 1
-        and told[0].startswith("swapped.csv, line 8: time 2025-01-01T00:02 is not after 2025-01-01T00:03")
-        and "(1 such row)" in told[0]
-    )
-
-
-@settings(deadline=None, max_examples=50, derandomize=True)
-@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), min_size=1), st.integers(1, 5))
-def test_rows_out_of_order_are_counted_in_blocks_of_any_size(rows: list[tuple[int, int]], size: int) -> None:
-    last: dict[int, int] = {}
-    late = 0
-    for time, owner in rows:
-        late += time <= last.get(owner, -1)
-        last[owner] = time
-    watch = OrderWatch()
-    for first in range(0, len(rows), size):
-        times, owners = (np.array(column) for column in zip(*rows[first : first + size], strict=True))
-        watch.see(range(first, first + len(times)), times, owners)
-    assert (watch.warning("a") or "").count(f"({late:,} such row") == (late > 0)
-
-
-@settings(deadline=None, max_examples=50, derandomize=True)
-@given(st.lists(st.integers(0, 9), min_size=1))
-def test_rows_out_of_order_are_the_same_one_by_one(times: list[int]) -> None:
-    together, alone = OrderWatch(), OrderWatch()
-    together.see(range(len(times)), np.array(times))
-    for row, time in enumerate(times):
-        alone.see([row], np.array([time]))
-    assert alone.warning("a") == together.warning("a")
-    assert (alone.last, together.last) == (times[-1:], times[-1:])
-
-
-def test_parquet_and_json_lines_name_the_same_series_as_csv(tmp_path: Path) -> None:
-    pa = pytest.importorskip("pyarrow")
-    import pyarrow.parquet as pq
-
-    hosts = ["b", "a", "b", None, "a ", "b"]
-    numbers = [1.0, 2.0, None, 4.0, 5.0, 6.0]
-    encoded = pa.array(hosts).dictionary_encode()
-    table = {"at": np.arange(6), "value": pa.array(numbers), "host": hosts, "coded": encoded, "id": [7, 8, 7, 9, 8, 7]}
-    pq.write_table(pa.table(table), tmp_path / "t.parquet", row_group_size=2)
-    records = [{"at": at, "value": number, "host": host} for at, (host, number) in enumerate(zip(hosts, numbers, strict=True))]
-    (tmp_path / "t.jsonl").write_text("\n".join(map(json.dumps, records)))
-    file_of(tmp_path / "t.csv", [tuple(record.values()) for record in records], "at,value,host")
-
-    def read(name: str, column: str) -> tuple[tuple[str, ...], list[int]]:
-        source = FileSource(tmp_path / name, columns=["value"], time_column="at", series_column=column, chunk_size=4)
-        chunks = list(source.chunks())
-        assert np.isnan(np.concatenate([chunk.values for chunk in chunks])).ravel().tolist() == [
-            number is None for number in numbers
-        ]
-        return source.series, [owner for chunk in chunks if chunk.series is not None for owner in chunk.series.tolist()]
-
-    expected = (("b", "a", ""), [0, 1, 0, 2, 1, 0])
-    for name, column in (("t.csv", "host"), ("t.jsonl", "host"), ("t.parquet", "host"), ("t.parquet", "coded")):
-        assert read(name, column) == expected
-    assert read("t.parquet", "id") == (("7", "8", "9"), expected[1])
-
-
-def test_too_many_series_and_too_long_names_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(series_names, "MOST_SERIES", 3)
-    path = file_of(tmp_path / "many.csv", [(str(row), f"host-{row % 4}", row) for row in range(9)], "at,host,value")
-    with pytest.raises(InputError, match=r"^many.csv, line 5, column 'host': found 'host-3'; at most 10,000 series"):
-        FileSource(path, time_column="at", series_column="host")
-    path = file_of(tmp_path / "long.csv", [("0", "a", 1), ("1", "b" * 201, 1)], "at,host,value")
-    with pytest.raises(
-        InputError, match=r"^long.csv, line 3, column 'host': found 'bbb.*…'; the name of a series has 200 characters at most"
-    ):
-        FileSource(path, time_column="at", series_column="host")
-
-
-def test_a_source_without_a_series_column_names_none(tmp_path: Path) -> None:
-    source = FileSource(write_csv(tmp_path / "a.csv", range(3), wave(3)))
-    assert source.series == ()
-    assert all(chunk.series is None for chunk in source.chunks())

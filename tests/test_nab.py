@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from autoencoder.benchmark.corpora import nab_files, read_nab_results
 from autoencoder.benchmark.nab import PROFILES, FileResult, nab_counts, nab_score_at, nab_scores, probation_points
-from data.series import InputError
+from data.chunk import InputError
 
 BENCHMARKS = Path(os.environ.get("BENCHMARKS", Path(__file__).resolve().parents[1] / "../shared/benchmarks"))
 needs_nab = pytest.mark.skipif(not (BENCHMARKS / "nab").is_dir(), reason=f"no benchmark data at {BENCHMARKS / 'nab'}")

@@ -27,7 +27,7 @@ from autoencoder.reports.runs import CONFIG, RunFolder, read_checkpoint
 from autoencoder.reports.tally import Tally
 from autoencoder.scorers import SCORERS
 from autoencoder.thresholds import THRESHOLDS
-from data.series import Chunk
+from data.chunk import Chunk
 
 needs_linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="watches processes through /proc")
 

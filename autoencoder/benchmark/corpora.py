@@ -21,7 +21,7 @@ import numpy.typing as npt
 from autoencoder.benchmark.nab import FileResult, Window
 from autoencoder.benchmark.tables import Array, Times, parse_number, parse_time, read_columns, read_text
 from autoencoder.core.errors import RunError
-from data.series import InputError
+from data.chunk import InputError
 
 Labels = npt.NDArray[np.bool_]
 

@@ -27,7 +27,7 @@ from autoencoder.detector import StreamDetector
 from autoencoder.reports.alarms import AlarmFilter
 from autoencoder.reports.console import Console
 from autoencoder.scorers.base import Array, Progress
-from data.series import InputError
+from data.chunk import InputError
 
 MakeDetector = Callable[[int, Progress], StreamDetector]  # points of the training part, who is told how training goes
 

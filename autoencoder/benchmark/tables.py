@@ -11,7 +11,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from data.series import InputError
+from data.chunk import InputError
 
 Array = npt.NDArray[np.float64]
 Times = npt.NDArray[np.datetime64]

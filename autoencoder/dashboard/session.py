@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from autoencoder.core.errors import sentence_of
 from autoencoder.dashboard.board import Board, Phase, Snapshot
-from data.series import Chunk
+from data.chunk import Chunk
 
 LARGEST_PART = 256  # points between two looks at whether the run is to pause or to stop
 TICK_SECONDS = 0.05  # between two parts of a paced stream

@@ -148,7 +148,7 @@ def judge(job: Job, board: BoardElsewhere, controls: Controls) -> int:
             name=job.name or source.name,
             columns=source.columns,
             timezone=source.timezone,
-            points=source.points,
+            points=source.length,
             training_points=stream.training_points,
             detector=config.detector,
             threshold=config.threshold.kind,

@@ -31,8 +31,8 @@ from autoencoder.reports.console import Console, Stopwatch, Task
 from autoencoder.reports.incidents import IncidentTracker
 from autoencoder.reports.runs import CONFIG, RunFolder
 from autoencoder.scorers.base import Progress
+from data.chunk import DataError
 from data.files import FileSource
-from data.series import DataError
 
 MOST_WARNINGS = 10  # series whose leaving out is told one by one
 

@@ -15,7 +15,7 @@ from autoencoder.reports.incidents import Incident, IncidentTracker
 from autoencoder.scorers.base import Array, Progress
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.scorers.lstm_together import fit_together
-from data.series import Chunk
+from data.chunk import Chunk
 
 Rows = npt.NDArray[np.int64]
 

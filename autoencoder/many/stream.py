@@ -19,7 +19,7 @@ from autoencoder.reports.runs import RunFolder
 from autoencoder.reports.tally import Tally, quality_of
 from autoencoder.scorers.base import Array, Progress
 from data.files import FileSource
-from data.series import Chunk
+from data.chunk import Chunk
 
 
 @dataclass(slots=True)
@@ -68,7 +68,7 @@ class ManyStream:
                 self._publish(detections, ended, [fields[place] for place in owners_of(chunk).tolist()], chunk.labels)
                 if chunk.labels is not None:
                     self._owners.append(owners_of(chunk))
-            progress(self.tally.points, self.source.points or 0, f"{self.tally.incidents:,} incidents")
+            progress(self.tally.points, self.source.length or 0, f"{self.tally.incidents:,} incidents")
         self._require_series()
 
     def finish(self) -> None:

@@ -32,7 +32,7 @@ def shake(folder: Path, seed: int, tries: int) -> list[Count]:
 
 def _count(name: str, read: Reader, sound: list[bytes], dice: random.Random, tries: int) -> Count:
     from autoencoder.core.errors import AutoencoderError
-    from data.series import DataError
+    from data.chunk import DataError
 
     count = Count(f"fuzzing: {name}")
     refused = 0
@@ -159,7 +159,7 @@ def _sources(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
         from data.live import FollowSource
 
         path.write_bytes(data)
-        source = FollowSource(path, poll=0.0, idle_timeout=0.0)
+        source = FollowSource(path, poll_seconds=0.0, idle_timeout=0.0)
         return list(source.chunks())
 
     text = [plain, table, lines]

@@ -24,7 +24,7 @@ from autoencoder.reports.incidents import IncidentTracker, time_text
 from autoencoder.reports.runs import CONFIG, RunFolder
 from autoencoder.reports.tally import Tally
 from autoencoder.scorers.base import Array, Progress
-from data.series import Source
+from data.chunk import Source
 
 Windows = npt.NDArray[np.float32]
 
@@ -62,8 +62,8 @@ class Model:
             settings=dump(self.config),
             checkpoint_every=self.config.checkpoint.every,
             tellers=(AnomalyLog(folder),),
-            replays=source.points is not None,
-            reads_ahead=source.points is not None,
+            replays=source.length is not None,
+            reads_ahead=source.length is not None,
         )
         nowhere = Console(StringIO())
         stream.watchers = (Bar(nowhere, stream), Announcer(nowhere, stream))
@@ -88,7 +88,7 @@ def train_model(config: Config, name: str = "lstm_autoencoder", progress: Progre
     """Train a detector on the training part of the synthetic stream."""
     chosen = config.model_copy(update={"detector": name})
     source = synthetic(chosen)
-    detector = make_detector(chosen, training_points(chosen, source.points), progress)
+    detector = make_detector(chosen, training_points(chosen, source.length), progress)
     for chunk in source.chunks():
         detector.process(chunk.time, chunk.values)
         if detector.trained:
@@ -100,7 +100,7 @@ def training_values(config: Config) -> Array:
     """Values (N,) of the training part of the synthetic stream."""
     source = synthetic(config)
     values = np.concatenate([chunk.values[:, 0] for chunk in source.chunks()])
-    return values[: training_points(config, source.points)]
+    return values[: training_points(config, source.length)]
 
 
 def stream_lines(config: Config, points: int) -> tuple[Array, list[bytes]]:

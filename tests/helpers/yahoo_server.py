@@ -10,23 +10,16 @@ It answers the cookie page, ``/v1/test/getcrumb`` and ``/v8/finance/chart/TICKER
 For the server it is always the evening of a series' last day: ``range=5y`` means the five years up to its last bar, so a
 sample that ends in 2013 answers as it would have then. The interval asked for is not looked at: bars are served as they are
 held. Adjusted closes equal the closes unless the series says otherwise, and there are no split or dividend events.
-
-As a program it prints the two variables to export and serves until interrupted:
-
-    python tests/yahoo_server.py --port 8123 --mode rate_limit
 """
 
 from __future__ import annotations
 
-import argparse
-import contextlib
 import csv
 import json
 import math
 import select
 import socket
 import ssl
-import sys
 import tempfile
 import threading
 from collections.abc import Mapping, Sequence
@@ -36,13 +29,13 @@ from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, get_args
+from typing import Any, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
 
-from certificates import Certificates, make_certificates
+from helpers.certificates import Certificates, make_certificates
 
-SAMPLE = Path(__file__).resolve().parent.parent / "data" / "samples" / "aapl.csv"
+SAMPLE = Path(__file__).resolve().parents[2] / "data" / "samples" / "aapl.csv"
 EXCHANGE = ZoneInfo("America/New_York")
 OPENS, CLOSES = time(9, 30), time(16, 0)
 PERIODS = ["1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max"]
@@ -100,8 +93,8 @@ class YahooServer:
         requests: the paths, with their query, that were asked for so far.
     """
 
-    def __init__(self, series: Mapping[str, Sequence[Bar]] | None = None, *, mode: Mode = "normal", proxy_port: int = 0) -> None:
-        """Start serving on ports of 127.0.0.1 that are free, the proxy's on ``proxy_port`` where that is not 0."""
+    def __init__(self, series: Mapping[str, Sequence[Bar]] | None = None, *, mode: Mode = "normal") -> None:
+        """Start serving on ports of 127.0.0.1 that are free."""
         self.series: dict[str, Sequence[Bar]] = {"AAPL": read_sample()} if series is None else dict(series)
         self.mode: Mode = mode
         self.requests: list[str] = []
@@ -110,7 +103,7 @@ class YahooServer:
         self._certificates = make_certificates(Path(self._folder.name), HOSTS)
         self._plain = _Server(self, _ChartHandler)
         self._secure = _Server(self, _ChartHandler, self._certificates)
-        self._proxy = _Server(self, _ProxyHandler, port=proxy_port)
+        self._proxy = _Server(self, _ProxyHandler)
 
     def __enter__(self) -> Self:
         return self
@@ -258,9 +251,8 @@ class _Server(ThreadingHTTPServer):
         yahoo: YahooServer,
         handler: type[BaseHTTPRequestHandler],
         certificates: Certificates | None = None,
-        port: int = 0,
     ) -> None:
-        super().__init__((LOOPBACK, port), handler)
+        super().__init__((LOOPBACK, 0), handler)
         self.yahoo = yahoo
         if certificates is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -319,23 +311,3 @@ def relay(left: socket.socket, right: socket.socket) -> None:
             if not data:
                 return
             other[side].sendall(data)
-
-
-def main() -> None:
-    """Serve until interrupted."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--port", type=int, default=0, help="port of the proxy; 0, the default, takes a free one")
-    parser.add_argument("--mode", choices=get_args(Mode), default="normal", help="how to behave")
-    parser.add_argument("--adjusted", action="store_true", help="serve the sample's adjusted closes")
-    arguments = parser.parse_args()
-    series = {"AAPL": read_sample(adjusted=arguments.adjusted)}
-    with YahooServer(series, mode=arguments.mode, proxy_port=arguments.port) as server:
-        for name, value in server.environment().items():
-            print(f"export {name}={value}")
-        sys.stdout.flush()
-        with contextlib.suppress(KeyboardInterrupt):
-            threading.Event().wait()
-
-
-if __name__ == "__main__":
-    main()

@@ -1,6 +1,6 @@
-"""Cells: columns of texts become arrays of numbers, times and labels.
+"""Cells: columns of texts become arrays of numbers, labels and times.
 
-Every conversion takes a whole column and raises ``ValueError`` with a remedy; ``locate`` then finds the text that is to blame.
+Every conversion takes a whole column and raises ``ValueError`` with a remedy; ``convert_column`` then finds the text that is to blame.
 """
 
 from __future__ import annotations
@@ -9,15 +9,14 @@ from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal, DecimalException
 from math import isfinite
-from typing import Protocol, TypeAlias, TypeVar
+from typing import TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 
-from data.series import InputError
+from data.chunk import InputError, Time
 
 Result = TypeVar("Result")
-Time: TypeAlias = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]
 
 MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-"})  # compared in lower case
 
@@ -32,13 +31,13 @@ _LABELS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "tr
 _EPOCH = datetime(1970, 1, 1)
 _EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
-_NANOSECONDS = np.dtype("datetime64[ns]")  # made once: it costs more than to view an array as it
+_NANOSECONDS = np.dtype("datetime64[ns]")  # made once: making it takes longer than viewing an array as it
 _INT64_MAX = int(np.iinfo(np.int64).max)
 # Nanoseconds in a unit, each with the range of numbers that are read as that unit: 1973 to 2255 in all four.
 _EPOCH_UNITS = ((10**9, 1e8, 9e9), (10**6, 1e11, 9e12), (10**3, 1e14, 9e15), (1, 1e17, 9e18))
 
 
-def locate(convert: Callable[[Sequence[str]], Result], texts: Sequence[str], place: Callable[[int], str]) -> Result:
+def convert_column(convert: Callable[[Sequence[str]], Result], texts: Sequence[str], place: Callable[[int], str]) -> Result:
     """Convert texts (N,) at once; where that fails, name the first text that fails on its own.
 
     Args:
@@ -56,12 +55,12 @@ def locate(convert: Callable[[Sequence[str]], Result], texts: Sequence[str], pla
             try:
                 convert((text,))
             except ValueError as error:
-                raise InputError(f"{place(position)}: found {shorten(text)}; {error}") from None
+                raise InputError(f"{place(position)}: found {preview(text)}; {error}") from None
         raise
 
 
-def shorten(text: str) -> str:
-    """What is shown of a text in an error: at most 40 characters, as Python would write it."""
+def preview(text: str) -> str:
+    """What an error shows of a text: at most 40 characters, as Python would write it."""
     return repr(text if len(text) <= 40 else text[:39] + "…")
 
 
@@ -81,13 +80,7 @@ def is_number(text: str) -> bool:
 
 def is_iso_time(text: str) -> bool:
     """Whether a text is an ISO 8601 date or time and not just a number."""
-    if is_number(text):
-        return False
-    try:
-        datetime.fromisoformat(text.strip())
-    except ValueError:
-        return False
-    return True
+    return not is_number(text) and _is_iso(text.strip())
 
 
 def to_floats(texts: Sequence[str]) -> npt.NDArray[np.float64]:
@@ -117,25 +110,8 @@ def to_labels(texts: Sequence[str]) -> npt.NDArray[np.bool_]:
         raise ValueError(BAD_LABEL) from None
 
 
-class TimeReader(Protocol):
-    """Reads the time column of one stream, in the form that its first time had."""
-
-    @property
-    def timezone(self) -> str | None:
-        """The zone that all times share ("UTC", "+02:00"), "UTC" where they differ, None where they carry none."""
-        ...
-
-    def convert(self, texts: Sequence[str]) -> Time:
-        """Texts (N,) -> times (N,).
-
-        Raises:
-            ValueError: a text is not a time, or not of the kind that the first one was.
-        """
-        ...
-
-
 def time_reader(first: str) -> TimeReader | None:
-    """The reader for a time column that starts with this text, None where rows have to be counted instead.
+    """The reader for a time column that starts with this text; None where rows have to be counted instead.
 
     Numbers are times where they are plausible as an epoch in seconds, milli-, micro- or nanoseconds (1973 to 2255); eight digits
     that spell a date (20240531) are that date; other whole numbers are an index. A number with a fraction (0.0) that is no epoch
@@ -145,7 +121,8 @@ def time_reader(first: str) -> TimeReader | None:
         ValueError: the text is neither a time nor a number.
     """
     first = first.strip()
-    if not is_number(first) or _is_compact_date(first):
+    is_compact_date = len(first) == 8 and first.isdecimal() and "1900" <= first[:4] <= "2100" and _is_iso(first)
+    if not is_number(first) or is_compact_date:
         return IsoTimes(first)
     number = float(first)
     if not isfinite(number):
@@ -172,7 +149,11 @@ class IsoTimes:
         return _zone_name(next(iter(self._offsets))) if len(self._offsets) == 1 else "UTC"
 
     def convert(self, texts: Sequence[str]) -> Time:
-        """Texts (N,) -> datetime64[ns] (N,), in UTC where they carry a zone."""
+        """Texts (N,) -> datetime64[ns] (N,), in UTC where they carry a zone.
+
+        Raises:
+            ValueError: a text is not a time, or not of the kind that the first one was.
+        """
         moments = _parse_iso(texts)
         try:
             nanoseconds = [(moment - self._epoch) // _MICROSECOND * 1000 for moment in moments]
@@ -191,21 +172,24 @@ class NumberTimes:
     def __init__(self, nanoseconds: int | None) -> None:
         self._scale = nanoseconds or 1
         self._is_index = nanoseconds is None
-
-    @property
-    def timezone(self) -> str | None:
-        """An epoch counts from 1970 in UTC; an index knows no zone."""
-        return None if self._is_index else "UTC"
+        self.timezone = None if self._is_index else "UTC"  # an epoch counts from 1970 in UTC
 
     def convert(self, texts: Sequence[str]) -> Time:
-        """Texts (N,) -> datetime64[ns] or an int64 index (N,)."""
+        """Texts (N,) -> datetime64[ns] or an int64 index (N,).
+
+        Raises:
+            ValueError: a text is not a number, out of range, or has a fraction that an index cannot have.
+        """
         if not _is_plain(texts):
             raise ValueError(BAD_TIME)
         try:
-            numbers = list(map(int, texts))
+            numbers, scale = list(map(int, texts)), self._scale
         except ValueError:
-            return self._scaled([self._from_decimal(text) for text in texts], 1)
-        return self._scaled(numbers, self._scale)
+            numbers, scale = [self._from_decimal(text) for text in texts], 1
+        if numbers and max(max(numbers), -min(numbers)) > _INT64_MAX // scale:
+            raise ValueError(TIME_OUT_OF_RANGE)
+        index = np.array(numbers, dtype=np.int64) * scale
+        return index if self._is_index else index.view(_NANOSECONDS)
 
     def _from_decimal(self, text: str) -> int:
         # Decimal, not float: 1717156800.123456789 s has more digits than a float holds.
@@ -219,11 +203,8 @@ class NumberTimes:
             raise ValueError("the times before it are whole numbers, so this one must be, too")
         return int(number)
 
-    def _scaled(self, numbers: list[int], scale: int) -> Time:
-        if numbers and max(max(numbers), -min(numbers)) > _INT64_MAX // scale:
-            raise ValueError(TIME_OUT_OF_RANGE)
-        index = np.array(numbers, dtype=np.int64) * scale
-        return index if self._is_index else index.view(_NANOSECONDS)
+
+TimeReader: TypeAlias = IsoTimes | NumberTimes  # reads the time column of one stream in the form that its first time had
 
 
 def _is_plain(texts: Sequence[str]) -> bool:
@@ -241,9 +222,7 @@ def _to_float(text: str) -> float:
         raise ValueError(BAD_NUMBER) from None
 
 
-def _is_compact_date(text: str) -> bool:
-    if not (len(text) == 8 and text.isdecimal() and "1900" <= text[:4] <= "2100"):
-        return False
+def _is_iso(text: str) -> bool:
     try:
         datetime.fromisoformat(text)
     except ValueError:

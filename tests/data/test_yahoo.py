@@ -16,17 +16,19 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from helpers.chunks import FEW, assert_same, collect, first_column
+from helpers.yahoo_server import EXCHANGE, SAMPLE, Bar, Mode, YahooServer, daily_bar, minute_bar, read_sample
+from hypothesis import given
 from hypothesis import strategies as st
-from yahoo_server import EXCHANGE, SAMPLE, Bar, Mode, YahooServer, daily_bar, minute_bar, read_sample
 
-from data.series import Chunk, DataError, InputError
-from data.yahoo import YahooSource
-from data.yahoo.cache import cache_file, default_folder, load_prices, save_prices
-from data.yahoo.download import explain
-from data.yahoo.prices import COLUMNS, Prices, bar_end, check_request, complete_bars
+from data.chunk import Chunk, DataError, InputError
+from data.yahoo import YahooSource, bar_end, check_request, complete_bars
+from data.yahoo_client import COLUMNS, Prices, cache_file, default_folder, explain, load_prices, save_prices
+
+Make = Callable[..., YahooSource]
 
 WHOLE_SAMPLE = {"start": "2000-01-01", "end": "2013-04-01"}
+REQUEST = check_request("AAPL", "5y", None, None, "1d", True)  # the default one
 UNRESOLVABLE = "x" * 64  # longer than a host name's part may be: it is refused on this machine, no name server is asked
 
 
@@ -37,20 +39,14 @@ def server() -> Iterator[YahooServer]:
 
 
 @pytest.fixture
-def make(server: YahooServer, tmp_path: Path) -> Callable[..., YahooSource]:
+def make(server: YahooServer, tmp_path: Path) -> Make:
     """Makes a source that asks the loopback server and uses no cached prices unless a test says so."""
 
     def make_source(ticker: str = "AAPL", **options: Any) -> YahooSource:
-        settings = {"session": server.session(), "cache_dir": tmp_path, "cache_max_age": 0.0, **options}
+        settings = {"session": server.session(), "cache_dir": tmp_path, "cache_ttl": 0.0, **options}
         return YahooSource(ticker, **settings)
 
     return make_source
-
-
-def join(source: YahooSource) -> Chunk:
-    """All that a bounded source yields, as one chunk."""
-    chunks = list(source.chunks())
-    return Chunk(np.concatenate([chunk.time for chunk in chunks]), np.concatenate([chunk.values for chunk in chunks]))
 
 
 def sample_column(name: str) -> list[str]:
@@ -58,22 +54,21 @@ def sample_column(name: str) -> list[str]:
         return [row[name] for row in csv.DictReader(file)]
 
 
+def sample_numbers(name: str) -> list[float]:
+    return [float(text) for text in sample_column(name)]
+
+
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run ``code`` in a fresh interpreter that sees nothing but the given settings of proxies and caches."""
     root = str(SAMPLE.parents[2])
-    return subprocess.run(
-        [sys.executable, "-c", code],
-        env={**os.environ, "PYTHONPATH": root, "TF_CPP_MIN_LOG_LEVEL": "3", **environment},
-        capture_output=True,
-        text=True,
-        timeout=120,
-    )
+    whole = {**os.environ, "PYTHONPATH": root, "TF_CPP_MIN_LOG_LEVEL": "3", **environment}
+    return subprocess.run([sys.executable, "-c", code], env=whole, capture_output=True, text=True, timeout=120)
 
 
-# --- the sample and the prices ---------------------------------------------------------------------------------------------
+# --- the sample and the prices ---
 
 
-def test_the_sample_is_the_one_that_its_readme_describes() -> None:
+def test_the_sample_is_as_its_readme_says() -> None:
     readme = (SAMPLE.parent / "README.md").read_text()
     assert hashlib.sha256(SAMPLE.read_bytes()).hexdigest() in readme
     dates = sample_column("timestamp")
@@ -81,16 +76,16 @@ def test_the_sample_is_the_one_that_its_readme_describes() -> None:
     assert dates == sorted(set(dates))
 
 
-def test_closes_and_dates_equal_those_of_the_sample(make: Callable[..., YahooSource]) -> None:
+def test_closes_and_dates_equal_the_sample(make: Make) -> None:
     source = make(**WHOLE_SAMPLE)
-    whole = join(source)
-    assert (source.name, source.columns, source.points, source.timezone) == ("AAPL", ("Close",), 3270, None)
+    whole = collect(source)
+    assert (source.name, source.columns, source.length, source.timezone) == ("AAPL", ("Close",), 3270, None)
     assert whole.time.dtype == np.dtype("datetime64[ns]")
     assert whole.time.tolist() == np.array(sample_column("timestamp"), "datetime64[ns]").tolist()
-    assert whole.values[:, 0].tolist() == [float(close) for close in sample_column("close")]
+    assert first_column(whole) == sample_numbers("close")
 
 
-def test_the_environment_alone_leads_an_unmodified_program_to_the_server(server: YahooServer, tmp_path: Path) -> None:
+def test_the_environment_leads_to_the_server(server: YahooServer, tmp_path: Path) -> None:
     code = (
         "from data.yahoo import YahooSource\n"
         "for chunk in YahooSource('aapl', start='2000-01-01', end='2013-04-01').chunks():\n"
@@ -103,34 +98,32 @@ def test_the_environment_alone_leads_an_unmodified_program_to_the_server(server:
     assert {path.name for path in (tmp_path / "lstm-autoencoder" / "yahoo").iterdir()} > {"yfinance"}
 
 
-def test_prices_are_adjusted_unless_told_otherwise(server: YahooServer, make: Callable[..., YahooSource]) -> None:
+def test_prices_are_adjusted_by_default(server: YahooServer, make: Make) -> None:
     server.series["AAPL"] = read_sample(adjusted=True)
     adjusted, raw = make(**WHOLE_SAMPLE), make(**WHOLE_SAMPLE, adjusted=False)
-    assert join(adjusted).values[:, 0].tolist() == [float(close) for close in sample_column("adj_close")]
-    assert join(raw).values[:, 0].tolist() == [float(close) for close in sample_column("close")]
+    assert first_column(collect(adjusted)) == sample_numbers("adj_close")
+    assert first_column(collect(raw)) == sample_numbers("close")
 
 
-def test_several_columns_come_in_the_order_asked_for(make: Callable[..., YahooSource]) -> None:
+def test_columns_come_in_the_order_asked_for(make: Make) -> None:
     source = make(**WHOLE_SAMPLE, column=["volume", "Open"])
-    expected = [[float(x), float(y)] for x, y in zip(sample_column("volume"), sample_column("open"), strict=True)]
+    expected = np.column_stack([sample_numbers("volume"), sample_numbers("open")]).tolist()
     assert source.columns == ("Volume", "Open")
-    assert join(source).values.tolist() == expected
+    assert collect(source).values.tolist() == expected
 
 
-def test_a_price_that_yahoo_lacks_is_missing_and_not_zero(server: YahooServer, make: Callable[..., YahooSource]) -> None:
+def test_a_price_that_yahoo_lacks_is_missing(server: YahooServer, make: Make) -> None:
     days = [date(2012, 1, 3), date(2012, 1, 4), date(2012, 1, 5)]
     server.series["GAP"] = [daily_bar(day, price) for day, price in zip(days, [1.0, None, 3.0], strict=True)]
-    np.testing.assert_array_equal(join(make("GAP")).values[:, 0], [1.0, np.nan, 3.0])
+    assert first_column(collect(make("GAP"))) == [1, None, 3]
 
 
-def test_bars_within_a_day_carry_utc_and_name_the_zone_of_the_exchange(
-    server: YahooServer, make: Callable[..., YahooSource]
-) -> None:
+def test_intraday_bars_carry_utc(server: YahooServer, make: Make) -> None:
     opening = datetime(2013, 3, 1, 9, 30, tzinfo=EXCHANGE)
     server.series["AAPL"] = [minute_bar(opening + timedelta(minutes=i), 430.0 + i) for i in range(3)]
     source = make(interval="1m", period="1d")
     assert source.timezone == "America/New_York"
-    assert join(source).time.astype("datetime64[m]").astype(str).tolist() == [f"2013-03-01T14:3{i}" for i in range(3)]
+    assert collect(source).time.astype("datetime64[m]").astype(str).tolist() == [f"2013-03-01T14:3{i}" for i in range(3)]
 
 
 @pytest.mark.parametrize(
@@ -143,19 +136,17 @@ def test_bars_within_a_day_carry_utc_and_name_the_zone_of_the_exchange(
         ({"start": date(2012, 12, 31)}, "2012-12-31", "2013-03-01"),
     ],
 )
-def test_a_period_reaches_back_from_the_end(
-    make: Callable[..., YahooSource], options: dict[str, Any], first: str, last: str
-) -> None:
-    whole = join(make(**options))
+def test_a_period_reaches_back_from_the_end(make: Make, options: dict[str, Any], first: str, last: str) -> None:
+    whole = collect(make(**options))
     assert [str(day)[:10] for day in (whole.time[0], whole.time[-1])] == [first, last]
 
 
-def test_chunks_hold_at_most_chunk_size_points(make: Callable[..., YahooSource]) -> None:
+def test_chunks_hold_at_most_chunk_size_points(make: Make) -> None:
     source = make(**WHOLE_SAMPLE, chunk_size=1500)
     assert [len(chunk) for chunk in source.chunks()] == [1500, 1500, 270]
 
 
-# --- failures --------------------------------------------------------------------------------------------------------------
+# --- failures ---
 
 
 @pytest.mark.parametrize(
@@ -171,9 +162,9 @@ def test_chunks_hold_at_most_chunk_size_points(make: Callable[..., YahooSource])
     ],
 )
 @pytest.mark.parametrize("dates", [{}, WHOLE_SAMPLE], ids=["period", "dates"])
-def test_each_failure_of_yahoo_is_one_sentence(
+def test_each_failure_is_one_sentence(
     server: YahooServer,
-    make: Callable[..., YahooSource],
+    make: Make,
     capfd: pytest.CaptureFixture[str],
     ticker: str,
     mode: Mode,
@@ -182,7 +173,7 @@ def test_each_failure_of_yahoo_is_one_sentence(
 ) -> None:
     server.mode = mode
     with pytest.raises(DataError) as caught:
-        make(ticker, **dates, deadline=0.3 if mode == "black_hole" else 20.0)
+        make(ticker, **dates, timeout=0.3 if mode == "black_hole" else 20.0)
     assert caught.value.exit_code == 1
     assert str(caught.value).startswith(f"{ticker}: ")
     assert words in str(caught.value)
@@ -190,25 +181,25 @@ def test_each_failure_of_yahoo_is_one_sentence(
     assert capfd.readouterr() == ("", "")
 
 
-def test_a_name_that_cannot_be_resolved_is_no_network(server: YahooServer, make: Callable[..., YahooSource]) -> None:
+def test_an_unresolvable_name_is_no_network(server: YahooServer, make: Make) -> None:
     with pytest.raises(DataError, match=r"AAPL: no network \(the name of Yahoo's server could not be resolved\); check"):
         make(session=server.session(UNRESOLVABLE))
 
 
-def test_a_refused_connection_is_no_network(server: YahooServer, make: Callable[..., YahooSource]) -> None:
+def test_a_refused_connection_is_no_network(server: YahooServer, make: Make) -> None:
     server.close()
     with pytest.raises(DataError, match=r"AAPL: no network \(the connection to Yahoo's server failed\); check"):
         make()
 
 
 @pytest.mark.parametrize(("mode", "words"), [("no_tunnel", "no network"), ("black_hole", "no answer from Yahoo within 1 s")])
-def test_a_program_that_gets_no_answer_says_so_and_ends(server: YahooServer, tmp_path: Path, mode: Mode, words: str) -> None:
+def test_a_program_without_an_answer_ends(server: YahooServer, tmp_path: Path, mode: Mode, words: str) -> None:
     server.mode = mode
     code = (
         "import sys\n"
-        "from data.series import DataError\n"
+        "from data.chunk import DataError\n"
         "from data.yahoo import YahooSource\n"
-        "try: YahooSource('AAPL', deadline=1.0)\n"
+        "try: YahooSource('AAPL', timeout=1.0)\n"
         "except DataError as error: print(error); sys.exit(error.exit_code)"
     )
     run = run_python(code, XDG_CACHE_HOME=str(tmp_path), **server.environment())
@@ -234,13 +225,11 @@ def test_a_program_that_gets_no_answer_says_so_and_ends(server: YahooServer, tmp
         ({"start": date.max}, "start is 9999-12-31, a day to come"),
         ({"period": "ytd", "end": "2012-01-02"}, "period is 'ytd' and end is given"),
         ({"follow": True, "end": "2012-01-02"}, "end is 2012-01-02 and follow is on"),
-        ({"deadline": 0.0}, "deadline is 0.0; it must be a number above 0"),
-        ({"poll": float("inf")}, "poll is inf; it must be a number above 0"),
+        ({"timeout": 0.0}, "timeout is 0.0; it must be a number above 0"),
+        ({"poll_seconds": float("inf")}, "poll_seconds is inf; it must be a number above 0"),
     ],
 )
-def test_a_wrong_argument_is_refused_before_anything_is_asked_of_the_network(
-    server: YahooServer, make: Callable[..., YahooSource], options: dict[str, Any], words: str
-) -> None:
+def test_a_wrong_argument_is_refused_at_once(server: YahooServer, make: Make, options: dict[str, Any], words: str) -> None:
     with pytest.raises(InputError) as caught:
         make(**options)
     assert caught.value.exit_code == 2
@@ -249,29 +238,28 @@ def test_a_wrong_argument_is_refused_before_anything_is_asked_of_the_network(
 
 
 @pytest.mark.parametrize("ticker", ["AAPL", "brk-b", "^GSPC", "EURUSD=X", "ES=F", "0700.HK", "M&M.NS", "DX-Y.NYB", "BTC-USD"])
-def test_symbols_of_every_kind_of_yahoo_s_are_taken(ticker: str) -> None:
-    request = check_request(ticker, period="5y", start=None, end=None, interval="1d", adjusted=True)
+def test_symbols_of_every_kind_are_taken(ticker: str) -> None:
+    request = check_request(ticker, "5y", None, None, "1d", True)
     assert request.ticker == ticker.upper()
 
 
-# --- the cache -------------------------------------------------------------------------------------------------------------
+# --- the cache ---
 
 
 def age_cache(folder: Path, age: timedelta) -> datetime:
     """Make the cached answer to the default request older; returns the moment it now claims to be of."""
-    request = check_request("AAPL", period="5y", start=None, end=None, interval="1d", adjusted=True)
-    prices = load_prices(folder, request)
+    prices = load_prices(folder, REQUEST)
     assert prices is not None
     moment = prices.fetched - age
-    save_prices(folder, request, replace(prices, fetched=moment))
+    save_prices(folder, REQUEST, replace(prices, fetched=moment))
     return moment
 
 
-def test_a_fresh_download_is_not_repeated_and_that_is_said(server: YahooServer, make: Callable[..., YahooSource]) -> None:
+def test_a_fresh_download_is_not_repeated(server: YahooServer, make: Make) -> None:
     said: list[str] = []
-    first = join(make())
+    first = collect(make())
     server.requests.clear()
-    second = join(make(cache_max_age=3600.0, warn=said.append, column="Close"))
+    second = collect(make(cache_ttl=3600.0, warn=said.append, column="Close"))
     assert server.requests == []
     assert second.time.tolist() == first.time.tolist()
     assert second.values.tolist() == first.values.tolist()
@@ -279,21 +267,19 @@ def test_a_fresh_download_is_not_repeated_and_that_is_said(server: YahooServer, 
     assert note.startswith("AAPL: using prices cached 2")
 
 
-def test_an_older_download_is_repeated(server: YahooServer, make: Callable[..., YahooSource], tmp_path: Path) -> None:
+def test_an_older_download_is_repeated(server: YahooServer, make: Make, tmp_path: Path) -> None:
     make()
     age_cache(tmp_path, timedelta(hours=2))
     server.requests.clear()
-    make(cache_max_age=3600.0)
+    make(cache_ttl=3600.0)
     assert server.requests != []
 
 
 @pytest.mark.parametrize("options", [{"interval": "1wk"}, {"period": "1y"}, {"adjusted": False}, {"start": "2010-01-01"}])
-def test_another_request_does_not_get_the_cached_prices(
-    server: YahooServer, make: Callable[..., YahooSource], options: dict[str, Any]
-) -> None:
+def test_another_request_is_not_cached(server: YahooServer, make: Make, options: dict[str, Any]) -> None:
     make()
     server.requests.clear()
-    make(cache_max_age=3600.0, **options)
+    make(cache_ttl=3600.0, **options)
     assert server.requests != []
 
 
@@ -301,103 +287,110 @@ def test_another_request_does_not_get_the_cached_prices(
     ("mode", "reason"),
     [("rate_limit", "HTTP 429"), ("server_error", "server failed"), ("black_hole", "no answer from Yahoo within 0.3 s")],
 )
-def test_cached_prices_of_any_age_stand_in_while_yahoo_fails(
-    server: YahooServer, make: Callable[..., YahooSource], tmp_path: Path, mode: Mode, reason: str
-) -> None:
+def test_cached_prices_stand_in_for_yahoo(server: YahooServer, make: Make, tmp_path: Path, mode: Mode, reason: str) -> None:
     said: list[str] = []
-    fetched = join(make())
+    fetched = collect(make())
     moment = age_cache(tmp_path, timedelta(days=400))
     server.mode = mode
-    cached = join(make(warn=said.append, deadline=0.3 if mode == "black_hole" else 20.0))
+    cached = collect(make(warn=said.append, timeout=0.3 if mode == "black_hole" else 20.0))
     assert cached.values.tolist() == fetched.values.tolist()
     (note,) = said
     assert reason in note
     assert note.endswith(f"; using prices cached {moment:%Y-%m-%d %H:%M} UTC")
 
 
-def test_cached_prices_do_not_hide_that_yahoo_has_none(server: YahooServer, make: Callable[..., YahooSource]) -> None:
+def test_the_cache_hides_no_unknown_ticker(server: YahooServer, make: Make) -> None:
     make()
     del server.series["AAPL"]
     with pytest.raises(DataError, match="knows no such ticker"):
         make()
 
 
-def test_a_damaged_cache_file_is_fetched_anew(server: YahooServer, make: Callable[..., YahooSource], tmp_path: Path) -> None:
-    whole = join(make())
+def test_a_damaged_cache_file_is_fetched_anew(server: YahooServer, make: Make, tmp_path: Path) -> None:
+    whole = collect(make())
     (kept,) = tmp_path.glob("*.npz")
     kept.write_bytes(kept.read_bytes()[:1000])
-    again = join(make(cache_max_age=3600.0))
+    again = collect(make(cache_ttl=3600.0))
     assert again.values.tolist() == whole.values.tolist()
     assert len(list(tmp_path.glob("*.npz"))) == 1
 
 
-def test_a_cache_folder_that_cannot_be_written_costs_a_warning_only(make: Callable[..., YahooSource], tmp_path: Path) -> None:
+def test_an_unwritable_cache_costs_a_warning(make: Make, tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     said: list[str] = []
     source = make(cache_dir=tmp_path / "file" / "cache", warn=said.append)
-    assert source.points == 1259
+    assert source.length == 1259
     assert "could not be kept" in said[0]
 
 
-def test_the_default_cache_folder_follows_the_xdg_variable(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_the_cache_folder_follows_xdg(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     assert default_folder() == tmp_path / "lstm-autoencoder" / "yahoo"
     monkeypatch.setenv("XDG_CACHE_HOME", "")
     assert default_folder() == Path.home() / ".cache" / "lstm-autoencoder" / "yahoo"
 
 
-@settings(deadline=None, max_examples=25, derandomize=True)
+@FEW
 @given(
     days=st.lists(st.dates(date(1970, 1, 1), date(2100, 1, 1)), min_size=1, max_size=8, unique=True),
     price=st.floats(allow_nan=True, allow_infinity=False),
     cut=st.floats(0.0, 1.0, exclude_max=True),
 )
-def test_the_cache_gives_back_what_was_saved_or_nothing(
+def test_the_cache_gives_what_was_saved(
     tmp_path_factory: pytest.TempPathFactory, days: list[date], price: float, cut: float
 ) -> None:
     folder = tmp_path_factory.mktemp("cache")
-    request = check_request("AAPL", period="1y", start=None, end=None, interval="1d", adjusted=True)
     values = np.full((len(days), len(COLUMNS)), price)
-    saved = Prices(np.array(sorted(days), "datetime64[ns]"), values, "Asia/Tokyo", datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC))
-    save_prices(folder, request, saved)
-    loaded = load_prices(folder, request)
+    saved = Prices(
+        Chunk(np.array(sorted(days), "datetime64[ns]"), values), "Asia/Tokyo", datetime(2020, 1, 2, 3, 4, 5, tzinfo=UTC)
+    )
+    save_prices(folder, REQUEST, saved)
+    loaded = load_prices(folder, REQUEST)
     assert loaded is not None
-    np.testing.assert_array_equal(loaded.time, saved.time)
-    np.testing.assert_array_equal(loaded.values, saved.values)
+    assert_same(loaded.bars, saved.bars)
     assert (loaded.timezone, loaded.fetched) == (saved.timezone, saved.fetched)
-    file = cache_file(folder, request)
+    file = cache_file(folder, REQUEST)
     file.write_bytes(file.read_bytes()[: int(cut * file.stat().st_size)])
-    assert load_prices(folder, request) is None
+    assert load_prices(folder, REQUEST) is None
 
 
-# --- following -------------------------------------------------------------------------------------------------------------
+# --- following ---
+
+
+class EndOfScript(Exception):
+    """The steps of a script are all done."""
 
 
 class Script:
-    """Stands for the clock and the waiting of a followed source: each wait does the next thing on a list."""
+    """Stands for the clock and the waiting of a followed source: each wait does the next step on a list."""
 
     def __init__(self, now: datetime, *steps: Callable[[], None]) -> None:
         self.now = now
-        self._steps = iter(steps)
+        self._steps = list(steps)
 
     def clock(self) -> datetime:
         return self.now
 
     def sleep(self, seconds: float) -> None:
-        next(self._steps)()
+        if not self._steps:
+            raise EndOfScript
+        self._steps.pop(0)()
+
+    def follow(self, make: Make, *arguments: Any, **options: Any) -> list[Chunk]:
+        """The chunks of a followed source up to the end of the script."""
+        source = make(*arguments, follow=True, sleep=self.sleep, clock=self.clock, **options)
+        assert source.length is None and source.mutable
+        chunks: list[Chunk] = []
+        with pytest.raises(EndOfScript):
+            chunks.extend(source.chunks())
+        return chunks
 
 
-def days_and_closes(source: YahooSource) -> list[list[tuple[str, float]]]:
-    """What each chunk of a followed source holds."""
-    return [
-        [(str(day)[:10], float(close)) for day, (close,) in zip(chunk.time, chunk.values, strict=True)]
-        for chunk in source.chunks()
-    ]
+def days_and_closes(chunk: Chunk) -> list[tuple[str, float | None]]:
+    return [(str(day)[:10], close) for day, close in zip(chunk.time, first_column(chunk), strict=True)]
 
 
-def test_following_yields_each_bar_once_and_only_when_it_is_complete(
-    server: YahooServer, make: Callable[..., YahooSource]
-) -> None:
+def test_following_yields_complete_bars_once(server: YahooServer, make: Make) -> None:
     bars: list[Bar] = [daily_bar(date(2013, 2, 26), 1.0), daily_bar(date(2013, 2, 27), 2.0), daily_bar(date(2013, 2, 28), 3.0)]
     server.series["AAPL"] = bars
 
@@ -412,17 +405,13 @@ def test_following_yields_each_bar_once_and_only_when_it_is_complete(
 
     noon = datetime(2013, 2, 28, 12, 0, tzinfo=EXCHANGE)
     script = Script(noon, change_the_last_bar, begin_a_new_bar, lambda: None, pass_midnight, lambda: None)
-    source = make(follow=True, max_polls=5, sleep=script.sleep, clock=script.clock)
-    assert source.points is None
-    history, first, second = days_and_closes(source)
+    history, first, second = map(days_and_closes, script.follow(make))
     assert history == [("2013-02-26", 1.0), ("2013-02-27", 2.0)]
     assert first == [("2013-02-28", 3.5)]
     assert second == [("2013-03-01", 4.0)]
 
 
-def test_following_outlives_failures_warns_once_an_outage_and_loses_no_bar(
-    server: YahooServer, make: Callable[..., YahooSource]
-) -> None:
+def test_following_outlives_failures(server: YahooServer, make: Make) -> None:
     bars = [daily_bar(date(2013, 2, 26), 1.0)]
     server.series["AAPL"] = bars
     said: list[str] = []
@@ -435,24 +424,22 @@ def test_following_outlives_failures_warns_once_an_outage_and_loses_no_bar(
         server.mode = "normal"
 
     script = Script(datetime(2013, 6, 1, tzinfo=UTC), fail, fail, recover, fail, recover)
-    source = make(follow=True, max_polls=5, poll=30.0, sleep=script.sleep, clock=script.clock, warn=said.append)
-    assert [len(chunk) for chunk in days_and_closes(source)] == [1, 2, 1]
+    assert [len(chunk) for chunk in script.follow(make, poll_seconds=30.0, warn=said.append)] == [1, 2, 1]
     assert len(said) == 2
     assert all("server failed" in note and note.endswith("trying again every 30 s") for note in said)
 
 
-def test_following_can_begin_with_a_bar_that_is_still_forming(server: YahooServer, make: Callable[..., YahooSource]) -> None:
+def test_following_can_begin_with_a_forming_bar(server: YahooServer, make: Make) -> None:
     server.series["NEW"] = [daily_bar(date(2013, 2, 26), 1.0)]
 
     def pass_midnight() -> None:
         script.now += timedelta(days=1)
 
     script = Script(datetime(2013, 2, 26, 12, 0, tzinfo=EXCHANGE), pass_midnight)
-    source = make("NEW", follow=True, max_polls=1, sleep=script.sleep, clock=script.clock)
-    assert days_and_closes(source) == [[("2013-02-26", 1.0)]]
+    assert [days_and_closes(chunk) for chunk in script.follow(make, "NEW")] == [[("2013-02-26", 1.0)]]
 
 
-def test_following_minutes_goes_by_utc(server: YahooServer, make: Callable[..., YahooSource]) -> None:
+def test_following_minutes_goes_by_utc(server: YahooServer, make: Make) -> None:
     opening = datetime(2013, 3, 1, 9, 30, tzinfo=EXCHANGE)
     bars = [minute_bar(opening, 1.0), minute_bar(opening + timedelta(minutes=1), 2.0)]
     server.series["AAPL"] = bars
@@ -462,8 +449,8 @@ def test_following_minutes_goes_by_utc(server: YahooServer, make: Callable[..., 
         script.now = opening + timedelta(minutes=2, seconds=1)
 
     script = Script(opening + timedelta(seconds=90), go_on)
-    source = make(interval="1m", period="1d", follow=True, max_polls=1, sleep=script.sleep, clock=script.clock)
-    minutes = [chunk.time.astype("datetime64[m]").astype(str).tolist() for chunk in source.chunks()]
+    chunks = script.follow(make, interval="1m", period="1d")
+    minutes = [chunk.time.astype("datetime64[m]").astype(str).tolist() for chunk in chunks]
     assert minutes == [["2013-03-01T14:30"], ["2013-03-01T14:31"]]
 
 
@@ -484,21 +471,21 @@ def test_a_bar_ends_with_its_interval(begin: str, interval: str, end: str) -> No
 @pytest.mark.parametrize(("now", "complete"), [("2013-03-01T14:59:59", 1), ("2013-03-01T15:00:00", 2)])
 def test_a_day_ends_at_midnight_of_the_exchange(now: str, complete: int) -> None:
     days = np.array(["2013-02-28", "2013-03-01"], "datetime64[ns]")
-    prices = Prices(days, np.ones((2, len(COLUMNS))), "Asia/Tokyo", datetime(2013, 3, 1, tzinfo=UTC))
-    assert len(complete_bars(prices, "1d", datetime.fromisoformat(now).replace(tzinfo=UTC))) == complete
+    prices = Prices(Chunk(days, np.ones((2, len(COLUMNS)))), "Asia/Tokyo", datetime(2013, 3, 1, tzinfo=UTC))
+    assert len(complete_bars(prices, REQUEST, datetime.fromisoformat(now).replace(tzinfo=UTC))) == complete
 
 
-# --- imports ---------------------------------------------------------------------------------------------------------------
+# --- imports ---
 
 
-def test_importing_the_source_imports_neither_pandas_nor_yfinance() -> None:
+def test_the_import_is_light() -> None:
     run = run_python("import sys, data.yahoo; print({'pandas', 'yfinance', 'curl_cffi'} & set(sys.modules))")
     assert run.stdout == "set()\n"
 
 
-def test_tensorflow_and_the_download_work_in_either_order(server: YahooServer, tmp_path: Path) -> None:
+def test_tensorflow_works_in_either_order(server: YahooServer, tmp_path: Path) -> None:
     tensorflow = "import tensorflow; print(int(tensorflow.reduce_sum(tensorflow.ones(3))))"
-    download = "from data.yahoo import YahooSource; print(YahooSource('AAPL', cache_max_age=0).points)"
+    download = "from data.yahoo import YahooSource; print(YahooSource('AAPL', cache_ttl=0).length)"
     environment = {"XDG_CACHE_HOME": str(tmp_path), **server.environment()}
     orders = [f"{tensorflow}\n{download}", f"{download}\n{tensorflow}"]
     with ThreadPoolExecutor() as pool:
@@ -506,7 +493,7 @@ def test_tensorflow_and_the_download_work_in_either_order(server: YahooServer, t
     assert [run.stdout for run in runs] == ["3\n1259\n", "1259\n3\n"]
 
 
-def test_a_curl_that_was_spoilt_by_tensorflow_is_named() -> None:
+def test_a_curl_spoilt_by_tensorflow_is_named() -> None:
     from curl_cffi.requests.exceptions import ImpersonateError
 
     assert "import curl_cffi first" in str(explain("AAPL", ImpersonateError("Impersonating chrome150 is not supported")))
