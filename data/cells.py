@@ -5,10 +5,10 @@ Every conversion takes a whole column and raises ``ValueError`` with a remedy; `
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime, timedelta, timezone
 from decimal import Decimal, DecimalException
-from math import isfinite
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -28,8 +28,6 @@ NO_INDEX = "a number with a fraction that is no epoch; rows are counted 0, 1, 2 
 TIME_OUT_OF_RANGE = "a time must lie between the years 1678 and 2261"
 
 _LABELS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
-_EPOCH = datetime(1970, 1, 1)
-_EPOCH_UTC = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 _NANOSECONDS = np.dtype("datetime64[ns]")  # made once: making it takes longer than viewing an array as it
 _INT64_MAX = int(np.iinfo(np.int64).max)
@@ -40,10 +38,7 @@ _EPOCH_UNITS = ((10**9, 1e8, 9e9), (10**6, 1e11, 9e12), (10**3, 1e14, 9e15), (1,
 def convert_column(convert: Callable[[Sequence[str]], Result], texts: Sequence[str], place: Callable[[int], str]) -> Result:
     """Convert texts (N,) at once; where that fails, name the first text that fails on its own.
 
-    Args:
-        convert: raises ValueError with a remedy.
-        texts: what to convert.
-        place: says where the text at a position stands.
+    ``convert`` raises ValueError with a remedy; ``place`` says where the text at a position stands.
 
     Raises:
         InputError: one of the texts cannot be converted.
@@ -71,39 +66,31 @@ def is_missing(text: str) -> bool:
 
 def is_number(text: str) -> bool:
     """Whether a text is written as a number (nan and inf included)."""
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return _is_plain((text,))
+    return _is_valid(float, text) and _is_plain((text,))
 
 
 def is_iso_time(text: str) -> bool:
     """Whether a text is an ISO 8601 date or time and not just a number."""
-    return not is_number(text) and _is_iso(text.strip())
+    return not is_number(text) and _is_valid(datetime.fromisoformat, text.strip())
 
 
 def to_floats(texts: Sequence[str]) -> npt.NDArray[np.float64]:
-    """Texts (N,) -> numbers (N,), NaN where missing.
-
-    Raises:
-        ValueError: a text is neither a number nor missing, or it is infinite.
-    """
+    """Texts (N,) -> numbers (N,), NaN where missing."""
     try:
-        values = np.array(list(map(float, texts)), dtype=np.float64)
+        numbers = list(map(float, texts))
     except ValueError:
-        values = np.array([_to_float(text) for text in texts], dtype=np.float64)
+        try:
+            numbers = [math.nan if is_missing(text) else float(text) for text in texts]
+        except ValueError:
+            raise ValueError(BAD_NUMBER) from None
+    values = np.array(numbers, dtype=np.float64)
     if not _is_plain(texts) or np.count_nonzero(np.isinf(values)):
         raise ValueError(BAD_NUMBER)
     return values
 
 
 def to_labels(texts: Sequence[str]) -> npt.NDArray[np.bool_]:
-    """Texts (N,) of 0 and 1 (or false and true) -> labels (N,).
-
-    Raises:
-        ValueError: a text is something else.
-    """
+    """Texts (N,) of 0 and 1 (or false and true) -> labels (N,)."""
     try:
         return np.array([_LABELS[text.strip().lower()] for text in texts], dtype=np.bool_)
     except KeyError:
@@ -121,11 +108,11 @@ def time_reader(first: str) -> TimeReader | None:
         ValueError: the text is neither a time nor a number.
     """
     first = first.strip()
-    is_compact_date = len(first) == 8 and first.isdecimal() and "1900" <= first[:4] <= "2100" and _is_iso(first)
-    if not is_number(first) or is_compact_date:
+    is_date = len(first) == 8 and first.isdecimal() and "1900" <= first[:4] <= "2100"
+    if not is_number(first) or (is_date and _is_valid(datetime.fromisoformat, first)):
         return IsoTimes(first)
     number = float(first)
-    if not isfinite(number):
+    if not math.isfinite(number):
         raise ValueError(BAD_TIME)
     for nanoseconds, low, high in _EPOCH_UNITS:
         if low <= number < high:
@@ -137,33 +124,28 @@ class IsoTimes:
     """ISO 8601 times as ``datetime.fromisoformat`` takes them, to the microsecond (further digits are cut)."""
 
     def __init__(self, first: str) -> None:
-        zoned = _parse_iso((first,))[0].tzinfo is not None
-        self._epoch = _EPOCH_UTC if zoned else _EPOCH
+        self._is_zoned = _parse_iso((first,))[0].tzinfo is not None
+        self._epoch = datetime(1970, 1, 1, tzinfo=UTC if self._is_zoned else None)
         self._offsets: set[timedelta | None] = set()
 
     @property
     def timezone(self) -> str | None:
         """The zone that all times so far share ("UTC", "+02:00"), "UTC" where they differ, None where they carry none."""
-        if self._epoch is _EPOCH:
+        if not self._is_zoned:
             return None
-        return _zone_name(next(iter(self._offsets))) if len(self._offsets) == 1 else "UTC"
+        return _zone_name(next(iter(self._offsets)) or timedelta()) if len(self._offsets) == 1 else "UTC"
 
     def convert(self, texts: Sequence[str]) -> Time:
-        """Texts (N,) -> datetime64[ns] (N,), in UTC where they carry a zone.
-
-        Raises:
-            ValueError: a text is not a time, or not of the kind that the first one was.
-        """
+        """Texts (N,) -> datetime64[ns] (N,), in UTC where they carry a zone."""
         moments = _parse_iso(texts)
         try:
             nanoseconds = [(moment - self._epoch) // _MICROSECOND * 1000 for moment in moments]
         except TypeError:  # Python refuses to subtract a naive moment from a zoned one, and the other way round
-            raise ValueError(MIXED_ZONES.format("carry no zone" if self._epoch is _EPOCH else "carry one")) from None
-        if nanoseconds and max(max(nanoseconds), -min(nanoseconds)) > _INT64_MAX:
-            raise ValueError(TIME_OUT_OF_RANGE)
-        if self._epoch is _EPOCH_UTC and len(self._offsets) < 2:  # more of them would only take memory
+            raise ValueError(MIXED_ZONES.format("carry one" if self._is_zoned else "carry no zone")) from None
+        times = _to_int64(nanoseconds).view(_NANOSECONDS)
+        if len(self._offsets) < 2:  # more of them would only take memory
             self._offsets |= {zone.utcoffset(None) for zone in {moment.tzinfo for moment in moments} if zone}
-        return np.array(nanoseconds, dtype=np.int64).view(_NANOSECONDS)
+        return times
 
 
 class NumberTimes:
@@ -175,20 +157,14 @@ class NumberTimes:
         self.timezone = None if self._is_index else "UTC"  # an epoch counts from 1970 in UTC
 
     def convert(self, texts: Sequence[str]) -> Time:
-        """Texts (N,) -> datetime64[ns] or an int64 index (N,).
-
-        Raises:
-            ValueError: a text is not a number, out of range, or has a fraction that an index cannot have.
-        """
+        """Texts (N,) -> datetime64[ns] or an int64 index (N,)."""
         if not _is_plain(texts):
             raise ValueError(BAD_TIME)
         try:
-            numbers, scale = list(map(int, texts)), self._scale
+            numbers = [int(text) * self._scale for text in texts]
         except ValueError:
-            numbers, scale = [self._from_decimal(text) for text in texts], 1
-        if numbers and max(max(numbers), -min(numbers)) > _INT64_MAX // scale:
-            raise ValueError(TIME_OUT_OF_RANGE)
-        index = np.array(numbers, dtype=np.int64) * scale
+            numbers = [self._from_decimal(text) for text in texts]
+        index = _to_int64(numbers)
         return index if self._is_index else index.view(_NANOSECONDS)
 
     def _from_decimal(self, text: str) -> int:
@@ -207,24 +183,21 @@ class NumberTimes:
 TimeReader: TypeAlias = IsoTimes | NumberTimes  # reads the time column of one stream in the form that its first time had
 
 
+def _to_int64(numbers: Sequence[int]) -> npt.NDArray[np.int64]:
+    if max(max(numbers), -min(numbers)) > _INT64_MAX:  # the least number, which has no negative, stands for no time
+        raise ValueError(TIME_OUT_OF_RANGE)
+    return np.array(numbers, dtype=np.int64)
+
+
 def _is_plain(texts: Sequence[str]) -> bool:
     """Whether no text has what only Python takes for a part of a number: 1_000, or digits of other scripts."""
     joined = "".join(texts)
     return joined.isascii() and "_" not in joined
 
 
-def _to_float(text: str) -> float:
-    if is_missing(text):
-        return float("nan")
+def _is_valid(parse: Callable[[str], object], text: str) -> bool:
     try:
-        return float(text)
-    except ValueError:
-        raise ValueError(BAD_NUMBER) from None
-
-
-def _is_iso(text: str) -> bool:
-    try:
-        datetime.fromisoformat(text)
+        parse(text)
     except ValueError:
         return False
     return True
@@ -241,9 +214,7 @@ def _parse_iso(texts: Sequence[str]) -> list[datetime]:
         raise ValueError(BAD_TIME) from None
 
 
-def _zone_name(offset: timedelta | None) -> str:
-    seconds = int(offset.total_seconds()) if offset else 0
-    if seconds == 0 or seconds % 60:
-        return "UTC"  # no fixed offset is written with seconds
-    hours, minutes = divmod(abs(seconds) // 60, 60)
-    return f"{'-' if seconds < 0 else '+'}{hours:02}:{minutes:02}"
+def _zone_name(offset: timedelta) -> str:
+    """A fixed offset as "+02:00"; "UTC" for none, and for one with seconds, which no such name has."""
+    name = str(timezone(offset)).removeprefix("UTC")
+    return name if name and not offset % timedelta(minutes=1) else "UTC"

@@ -1,7 +1,4 @@
-"""Live sources: lines that arrive on stdin, and a file that something else goes on writing.
-
-A bad line must not end a service: see ``data.parse.RowParser`` on what a tolerant parser does with it.
-"""
+"""Live sources: lines that arrive on stdin, and a file that something else goes on writing."""
 
 from __future__ import annotations
 
@@ -24,9 +21,11 @@ _BLOCK_BYTES = 1 << 16  # one chunk is made of no more
 
 
 class LiveSource(Source):
-    """Points that arrive while the program runs; the first row tells the columns.
+    """Points that arrive while the program runs; a bad line does not end them (see ``data.parse.RowParser``).
 
-    A line is a number, a time and a number, a row under a header, or a JSON object; the first line tells which.
+    Both kinds take ``columns`` (the value columns; empty: the obvious one), ``time_column`` (None: the obvious one, or rows are
+    counted), ``series_column`` (says which series a row belongs to; None: all are of one) and ``warn`` (told, in a sentence each,
+    of bad lines, of times that do not ascend and of what happens to a file). They wait for the first row, which tells the rest.
     """
 
     length: int | None = None
@@ -60,15 +59,7 @@ class LiveSource(Source):
 
 
 class StdinSource(LiveSource):
-    """Points that arrive on a pipe, in chunks of whatever complete lines are there. Interrupts pass through.
-
-    Args:
-        stream: binary, such as ``sys.stdin.buffer``.
-        columns: names of the value columns; empty: the obvious one.
-        time_column: name of the time column; None: the obvious one, or rows are counted.
-        warn: told, in a sentence each, of lines that cannot be read and of times that do not ascend.
-        series_column: name of the column that says which series a row belongs to; None: all rows are of one.
-    """
+    """Points that arrive on a binary pipe, in chunks of whatever complete lines are there. Interrupts pass through."""
 
     rewindable = False
 
@@ -120,12 +111,8 @@ class FollowSource(LiveSource):
 
     Args:
         path: a regular file that exists; it may be empty.
-        columns: names of the value columns; empty: the obvious one.
-        time_column: name of the time column; None: the obvious one, or rows are counted.
         poll_seconds: wait between two polls of a file that has nothing new.
-        warn: told, in a sentence each, of bad lines, of times that do not ascend, and of what happens to the file.
         idle_timeout: seconds without anything new after which the stream ends; None: never.
-        series_column: name of the column that says which series a row belongs to; None: all rows are of one.
     """
 
     def __init__(
@@ -170,18 +157,14 @@ class FollowSource(LiveSource):
                     break
                 sleep(self._poll_seconds)
                 continue
-            if chunk := self._take(event, data):
+            chunk = self._parser.finish() if event is TailEvent.NEW_FILE else self._parser.feed(data)
+            if event is not TailEvent.BYTES:
+                self._parser.new_file()
+            if chunk:
                 yield chunk
             quiet_since = monotonic()
         if chunk := self._parser.finish():
             yield chunk
-
-    def _take(self, event: TailEvent, data: bytes) -> Chunk | None:
-        if event is TailEvent.BYTES:
-            return self._parser.feed(data)
-        last = self._parser.finish() if event is TailEvent.NEW_FILE else None
-        self._parser.new_file()
-        return last
 
 
 class TailEvent(Enum):
@@ -194,11 +177,7 @@ class TailEvent(Enum):
 
 
 class TailReader:
-    """Reads a growing file like ``tail -F``.
-
-    Args:
-        path: a regular file; it may be empty.
-        warn: told when the file is cut or away.
+    """Reads a growing file like ``tail -F``; ``warn`` is told when it is cut or away.
 
     Raises:
         InputError: the file cannot be opened, or is a folder or a pipe.
@@ -208,7 +187,6 @@ class TailReader:
         self._path = path
         self._warn = warn
         self._file = _open_regular(path)
-        self._is_replaced = False
         self._is_away = False
 
     def poll(self) -> tuple[TailEvent, bytes]:
@@ -219,16 +197,21 @@ class TailReader:
         """
         if data := self._read():
             return TailEvent.BYTES, data
-        if self._is_replaced:
-            return self._turn_to_new_file(), b""
         try:
             named, opened = self._path.stat(), os.fstat(self._file.fileno())
-        except OSError:
-            return self._wait_for_return(), b""
+            if not os.path.samestat(named, opened):
+                if data := self._read():  # it may have come between the last read and the replacement
+                    return TailEvent.BYTES, data
+                new_file = _open_regular(self._path)
+                self._file.close()
+                self._file = new_file
+                return TailEvent.NEW_FILE, b""
+        except (OSError, InputError):
+            if not self._is_away:
+                self._warn(f"{self._path} is gone or may not be read; waiting for it to come back")
+            self._is_away = True
+            return TailEvent.NOTHING, b""
         self._is_away = False
-        if not os.path.samestat(named, opened):
-            self._is_replaced = True
-            return self.poll()  # once more: lines may have come between the last read and the replacement
         if opened.st_size < (position := self._file.tell()):
             cut = f"{self._path.name} was cut from {position:,} to {opened.st_size:,} bytes"
             self._warn(f"{cut}; it is read from its start again")
@@ -245,22 +228,6 @@ class TailReader:
             return self._file.read(_BLOCK_BYTES) or b""
         except OSError as error:
             raise DataError(f"{self._path} cannot be read any more ({error.strerror or error})") from error
-
-    def _turn_to_new_file(self) -> TailEvent:
-        self._is_replaced = False
-        try:
-            new_file = _open_regular(self._path)
-        except InputError:
-            return self._wait_for_return()
-        self._file.close()
-        self._file = new_file
-        return TailEvent.NEW_FILE
-
-    def _wait_for_return(self) -> TailEvent:
-        if not self._is_away:
-            self._warn(f"{self._path} is gone or may not be read; waiting for it to come back")
-        self._is_away = True
-        return TailEvent.NOTHING
 
 
 def _open_regular(path: Path) -> FileIO:

@@ -40,20 +40,18 @@ class RowParser:
     A tolerant parser, once the first row is understood, warns about a line that cannot be read and keeps it as a row of NaN, with
     its own time and series where they are readable and else those of the row before; it passes over a repeated header.
 
+    Args:
+        name: what errors and warnings call the table.
+        selection: the columns that were asked for.
+        warn: told, in a sentence, of what is odd but no error.
+        tolerant: go on after a bad line.
+
     Attributes:
         first_timezone: zone of the first time, whatever others follow.
         series: names of the series so far, in order of first appearance; the list grows in place.
     """
 
     def __init__(self, name: str, selection: ColumnSelection, warn: Warn = ignore, tolerant: bool = False) -> None:
-        """Start at line 1.
-
-        Args:
-            name: what errors and warnings call the table.
-            selection: the columns that were asked for.
-            warn: told, in a sentence, of what is odd but no error.
-            tolerant: go on after a bad line.
-        """
         self._name = name
         self._selection = selection
         self._warn = warn
@@ -197,13 +195,13 @@ class RowParser:
         moved = self._schema.moved_to(names)
         if moved is None:
             return 0
-        self._schema, self._header = moved, line
+        self._schema, self._names, self._header = moved, moved.names, line
         return 1
 
     def _learn_schema(self, numbers: _Numbers, lines: Sequence[str]) -> None:
         """Choose the columns by the first rows; the schema stays unknown where the very first cannot be read."""
+        self._split_evenly(numbers[:1], lines[:1])
         rows = self._split(numbers, lines)
-        self._check_width(numbers[:1], rows[:1], len(self._names))
         schema = choose_schema(self._name, self._names, column_types(rows, len(self._names)), self._selection)
         if schema.time is not None:
             first, name = rows[0][schema.time], self._names[schema.time]
@@ -243,7 +241,7 @@ class RowParser:
         before = self._newest[-1:]
         time, series = before.time, before.series
         with suppress(InputError, ValueError):
-            (fields,) = self._split_evenly(schema, numbers, lines)
+            (fields,) = self._split_evenly(numbers, lines)
             if schema.series is not None:
                 with suppress(ValueError):
                     series = self._index.positions((fields[schema.series],))
@@ -259,7 +257,7 @@ class RowParser:
 
     def _read(self, schema: Schema, numbers: _Numbers, lines: Sequence[str]) -> Chunk:
         """Lines (N,) -> N rows; changes nothing but the zones and series that were met."""
-        rows = self._split_evenly(schema, numbers, lines)
+        rows = self._split_evenly(numbers, lines)
 
         def column(position: int, convert: Callable[[Sequence[str]], Result]) -> Result:
             return self._convert(numbers, [row[position] for row in rows], convert, schema.names[position])
@@ -272,10 +270,14 @@ class RowParser:
             return Chunk(np.arange(self._rows, self._rows + len(rows)), values, labels, series)
         return Chunk(column(schema.time, self._times.convert), values, labels, series)
 
-    def _split_evenly(self, schema: Schema, numbers: _Numbers, lines: Sequence[str]) -> _Rows:
-        rows = self._split(numbers, lines)
-        self._check_width(numbers, rows, len(schema.names))
-        return rows
+    def _split_evenly(self, numbers: _Numbers, lines: Sequence[str]) -> _Rows:
+        """Rows of fields, as many in each as there are columns."""
+        rows, width = self._split(numbers, lines), len(self._names)
+        if set(map(len, rows)) <= {width}:
+            return rows
+        number, found = next((number, len(row)) for number, row in zip(numbers, rows, strict=True) if len(row) != width)
+        remedy = f"every row must have as many as the first line, {width}"
+        raise InputError(f"{self._name}, line {number}: found {found} field{'' if found == 1 else 's'}; {remedy}")
 
     def _split(self, numbers: _Numbers, lines: Sequence[str]) -> _Rows:
         assert self._format is not None, "the format is known from the first line on"
@@ -283,13 +285,6 @@ class RowParser:
             place = f"{self._name}, line {numbers[lines.index(OVERLONG)]}"
             raise InputError(f"{place}: found no end of the line within {MAX_LINE_BYTES:,} bytes; one row must be one line")
         return self._convert(numbers, lines, self._format.split)
-
-    def _check_width(self, numbers: _Numbers, rows: _Rows, width: int) -> None:
-        if set(map(len, rows)) <= {width}:
-            return
-        number, found = next((number, len(row)) for number, row in zip(numbers, rows, strict=True) if len(row) != width)
-        remedy = f"every row must have as many as the first line, {width}"
-        raise InputError(f"{self._name}, line {number}: found {found} field{'' if found == 1 else 's'}; {remedy}")
 
     def _convert(
         self, numbers: _Numbers, texts: Sequence[str], convert: Callable[[Sequence[str]], Result], column: str | None = None

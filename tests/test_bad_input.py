@@ -313,7 +313,7 @@ def test_bad_lines_on_stdin_are_told_and_kept_as_missing(tmp_path: Path) -> None
     outcome = piped(tmp_path, "".join(lines))
     assert outcome.code == 0
     told = [line for line in outcome.err.splitlines() if "is kept as missing" in line]
-    assert [line.split(",")[1] for line in told] == [" line 201", " line 251"]
+    assert [line.partition(":")[0].split(",")[1] for line in told] == [" line 201", " line 251"]
     assert [row for row, scores in enumerate(rows(tmp_path / "o")) if scores["value"] == ""] == [200, 250]
 
 
