@@ -131,6 +131,24 @@ class JsonObjects:
         return [[_json_text(row.get(name)) for name in self.names] for row in map(_json_object, lines)]
 
 
+def is_header(fields: Sequence[str], selection: ColumnSelection) -> bool:
+    """Whether a first row holds names: it holds those asked for, or a text that is no number, and no time."""
+    if selection.names() and set(selection.names()) <= {field.strip() for field in fields}:
+        return True
+    types = {column_type(field) for field in fields}
+    return ColumnType.OTHER in types and ColumnType.TIME not in types
+
+
+def default_names(fields: Sequence[str]) -> tuple[str, ...]:
+    """Names for a table without a header, told by its first row: "value"; "time", "value"; or "column_1", "column_2", ..."""
+    if len(fields) == 1:
+        return ("value",)
+    if len(fields) > 2:
+        return tuple(f"column_{position}" for position in range(1, len(fields) + 1))
+    time_is_last = column_type(fields[1]) is ColumnType.TIME and column_type(fields[0]) is not ColumnType.TIME
+    return ("value", "time") if time_is_last else ("time", "value")
+
+
 def _json_object(line: str) -> dict[str, object]:
     try:
         found = json.loads(line)

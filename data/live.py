@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import stat
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
@@ -46,9 +47,9 @@ class LiveSource(Source):
         self.timezone = self._parser.first_timezone
         self.series = self._parser.series
 
+    @abstractmethod
     def _arrive(self) -> Iterator[Chunk]:
         """Yield rows as they arrive."""
-        raise NotImplementedError
 
     def _rest(self) -> Iterator[Chunk]:
         """The first row that was waited for, and all that come after it; a second call goes on where the first one stopped."""

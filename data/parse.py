@@ -10,18 +10,8 @@ import numpy as np
 
 from data.cells import NO_INDEX, Result, TimeReader, convert_column, preview, time_reader, to_floats, to_labels
 from data.chunk import Chunk, InputError, MonotonicityCheck, Warn, ignore
-from data.lines import MAX_LINE_BYTES, OVERLONG, Delimited, JsonObjects, LineBuffer
-from data.schema import (
-    ColumnSelection,
-    ColumnType,
-    Schema,
-    SeriesIndex,
-    choose_schema,
-    column_type,
-    column_types,
-    default_names,
-    is_header,
-)
+from data.lines import MAX_LINE_BYTES, OVERLONG, Delimited, JsonObjects, LineBuffer, default_names, is_header
+from data.schema import ColumnSelection, ColumnType, Schema, SeriesIndex, choose_schema, column_type, column_types
 
 SAMPLE_ROWS = 1000  # looked at to tell which columns hold numbers
 

@@ -89,10 +89,6 @@ class YahooUnreachable(DataError):
         self.reason = reason
 
 
-class NoPrices(DataError):
-    """Yahoo answered, and has none of the prices asked for."""
-
-
 def download(request: PriceRequest, *, timeout: float, folder: Path, session: object | None = None) -> Prices:
     """Fetch the bars of ``request``, one or more.
 
@@ -107,7 +103,7 @@ def download(request: PriceRequest, *, timeout: float, folder: Path, session: ob
 
     Raises:
         YahooUnreachable: no network, no answer in time, too many requests, or a failure on Yahoo's side.
-        NoPrices: the ticker is unknown, or has no prices in the time asked for.
+        DataError: the ticker is unknown, or has no prices in the time asked for.
     """
     outcomes: queue.SimpleQueue[Prices | Exception] = queue.SimpleQueue()
 
@@ -142,10 +138,10 @@ def explain(ticker: str, error: Exception) -> DataError:
     status = getattr(getattr(error, "response", None), "status_code", 0)  # 0 too where there was no response
     found = f"{type(error).__name__}: {error}".splitlines()[0]
     if isinstance(error, YFTzMissingError) or status == 404 or "No data found" in str(error):
-        return NoPrices(f"{ticker}: Yahoo knows no such ticker; look it up on https://finance.yahoo.com/lookup")
+        return DataError(f"{ticker}: Yahoo knows no such ticker; look it up on https://finance.yahoo.com/lookup")
     if isinstance(error, YFTickerMissingError):
         rationale = " ".join(error.rationale.split())
-        return NoPrices(f"{ticker}: Yahoo has no prices to give ({rationale}); ask for other dates or another interval")
+        return DataError(f"{ticker}: Yahoo has no prices to give ({rationale}); ask for other dates or another interval")
     reason, advice = f"the download failed ({found})", "try again, or run on a saved file with --source csv"
     network = next((_NETWORK_FAILURES[base.__name__] for base in type(error).__mro__ if base.__name__ in _NETWORK_FAILURES), "")
     if isinstance(error, YFRateLimitError) or status == 429:
@@ -155,7 +151,7 @@ def explain(ticker: str, error: Exception) -> DataError:
     elif status > 0:
         reason, advice = f"Yahoo's server failed (HTTP {status})", "try again later"
     elif isinstance(error, LookupError | TypeError):
-        return NoPrices(f"{ticker}: Yahoo's answer holds no prices ({found}); try again later, or ask for other dates")
+        return DataError(f"{ticker}: Yahoo's answer holds no prices ({found}); try again later, or ask for other dates")
     elif type(error).__name__ == "ImpersonateError":
         reason = f"curl_cffi cannot send requests ({error})"
         advice = "where TensorFlow was imported before curl_cffi, import curl_cffi first"
@@ -207,7 +203,7 @@ def _fetch(request: PriceRequest, session: object | None) -> Prices:
         actions=False,
     )
     if not len(frame):
-        raise NoPrices(f"{request.ticker}: Yahoo answered without a single price; ask for other dates or another interval")
+        raise DataError(f"{request.ticker}: Yahoo answered without a single price; ask for other dates or another interval")
     index = frame.index  # knows the exchange's zone
     begin = index.tz_convert("UTC").tz_localize(None) if request.is_intraday else index.tz_localize(None).normalize()
     bars = Chunk(begin.to_numpy().astype("datetime64[ns]"), frame[list(COLUMNS)].to_numpy(dtype=np.float64))  # (N,), (N, 5)

@@ -144,6 +144,7 @@ def test_a_period_reaches_back_from_the_end(make: Make, options: dict[str, Any],
 def test_chunks_hold_at_most_chunk_size_points(make: Make) -> None:
     source = make(**WHOLE_SAMPLE, chunk_size=1500)
     assert [len(chunk) for chunk in source.chunks()] == [1500, 1500, 270]
+    assert_same(collect(source, 1400), collect(source)[1400:])
 
 
 # --- failures ---
@@ -181,12 +182,9 @@ def test_each_failure_is_one_sentence(
     assert capfd.readouterr() == ("", "")
 
 
-def test_an_unresolvable_name_is_no_network(server: YahooServer, make: Make) -> None:
+def test_no_network_is_told(server: YahooServer, make: Make) -> None:
     with pytest.raises(DataError, match=r"AAPL: no network \(the name of Yahoo's server could not be resolved\); check"):
         make(session=server.session(UNRESOLVABLE))
-
-
-def test_a_refused_connection_is_no_network(server: YahooServer, make: Make) -> None:
     server.close()
     with pytest.raises(DataError, match=r"AAPL: no network \(the connection to Yahoo's server failed\); check"):
         make()
