@@ -415,9 +415,7 @@ def test_verdicts_begin_at_point_50_and_anomalies_are_found_before_anything_is_t
         assert np.isnan(detections.thresholds[:50]).all() and np.isfinite(detections.thresholds[50:]).all()
         labels = np.asarray(chunk.labels)
         near = np.convolve(labels, np.ones(49))[: len(labels)] > 0.5
-        found += [
-            bool(detections.anomalies[event.start : event.end].any()) for event in source.events(1400) if event.end <= 1400
-        ]
+        found += [bool(detections.anomalies[event.start : event.end].any()) for event in source.events(1400) if event.end <= 1400]
         false.append(float(detections.anomalies[50:][~near[50:]].mean()))
     assert np.mean(found) >= 0.6
     assert np.mean(false) < 0.01

@@ -18,8 +18,8 @@ from autoencoder.reports.rows import series_field
 from autoencoder.reports.runs import RunFolder
 from autoencoder.reports.tally import Tally, quality_of
 from autoencoder.scorers.base import Array, Progress
-from data.files import FileSource
 from data.chunk import Chunk
+from data.files import FileSource
 
 
 @dataclass(slots=True)
