@@ -19,7 +19,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 if TYPE_CHECKING:
     from autoencoder.config import Config
-    from autoencoder.reports.console import Console
+    from autoencoder.console import Console
 
 COMMANDS = ("run", "train", "bench", "dashboard")
 # flag -> the setting it changes
@@ -145,7 +145,7 @@ def read_config(arguments: argparse.Namespace) -> Config:
     """
     from autoencoder.config import load
     from autoencoder.core.errors import ConfigError
-    from autoencoder.reports.runs import CONFIG, has, require_inside
+    from autoencoder.reports.run_folder import CONFIG, has, require_inside
 
     saved = arguments.out if arguments.resume else arguments.model
     changes = {key: value for flag, key in SETTINGS.items() if (value := getattr(arguments, flag)) is not None}
@@ -223,7 +223,7 @@ def main(argv: list[str] | None = None) -> int:
             arguments = dashboard_parser().parse_args(argv)
         else:
             arguments = parser().parse_intermixed_args(argv)
-        from autoencoder.reports.console import Console, quiet_libraries
+        from autoencoder.console import Console, quiet_libraries
 
         with nullcontext(sys.stderr) if arguments.verbose and sys.stderr else quiet_libraries() as stream:
             return guarded_call(arguments, Console(stream))

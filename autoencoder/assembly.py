@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -13,8 +14,8 @@ from autoencoder.config import Config, dump
 from autoencoder.core.errors import ConfigError
 from autoencoder.detector import StreamDetector
 from autoencoder.network.training import Recipe
-from autoencoder.reports.alerts import FORMATS, Alerts, Webhook
-from autoencoder.reports.webhook import Courier, HttpPost, is_web_address
+from autoencoder.reports.delivery import HttpPost, WebhookSender, is_web_address
+from autoencoder.reports.webhook import FORMATS, Webhook
 from autoencoder.scorers import SCORERS
 from autoencoder.scorers.base import Progress, Scorer
 from autoencoder.thresholds import THRESHOLDS
@@ -252,23 +253,28 @@ def _detector(config: Config, scorer: Scorer, points: int, progress: Progress | 
     return StreamDetector(scorer, threshold, Budget.parse(config.threshold.budget), points, progress)
 
 
-def make_alerts(config: Config, warn: Warn) -> Alerts:
-    """Who is told of incidents, by the configuration and the environment variables that it names.
+@contextmanager
+def make_webhook(config: Config, warn: Warn) -> Iterator[Webhook | None]:
+    """What posts alerts, by the configuration and the environment variables that it names; None where nothing does.
 
     Raises:
         ConfigError: the webhook is switched on, and a variable that it needs is not set or holds nothing of use.
     """
     chosen = config.alerts.webhook
     if not chosen.enabled:
-        return Alerts(log=config.alerts.log, webhook=None)
+        yield None
+        return
     url = _secret("url_env", chosen.url_env)
     if not is_web_address(url):
         raise ConfigError(f"the environment variable {chosen.url_env} holds no http or https address; set it to the webhook's")
     token = _secret("token_env", chosen.token_env) if chosen.token_env else None
     post = HttpPost(url, token, FORMATS[chosen.format], chosen.timeout)
-    courier = Courier(post, warn, retry=chosen.retry, longest_retry=chosen.longest_retry, deadline=chosen.deadline)
-    webhook = Webhook(courier, capacity=chosen.queue, alarms_only=chosen.alarms_only, warn=warn)
-    return Alerts(log=config.alerts.log, webhook=webhook)
+    sender = WebhookSender(post, warn, backoff=chosen.retry, max_backoff=chosen.longest_retry, drain_seconds=chosen.deadline)
+    webhook = Webhook(sender, capacity=chosen.queue, alarms_only=chosen.alarms_only, warn=warn)
+    try:
+        yield webhook
+    finally:
+        webhook.stop(wait=False)
 
 
 def _secret(setting: str, variable: str) -> str:

@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from autoencoder.assembly import make_adaptive, make_alerts, make_detector, open_source, training_points
+from autoencoder.assembly import make_adaptive, make_detector, make_webhook, open_source, training_points
 from autoencoder.config import Config, dump
+from autoencoder.console import Console, Stopwatch, Task
 from autoencoder.core.errors import AutoencoderError, ConfigError, ModelError, RunError, TrainingError
 from autoencoder.detector import Detector
 from autoencoder.interrupts import Interrupts
 from autoencoder.many.command import is_over_many, run_many
-from autoencoder.onlookers import Announcer, Bar, live_window
+from autoencoder.onlookers import Announcer, Bar, ModelKeeper, live_window
 from autoencoder.outcome import closing_lines, draw_picture, write_report
 from autoencoder.pipeline import Stream, rows_done
 from autoencoder.preparation import (
@@ -23,25 +24,26 @@ from autoencoder.preparation import (
     import_training,
     keep_given_model,
     merge_gap,
+    open_sinks,
     read_model_of,
     run_folder,
     write_model,
     zone_of,
 )
-from autoencoder.reports.adaptations import AdaptationLog
-from autoencoder.reports.console import Console, Stopwatch, Task
+from autoencoder.reports.adaptation_log import AdaptationLog
 from autoencoder.reports.incidents import IncidentTracker
-from autoencoder.reports.runs import (
+from autoencoder.reports.run_folder import (
     CHECKPOINT,
     CONFIG,
-    SPOOL,
+    OUTBOX,
     RunFolder,
     has,
     read_checkpoint,
     read_metrics,
     read_model_files,
 )
-from autoencoder.reports.tally import Tally
+from autoencoder.reports.scores_csv import ResultWriter
+from autoencoder.reports.statistics import RunStatistics
 from data.series import DataError, Source
 
 
@@ -53,7 +55,7 @@ def run(config: Config, options: Options, console: Console) -> int:
         return _send_alerts(config, options.out, console)
     if is_over_many(config, options):
         return run_many(config, options, watch, console)
-    with Interrupts() as interrupts, closing(make_alerts(config, console.say)) as alerts:
+    with Interrupts() as interrupts, make_webhook(config, console.say) as webhook:
         model = read_model_of(config, options.model) if options.model else None
         bar = console.progress("training")
         with run_folder(options, config.source, interrupts) as folder:
@@ -78,9 +80,9 @@ def run(config: Config, options: Options, console: Console) -> int:
                 source=source,
                 detector=detector,
                 tracker=IncidentTracker(
-                    0, zone_of(source), hysteresis=config.incidents.hysteresis, refractory=config.incidents.refractory
+                    0, zone_of(source), hysteresis=config.incidents.hysteresis, cooldown=config.incidents.refractory
                 ),
-                tally=Tally(),
+                tally=RunStatistics(),
                 folder=folder,
                 settings=dump(config),
                 checkpoint_every=config.checkpoint.every,
@@ -97,11 +99,11 @@ def run(config: Config, options: Options, console: Console) -> int:
             keep = stream.resume(checkpoint, read_model_files(folder.path)) if checkpoint else None
             if options.resume:
                 folder.write(CONFIG, stream.settings)
-            folder.open_rows(source.columns, zone_of(source), keep)
-            stream.tellers = alerts.open(folder, source.name, source.columns)
+            stream.results = ResultWriter(folder.path, source.columns, zone_of(source), keep)
+            stream.sinks = open_sinks(config, folder, source, webhook)
             if config.adaptation.enabled:
-                log = AdaptationLog(folder, detector, zone_of(source), lambda: write_model(config, folder, detector))
-                stream.watchers = (log,)
+                stream.sinks += (AdaptationLog(folder, lambda: detector.adaptations, zone_of(source)),)
+                stream.callbacks = (ModelKeeper(detector, lambda: write_model(config, folder, detector)),)
             if options.attach:
                 options.attach(stream)
             if not detector.trained and not config.adaptation.starts_early:
@@ -110,15 +112,17 @@ def run(config: Config, options: Options, console: Console) -> int:
         if fault and not _is_worth_keeping(stream, fault):
             folder.discard()
             raise fault
-        alerts.stop()
+        if webhook:
+            webhook.stop()
         try:
             draw_picture(config, stream, watch)
             interrupts.over()
-            files = write_report(config, stream, fault, watch, alerts)
+            files = write_report(config, stream, fault, watch, webhook)
         except RunError as worse:
             raise fault if isinstance(fault, RunError) else worse from None
+        lines = [webhook.closing_line()] if webhook else []
         if fault:
-            _say_all(alerts.closing_lines(), console)
+            _say_all(lines, console)
         if isinstance(fault, KeyboardInterrupt):
             go_on = "; --resume goes on with it" if has(folder.path, CHECKPOINT) else ""
             console.say(f"interrupted after {stream.rows:,} points; what was done is in {folder.path}{go_on}")
@@ -126,28 +130,31 @@ def run(config: Config, options: Options, console: Console) -> int:
         if fault:
             raise fault
         folder.remove(CHECKPOINT)
-        alerts.clear(folder)
-        _say_all([*alerts.closing_lines(), *closing_lines(stream, files)], console)
+        if webhook:
+            webhook.discard_if_empty()
+        _say_all([*lines, *closing_lines(stream, files)], console)
     return 0
 
 
 def _has_only_alerts_left(folder: Path) -> bool:
-    return has(folder, SPOOL) and read_metrics(folder).get("status") == "done"
+    return has(folder, OUTBOX) and read_metrics(folder).get("status") == "done"
 
 
 def _send_alerts(config: Config, path: Path, console: Console) -> int:
     """Deliver what a run that is done could not; returns the exit code, 1 where something still waits."""
     with (
         Interrupts(),
-        closing(make_alerts(config, console.say)) as alerts,
+        make_webhook(config, console.say) as webhook,
         closing(RunFolder(path, resume=True)) as folder,
     ):
-        alerts.deliver(folder)
-        folder.write_metrics({**read_metrics(path), "alerts": alerts.counts()})
+        assert webhook, "it is switched on"
+        webhook.start(folder)
+        webhook.stop()
+        folder.write_metrics({**read_metrics(path), "alerts": webhook.counts()})
         folder.remove(CHECKPOINT)  # a kill at the very end may have left it
-        alerts.clear(folder)
-        _say_all(alerts.closing_lines(), console)
-    return 1 if has(path, SPOOL) else 0
+        webhook.discard_if_empty()
+        _say_all([webhook.closing_line()], console)
+    return 1 if has(path, OUTBOX) else 0
 
 
 def _say_all(lines: Iterable[str], console: Console) -> None:
@@ -195,7 +202,7 @@ def _feed(config: Config, stream: Stream, bar: Task, watch: Stopwatch, console: 
 
     try:
         with live_window(config, stream, console) as window, console.bars(), _naming(stream.source):
-            stream.watchers = (Bar(console, stream), Announcer(console, stream), *window, *stream.watchers)
+            stream.callbacks = (Bar(console, stream), Announcer(console, stream), *window, *stream.callbacks)
             with watch.part("stream"):
                 stream.run(trained)
             if not detector.trained:

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
 
 from autoencoder.config import Config
-from autoencoder.core.types import Detections
-from autoencoder.pipeline import Stream, Watcher
-from autoencoder.reports.console import Console
-from autoencoder.reports.incidents import Incident
-
-Labels = npt.NDArray[np.bool_] | None
+from autoencoder.console import Console
+from autoencoder.core.events import PROMOTED, ROLLED_BACK
+from autoencoder.detector import Detector
+from autoencoder.pipeline import Stream
+from autoencoder.reports.sinks import Batch, Callback
 
 
 class Bar:
@@ -25,7 +20,7 @@ class Bar:
         self._bar = console.progress("scoring")
         self._stream = stream
 
-    def see(self, detections: Detections, ended: list[Incident], labels: Labels) -> None:
+    def on_batch(self, batch: Batch) -> None:
         """One chunk more is done."""
         if self._stream.source.points and self._stream.detector.trained:
             self._bar(self._stream.rows, self._stream.source.points, f"{self._stream.tally.incidents:,} incidents")
@@ -39,12 +34,12 @@ class Announcer:
         self._stream = stream
         self._told = stream.tally.incidents
 
-    def see(self, detections: Detections, ended: list[Incident], labels: Labels) -> None:
-        """Say a line for every incident in these detections that is an alarm, once."""
+    def on_batch(self, batch: Batch) -> None:
+        """Say a line for every incident in this batch that is an alarm, once."""
         if self._stream.source.points is not None:
             return
-        for incident in (*ended, self._stream.tracker.open):
-            if incident and incident.alarm and incident.id > self._told:
+        for incident in (*batch.closed, *batch.open):
+            if incident.alarm and incident.id > self._told:
                 self._told = incident.id
                 seen, expected = incident.peak_value[0], incident.expected[0]
                 self._console.say(
@@ -52,16 +47,26 @@ class Announcer:
                 )
 
 
-class _WindowOnlooker:
-    def __init__(self, window: Any) -> None:
-        self._window = window
+class ModelKeeper:
+    """Saves the model whenever another one has taken over, or came back."""
 
-    def see(self, detections: Detections, ended: list[Incident], labels: Labels) -> None:
-        self._window.update(detections, labels)
+    def __init__(self, detector: Detector, save: Callable[[], None]) -> None:
+        self._detector, self._save = detector, save
+        self._changes = self._count()
+
+    def on_batch(self, batch: Batch) -> None:
+        """Save it, if it is another one."""
+        if self._count() != self._changes:
+            self._changes = self._count()
+            if self._detector.has_model:
+                self._save()
+
+    def _count(self) -> int:
+        return sum(each.event in (PROMOTED, ROLLED_BACK) for each in self._detector.adaptations)
 
 
 @contextmanager
-def live_window(config: Config, stream: Stream, console: Console) -> Iterator[tuple[Watcher, ...]]:
+def live_window(config: Config, stream: Stream, console: Console) -> Iterator[tuple[Callback, ...]]:
     """The live window, if it was asked for and can be opened.
 
     Where the stream comes to its end, the window stays until its user closes it; where it is cut off, the window goes with it.
@@ -69,7 +74,7 @@ def live_window(config: Config, stream: Stream, console: Console) -> Iterator[tu
     if config.plot.kind != "live":
         yield ()
         return
-    from autoencoder.reports.live import LiveWindow, display_available
+    from autoencoder.reports.live_plot import LivePlot, PlotSettings, display_available
 
     reason = display_available()
     if reason:
@@ -77,8 +82,9 @@ def live_window(config: Config, stream: Stream, console: Console) -> Iterator[tu
         yield ()
         return
     source = stream.source
-    with LiveWindow(source.name, source.columns, config.plot.window, stream.training_points, source.timezone) as window:
-        yield (_WindowOnlooker(window),)
+    settings = PlotSettings(source.name, source.columns, config.plot.window, stream.training_points, source.timezone)
+    with LivePlot(settings) as window:
+        yield (window,)
         if not window.closed:
             console.say("the stream has ended; close the window to go on")
             with suppress(KeyboardInterrupt):  # so does Ctrl-C: nothing is left to interrupt

@@ -9,11 +9,14 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.config import Config
+from autoencoder.console import Stopwatch
+from autoencoder.core.events import DECLARED, PROMOTED, ROLLED_BACK
 from autoencoder.pipeline import Stream
-from autoencoder.reports.adaptations import MARKED, when
-from autoencoder.reports.alerts import Alerts
-from autoencoder.reports.console import Stopwatch, summary
-from autoencoder.reports.runs import CHECKPOINT, FILES, PICTURE, SPOOL, RunFolder, has, read_scores
+from autoencoder.reports.adaptation_log import event_time
+from autoencoder.reports.run_folder import PLOT, RESULTS, RunFolder, has
+from autoencoder.reports.scores_csv import read_scores
+from autoencoder.reports.statistics import summary
+from autoencoder.reports.webhook import Webhook
 from data.series import Source
 from data.synthetic import SyntheticSource, kinds_of
 
@@ -29,7 +32,9 @@ def draw_picture(config: Config, stream: Stream, watch: Stopwatch) -> None:
             _draw(stream)
 
 
-def write_report(config: Config, stream: Stream, fault: BaseException | None, watch: Stopwatch, alerts: Alerts) -> list[str]:
+def write_report(
+    config: Config, stream: Stream, fault: BaseException | None, watch: Stopwatch, webhook: Webhook | None
+) -> list[str]:
     """Write metrics.json; returns the names of the files a reader may look for.
 
     Raises:
@@ -41,7 +46,7 @@ def write_report(config: Config, stream: Stream, fault: BaseException | None, wa
         "quality": _quality(stream),
         **({"adaptation": adaptation} if (adaptation := stream.detector.adaptation_report()) else {}),
     }
-    return write_metrics(config, stream.source, stream.folder, fault, found, watch, alerts)
+    return write_metrics(config, stream.source, stream.folder, fault, found, watch, webhook)
 
 
 def write_metrics(
@@ -51,7 +56,7 @@ def write_metrics(
     fault: BaseException | None,
     found: Mapping[str, Any],
     watch: Stopwatch,
-    alerts: Alerts,
+    webhook: Webhook | None,
 ) -> list[str]:
     """Write metrics.json with what was found; returns the names of the files a reader may look for.
 
@@ -64,11 +69,11 @@ def write_metrics(
         "detector": config.detector,
         "threshold": config.threshold.kind,
         **found,
-        "alerts": alerts.counts(),
+        "alerts": webhook.counts() if webhook else None,
         "seconds": watch.report(),
     }
     folder.write_metrics(metrics)
-    return [name for name in FILES if name not in (CHECKPOINT, SPOOL) and has(folder.path, name)]
+    return [name for name in RESULTS if has(folder.path, name)]
 
 
 def closing_lines(stream: Stream, files: Sequence[str]) -> list[str]:
@@ -88,22 +93,23 @@ def _quality(stream: Stream) -> dict[str, Any] | None:
     if isinstance(stream.source, SyntheticSource):
         found = kinds_of(stream.source, stream.rows)
         events = {kind: [(event.start, event.end) for event in group] for kind, group in found.items()}
-    return stream.tally.quality(stream.training_points, events)
+    return stream.tally.quality({None: stream.training_points}, events)
 
 
 def _events(stream: Stream, first: npt.NDArray[np.generic]) -> list[tuple[Any, str]]:
     """What was done about the model, for the picture: of what lies in the part that it shows."""
-    marked = [each for each in stream.detector.adaptations if each.event in MARKED]
-    return [(when(each)[()], each.event) for each in marked if len(first) and when(each)[()] >= first[0]]
+    marked = [each for each in stream.detector.adaptations if each.event in (DECLARED, PROMOTED, ROLLED_BACK)]
+    return [(event_time(each), each.event) for each in marked if len(first) and event_time(each) >= first[0]]
 
 
 def _draw(stream: Stream) -> None:
-    from autoencoder.reports.plotting import draw, save
+    from autoencoder.reports.plot import draw, save
 
     source, tally = stream.source, stream.tally
     detections = read_scores(stream.folder.path)
     left_out = stream.rows - len(detections)
-    labels = tally.labels
+    labels = tally.labels()
+    spans = tally.series[None].spans if tally.series else []
     figure = draw(
         detections,
         title=source.name + (f", newest of {stream.rows:,}" if left_out else ""),
@@ -112,6 +118,6 @@ def _draw(stream: Stream) -> None:
         labels=None if labels is None or len(labels) < stream.rows else labels[left_out:],
         timezone=source.timezone,
         events=_events(stream, detections.time[:1]),
-        spans=[(max(0, first - left_out), last - left_out) for first, last in tally.spans if last >= left_out],
+        spans=[(max(0, first - left_out), last - left_out) for first, last in spans if last >= left_out],
     )
-    save(figure, stream.folder.path / PICTURE)
+    save(figure, stream.folder.path / PLOT)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 from copy import copy
 from dataclasses import dataclass, field
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,36 +17,14 @@ from autoencoder.core.types import Detections
 from autoencoder.detector import Detector
 from autoencoder.fingerprint import Fingerprint
 from autoencoder.reports.incidents import Incident, IncidentTracker
-from autoencoder.reports.runs import CHECKPOINT, RunFolder
-from autoencoder.reports.tally import Tally
+from autoencoder.reports.run_folder import CHECKPOINT, RunFolder
+from autoencoder.reports.scores_csv import ResultWriter
+from autoencoder.reports.sinks import Batch, Callback, Sink
+from autoencoder.reports.statistics import RunStatistics
 from data.series import Chunk, Source
 from data.text.rows import ignore
 
-VERSION = 4  # of the checkpoint; raised when its meaning changes
-
-
-class Watcher(Protocol):
-    """Somebody who looks on: a live window, a progress bar, a page."""
-
-    def see(self, detections: Detections, ended: list[Incident], labels: npt.NDArray[np.bool_] | None) -> None:
-        """One chunk has been judged and written."""
-        ...
-
-
-class Teller(Protocol):
-    """Somebody who passes incidents on and loses none: anomalies.log, a webhook."""
-
-    def take(self, ended: Sequence[Incident], is_open: Incident | None) -> None:
-        """Incidents that ended in a chunk, and the one that is open after it; they are on record when this returns."""
-        ...
-
-    def settle(self) -> None:
-        """A checkpoint follows, behind which nothing is told again: what was taken outlives a power cut when this returns."""
-        ...
-
-    def finish(self, ended: Sequence[Incident], *, cut_off: bool) -> None:
-        """The stream is over; ``cut_off``: the incident that ended with it goes on if the run is resumed."""
-        ...
+VERSION = 5  # of the checkpoint; raised when its meaning changes
 
 
 @dataclass(slots=True)
@@ -59,12 +36,13 @@ class Stream:
         detector: judges them.
         tracker: joins flags into incidents.
         tally: counts.
-        folder: takes rows and incidents.
+        folder: takes checkpoints.
         settings: the resolved configuration as text; a checkpoint serves no other.
         checkpoint_every: points between two checkpoints.
         training_points: points of the training part; 0 with a saved model.
-        watchers: who looks on.
-        tellers: who passes incidents on.
+        results: takes rows and incidents; None until it is opened, and once it is closed.
+        callbacks: what looks on.
+        sinks: what else writes the run down.
         rows: points done.
         replays: the source gives its points from the first one again after a restart; where it does not (stdin), the producer skips.
         reads_ahead: the source has its points at hand, so that the next ones can be asked for before these are written.
@@ -77,13 +55,14 @@ class Stream:
     source: Source
     detector: Detector
     tracker: IncidentTracker
-    tally: Tally
+    tally: RunStatistics
     folder: RunFolder
     settings: str
     checkpoint_every: int
     training_points: int = 0
-    watchers: tuple[Watcher, ...] = ()
-    tellers: tuple[Teller, ...] = ()
+    results: ResultWriter | None = None
+    callbacks: tuple[Callback, ...] = ()
+    sinks: tuple[Sink, ...] = ()
     rows: int = 0
     replays: bool = True
     reads_ahead: bool = False
@@ -98,7 +77,7 @@ class Stream:
     _has_checkpoint: bool = True  # the newest one that was due could be written
 
     def run(self, on_trained: Callable[[], None] | None = None) -> None:
-        """Feed the whole stream; returns when it ends. Rows of a chunk are in the files before its watchers see it.
+        """Feed the whole stream; returns when it ends. Rows of a chunk are in the files before the callbacks see it.
 
         Args:
             on_trained: called once, after the chunk that completed the training part.
@@ -130,31 +109,30 @@ class Stream:
         Args:
             cut_off: the run may be resumed, so it is first written down where it stands, if all of it stands at one row.
         """
-        if not self.folder.is_open:  # an interrupt that was held back came at the very end
+        if not self.results:  # an interrupt that was held back came at the very end
             return
         with self.unbroken():
             try:
                 if cut_off and self.rows and self._is_settled:
                     self.checkpoint()
-                ended = self.tracker.finish()
-                self.tally.take(_NOTHING, ended, None)
-                self.folder.append(_NOTHING, ended)
-                for teller in self.tellers:
-                    teller.finish(ended, cut_off=cut_off or not self._has_ended)
+                closed = self.tracker.finish()
+                for sink in (self.results, *self.sinks, self.tally):
+                    sink.close(closed, resumable=cut_off or not self._has_ended)
             finally:
+                self.results = None
                 self.folder.close()
 
     def _publish(self, detections: Detections, ended: list[Incident], labels: npt.NDArray[np.bool_] | None) -> None:
-        self.folder.append(detections, ended, self.tracker.open)
-        for teller in self.tellers:
-            teller.take(ended, self.tracker.open)
-        self.tally.take(detections, ended, labels)
+        assert self.results
+        batch = Batch(detections, ended, (self.tracker.open,) if self.tracker.open else (), labels)
+        for sink in (self.results, *self.sinks, self.tally):
+            sink.write(batch)
         self.rows += len(detections)
         self._seen.take(detections.time, detections.values)
         self._last_time = int(detections.time.view(np.int64)[-1]) if len(detections) else self._last_time
         self._is_settled = True
-        for watcher in self.watchers:
-            watcher.see(detections, ended, labels)
+        for callback in self.callbacks:
+            callback.on_batch(batch)
 
     def _cut_after_training(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         """The same chunks, but one ends with the training part: what is saved then has seen nothing else, however the points came."""
@@ -216,9 +194,10 @@ class Stream:
         Raises:
             RunError: the rows cannot be saved either.
         """
-        for teller in self.tellers:
-            teller.settle()
-        scores, incidents = self.folder.sizes()
+        assert self.results
+        for sink in (self.results, *self.sinks, self.tally):
+            sink.flush()
+        scores, incidents = self.results.sizes
         state: State = {
             "version": VERSION,
             "settings": self.settings,
@@ -300,7 +279,3 @@ def rows_done(state: State, settings: str) -> int:
 def _rows_between(chunk: Chunk, start: int, end: int) -> Chunk:
     labels = None if chunk.labels is None else chunk.labels[start:end]
     return Chunk(chunk.time[start:end], chunk.values[start:end], labels)
-
-
-_NONE = np.empty(0)
-_NOTHING = Detections(np.empty(0, np.int64), np.empty((0, 1)), np.empty((0, 1)), _NONE, _NONE, _NONE, np.empty(0, bool))

@@ -8,13 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from autoencoder.config import Config
+from autoencoder.console import Stopwatch
 from autoencoder.core.errors import ModelError
 from autoencoder.core.state import Reader, State
 from autoencoder.detector import Detector
 from autoencoder.interrupts import Interrupts
 from autoencoder.pipeline import Stream
-from autoencoder.reports.console import Stopwatch
-from autoencoder.reports.runs import DETECTOR, RunFolder, default_folder, has, is_folder, read_model
+from autoencoder.reports.anomaly_log import AnomalyLog
+from autoencoder.reports.run_folder import DETECTOR, RunFolder, default_folder, has, is_folder, read_model
+from autoencoder.reports.sinks import Sink
+from autoencoder.reports.webhook import Webhook
 from data.series import Source
 
 Model = tuple[State, dict[str, bytes]]
@@ -124,6 +127,19 @@ def merge_gap(config: Config, detector: Detector) -> int:
     if config.adaptation.starts_early and gap == "auto":  # what judges first looks back on less than what judges then
         return config.network.steps
     return detector.scorer.span if gap == "auto" else gap
+
+
+def open_sinks(config: Config, folder: RunFolder, source: Source, webhook: Webhook | None) -> tuple[Sink, ...]:
+    """Begin to tell of incidents beside the tables of the run folder: people by anomalies.log, programs by a webhook.
+
+    Raises:
+        ModelError, RunError: what an earlier part of the run left is damaged, or the folder cannot be written.
+    """
+    log = (AnomalyLog(folder),) if config.alerts.log else ()
+    if not webhook:
+        return log
+    webhook.start(folder, source.name, source.columns)
+    return (*log, webhook)
 
 
 def zone_of(source: Source) -> str:

@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from autoencoder.reports.alerts import as_slack
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from program import Outcome, count_lines, finish, incidents, metrics, rows, start, wait_until, wave, write_csv
@@ -28,7 +29,6 @@ from webhook_server import (
     silence,
 )
 
-from autoencoder.reports.alerts import as_slack
 from autoencoder.reports.anomaly_log import incident_of, log_line
 from autoencoder.reports.incidents import Incident
 

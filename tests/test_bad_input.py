@@ -14,7 +14,7 @@ from program import FOREST, GAUSSIAN, Outcome, count_lines, finish, metrics, row
 from yahoo_server import Mode, YahooServer
 
 from autoencoder.core.errors import ModelError
-from autoencoder.reports.runs import SCORES, RunFolder
+from autoencoder.reports.run_folder import SCORES, RunFolder
 
 Program = Callable[..., Outcome]
 

@@ -34,7 +34,7 @@ from program import (
 from yahoo_server import YahooServer
 
 import main
-from autoencoder.reports.runs import FILES
+from autoencoder.reports.run_folder import FILES
 from data.series import Chunk
 from data.synthetic import SyntheticSource
 
@@ -396,7 +396,7 @@ def test_a_run_interrupted_before_anything_was_written_leaves_no_folder(
 def test_an_interrupt_at_the_very_end_still_ends_with_130_and_whole_files(
     program: Program, monkeypatch: pytest.MonkeyPatch, uninterrupted: Path
 ) -> None:
-    from autoencoder.reports.runs import RunFolder
+    from autoencoder.reports.run_folder import RunFolder
 
     close = RunFolder.close
 

@@ -18,8 +18,8 @@ from autoencoder.core.state import LARGEST_TEXT, pack, unpack
 from autoencoder.fingerprint import Fingerprint
 from autoencoder.network.onnx_file import fault_of
 from autoencoder.network.runtime import Runtime
-from autoencoder.reports.disk import GrowingFile, draft_of, lock, open_inside, read_whole, write_whole
-from autoencoder.reports.runs import CHECKPOINT, SCORES, RunFolder, read_model, require_inside
+from autoencoder.reports.files import GrowingFile, draft_of, lock, open_inside, read_whole, write_whole
+from autoencoder.reports.run_folder import CHECKPOINT, SCORES, RunFolder, read_model, require_inside
 
 quick = settings(deadline=None, max_examples=40, derandomize=True)
 

@@ -14,13 +14,13 @@ from typing import TypeVar
 
 import numpy as np
 import pytest
+from autoencoder.reports.live import LiveWindow, Tail, display_available
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
 from autoencoder.core.types import Detections
 from autoencoder.reports import live
-from autoencoder.reports.live import LiveWindow, Tail, display_available
 
 ROOT = Path(__file__).resolve().parent.parent
 OUTPUT = ROOT / "tests" / "output"

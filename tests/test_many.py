@@ -15,7 +15,7 @@ from program import GAUSSIAN, TINY_LSTM, Outcome, incidents, metrics, rows, wave
 
 from autoencoder import assembly
 from autoencoder.network.training import Recipe
-from autoencoder.reports.rows import read_series, series_field
+from autoencoder.reports.scores_csv import read_series, series_field
 from autoencoder.scorers.base import Array
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.scorers.lstm_together import fit_together

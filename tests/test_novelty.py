@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from autoencoder.core.errors import ModelError
 from autoencoder.core.state import pack, unpack
-from autoencoder.reports.alarms import AlarmFilter
+from autoencoder.reports.incidents import AlarmFilter
 from autoencoder.scorers import seen_range
 from autoencoder.scorers.base import Array
 from autoencoder.scorers.novelty import BLOCK, EVERY, WindowMemory

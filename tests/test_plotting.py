@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from autoencoder.reports.picture import BINS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -22,8 +23,7 @@ from matplotlib.text import Text
 from autoencoder.core.errors import RunError
 from autoencoder.core.types import Detections
 from autoencoder.reports.decimation import decimate, runs
-from autoencoder.reports.picture import BINS
-from autoencoder.reports.plotting import draw, save
+from autoencoder.reports.plot import draw, save
 
 DAY = np.datetime64("2024-06-03T00:00", "ns")
 

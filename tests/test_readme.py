@@ -19,8 +19,8 @@ from autoencoder.benchmark.command import parser as bench_parser
 from autoencoder.config import Config, keys
 from autoencoder.core.errors import TrainingError
 from autoencoder.dashboard.command import parser as dashboard_parser
-from autoencoder.reports.rows import header
-from autoencoder.reports.runs import CHECKPOINT
+from autoencoder.reports.run_folder import CHECKPOINT
+from autoencoder.reports.scores_csv import header
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 
 ROOT = Path(__file__).resolve().parent.parent

@@ -23,8 +23,8 @@ from autoencoder.detector import StreamDetector
 from autoencoder.interrupts import Interrupts
 from autoencoder.pipeline import Stream
 from autoencoder.reports.incidents import IncidentTracker
-from autoencoder.reports.runs import CONFIG, RunFolder, read_checkpoint
-from autoencoder.reports.tally import Tally
+from autoencoder.reports.run_folder import CONFIG, RunFolder, read_checkpoint
+from autoencoder.reports.statistics import Tally
 from autoencoder.scorers import SCORERS
 from autoencoder.thresholds import THRESHOLDS
 from data.series import Chunk
@@ -166,9 +166,9 @@ def test_a_checkpoint_that_cannot_be_written_is_told_once_and_stops_nothing(
     def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("autoencoder.reports.runs.write_whole", full)
+    monkeypatch.setattr("autoencoder.reports.run_folder.write_whole", full)
     run.run()
-    monkeypatch.setattr("autoencoder.reports.runs.write_whole", disk.write_whole)
+    monkeypatch.setattr("autoencoder.reports.run_folder.write_whole", disk.write_whole)
     run.finish()
     assert len(said) == 1 and "No space left" in said[0] and "the run goes on" in said[0]
     assert files(tmp_path / "o") == whole(tmp_path / "whole", "windowed_gaussian", "tail")

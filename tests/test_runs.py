@@ -15,15 +15,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoencoder.console import Console
 from autoencoder.core.errors import ModelError, RunError
 from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Detections
 from autoencoder.interrupts import Interrupts
-from autoencoder.reports.console import Console, summary
 from autoencoder.reports.incidents import Incident, IncidentTracker, time_text
-from autoencoder.reports.rows import header, rows_text
-from autoencoder.reports.runs import FILES, RunFolder, default_folder, read_checkpoint, read_model, read_scores
-from autoencoder.reports.tally import Tally
+from autoencoder.reports.run_folder import FILES, RunFolder, default_folder, read_checkpoint, read_model, read_scores
+from autoencoder.reports.scores_csv import header, rows_text
+from autoencoder.reports.statistics import Tally, summary
 
 quick = settings(deadline=None, max_examples=40, derandomize=True)
 HOUR = np.timedelta64(1, "h")

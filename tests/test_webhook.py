@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from autoencoder.reports.alerts import as_json
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from program import count_lines, wait_until
@@ -23,8 +24,7 @@ from webhook_server import (
 )
 
 from autoencoder.core.errors import ModelError, RunError
-from autoencoder.reports.alerts import as_json
-from autoencoder.reports.spool import Spool
+from autoencoder.reports.outbox import Spool
 from autoencoder.reports.webhook import Courier, HttpPost, is_web_address, judged
 
 quick = settings(deadline=None, max_examples=50, derandomize=True)

@@ -25,9 +25,9 @@ from autoencoder.benchmark.speed.growth import draw_growth
 from autoencoder.benchmark.speed.results import FULL, QUICK
 from autoencoder.benchmark.speed.summary import growth_panels, speed_summary
 from autoencoder.config import Config, load
+from autoencoder.console import Console
 from autoencoder.interrupts import Interrupts
-from autoencoder.reports.console import Console
-from autoencoder.reports.runs import RunFolder
+from autoencoder.reports.run_folder import RunFolder
 from autoencoder.scorers import SCORERS
 from autoencoder.scorers.base import Progress, Scorer
 from autoencoder.thresholds import THRESHOLDS

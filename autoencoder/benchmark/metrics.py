@@ -1,105 +1,17 @@
-"""How well detections and scores meet known anomalies: by event, by point, and VUS-PR.
-
-There is no point-adjusted F1 here: it counts an event of any length as wholly found at one alarm, so that random scores look
-excellent.
-"""
+"""VUS-PR: how well scores meet known anomalies, over all thresholds and all buffers around them."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
+from autoencoder.reports.evaluation import Flags, Span, events
+
 Array = npt.NDArray[np.float64]
-Flags = npt.NDArray[np.bool_]
-Span: TypeAlias = tuple[int, int]
-
-
-@dataclass(frozen=True, slots=True)
-class EventScores:
-    """How many detections were right and how many events were found; NaN where there was nothing to judge.
-
-    Attributes:
-        precision: share of detections that meet an event; NaN without detections.
-        recall: share of events that a detection meets; NaN without events.
-        f1: harmonic mean of the two; NaN only where there are neither events nor detections.
-        detection_delay_median: points from an event's start to the first detected point in it, over the events found.
-        detected: for each event in order, whether it was found.
-    """
-
-    precision: float
-    recall: float
-    f1: float
-    detection_delay_median: float
-    detected: tuple[bool, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PointScores:
-    """Precision, recall and F1 where every point counts for itself; NaN as in EventScores."""
-
-    precision: float
-    recall: float
-    f1: float
-
-
-def events(labels: Flags) -> list[Span]:
-    """Give the runs of True in labels (N,) as spans [start, end).
-
-    >>> events(np.array([False, True, True, False, True]))
-    [(1, 3), (4, 5)]
-    """
-    edges = np.flatnonzero(np.diff(labels.astype(np.int8), prepend=0, append=0))
-    return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
-
-
-def event_scores(detections: Flags | Sequence[Span], labels: Flags, tolerance: int = 0) -> EventScores:
-    """Compare detections with labelled events, each a run of True labels.
-
-    Args:
-        detections: flags (N,), whose runs are the detections, or spans [start, end) such as incidents.
-        labels: (N,) True inside an anomaly.
-        tolerance: points after an event's end in which a detection still counts as right, while the event leaves a detector's
-            window. It does not make an event found: for that a detection must lie in the event itself.
-
-    Returns:
-        The scores by event.
-
-    Raises:
-        ValueError: a detection does not lie within the labels.
-    """
-    if isinstance(detections, np.ndarray):
-        flags, spans = _same_length(detections, labels), events(detections)
-    else:
-        flags, spans = _flags(detections, len(labels)), list(detections)
-    limits = np.array(events(labels), dtype=np.int64).reshape(-1, 2)  # (E, 2)
-    starts, ends = limits[:, 0], limits[:, 1]
-
-    flagged = np.append(np.flatnonzero(flags), len(flags))  # the end stands for "never"
-    first = flagged[np.searchsorted(flagged, starts)]  # (E,) first flagged point from each event's start on
-    detected = first < ends
-    right = [_meets(span, starts, ends + tolerance) for span in spans]
-
-    precision = _share(sum(right), len(spans))
-    recall = _share(int(detected.sum()), len(detected))
-    delay = float(np.median((first - starts)[detected])) if detected.any() else math.nan
-    return EventScores(precision, recall, _f1(precision, recall), delay, tuple(bool(found) for found in detected))
-
-
-def point_scores(flags: Flags, labels: Flags) -> PointScores:
-    """Compare flags (N,) with labels (N,) point by point.
-
-    Raises:
-        ValueError: the two differ in length.
-    """
-    right = int(np.count_nonzero(_same_length(flags, labels) & labels))
-    precision = _share(right, int(np.count_nonzero(flags)))
-    recall = _share(right, int(np.count_nonzero(labels)))
-    return PointScores(precision, recall, _f1(precision, recall))
 
 
 def vus_pr(scores: Array, labels: Flags, buffer: int, thresholds: int = 250) -> float:
@@ -194,35 +106,3 @@ def _zones(spans: Sequence[Span], width: int, points: int) -> list[Span]:
             begin = zones.pop()[0]
         zones.append((begin, min(end + half, points)))
     return zones
-
-
-def _meets(span: Span, starts: npt.NDArray[np.int64], ends: npt.NDArray[np.int64]) -> bool:
-    """Whether a span shares a point with any of the events; both arrays (E,) rise."""
-    event = int(np.searchsorted(ends, span[0], side="right"))  # the first that has not ended when the span starts
-    return event < len(starts) and bool(starts[event] < span[1])
-
-
-def _flags(spans: Sequence[Span], points: int) -> Flags:
-    flags = np.zeros(points, dtype=np.bool_)
-    for start, end in spans:
-        if not 0 <= start < end <= points:
-            raise ValueError(f"detection [{start}, {end}) does not lie within the {points} labelled points")
-        flags[start:end] = True
-    return flags
-
-
-def _same_length(flags: Flags, labels: Flags) -> Flags:
-    if len(flags) != len(labels):
-        raise ValueError(f"{len(flags)} flags but {len(labels)} labels; give one for each point")
-    return flags
-
-
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else math.nan
-
-
-def _f1(precision: float, recall: float) -> float:
-    """Harmonic mean; 0 where all detections are wrong, all events missed, or one side is empty; NaN where both are empty."""
-    if math.isnan(precision) and math.isnan(recall):
-        return math.nan
-    return 2 * precision * recall / (precision + recall) if precision > 0 and recall > 0 else 0.0

@@ -12,7 +12,7 @@ from typing import Any
 import yaml
 
 from autoencoder.core.errors import ConfigError
-from autoencoder.reports.runs import RunFolder
+from autoencoder.reports.run_folder import RunFolder
 
 SETTINGS = "settings.yaml"
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from autoencoder.benchmark.results import Summary, table
 from autoencoder.benchmark.streams import KINDS, clean_stream
+from autoencoder.console import Console
 from autoencoder.detector import LONGEST_PRIMING
-from autoencoder.reports.console import Console
 from autoencoder.scorers.base import Array, Scorer
 from autoencoder.thresholds.base import Threshold
 

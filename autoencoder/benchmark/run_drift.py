@@ -14,9 +14,9 @@ import numpy.typing as npt
 
 from autoencoder.adaptation.adaptive import AdaptiveDetector
 from autoencoder.benchmark.drift_streams import CHANGE, PERIOD, SETTLED, TRAINING, DriftStream, drift_stream
+from autoencoder.console import Console
 from autoencoder.core.events import CONFIRMED, PROMOTED, ROLLED_BACK, STARTED
 from autoencoder.detector import Detector
-from autoencoder.reports.console import Console
 
 STREAMS = "streams.jsonl"
 ECHO = PERIOD  # points after an anomaly in which a flag may speak of it

@@ -21,11 +21,11 @@ from autoencoder.benchmark.corpora import (
 )
 from autoencoder.benchmark.nab import PROFILES, FileCounts, FileResult, Score, nab_counts, nab_scores, probation_points
 from autoencoder.benchmark.results import Summary, table, untrained_lines
+from autoencoder.console import Console
 from autoencoder.core.errors import TrainingError
 from autoencoder.core.types import Detections
 from autoencoder.detector import StreamDetector
-from autoencoder.reports.alarms import AlarmFilter
-from autoencoder.reports.console import Console
+from autoencoder.reports.incidents import AlarmFilter
 from autoencoder.scorers.base import Array, Progress
 from data.series import InputError
 
@@ -137,7 +137,7 @@ def draw_file(file: NabFile, out: Path, name: str, make: MakeDetector, console: 
     Raises:
         TrainingError: it cannot be learnt.
     """
-    from autoencoder.reports.plotting import draw, save
+    from autoencoder.reports.plot import draw, save
 
     series = read_nab_file(file)
     detections = judge(series, make, console)

@@ -30,8 +30,8 @@ from autoencoder.benchmark.speed.subject import (
 )
 from autoencoder.benchmark.speed.training_race import Race, run_race
 from autoencoder.config import Config
+from autoencoder.console import Console
 from autoencoder.network.training import Recipe
-from autoencoder.reports.console import Console
 
 Found = TypeVar("Found")
 

@@ -13,9 +13,9 @@ import numpy as np
 
 from autoencoder.benchmark.corpora import UcrFile, read_ucr_file, ucr_hit
 from autoencoder.benchmark.results import Summary, table, untrained_lines
+from autoencoder.console import Console
 from autoencoder.core.errors import RunError, TrainingError
-from autoencoder.reports.console import Console
-from autoencoder.reports.runs import RunFolder
+from autoencoder.reports.run_folder import RunFolder
 from autoencoder.scorers.base import Array, Progress, Scorer
 
 Finder = Callable[[Array, int, Progress], int]  # values (N,), points of the training part, who is told how it goes -> place

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from autoencoder.core.types import Detections
 from autoencoder.reports.incidents import Incident
-from autoencoder.reports.live import Tail
+from autoencoder.reports.live_plot import RingBuffer
 
 MOST_POINTS = 200_000  # newest points that are kept for the chart; scores.csv has them all
 MOST_NOTES = 50
@@ -127,7 +127,7 @@ class Board:
     def __init__(self) -> None:
         self._lock = threading.Lock()
         self._now = Snapshot()
-        self._tail = Tail(MOST_POINTS)
+        self._tail = RingBuffer(MOST_POINTS)
         self._is_labelled = False
         self._is_joined = True  # the snapshot holds all that was taken
         self._arrivals: deque[tuple[float, int]] = deque()  # seconds, points so far
@@ -179,7 +179,7 @@ class Board:
     def reset(self) -> None:
         """Forget the points: the stream begins anew."""
         with self._lock:
-            self._tail, self._ended, self._unfinished, self._is_joined = Tail(MOST_POINTS), [], None, True
+            self._tail, self._ended, self._unfinished, self._is_joined = RingBuffer(MOST_POINTS), [], None, True
             self._now = replace(self._now, detections=None, labels=None, points=0, incidents=(), is_open=False)
 
     def _rate(self, now: float) -> float:

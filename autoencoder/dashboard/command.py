@@ -12,9 +12,9 @@ import tempfile
 import time
 from pathlib import Path
 
+from autoencoder.console import Console
 from autoencoder.core.errors import ConfigError, RunError
 from autoencoder.interrupts import Interrupts
-from autoencoder.reports.console import Console
 
 HOST = "127.0.0.1"  # nobody else can reach it
 FIRST_PORT, TRIES = 8501, 100

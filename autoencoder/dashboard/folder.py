@@ -18,11 +18,12 @@ from autoencoder.core.errors import ModelError, RunError
 from autoencoder.core.types import Detections
 from autoencoder.dashboard.board import About, Board, Phase
 from autoencoder.dashboard.session import Controls
-from autoencoder.reports.disk import open_inside
+from autoencoder.reports.files import open_inside
 from autoencoder.reports.incidents import Incident
-from autoencoder.reports.rows import parse_scores
-from autoencoder.reports.runs import CONFIG, DETECTOR, INCIDENTS, METRICS, SCORES, has, read_metrics, require_inside
-from autoencoder.reports.tally import Tally
+from autoencoder.reports.run_folder import CONFIG, DETECTOR, INCIDENTS, METRICS, SCORES, has, read_metrics, require_inside
+from autoencoder.reports.scores_csv import parse_scores
+from autoencoder.reports.sinks import Batch
+from autoencoder.reports.statistics import RunStatistics
 
 POLL_SECONDS = 0.25  # between two looks at a folder in which nothing is new
 BLOCK = 1 << 18  # bytes read at a time
@@ -67,7 +68,7 @@ class _Follower:
     def __init__(self, folder: Path, config: Config, board: Board) -> None:
         self._folder = folder
         self._board = board
-        self._scores, self._incidents, self._tally = _Scores(folder), _Incidents(folder), Tally()
+        self._scores, self._incidents, self._tally = _Scores(folder), _Incidents(folder), RunStatistics()
         self._about = About(
             name=folder.name,
             detector=config.detector,
@@ -81,11 +82,11 @@ class _Follower:
         """Take in what is new; whether there were rows."""
         detections = self._scores.read()
         if self._scores.began_anew:
-            self._tally, self._incidents = Tally(), _Incidents(self._folder)
+            self._tally, self._incidents = RunStatistics(), _Incidents(self._folder)
             self._board.reset()
         if detections is not None:
             self._find_training_part(detections)
-            self._tally.take(detections, (), None)
+            self._tally.write(Batch(detections))
         ended, unfinished = self._incidents.read()
         self._tally.incidents += len(ended)
         self._board.take(detections, None, ended, unfinished, self._tally.counts(float("nan")))

@@ -16,8 +16,8 @@ from autoencoder.dashboard.board import Phase, Snapshot
 from autoencoder.dashboard.charts import View, describe, stretch_of
 from autoencoder.dashboard.session import Monitor
 from autoencoder.dashboard.sidebar import named
-from autoencoder.reports.disk import open_inside
-from autoencoder.reports.runs import INCIDENTS, SCORES, has
+from autoencoder.reports.files import open_inside
+from autoencoder.reports.run_folder import INCIDENTS, SCORES, has
 
 HERE = Path(__file__).resolve().parent
 EVERYTHING = "Everything"

@@ -14,6 +14,7 @@ from functools import partial
 from typing import IO, Any
 
 from autoencoder import commands
+from autoencoder.console import Console, Task, quiet_libraries
 from autoencoder.core.errors import sentence_of
 from autoencoder.core.types import Detections
 from autoencoder.dashboard.board import About, Board, Counts, Labels, Phase, Progress
@@ -21,8 +22,8 @@ from autoencoder.dashboard.process import Ending, Job
 from autoencoder.dashboard.session import Controls
 from autoencoder.pipeline import Stream
 from autoencoder.preparation import Options
-from autoencoder.reports.console import Console, Task, quiet_libraries
 from autoencoder.reports.incidents import Incident
+from autoencoder.reports.sinks import Batch
 
 INTERRUPTED = 130  # what the run command returns then
 QUALITY_SECONDS = 0.4  # between two looks at how the known anomalies fare
@@ -106,14 +107,14 @@ class StreamWatcher:
         self._was_trained = False
         self._quality_due = 0.0
 
-    def see(self, detections: Detections, ended: list[Incident], labels: Labels) -> None:
+    def on_batch(self, batch: Batch) -> None:
         """One chunk has been judged and written."""
         stream = self._stream
         if stream.detector.trained and not self._was_trained:
             self._was_trained = True
             self._board.tell(phase=Phase.RUNNING, since=datetime.now(UTC), progress=None)
         self._unfinished = stream.tracker.open
-        self._board.take(detections, labels, ended, self._unfinished, self._counts())
+        self._board.take(batch.detections, batch.labels, list(batch.closed), self._unfinished, self._counts())
         if (now := time.monotonic()) >= self._quality_due:
             self._look_at_quality()
             self._quality_due = time.monotonic() + QUALITY_REST * (time.monotonic() - now) + QUALITY_SECONDS
@@ -127,7 +128,7 @@ class StreamWatcher:
         return self._stream.tally.counts(self._stream.detector.share)
 
     def _look_at_quality(self) -> None:
-        self._board.tell(quality=self._stream.tally.quality(self._stream.training_points))
+        self._board.tell(quality=self._stream.tally.quality({None: self._stream.training_points}))
 
 
 def judge(job: Job, board: BoardElsewhere, controls: Controls) -> int:
@@ -142,7 +143,7 @@ def judge(job: Job, board: BoardElsewhere, controls: Controls) -> int:
     def attach(stream: Stream) -> None:
         stream.feed = partial(controls.feed, training_points=stream.training_points)
         watchers.append(StreamWatcher(board, stream))
-        stream.watchers = (*stream.watchers, *watchers)
+        stream.callbacks = (*stream.callbacks, *watchers)
         source = stream.source
         about = About(
             name=job.name or source.name,

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from itertools import count
 
 import numpy as np
 
-from autoencoder.assembly import make_alerts, make_detector, open_many, training_points
+from autoencoder.assembly import make_detector, make_webhook, open_many, training_points
 from autoencoder.config import Config, dump
+from autoencoder.console import Console, Stopwatch, Task
 from autoencoder.core.errors import AutoencoderError, ConfigError, RunError
 from autoencoder.detector import StreamDetector
 from autoencoder.interrupts import Interrupts
@@ -22,14 +23,15 @@ from autoencoder.preparation import (
     adopt,
     import_training,
     merge_gap,
+    open_sinks,
     read_model_of,
     run_folder,
     write_model,
     zone_of,
 )
-from autoencoder.reports.console import Console, Stopwatch, Task
 from autoencoder.reports.incidents import IncidentTracker
-from autoencoder.reports.runs import CONFIG, RunFolder
+from autoencoder.reports.run_folder import CONFIG, RunFolder
+from autoencoder.reports.scores_csv import ResultWriter
 from autoencoder.scorers.base import Progress
 from data.files import FileSource
 from data.series import DataError
@@ -66,7 +68,7 @@ def run_many(config: Config, options: Options, watch: Stopwatch, console: Consol
     """Score all series of a file; leaves a run folder. Returns the exit code."""
     if config.plot.kind == "live":
         console.say("--plot live: the window shows one series; plot.png in the run folder shows the one with the worst incident")
-    with Interrupts() as interrupts, closing(make_alerts(config, console.say)) as alerts:
+    with Interrupts() as interrupts, make_webhook(config, console.say) as webhook:
         model = read_model_of(config, options.model) if options.model else None
         bar = console.progress("training")
         with run_folder(options, config.source, interrupts) as folder:
@@ -74,26 +76,28 @@ def run_many(config: Config, options: Options, watch: Stopwatch, console: Consol
             with watch.part("source"):
                 source = open_many(config, console.say)
             template = _template(config, model, source, folder, str(options.model)) if model else None
-            stream = ManyStream(source, _all_series(config, source, template, bar, console), folder)
-            folder.open_rows(source.columns, zone_of(source), of_many=True)
-            stream.tellers = alerts.open(folder, source.name, source.columns)
+            many = _all_series(config, source, template, bar, console)
+            results = ResultWriter(folder.path, source.columns, zone_of(source), of_many=True)
+            stream = ManyStream(source, many, folder, results, open_sinks(config, folder, source, webhook))
             if not template:
                 import_training(config, watch)
             fault = _feed(stream, interrupts.held, bar, watch, console)
             if fault and not stream.tally.judged:
                 raise fault
-        alerts.stop()
+        if webhook:
+            webhook.stop()
         try:
             draw_picture(config, stream, watch)
             interrupts.over()
-            files = write_report(config, stream, fault, watch, alerts)
+            files = write_report(config, stream, fault, watch, webhook)
         except RunError as worse:
             raise fault if isinstance(fault, RunError) else worse from None
-        lines = alerts.closing_lines()
+        lines = [webhook.closing_line()] if webhook else []
         if isinstance(fault, KeyboardInterrupt):
             lines.append(f"interrupted after {stream.tally.points:,} points; what was done is in {folder.path}")
         elif not fault:
-            alerts.clear(folder)
+            if webhook:
+                webhook.discard_if_empty()
             lines += closing_lines(stream, files)
         for line in lines:
             console.say(line)
@@ -135,7 +139,7 @@ def _all_series(
 
 def _series(config: Config, name: str, size: int, zone: str, template: StreamDetector | None, progress: Progress) -> Series:
     chosen = config.incidents
-    tracker = IncidentTracker(0, zone, hysteresis=chosen.hysteresis, refractory=chosen.refractory)
+    tracker = IncidentTracker(0, zone, hysteresis=chosen.hysteresis, cooldown=chosen.refractory)
     if template:
         return Series(name, tracker, template.clone())
     try:

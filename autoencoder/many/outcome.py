@@ -6,16 +6,16 @@ from collections.abc import Sequence
 from typing import Any
 
 from autoencoder.config import Config
+from autoencoder.console import Stopwatch
 from autoencoder.many.series import Series
 from autoencoder.many.stream import ManyStream
 from autoencoder.outcome import write_metrics
-from autoencoder.reports.alerts import Alerts
-from autoencoder.reports.console import Stopwatch, summary
-from autoencoder.reports.rows import read_series
-from autoencoder.reports.runs import PICTURE, SCORES
+from autoencoder.reports.run_folder import PLOT
+from autoencoder.reports.scores_csv import read_scores
+from autoencoder.reports.statistics import SeriesStatistics, summary
+from autoencoder.reports.webhook import Webhook
 
 MOST_DETAILED = 10  # series whose counts are in metrics.json
-MOST_DRAWN = 1_000_000  # rows
 
 
 def draw_picture(config: Config, stream: ManyStream, watch: Stopwatch) -> None:
@@ -29,7 +29,9 @@ def draw_picture(config: Config, stream: ManyStream, watch: Stopwatch) -> None:
             _draw(stream)
 
 
-def write_report(config: Config, stream: ManyStream, fault: BaseException | None, watch: Stopwatch, alerts: Alerts) -> list[str]:
+def write_report(
+    config: Config, stream: ManyStream, fault: BaseException | None, watch: Stopwatch, webhook: Webhook | None
+) -> list[str]:
     """Write metrics.json; returns the names of the files a reader may look for.
 
     Raises:
@@ -44,10 +46,10 @@ def write_report(config: Config, stream: ManyStream, fault: BaseException | None
             "count": len(stream.many.series),
             "judged": len(judged),
             "left_out": {one.name: one.left_out for one in stream.many.series if one.left_out},
-            "worst": [_details(one) for one in _worst_first(stream)[:MOST_DETAILED] if one.spans],
+            "worst": [_details(one, counts) for one, counts in _worst_first(stream)[:MOST_DETAILED] if counts.spans],
         },
     }
-    return write_metrics(config, stream.source, stream.folder, fault, found, watch, alerts)
+    return write_metrics(config, stream.source, stream.folder, fault, found, watch, webhook)
 
 
 def closing_lines(stream: ManyStream, files: Sequence[str]) -> list[str]:
@@ -63,29 +65,30 @@ def _trained_on(stream: ManyStream) -> int:
     return sum(one.training_points for one in stream.many.judged)
 
 
-def _worst_first(stream: ManyStream) -> list[Series]:
-    return sorted(stream.many.judged, key=lambda one: -one.severity)
+def _worst_first(stream: ManyStream) -> list[tuple[Series, SeriesStatistics]]:
+    judged = [(one, stream.tally.series.get(one.name, SeriesStatistics())) for one in stream.many.judged]
+    return sorted(judged, key=lambda each: -each[1].severity)
 
 
-def _details(one: Series) -> dict[str, Any]:
+def _details(one: Series, counts: SeriesStatistics) -> dict[str, Any]:
     return {
         "series": one.name,
-        "points": one.points,
-        "judged": one.judged,
-        "flagged": one.flagged,
-        "incidents": len(one.spans),
-        "severity": one.severity,
+        "points": counts.points,
+        "judged": counts.judged,
+        "flagged": counts.flagged,
+        "incidents": len(counts.spans),
+        "severity": counts.severity,
     }
 
 
 def _draw(stream: ManyStream) -> None:
-    from autoencoder.reports.plotting import draw, save
+    from autoencoder.reports.plot import draw, save
 
-    one = _worst_first(stream)[0]
-    rank = "most severe" if one.spans else "one"
-    detections = read_series(stream.folder.path / SCORES, one.name, MOST_DRAWN)
-    left_out = one.points - len(detections)
-    labels = stream.labels_of(stream.many.series.index(one))
+    one, counts = _worst_first(stream)[0]
+    rank = "most severe" if counts.spans else "one"
+    detections = read_scores(stream.folder.path, one.name)
+    left_out = counts.points - len(detections)
+    labels = stream.tally.labels(one.name)
     figure = draw(
         detections,
         title=f"{one.name!r}, {rank} of {len(stream.many.series):,} in {stream.source.name}" + (", newest" if left_out else ""),
@@ -93,6 +96,6 @@ def _draw(stream: ManyStream) -> None:
         training_points=max(0, one.training_points - left_out),
         labels=None if labels is None else labels[left_out:],
         timezone=stream.source.timezone,
-        spans=[(max(0, first - left_out), last - left_out) for first, last in one.spans if last >= left_out],
+        spans=[(max(0, first - left_out), last - left_out) for first, last in counts.spans if last >= left_out],
     )
-    save(figure, stream.folder.path / PICTURE)
+    save(figure, stream.folder.path / PLOT)

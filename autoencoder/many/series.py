@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, fields, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -31,10 +31,6 @@ class Series:
         training_points: rows of its training part; 0 with a saved model.
         left_out: why it is not judged; empty where it is.
         points: rows so far.
-        judged: of them, those with a detection.
-        flagged: of those, the anomalous ones.
-        spans: first and last row, in the series, of each of its incidents.
-        severity: of its worst incident; -1 where it has none.
     """
 
     name: str
@@ -43,10 +39,6 @@ class Series:
     training_points: int = 0
     left_out: str = ""
     points: int = 0
-    judged: int = 0
-    flagged: int = 0
-    spans: list[tuple[int, int]] = field(default_factory=list)
-    severity: float = -1.0
 
     def judge(self, time: npt.NDArray[np.datetime64] | Rows, values: Array) -> Detections | None:
         """The detections of its next rows (N,), (N, F); None where there are none.
@@ -59,8 +51,6 @@ class Series:
     def track(self, detections: Detections) -> list[Incident]:
         """Count detections; returns the incidents that ended with them."""
         self.points += len(detections)
-        self.judged += int(np.count_nonzero(~np.isnan(detections.thresholds)))
-        self.flagged += int(np.count_nonzero(detections.anomalies))
         return self._named(self.tracker.process(detections))
 
     def finish(self) -> list[Incident]:
@@ -68,9 +58,6 @@ class Series:
         return self._named(self.tracker.finish())
 
     def _named(self, ended: list[Incident]) -> list[Incident]:
-        for incident in ended:
-            self.spans.append((incident.first_row, incident.last_row))
-            self.severity = max(self.severity, incident.severity)
         return [replace(incident, series=self.name) for incident in ended]
 
     def closing_row(self, incident: Incident) -> int:

@@ -210,7 +210,7 @@ def _states(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
     from autoencoder.core.state import State, pack, unpack
     from autoencoder.detector import StreamDetector
     from autoencoder.network.runtime import Runtime
-    from autoencoder.reports.rows import read_rows
+    from autoencoder.reports.scores_csv import read_rows
 
     values = np.array(noisy_wave(1500, 1))[:, None]
     values[500:] += 50  # a change that stays

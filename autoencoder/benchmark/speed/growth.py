@@ -12,7 +12,7 @@ import numpy as np
 from autoencoder.benchmark.speed.measure import Spread, number
 from autoencoder.benchmark.speed.subject import Model, train_model
 from autoencoder.config import Config
-from autoencoder.reports.plotting import DOTS_PER_INCH, save
+from autoencoder.reports.plot import DOTS_PER_INCH, save
 
 SIZE = (11.0, 7.5)  # inches
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from autoencoder.benchmark.speed.subject import write_lines
 from autoencoder.core.errors import RunError
-from autoencoder.reports.runs import SCORES
+from autoencoder.reports.run_folder import SCORES
 
 ROOT = Path(__file__).resolve().parents[3]
 LAUNCHER = Path(__file__).with_name("launcher.py")

@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from autoencoder.assembly import make_detector, open_source, training_points
 from autoencoder.config import Config, dump
+from autoencoder.console import Console
 from autoencoder.core.state import Reader, State
 from autoencoder.detector import StreamDetector
 from autoencoder.network.model import Architecture
@@ -19,10 +20,10 @@ from autoencoder.network.windows import Geometry, sliding
 from autoencoder.onlookers import Announcer, Bar
 from autoencoder.pipeline import Stream
 from autoencoder.reports.anomaly_log import AnomalyLog
-from autoencoder.reports.console import Console
 from autoencoder.reports.incidents import IncidentTracker, time_text
-from autoencoder.reports.runs import CONFIG, RunFolder
-from autoencoder.reports.tally import Tally
+from autoencoder.reports.run_folder import CONFIG, RunFolder
+from autoencoder.reports.scores_csv import ResultWriter
+from autoencoder.reports.statistics import RunStatistics
 from autoencoder.scorers.base import Array, Progress
 from data.series import Source
 
@@ -51,22 +52,23 @@ class Model:
         """A run as ``--model`` starts it: rows and incidents are written to a new folder, and told to nobody outside."""
         folder = RunFolder(out)
         incidents = self.config.incidents
-        tracker = IncidentTracker(detector.scorer.span, "Z", hysteresis=incidents.hysteresis, refractory=incidents.refractory)
-        folder.open_rows(source.columns, "Z")
+        tracker = IncidentTracker(detector.scorer.span, "Z", hysteresis=incidents.hysteresis, cooldown=incidents.refractory)
+        results = ResultWriter(folder.path, source.columns, "Z")
         stream = Stream(
             source=source,
             detector=detector,
             tracker=tracker,
-            tally=Tally(),
+            tally=RunStatistics(),
             folder=folder,
             settings=dump(self.config),
             checkpoint_every=self.config.checkpoint.every,
-            tellers=(AnomalyLog(folder),),
+            results=results,
+            sinks=(AnomalyLog(folder),),
             replays=source.points is not None,
             reads_ahead=source.points is not None,
         )
         nowhere = Console(StringIO())
-        stream.watchers = (Bar(nowhere, stream), Announcer(nowhere, stream))
+        stream.callbacks = (Bar(nowhere, stream), Announcer(nowhere, stream))
         return stream
 
     def save(self, folder: Path) -> Path:

@@ -1,9 +1,15 @@
-"""Axes and artists of the picture; laid out once and refilled, so that the file and the live window share every line of it."""
+"""The plot of a run: axes and artists, laid out once and refilled, so that the file and the live window share every line of it.
+
+pyplot is left alone: figures are plain objects, so that drawing works in any thread.
+"""
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Sequence
 from datetime import datetime, tzinfo
+from io import BytesIO
+from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -11,15 +17,20 @@ import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.collections import PolyCollection
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
+from autoencoder.core.errors import RunError
 from autoencoder.core.types import Detections
 from autoencoder.reports.decimation import Array, Rows, decimate, runs
+from autoencoder.reports.files import write_whole
 
+SIZE = (12.0, 7.0)  # inches
+DOTS_PER_INCH = 120
 MAX_VALUE_PANELS = 4
 BINS = 3000  # steps to which long series are thinned: about two a pixel, so that a gap wider than a pixel stays a gap
 
@@ -39,7 +50,7 @@ BANDS = {  # colour, opacity, lower and upper edge as shares of the panel's heig
 }
 
 
-class Panel:
+class PlotPanel:
     """One axes: a line, its companion (what was expected, or the limit), flagged dots on the line, bands behind them all."""
 
     def __init__(self, axes: Axes, line: str, companion: str) -> None:
@@ -86,7 +97,7 @@ class Panel:
         return [*lines, *(band for band in self.bands.values() if band.get_paths())]
 
 
-class Picture:
+class RunPlot:
     """Value panels on top, the error below, sharing the time axis."""
 
     def __init__(self, figure: Figure, columns: Sequence[str], *, dates: bool, timezone: str | None = None) -> None:
@@ -97,8 +108,8 @@ class Picture:
         self.stacked = len(self.chosen) > 1
         ratios = [1.0 if self.stacked else 2.0] * len(self.chosen) + [1.0]
         axes = figure.subplots(len(ratios), sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios})[:, 0]
-        self.value_panels = [Panel(each, "value", "prediction") for each in axes[:-1]]
-        self.error_panel = Panel(axes[-1], "error", "threshold")
+        self.value_panels = [PlotPanel(each, "value", "prediction") for each in axes[:-1]]
+        self.error_panel = PlotPanel(axes[-1], "error", "threshold")
         self.panels = [*self.value_panels, self.error_panel]
         self.error_panel.label("reconstruction error", above=self.stacked)
         for each in axes:
@@ -226,6 +237,67 @@ class Picture:
             for handle in legend.legend_handles:
                 if isinstance(handle, Line2D) and handle.get_linestyle() != "None":
                     handle.set_marker("")
+
+
+def draw(
+    detections: Detections,
+    *,
+    title: str,
+    columns: Sequence[str] = ("value",),
+    training_points: int = 0,
+    labels: npt.NDArray[np.bool_] | None = None,
+    timezone: str | None = None,
+    spans: Sequence[tuple[int, int]] | None = None,
+    events: Sequence[tuple[np.datetime64 | int, str]] = (),
+) -> Figure:
+    """Draw a whole run: what was seen and expected on top, the error and its moving threshold below.
+
+    Args:
+        detections: N points; any N, with gaps and unknown parts.
+        title: name of the series; the counts are put behind it.
+        columns: names of the F columns; of more than four, the four that deviate most are shown.
+        training_points: how many points at the start were trained on; they are shaded.
+        labels: (N,) True inside a known anomaly.
+        timezone: zone in which dates are written, e.g. "America/New_York" or "+02:00"; None writes them as they are.
+        spans: first and last row of each incident; None where incidents were not looked for.
+        events: vertical lines, each a time (same kind as ``detections.time``) and a short text.
+    """
+    figure = Figure(figsize=SIZE, dpi=DOTS_PER_INCH)
+    FigureCanvasAgg(figure)
+    plot = RunPlot(figure, columns, dates=detections.time.dtype.kind == "M", timezone=timezone)
+    counts = headline(title, len(detections), int(detections.anomalies.sum()), None if spans is None else len(spans))
+    plot.show(detections, counts, training_points=training_points, labels=labels, spans=() if spans is None else spans)
+    plot.mark(events)
+    return figure
+
+
+def save(figure: Figure, path: Path) -> None:
+    """Write the plot to a file; the suffix says in which format.
+
+    Raises:
+        RunError: the file cannot be written.
+    """
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box for a rare letter is no news to anyone
+            content = BytesIO()
+            figure.savefig(content, format=path.suffix.removeprefix(".") or None)
+        write_whole(path, content.getvalue())
+    except OSError as error:
+        raise RunError(f"{path}: the plot cannot be written ({error.strerror or error}); choose another --out") from error
+
+
+def headline(title: str, points: int, flagged: int, incidents: int | None = None) -> str:
+    """What the plot holds, e.g. "synthetic: 6,000 points, 24 incidents, 143 flagged"."""
+    name = title if len(title) <= 60 else f"{title[:28]} … {title[-28:]}"
+    parts = [_count(points, "point"), f"{flagged:,} flagged"]
+    if incidents is not None:
+        parts.insert(1, _count(incidents, "incident"))
+    return f"{name}: {', '.join(parts)}"
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
 
 
 def most_deviating(detections: Detections, count: int) -> list[int]:

@@ -1,4 +1,4 @@
-"""Disk: files that are put in place whole, rows that are written whole, and nothing read or written outside the folder it should be in."""
+"""Files that are put in place whole, files that are appended to, and nothing read or written outside the folder it belongs in."""
 
 from __future__ import annotations
 
@@ -12,9 +12,9 @@ from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 
-NO_PLAIN_FILE = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.ENXIO)  # what opening something else fails with
+NOT_A_PLAIN_FILE = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.ENXIO)  # what opening anything else fails with
 
-_NO_LINKS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # the last: to open a pipe must not wait for its other end
+_NO_LINKS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # the last: opening a pipe does not wait for its other end
 
 
 def draft_of(path: Path) -> Path:
@@ -23,9 +23,7 @@ def draft_of(path: Path) -> Path:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Put a file in place at once, or not at all; it is on the disk when this returns.
-
-    A link in its place is replaced, and never followed.
+    """Put a file in place at once, or not at all; it is on the disk when this returns. A link in its place is replaced.
 
     Raises:
         OSError: it cannot be written; what was there before is still there.
@@ -39,39 +37,35 @@ def write_whole(path: Path, data: bytes) -> None:
             file.flush()
             os.fsync(file.fileno())
         draft.replace(path)
-        sync_folder(path.parent)
+        _sync_folder(path.parent)
     except BaseException:
         with suppress(OSError):  # on a full disk every byte counts
             draft.unlink(missing_ok=True)
         raise
 
 
-def sync_folder(folder: Path) -> None:
-    """Have the names in a folder outlive a power cut: a file that was renamed is on the disk only with its folder."""
+def _sync_folder(folder: Path) -> None:
+    """Have the names in a folder outlive a power cut: a renamed file is on the disk only with its folder."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
     except OSError as error:
-        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # file systems that know no such thing
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP, errno.EBADF):  # file systems without it
             raise
     finally:
         os.close(descriptor)
 
 
 def require_writable(folder: Path) -> None:
-    """Write a file without a name.
-
-    Raises:
-        OSError: none can be written.
-    """
+    """Raise OSError where no file can be written into a folder."""
     with tempfile.TemporaryFile(dir=folder):
         pass
 
 
 def lock(owner: object, folder: Path) -> Callable[[], object] | None:
-    """Keep other processes from writing into a folder until the function that is given back is called, or ``owner`` is no more.
+    """Keep other processes from writing into a folder until the returned function is called or ``owner`` is collected.
 
-    None where another one holds it. The lock goes with the process, however it ends. File systems that know no locks give it to all.
+    None where another process holds the lock. It goes with the process, however that ends. File systems without locks give it to all.
     """
     import fcntl
 
@@ -103,25 +97,25 @@ def open_inside(path: Path) -> BufferedReader:
     return file
 
 
-def read_whole(path: Path, most: int) -> bytes | None:
-    """The content of a file, None where that is more than ``most`` bytes; see ``open_inside``."""
+def read_whole(path: Path, max_bytes: int) -> bytes | None:
+    """The content of a file, None where that is more than ``max_bytes``; see ``open_inside``."""
     with open_inside(path) as file:
-        if os.fstat(file.fileno()).st_size > most:
+        if os.fstat(file.fileno()).st_size > max_bytes:
             return None
-        data = file.read(most + 1)
-    return data if len(data) <= most else None
+        data = file.read(max_bytes + 1)
+    return data if len(data) <= max_bytes else None
 
 
-class GrowingFile:
-    """A file that text is put behind; what cannot be written whole is cut off again.
+class AppendFile:
+    """A file that data is appended to; what cannot be written whole is cut off again.
 
     Args:
-        path: it is made where it is not there; a link is refused.
+        path: made where it is not there; a link is refused.
         keep: bytes from its start that stay.
 
     Raises:
         OSError: it cannot be opened.
-        EOFError: it is shorter than that.
+        EOFError: it is shorter than ``keep``.
     """
 
     def __init__(self, path: Path, keep: int = 0) -> None:
@@ -137,7 +131,7 @@ class GrowingFile:
         os.ftruncate(descriptor, keep)
 
     def write(self, data: bytes, start: int | None = None) -> None:
-        """Put data behind the first ``start`` bytes (None: behind all); whatever was there goes.
+        """Put data behind the first ``start`` bytes (None: behind all) in place of what was there.
 
         Raises:
             OSError: the file ends at ``start`` now.
@@ -148,28 +142,24 @@ class GrowingFile:
             while written < len(data):
                 written += os.pwrite(descriptor, data[written:], start + written)
         except OSError:
-            self._cut(start)
+            with suppress(OSError):
+                os.ftruncate(descriptor, start)
+            self.size = start
             raise
         if start + written < self.size:
             os.ftruncate(descriptor, start + written)
         self.size = start + written
 
-    def _cut(self, size: int) -> None:
-        with suppress(OSError):
-            os.ftruncate(self._file.fileno(), size)
-        self.size = size
-
     def sync(self) -> None:
-        """Have all of it on the disk."""
-        os.fsync(self._file.fileno())
+        """Have all of it on the disk.
 
-    def is_in_place(self) -> bool:
-        """Whether it is still what its name stands for."""
-        try:
-            return os.path.samestat(self._path.stat(), os.fstat(self._file.fileno()))
-        except OSError:
-            return False
+        Raises:
+            OSError: it is not, or its name stands for another file now, so that it will not be found.
+        """
+        os.fsync(self._file.fileno())
+        if not os.path.samestat(self._path.stat(), os.fstat(self._file.fileno())):
+            raise FileNotFoundError(errno.ENOENT, "it was moved or replaced")
 
     def close(self) -> None:
-        """Let go of it."""
+        """Close it."""
         self._file.close()

@@ -7,12 +7,10 @@ import os
 import sys
 import time
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TextIO
-
-from autoencoder.reports.incidents import Incident
 
 NOISY = ("tensorflow", "absl", "yfinance", "matplotlib", "peewee", "urllib3")
 
@@ -51,7 +49,7 @@ def _occupy_standard_descriptors() -> None:
 
 
 class Console:
-    """Lines, progress bars and the closing summary on a stream.
+    """Lines, and progress bars on a stream.
 
     Args:
         stream: where to write; bars appear only where it is a terminal.
@@ -154,46 +152,3 @@ def _turn_away(stream: TextIO) -> None:
     """Lead a stream nowhere that cannot be written any more, what it still holds back included."""
     with Path(os.devnull).open("wb") as nowhere:
         os.dup2(nowhere.fileno(), stream.fileno())
-
-
-def summary(
-    name: str,
-    counts: dict[str, Any],
-    training_points: int,
-    quality: dict[str, Any] | None,
-    worst: Sequence[Incident],
-    folder: Path,
-    files: Sequence[str],
-) -> list[str]:
-    """The closing lines of a run."""
-    missing = f", {counts['missing']:,} missing" if counts["missing"] else ""
-    lines = [f"{name}: {counts['points']:,} points, {training_points:,} of them trained on, {counts['judged']:,} judged{missing}"]
-    share = (
-        f" ({_percent(counts['flagged_share'])} of those judged; the budget for normal points is {_percent(counts['budget'])})"
-        if counts["judged"]
-        else ""
-    )
-    lines.append(f"{_many(counts['incidents'], 'incident')}, {_many(counts['flagged'], 'point')} flagged{share}")
-    for incident in worst:
-        seen, expected = _values(incident.peak_value), _values(incident.expected)
-        extent = f"severity {incident.severity:.2f}, {_many(incident.n_points, 'point')}"
-        series = "" if incident.series is None else f", series {incident.series!r}"
-        lines.append(f"  {incident.peak_time}  seen {seen}, expected {expected}, {extent}{series}")
-    if quality and quality["known_anomalies"]:
-        right = f", {quality['event_precision']:.0%} of the incidents right" if counts["incidents"] else ""
-        lines.append(f"known anomalies: {quality['event_recall']:.0%} of {quality['known_anomalies']} found{right}")
-    lines.append(f"{folder}: {', '.join(files)}")
-    return lines
-
-
-def _many(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
-def _percent(share: float) -> str:
-    """A share to three digits, however small it is."""
-    return f"{100 * share:.3g}%"
-
-
-def _values(values: Sequence[float]) -> str:
-    return "/".join(f"{value:.5g}" for value in values)
