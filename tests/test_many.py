@@ -15,7 +15,7 @@ from program import GAUSSIAN, TINY_LSTM, Outcome, incidents, metrics, rows, wave
 
 from autoencoder import assembly
 from autoencoder.network.training import Recipe
-from autoencoder.reports.scores_csv import read_series, series_field
+from autoencoder.reports.scores_csv import read_series
 from autoencoder.scorers.base import Array
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.scorers.lstm_together import fit_together
@@ -212,23 +212,6 @@ def test_names_reach_no_formula_no_terminal_and_no_path(program: Program, tmp_pa
     for text in (outcome.err, Path("many", "anomalies.log").read_text(encoding="utf-8")):
         assert all(line.isprintable() for line in text.split("\n"))
     assert {path.name for path in tmp_path.iterdir()} == {"names.csv", "many"}
-
-
-@settings(deadline=None, max_examples=50, derandomize=True)
-@given(st.text(max_size=12), st.text(max_size=12))
-def test_a_name_in_scores_csv_is_one_field_of_plain_text_that_no_other_name_has(one: str, other: str) -> None:
-    ((field,),) = csv.reader([series_field(one) or '""'])
-    assert field.isprintable() and not set(field) & set(";|")
-    assert field[:1] not in ("=", "+", "@")
-    assert (series_field(one) == series_field(other)) == (one == other)
-
-
-def test_the_rows_of_a_series_are_told_from_those_whose_names_end_alike(tmp_path: Path) -> None:
-    path = tmp_path / "scores.csv"
-    head = "time,value,prediction,error,threshold,score,anomaly,series"
-    path.write_text("\n".join([head, *(f"{row},{row},,,,,0,{series_field(name)}" for row, name in enumerate(HOSTILE))]) + "\n")
-    for row, name in enumerate(HOSTILE):
-        assert read_series(path, name, 100).values[:, 0].tolist() == [row]
 
 
 # --- series that cannot be judged ---

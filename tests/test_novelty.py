@@ -1,4 +1,4 @@
-"""Novelty and alarms: the window memory, the range seen and the alarm filter against their plain twins."""
+"""Novelty: the window memory and the range seen against their plain twins."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ from hypothesis import strategies as st
 
 from autoencoder.core.errors import ModelError
 from autoencoder.core.state import pack, unpack
-from autoencoder.reports.incidents import AlarmFilter
 from autoencoder.scorers import seen_range
 from autoencoder.scorers.base import Array
 from autoencoder.scorers.novelty import BLOCK, EVERY, WindowMemory
@@ -100,19 +99,3 @@ def test_steps_outside_the_range_are_news_to_a_stream_that_keeps_to_it_and_none_
     assert level.compare(np.array([[noise.max() + 1.0]]))[0] > 0.1
     assert rising.compare(np.array([[300.0 + 4.0]]))[0] == 0.0
     assert rising.compare(np.array([[600.0]]))[0] > 0.5
-
-
-@quick
-@given(
-    scores=st.lists(st.one_of(st.floats(0, 1), st.just(float("nan"))), max_size=40),
-    refractory=st.integers(1, 12),
-    cut=st.integers(0, 40),
-)
-def test_alarms_are_those_of_the_plain_twin_however_they_are_cut(scores: list[float], refractory: int, cut: int) -> None:
-    column, alarms = np.array(scores, dtype=float), AlarmFilter(refractory)
-    found = np.concatenate([alarms.process(column[:cut]), alarms.process(column[cut:])])
-    np.testing.assert_array_equal(np.nan_to_num(found), naive.rises(column, refractory))
-    unasked = AlarmFilter(refractory)
-    unasked.skip(column[:cut])
-    np.testing.assert_array_equal(unasked.process(column[cut:]), found[cut:])
-    np.testing.assert_array_equal(unasked.state()["recent"], alarms.state()["recent"])

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -18,13 +17,12 @@ from torture import faults, fuzz, hostile, kills, soak
 from torture.harness import Count
 
 from autoencoder.budget import Budget
-from autoencoder.core.errors import RunError
 from autoencoder.detector import StreamDetector
-from autoencoder.interrupts import Interrupts
 from autoencoder.pipeline import Stream
 from autoencoder.reports.incidents import IncidentTracker
 from autoencoder.reports.run_folder import CONFIG, RunFolder, read_checkpoint
-from autoencoder.reports.statistics import Tally
+from autoencoder.reports.scores_csv import ResultWriter
+from autoencoder.reports.statistics import RunStatistics
 from autoencoder.scorers import SCORERS
 from autoencoder.thresholds import THRESHOLDS
 from data.series import Chunk
@@ -106,7 +104,7 @@ def stream(source: Cut, folder: RunFolder, scorer: str, threshold: str) -> Strea
         Budget.parse(0.05),
         TRAINING,
     )
-    return Stream(source, detector, IncidentTracker(5), Tally(), folder, "seed: 1\n", 40, TRAINING)  # type: ignore[arg-type]
+    return Stream(source, detector, IncidentTracker(5), RunStatistics(), folder, "seed: 1\n", 40, TRAINING)  # type: ignore[arg-type]
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -115,7 +113,7 @@ def files(folder: Path) -> dict[str, bytes]:
 
 def whole(folder: Path, scorer: str, threshold: str) -> dict[str, bytes]:
     run = stream(Cut([100, 200]), RunFolder(folder), scorer, threshold)
-    run.folder.open_rows(("value",), "")
+    run.results = ResultWriter(run.folder.path, ("value",), "")
     run.run()
     run.finish()
     return files(folder)
@@ -139,13 +137,14 @@ def test_a_run_that_dies_anywhere_and_is_resumed_leaves_the_same_bytes(
     dies_after = data.draw(st.integers(0, len(set(before))))
     died = stream(Cut(before, dies_after), RunFolder(base / "o"), scorer, threshold)
     died.folder.write(CONFIG, died.settings)
-    died.folder.open_rows(("value",), "")
+    died.results = ResultWriter(died.folder.path, ("value",), "")
     with pytest.raises(_KilledError):
         died.run()
     died.folder.close()  # as the system does
     resumed = stream(Cut(after), RunFolder(base / "o", resume=True), scorer, threshold)
     checkpoint = read_checkpoint(base / "o")
-    resumed.folder.open_rows(("value",), "", resumed.resume(checkpoint, {}) if checkpoint else None)
+    kept = resumed.resume(checkpoint, {}) if checkpoint else None
+    resumed.results = ResultWriter(resumed.folder.path, ("value",), "", kept)
     resumed.run()
     resumed.finish()
     assert files(base / "o") == whole(base / "whole", scorer, threshold)
@@ -156,32 +155,19 @@ def test_a_run_that_dies_anywhere_and_is_resumed_leaves_the_same_bytes(
 def test_a_checkpoint_that_cannot_be_written_is_told_once_and_stops_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from autoencoder.reports import disk
+    from autoencoder.reports import files as files_module
 
     said: list[str] = []
     run = stream(Cut(list(range(10, POINTS, 10))), RunFolder(tmp_path / "o"), "windowed_gaussian", "tail")
     run.warn = said.append
-    run.folder.open_rows(("value",), "")
+    run.results = ResultWriter(run.folder.path, ("value",), "")
 
     def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("autoencoder.reports.run_folder.write_whole", full)
     run.run()
-    monkeypatch.setattr("autoencoder.reports.run_folder.write_whole", disk.write_whole)
+    monkeypatch.setattr("autoencoder.reports.run_folder.write_whole", files_module.write_whole)
     run.finish()
     assert len(said) == 1 and "No space left" in said[0] and "the run goes on" in said[0]
     assert files(tmp_path / "o") == whole(tmp_path / "whole", "windowed_gaussian", "tail")
-
-
-def test_whatever_an_interrupted_import_ends_with_counts_as_the_interrupt() -> None:
-    with pytest.raises(KeyboardInterrupt), Interrupts():
-        try:
-            signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt as interrupt:
-            raise SystemError("AST constructor recursion depth mismatch") from interrupt
-    with pytest.raises(RunError), Interrupts():  # but what the program itself has to tell is told
-        try:
-            signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt as interrupt:
-            raise RunError("the disk is full") from interrupt

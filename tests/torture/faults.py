@@ -238,7 +238,7 @@ def _webhook_down(count: Count, folder: Path, dice: random.Random, whole: Path) 
     same = (folder / "o/scores.csv").read_bytes() == (whole / "scores.csv").read_bytes()
     if "webhook" not in ended.said or not same:
         return f"said {ended.said[-300:]!r}" if same else "scores.csv differs"
-    return None if (folder / "o/alerts.jsonl").exists() else "the alerts are lost"
+    return None if (folder / "o/alerts.sqlite").exists() else "the alerts are lost"
 
 
 def _two_runs(count: Count, folder: Path, dice: random.Random, whole: Path) -> str | None:

@@ -210,7 +210,7 @@ def _states(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
     from autoencoder.core.state import State, pack, unpack
     from autoencoder.detector import StreamDetector
     from autoencoder.network.runtime import Runtime
-    from autoencoder.reports.scores_csv import read_rows
+    from autoencoder.reports.scores_csv import read_scores
 
     values = np.array(noisy_wave(1500, 1))[:, None]
     values[500:] += 50  # a change that stays
@@ -246,7 +246,7 @@ def _states(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
     def of_scores(data: bytes) -> object:
         path = folder / "scores.csv"
         path.write_bytes(data)
-        return read_rows(path, 1000)
+        return read_scores(folder, max_rows=1000)
 
     scores = b"time,value,prediction,error,threshold,score,anomaly\n" + b"2024-01-01T00:00:00Z,1.5,1.4,0.1,0.5,0.2,0\n" * 30
     network = sound_network()

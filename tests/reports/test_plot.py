@@ -1,4 +1,4 @@
-"""The picture as a file: draws whatever comes, hides nothing, and can be read."""
+"""The plot as a file: draws whatever comes, hides nothing, and can be read."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from autoencoder.reports.picture import BINS
+from helpers.detections import expecting_a_sine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.figure import Figure
@@ -23,20 +23,9 @@ from matplotlib.text import Text
 from autoencoder.core.errors import RunError
 from autoencoder.core.types import Detections
 from autoencoder.reports.decimation import decimate, runs
-from autoencoder.reports.plot import draw, save
+from autoencoder.reports.plot import BINS, draw, save
 
 DAY = np.datetime64("2024-06-03T00:00", "ns")
-
-
-def to_detections(values: np.ndarray, *, time: np.ndarray | None = None, training: int = 0) -> Detections:
-    """Detections of a detector that expects a sine; errors above 1.5 are flagged."""
-    values = values if values.ndim == 2 else values[:, None]  # (N, F)
-    predictions = np.broadcast_to(np.sin(np.arange(len(values)) / 20)[:, None], values.shape).copy()
-    predictions[:training] = np.nan
-    errors = np.abs(values - predictions).max(axis=1, initial=0.0)
-    limits = np.where(np.isnan(errors), np.nan, 1.5)
-    time = np.arange(len(values)) if time is None else time
-    return Detections(time, values, predictions, errors, limits, np.clip(errors / 3, 0, 1), errors > 1.5)
 
 
 def season(points: int, columns: int = 1, training: int = 0, time: np.ndarray | None = None) -> Detections:
@@ -44,7 +33,7 @@ def season(points: int, columns: int = 1, training: int = 0, time: np.ndarray | 
     random = np.random.default_rng(5)
     values = np.sin(np.arange(points) / 20)[:, None] + random.normal(0, 0.2, (points, columns))
     values[96::97, 0] += 4.0
-    return to_detections(values, training=training, time=time)
+    return expecting_a_sine(values, training=training, time=time)
 
 
 def hours(points: int, step: str = "h") -> np.ndarray:
@@ -65,15 +54,15 @@ CASES = {
     "two points": (season(2), {"training_points": 1}),
     "training only": (with_arrays(season(300, training=300), errors=NOTHING, thresholds=NOTHING), {"training_points": 300}),
     "training longer than the series": (season(50), {"training_points": 1000}),
-    "constant": (to_detections(np.full(200, 5.0)), {}),
-    "constant zero": (to_detections(np.zeros(200)), {}),
-    "nothing known": (to_detections(NOTHING), {}),
-    "every other value missing": (to_detections(np.where(np.arange(200) % 2, np.nan, 1.0)), {}),
+    "constant": (expecting_a_sine(np.full(200, 5.0)), {}),
+    "constant zero": (expecting_a_sine(np.zeros(200)), {}),
+    "nothing known": (expecting_a_sine(NOTHING), {}),
+    "every other value missing": (expecting_a_sine(np.where(np.arange(200) % 2, np.nan, 1.0)), {}),
     "infinite": (with_arrays(season(200), predictions=np.full((200, 1), np.inf), errors=np.full(200, np.inf)), {}),
-    "huge": (to_detections(np.linspace(-1e300, 1e300, 300)), {}),
-    "tiny": (to_detections(np.linspace(0, 1e-12, 300)), {}),
-    "offset": (to_detections(1e9 + np.linspace(0, 0.01, 300)), {}),
-    "millions": (to_detections(np.linspace(-2_500_000, 7_000_000, 300)), {}),
+    "huge": (expecting_a_sine(np.linspace(-1e300, 1e300, 300)), {}),
+    "tiny": (expecting_a_sine(np.linspace(0, 1e-12, 300)), {}),
+    "offset": (expecting_a_sine(1e9 + np.linspace(0, 0.01, 300)), {}),
+    "millions": (expecting_a_sine(np.linspace(-2_500_000, 7_000_000, 300)), {}),
     "negative errors": (with_arrays(season(300), errors=np.linspace(-9, 3, 300), thresholds=np.full(300, -1.0)), {}),
     "errors of zero": (with_arrays(season(300), errors=np.zeros(300), thresholds=np.zeros(300)), {}),
     "large index": (season(300, time=np.arange(300) + 1_700_000_000_000), {}),
@@ -104,7 +93,7 @@ CASES = {
 
 @cache
 def drawn(name: str) -> Figure:
-    """The picture of a case, rendered; any warning is an error."""
+    """The plot of a case, rendered; any warning is an error."""
     detections, options = CASES[name]
     columns = tuple(f"column {number}" for number in range(detections.values.shape[1]))
     with warnings.catch_warnings():
@@ -127,13 +116,12 @@ def tick_labels(figure: Figure) -> list[str]:
 @pytest.mark.parametrize("name", CASES)
 def test_draws_without_a_warning(name: str) -> None:
     pixels = np.asarray(drawn(name).canvas.buffer_rgba())  # (height, width, 4)
-
     assert pixels.shape == (840, 1440, 4)
     assert np.ptp(pixels) > 100
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_no_writing_overlaps_and_the_legend_covers_no_panel(name: str) -> None:
+def test_no_writing_overlaps(name: str) -> None:
     figure = drawn(name)
     renderer = figure.canvas.get_renderer()
     writings = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
@@ -148,31 +136,27 @@ def test_no_writing_overlaps_and_the_legend_covers_no_panel(name: str) -> None:
         for number, text in enumerate(writings)
         if text.get_visible() and text.get_text().strip()
     }
-
     overlapping = [(one, two) for (one, a), (two, b) in combinations(boxes.items(), 2) if a.padded(-1).overlaps(b.padded(-1))]
-
     assert not overlapping
     assert all(box.x0 >= 0 and box.x1 <= 1440 and box.y0 >= 0 and box.y1 <= 840 for box in boxes.values()), boxes
     for legend in figure.legends:
         assert not any(legend.get_window_extent(renderer).overlaps(axes.get_window_extent(renderer)) for axes in figure.axes)
 
 
-def test_saves_a_picture_of_the_promised_size(tmp_path: Path) -> None:
+def test_saves_a_plot_of_the_promised_size(tmp_path: Path) -> None:
     save(draw(season(500), title="t"), tmp_path / "plot.png")
-
     assert imread(tmp_path / "plot.png").shape[:2] == (840, 1440)
 
 
 def test_the_title_counts_points_incidents_and_flags() -> None:
     detections = season(6000)
     flagged = int(detections.anomalies.sum())
-
     assert draw(detections, title="synthetic").get_suptitle() == f"synthetic: 6,000 points, {flagged} flagged"
     counted = draw(detections, title="synthetic", spans=[(96, 97)])
     assert counted.get_suptitle() == f"synthetic: 6,000 points, 1 incident, {flagged} flagged"
 
 
-def test_dates_are_written_in_the_time_zone_of_the_source() -> None:
+def test_dates_are_in_the_time_zone_of_the_source() -> None:
     afternoon = season(61, time=np.datetime64("2024-06-03T12:00", "ns") + np.arange(61) * np.timedelta64(1, "m"))
 
     def written(timezone: str | None) -> list[str]:
@@ -184,34 +168,31 @@ def test_dates_are_written_in_the_time_zone_of_the_source() -> None:
     assert "14:30" in written("+02:00")
 
 
-def test_a_count_is_written_with_thousands_separators() -> None:
+def test_a_count_has_thousands_separators() -> None:
     assert "100,000" in tick_labels(draw(season(300, time=np.arange(300) * 500), title="t"))
     assert "1,700,000,000,100" in tick_labels(drawn("large index"))
 
 
-def test_every_flagged_point_is_drawn_however_long_the_series() -> None:
+def test_every_flagged_point_is_drawn() -> None:
     detections = season(200_000)
     figure = draw(detections, title="t")
     rows = np.flatnonzero(detections.anomalies)
     value_dots, error_dots = drawn_lines(figure, "flagged")
-
     assert len(rows) > 2000
     np.testing.assert_array_equal(value_dots.get_xydata(), np.column_stack([rows, detections.values[rows, 0]]))
     np.testing.assert_array_equal(error_dots.get_xydata(), np.column_stack([rows, detections.errors[rows]]))
 
 
-def test_a_long_series_is_thinned_to_what_can_be_seen() -> None:
+def test_a_long_series_is_thinned() -> None:
     (line,) = drawn_lines(draw(season(200_000), title="t"), "value")
-
     assert len(line.get_xdata()) <= 4 * (BINS + 1)
 
 
 def test_a_gap_is_a_gap_in_the_line() -> None:
     values = np.sin(np.arange(50_000) / 20)
     values[20_000:30_000] = np.nan
-    (line,) = drawn_lines(draw(to_detections(values), title="t"), "value")
+    (line,) = drawn_lines(draw(expecting_a_sine(values), title="t"), "value")
     x, y = line.get_data()
-
     assert np.isnan(y[(x > 20_000) & (x < 29_999)]).all()
     assert np.isfinite(y[(x < 20_000) | (x >= 30_000)]).all()
 
@@ -221,7 +202,7 @@ def test_a_lonely_point_between_two_gaps_is_visible() -> None:
     lonely[50] = 1.0
 
     def ink(values: np.ndarray) -> int:
-        figure = draw(to_detections(values), title="t")
+        figure = draw(expecting_a_sine(values), title="t")
         figure.legends[0].remove() if figure.legends else None
         figure.suptitle("")
         figure.canvas.draw()
@@ -233,32 +214,29 @@ def test_a_lonely_point_between_two_gaps_is_visible() -> None:
     assert ink(lonely) > 4
 
 
-def test_the_error_axis_is_logarithmic_only_where_the_range_asks_for_it() -> None:
+def test_the_error_axis_is_logarithmic_if_need_be() -> None:
     calm = season(500)
     wild = with_arrays(calm, errors=np.where(calm.anomalies, 1000.0, calm.errors))
-
     assert draw(calm, title="t").axes[-1].get_yscale() == "linear"
     assert draw(wild, title="t").axes[-1].get_yscale() == "log"
     assert draw(with_arrays(wild, errors=-wild.errors), title="t").axes[-1].get_yscale() == "linear"
 
 
-def test_a_flagged_error_far_below_the_everyday_ones_stays_in_view() -> None:
+def test_a_small_flagged_error_stays_in_view() -> None:
     detections = season(500)
     errors, limits, flags = np.ones(500), np.full(500, 2.0), np.zeros(500, dtype=bool)
     errors[[20, 400]], limits[:40], flags[[20, 400]] = (0.002, 1000.0), 0.001, True
     axes = draw(with_arrays(detections, errors=errors, thresholds=limits, anomalies=flags), title="t").axes[-1]
     low, high = axes.get_ylim()
-
     assert axes.get_yscale() == "log"
     assert low < 0.001 and high > 1000
 
 
-def test_of_many_columns_the_furthest_from_their_prediction_are_shown() -> None:
+def test_of_many_columns_the_most_deviating_are_shown() -> None:
     detections = season(500, columns=9)
     detections.values[detections.anomalies, 7] += 50.0
     figure = draw(detections, title="t", columns=tuple("abcdefghi"))
     shown = [axes.get_title(loc="left") for axes in figure.axes]
-
     assert len(shown) == 5
     assert "a" in shown and "h" in shown
     assert shown[-1] == "reconstruction error"
@@ -272,23 +250,22 @@ def test_draws_in_any_thread() -> None:
         thread.start()
     for thread in threads:
         thread.join()
-
     assert len(figures) == 4
 
 
-def test_importing_is_light_and_drawing_leaves_pyplot_alone() -> None:
+def test_drawing_leaves_pyplot_alone() -> None:
     code = (
-        "import sys, numpy as np; from autoencoder.reports import live, plotting; from autoencoder.core.types import Detections;"
-        "assert 'matplotlib' not in sys.modules;"
+        "import sys, numpy as np; from autoencoder.reports import live_plot; from autoencoder.core.types import Detections;"
+        "assert 'matplotlib' not in sys.modules; from autoencoder.reports import plot;"
         "n, v = np.full(9, np.nan), np.zeros((9, 1));"
-        "plotting.draw(Detections(np.arange(9), v, v, n, n, n, np.zeros(9, dtype=bool)), title='t');"
-        "assert 'matplotlib.figure' in sys.modules and 'matplotlib.pyplot' not in sys.modules"
+        "plot.draw(Detections(np.arange(9), v, v, n, n, n, np.zeros(9, dtype=bool)), title='t');"
+        "assert 'matplotlib.pyplot' not in sys.modules"
     )
-    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parent.parent)
+    subprocess.run([sys.executable, "-c", code], check=True, cwd=Path(__file__).parents[2])
 
 
-def test_a_picture_that_cannot_be_written_says_so_in_a_sentence(tmp_path: Path) -> None:
-    with pytest.raises(RunError, match=r"plot\.png: the picture cannot be written \(No such file or directory\); choose"):
+def test_a_plot_that_cannot_be_written_says_so(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"plot\.png: the plot cannot be written \(No such file or directory\); choose"):
         save(draw(season(10), title="t"), tmp_path / "missing" / "plot.png")
 
 
@@ -321,25 +298,22 @@ series = st.lists(st.tuples(st.integers(0, 40), heights), min_size=0, max_size=1
 def test_decimation_agrees_with_its_naive_twin(rows: list[tuple[int, float]], bins: int, ascending: bool) -> None:
     rows = sorted(rows, key=lambda row: row[0]) if ascending else rows
     x, y = np.array(rows, dtype=float).reshape(-1, 2).T
-
     assert decimate(x, y, bins).tolist() == naive_decimate(x, y, bins)
 
 
 @settings(deadline=None, max_examples=50, derandomize=True)
 @given(rows=series, bins=st.integers(1, 9))
-def test_decimation_keeps_extremes_and_ends_within_its_bound(rows: list[tuple[int, float]], bins: int) -> None:
+def test_decimation_keeps_extremes_and_ends(rows: list[tuple[int, float]], bins: int) -> None:
     x, y = np.array(sorted(rows, key=lambda row: row[0]), dtype=float).reshape(-1, 2).T
     kept = decimate(x, y, bins)
     known = np.flatnonzero(np.isfinite(y))
-
     assert len(kept) <= 4 * (bins + 1)
     if known.size:
         assert {known[0], known[-1]} <= set(kept.tolist())
         assert (np.nanmin(y[kept]), np.nanmax(y[kept])) == (np.nanmin(y), np.nanmax(y))
 
 
-def test_runs_gives_first_and_last_row_of_each_stretch() -> None:
+def test_runs_are_first_and_last_rows() -> None:
     mask = np.array([True, False, False, True, True, True, False, True])
-
     assert runs(mask).tolist() == [[0, 0], [3, 5], [7, 7]]
     assert runs(np.zeros(0, dtype=bool)).shape == (0, 2)

@@ -14,15 +14,16 @@ from typing import TypeVar
 
 import numpy as np
 import pytest
-from autoencoder.reports.live import LiveWindow, Tail, display_available
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from matplotlib.image import imread
 
 from autoencoder.core.types import Detections
-from autoencoder.reports import live
+from autoencoder.reports import live_plot
+from autoencoder.reports.live_plot import LivePlot, PlotSettings, RingBuffer, display_available
+from autoencoder.reports.sinks import Batch
 
-ROOT = Path(__file__).resolve().parent.parent
+ROOT = Path(__file__).resolve().parents[2]
 OUTPUT = ROOT / "tests" / "output"
 TOOLS = ("Xvfb", "import", "xdotool")
 T = TypeVar("T")
@@ -36,7 +37,8 @@ needs_screen = pytest.mark.skipif(
 RUN = """
 import sys
 import numpy as np
-from autoencoder.reports.live import LiveWindow
+from autoencoder.reports.live_plot import LivePlot, PlotSettings
+from autoencoder.reports.sinks import Batch
 from autoencoder.core.types import Detections
 
 def chunk(start, size):
@@ -46,14 +48,16 @@ def chunk(start, size):
     errors = np.abs(values - expected)[:, 0]
     return Detections(time, values, expected, errors, np.full(size, 1.5), errors / 5, errors > 1.5)
 
-with LiveWindow("run under test", ("value",), window=500, training_points=40, hold="hold" in sys.argv) as window:
+with LivePlot(PlotSettings("run under test", ("value",), window=500, training_points=40)) as window:
     for start in range(0, 300, 25):
-        window.update(chunk(start, 25))
+        window.on_batch(Batch(chunk(start, 25)))
     print("fed", flush=True)
     for line in sys.stdin:
         for start in range(300, 2300, 100):
-            window.update(chunk(start, 100), np.zeros(100, dtype=bool))
-        print("closed" if window.closed else "open", window.failure, flush=True)
+            window.on_batch(Batch(chunk(start, 100), labels=np.zeros(100, dtype=bool)))
+        print("closed" if window.closed else "open", flush=True)
+    if "hold" in sys.argv:
+        window.wait()
 print("the run goes on", flush=True)
 """
 
@@ -152,42 +156,36 @@ def panels(picture: np.ndarray) -> list[slice]:
 
 
 @needs_screen
-def test_the_window_shows_both_panels_and_follows_the_stream(start: Callable[..., Run]) -> None:
+def test_the_window_follows_the_stream(start: Callable[..., Run]) -> None:
     run = start()
     first = run.shot("first", lambda picture: red(picture).sum() > 100)
-
     upper, lower = panels(first)
     for rows in (upper, lower):
         panel = first[rows, 80:1150]
         assert red(panel).sum() > 30
         assert (panel.min(axis=2) < 0.7).sum() > 1000
-
-    assert run.feed() == "open None"
+    assert run.feed() == "open"
     time_axis = slice(lower.stop + 6, lower.stop + 22)  # the tick labels
     second = run.shot("second", lambda picture: (picture[time_axis, 60:1180] != first[time_axis, 60:1180]).mean() > 0.01)
-
     assert len(panels(second)) == 2
     assert red(second[panels(second)[1]]).sum() > 30
 
 
 @needs_screen
-def test_closing_the_window_ends_the_drawing_and_not_the_run(start: Callable[..., Run]) -> None:
+def test_closing_the_window_does_not_end_the_run(start: Callable[..., Run]) -> None:
     run = start()
     run.close_as_a_user()
-
-    until(run.feed, lambda answer: answer == "closed None", "the run does not notice")
+    until(run.feed, lambda answer: answer == "closed", "the run does not notice")
     output, errors = run.process.communicate()
-
     assert output.strip() == "the run goes on"
     assert (run.process.returncode, errors) == (0, "")
 
 
 @needs_screen
-def test_a_held_window_stays_after_the_stream_until_the_user_closes_it(start: Callable[..., Run]) -> None:
+def test_a_held_window_stays_until_it_is_closed(start: Callable[..., Run]) -> None:
     run = start("hold")
     run.process.stdin.close()
     run.shot("held", lambda picture: red(picture).sum() > 100)
-
     assert run.process.poll() is None
     run.close_as_a_user()
     assert run.read() == "the run goes on"
@@ -200,7 +198,6 @@ def test_an_interrupt_ends_a_held_window(start: Callable[..., Run]) -> None:
     run.process.stdin.close()
     until(run.windows, bool, "no window")
     run.process.send_signal(signal.SIGINT)
-
     assert run.process.wait() == -signal.SIGINT
     until(run.windows, lambda windows: not windows, "the window stays")
 
@@ -210,7 +207,6 @@ def test_the_window_goes_when_its_run_is_killed(start: Callable[..., Run]) -> No
     run = start()
     until(run.windows, bool, "no window")
     run.process.kill()
-
     until(run.windows, lambda windows: not windows, "the window stays")
 
 
@@ -218,7 +214,6 @@ def test_the_window_goes_when_its_run_is_killed(start: Callable[..., Run]) -> No
 def test_a_screen_that_answers_is_available(screen: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("MPLBACKEND", raising=False)
     monkeypatch.setenv("DISPLAY", screen["DISPLAY"])
-
     assert display_available() is None
 
 
@@ -226,7 +221,6 @@ def test_a_screen_that_answers_is_available(screen: dict[str, str], monkeypatch:
 def test_a_backend_without_windows_is_named(screen: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MPLBACKEND", "Agg")
     monkeypatch.setenv("DISPLAY", screen["DISPLAY"])
-
     assert display_available() == "MPLBACKEND is Agg, which opens no windows"
 
 
@@ -234,7 +228,6 @@ def test_a_backend_without_windows_is_named(screen: dict[str, str], monkeypatch:
 def test_without_a_screen_the_reason_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-
     assert display_available() == "neither DISPLAY nor WAYLAND_DISPLAY is set"
 
 
@@ -245,26 +238,21 @@ def test_a_screen_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, ba
     monkeypatch.setenv("DISPLAY", ":987")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
     monkeypatch.setenv("MPLBACKEND", backend) if backend else monkeypatch.delenv("MPLBACKEND", raising=False)
-
     assert display_available() == "no window opens at DISPLAY=:987"
 
 
 def test_a_missing_toolkit_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", ":987")
-    monkeypatch.setattr(live, "TOOLKITS", ("a_toolkit_that_nobody_has",))
-
+    monkeypatch.setattr(live_plot, "TOOLKITS", ("a_toolkit_that_nobody_has",))
     assert display_available() == "no window toolkit is installed; install python3-tk, PyQt6 or PySide6"
 
 
-def test_a_window_that_cannot_open_counts_as_closed_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_window_that_cannot_open_counts_as_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DISPLAY", ":987")
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with LiveWindow("t", ("value",)) as window:
+    with LivePlot(PlotSettings("t", ("value",))) as window:
         until(lambda: window.closed, bool, "the window's process stays")
-        window.update(stream(10))
-
-        assert window.failure == "matplotlib opens no window here"
-    assert window.failure == "matplotlib opens no window here"
+        window.on_batch(Batch(stream(10)))
 
 
 def stream(points: int) -> Detections:
@@ -275,9 +263,9 @@ def stream(points: int) -> Detections:
 
 @settings(deadline=None, max_examples=50, derandomize=True)
 @given(capacity=st.integers(1, 20), sizes=st.lists(st.integers(1, 30), min_size=1, max_size=9), joins=st.sets(st.integers(0, 14)))
-def test_the_tail_holds_the_newest_points_and_little_more(capacity: int, sizes: list[int], joins: set[int]) -> None:
+def test_the_buffer_holds_the_newest_points(capacity: int, sizes: list[int], joins: set[int]) -> None:
     whole = stream(sum(sizes))
-    tail = Tail(capacity)
+    tail = RingBuffer(capacity)
     end = 0
     for number, size in enumerate(sizes):
         tail.add(whole[end : end + size], whole.anomalies[end : end + size])

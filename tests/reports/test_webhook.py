@@ -1,4 +1,4 @@
-"""Alerts: every incident that somebody is to be told of is told of, whatever the receiver does, and no secret with it."""
+"""The webhook: every alarm is told of, whatever the receiver does and however the run ends, and no secret with it."""
 
 from __future__ import annotations
 
@@ -12,11 +12,8 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from autoencoder.reports.alerts import as_slack
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from program import Outcome, count_lines, finish, incidents, metrics, rows, start, wait_until, wave, write_csv
-from webhook_server import (
+from helpers.detections import scored
+from helpers.webhook_server import (
     VARIABLE,
     Behaviour,
     Say,
@@ -28,11 +25,15 @@ from webhook_server import (
     isolate,
     silence,
 )
+from program import Outcome, count_lines, finish, incidents, metrics, rows, start, wait_until, wave, write_csv
 
-from autoencoder.reports.anomaly_log import incident_of, log_line
+from autoencoder.reports.delivery import DeliveryResult, WebhookSender
 from autoencoder.reports.incidents import Incident
+from autoencoder.reports.outbox import Alert
+from autoencoder.reports.run_folder import RunFolder
+from autoencoder.reports.sinks import Batch
+from autoencoder.reports.webhook import Webhook, as_slack
 
-quick = settings(deadline=None, max_examples=50, derandomize=True)
 Program = Callable[..., Outcome]
 
 INCIDENT = Incident(
@@ -46,50 +47,38 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     isolate(monkeypatch, tmp_path / "home")
 
 
-# --- anomalies.log ---
-
-
-def test_a_line_of_the_log_says_when_what_and_how_bad() -> None:
-    assert log_line(INCIDENT) == (
-        "2025-01-02T00:00:00Z to 2025-01-02T03:00:00Z  score 0.9000  "
-        "seen 7.5, expected 1.25 at 2025-01-02T01:00:00Z  4 points  alarm\n"
-    )
-    unknown = replace(INCIDENT, peak_value=(7.5, -2.0), expected=(float("nan"), 1e9), n_points=1, alarm=False)
-    assert "seen 7.5/-2, expected unknown/1e+09 at" in log_line(unknown)
-    assert log_line(unknown).endswith("  1 point  no alarm\n")
-
-
-@quick
-@given(text=st.text(st.characters(), max_size=20))
-def test_nothing_can_break_a_line_of_the_log_or_steer_a_terminal(text: str) -> None:
-    line = log_line(replace(INCIDENT, start=text, end=text, peak_time=text))
-    assert line.endswith("\n") and line[:-1].isprintable()
-    assert len((line + line).splitlines()) == 2
-    line.encode()
-
-
-@quick
-@given(
-    values=st.lists(st.floats(allow_infinity=False), min_size=1, max_size=3),
-    severity=st.floats(0, 1).map(lambda score: round(score, 6)),
-    alarm=st.booleans(),
-)
-def test_a_line_made_of_incidents_jsonl_is_the_line_that_was_written_before(
-    values: list[float], severity: float, alarm: bool
-) -> None:
-    incident = replace(INCIDENT, peak_value=tuple(values), expected=tuple(values[::-1]), severity=severity, alarm=alarm)
-    assert log_line(incident_of(json.loads(incident.to_json()))) == log_line(incident)
-
-
-# --- slack ---
-
-
-def test_slack_gets_a_sentence_in_which_nothing_starts_a_link_or_calls_the_channel() -> None:
+def test_slack_gets_a_sentence_without_links_or_calls() -> None:
     alert = {"event": "opened", "source": "<!channel> & co.csv", "incident": json.loads(INCIDENT.to_json("open"))}
-    body = as_slack("key", alert)
-    assert body == {
+    assert as_slack("key", alert) == {
         "text": "Anomaly in &lt;!channel&gt; &amp; co.csv since 2025-01-02T00:00:00Z: seen 7.5, expected 1.25, severity 0.90"
     }
+
+
+def test_incidents_open_in_several_series_are_told_apart(tmp_path: Path) -> None:
+    sent: list[tuple[str, str, str]] = []
+
+    def post(key: str, alert: Alert) -> DeliveryResult:
+        sent.append((key, alert["event"], alert["incident"]["series"]))
+        return DeliveryResult("delivered")
+
+    folder, nothing = RunFolder(tmp_path / "o"), scored([])
+    one, two, quiet = (replace(INCIDENT, series=name, alarm=name != "quiet") for name in ("one", "two", "quiet"))
+    for closing in ({"resumable": True}, {"resumable": False}):  # a run that is cut off, and its second part
+        sender = WebhookSender(post, print, backoff=0.01, max_backoff=0.01, drain_seconds=30)
+        webhook = Webhook(sender, capacity=9, alarms_only=True, warn=print)
+        webhook.start(folder, "x.csv", ["value"])
+        webhook.write(Batch(nothing, [], [one, two, quiet]))
+        webhook.write(Batch(nothing, [two], [replace(one, n_points=5), replace(quiet)]))
+        webhook.flush()
+        webhook.close([one, quiet], **closing)
+        webhook.stop()
+    assert [(event, series) for _, event, series in sent] == [
+        ("opened", "one"),
+        ("opened", "two"),
+        ("closed", "two"),
+        ("closed", "one"),
+    ]
+    assert len({key for key, *_ in sent}) == 4
 
 
 # --- whole runs ---
@@ -140,9 +129,7 @@ def assert_key_means_event(*servers: WebhookServer) -> None:
     assert all(request.key == request.body["key"] for server in servers for request in server.requests)
 
 
-def test_a_run_tells_of_every_alarm_when_it_opens_and_when_it_closes(
-    program: Program, table: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_alarm_is_told_of_twice(program: Program, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with WebhookServer() as server:
         monkeypatch.setenv(VARIABLE, server.url())
         outcome = program("--source", "csv", "--path", table, *DETECTION, *WEBHOOK, "--out", "o")
@@ -153,15 +140,13 @@ def test_a_run_tells_of_every_alarm_when_it_opens_and_when_it_closes(
     assert_key_means_event(server)
     assert f"webhook: {len(expected)} alerts delivered" in outcome.err.splitlines()
     assert metrics(Path("o"))["alerts"] == {"delivered": len(expected), "refused": 0, "dropped": 0, "waiting": 0}
-    assert not Path("o/alerts.jsonl").exists()
+    assert not Path("o/alerts.sqlite").exists()
     closed = next(request.body for request in server.requests if request.body["event"] == "closed")
     assert closed["incident"] == next(line for line in incidents(Path("o")) if line["id"] == closed["incident"]["id"])
     assert (closed["source"], closed["columns"]) == ("load.csv", ["value"])
 
 
-def test_every_incident_is_told_of_where_that_is_asked_for(
-    program: Program, table: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_every_incident_is_told_of_if_asked_for(program: Program, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with WebhookServer() as server:
         monkeypatch.setenv("MY_HOOK", server.url())
         options = ("--set", "alerts.webhook.alarms_only=false", "--set", "alerts.webhook.url_env=MY_HOOK")
@@ -172,7 +157,7 @@ def test_every_incident_is_told_of_where_that_is_asked_for(
     assert len({request.key for request in server.requests}) == len(server.requests)
 
 
-def test_the_log_has_a_line_for_every_incident_and_can_be_switched_off(program: Program, table: Path) -> None:
+def test_the_log_can_be_switched_off(program: Program, table: Path) -> None:
     assert program("--source", "csv", "--path", table, *DETECTION, "--out", "o").code == 0
     lines = Path("o/anomalies.log").read_text().splitlines()
     assert [line.split(" ")[0] for line in lines] == [incident["start"] for incident in incidents(Path("o"))]
@@ -181,23 +166,23 @@ def test_the_log_has_a_line_for_every_incident_and_can_be_switched_off(program: 
     assert not Path("p/anomalies.log").exists()
 
 
-def test_a_receiver_that_is_gone_does_not_fail_the_run_and_gets_the_rest_later(
-    program: Program, table: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_receiver_that_is_gone_gets_the_rest_later(program: Program, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, f"http://127.0.0.1:{closed_port()}/hook")
     quickly = (*WEBHOOK, "--set", "alerts.webhook.deadline=0.1")
     outcome = program("--source", "csv", "--path", table, *DETECTION, *quickly, "--out", "o")
     expected = told(Path("o"))
     assert outcome.code == 0
     said = outcome.err.splitlines()
-    assert "webhook: no connection, or it broke off; alerts wait in o/alerts.jsonl and are sent as soon as it answers" in said
-    waiting = f"webhook: 0 alerts delivered, {len(expected)} waiting in o/alerts.jsonl; --resume sends them"
+    assert "webhook: no connection, or it broke off; alerts wait in o/alerts.sqlite and are sent as soon as it answers" in said
+    waiting = f"webhook: 0 alerts delivered, {len(expected)} waiting in o/alerts.sqlite; --resume sends them"
     assert waiting in said
     assert metrics(Path("o"))["status"] == "done"
     assert metrics(Path("o"))["alerts"]["waiting"] == len(expected)
     assert len(rows(Path("o"))) == POINTS
 
-    before = {path.name: path.read_bytes() for path in Path("o").iterdir() if path.name not in ("alerts.jsonl", "metrics.json")}
+    before = {
+        path.name: path.read_bytes() for path in Path("o").iterdir() if "alerts" not in path.name and path.name != "metrics.json"
+    }
     still_gone = program("--resume", "--out", "o")
     assert (still_gone.code, still_gone.err.splitlines()[-1]) == (1, waiting)
     with WebhookServer() as server:
@@ -211,9 +196,7 @@ def test_a_receiver_that_is_gone_does_not_fail_the_run_and_gets_the_rest_later(
     assert "is done" in program("--resume", "--out", "o").error
 
 
-def test_a_queue_that_is_full_drops_the_oldest_and_says_so_once(
-    program: Program, table: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_full_queue_drops_the_oldest(program: Program, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, f"http://127.0.0.1:{closed_port()}/hook")
     small = (*WEBHOOK, "--set", "alerts.webhook.queue=5", "--set", "alerts.webhook.deadline=0.1")
     outcome = program("--source", "csv", "--path", table, *DETECTION, *small, "--out", "o")
@@ -228,7 +211,7 @@ def test_a_queue_that_is_full_drops_the_oldest_and_says_so_once(
     assert events(server)[-4:] == newest and len(events(server)) == 5  # the first may have been on its way
 
 
-def test_a_receiver_that_answers_nothing_does_not_hold_up_the_stream(table: Path, tmp_path: Path) -> None:
+def test_a_silent_receiver_does_not_hold_up_the_run(table: Path, tmp_path: Path) -> None:
     with WebhookServer(then=silence) as server:
         arguments = ("--source", "csv", "--path", table, *DETECTION, *WEBHOOK, "--out", "o")
         process = start(*arguments, folder=tmp_path, env={**os.environ, VARIABLE: server.url()})
@@ -239,7 +222,7 @@ def test_a_receiver_that_answers_nothing_does_not_hold_up_the_stream(table: Path
         process.send_signal(signal.SIGINT)  # the stream is over; only the receiver was waited for
         outcome = finish(process)
     assert outcome.code == 0, outcome.err
-    assert "waiting in o/alerts.jsonl; --resume sends them" in outcome.err
+    assert "waiting in o/alerts.sqlite; --resume sends them" in outcome.err
     assert metrics(tmp_path / "o")["status"] == "done"
 
 
@@ -262,7 +245,7 @@ def test_a_receiver_that_answers_nothing_does_not_hold_up_the_stream(table: Path
         ({}, ("alerts.webhook.url='https://h/s3cr3t'",), ["alerts.webhook.url is not a setting"]),
     ],
 )
-def test_a_webhook_without_what_it_needs_is_refused_in_a_sentence_without_secrets(
+def test_a_webhook_without_its_variables_is_refused(
     program: Program,
     monkeypatch: pytest.MonkeyPatch,
     variables: dict[str, str],
@@ -301,7 +284,7 @@ def test_no_secret_is_in_any_file_or_line(table: Path, tmp_path: Path, is_there:
         assert sent.path == f"/services/{secrets[0]}?key={secrets[2]}" and sent.headers["Authorization"] == f"Bearer {secrets[3]}"
     texts = [text.encode() for outcome in outcomes for text in (outcome.out, outcome.err)]
     files = [path for path in (tmp_path / "o").rglob("*") if path.is_file()]
-    assert {"alerts.jsonl", "config.yaml", "metrics.json", "anomalies.log"} <= {path.name for path in files}
+    assert {"alerts.sqlite", "config.yaml", "metrics.json", "anomalies.log"} <= {path.name for path in files}
     for content in (*texts, *(path.read_bytes() for path in files)):
         assert not [secret for secret in (*secrets, f":{port}") if secret.encode() in content]
 
@@ -314,7 +297,7 @@ def follow(table: Path, *options: str) -> tuple[object, ...]:
     return ("--source", "csv", "--path", table, "--follow", "--set", "csv.poll=0.005", *DETECTION, *options, "--out", "o")
 
 
-def test_a_run_that_is_killed_again_and_again_tells_of_everything_and_its_log_is_that_of_one_that_is_not(
+def test_a_run_killed_again_and_again_tells_of_all(
     program: Program, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     often = ("--set", "checkpoint.every=400")
@@ -340,9 +323,7 @@ def test_a_run_that_is_killed_again_and_again_tells_of_everything_and_its_log_is
     assert metrics(tmp_path / "o")["alerts"]["waiting"] == 0
 
 
-def test_an_incident_that_is_open_when_the_run_is_cut_off_is_closed_once_when_it_is_over(
-    program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_an_incident_open_at_the_cut_is_closed_once(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     values = wave(900)
     values[800] += 40
     table = write_csv(tmp_path / "load.csv", range(801), values[:801])
