@@ -15,7 +15,7 @@ from program import GAUSSIAN, TINY_LSTM, Outcome, incidents, metrics, rows, wave
 
 from autoencoder import assembly
 from autoencoder.network.training import Recipe
-from autoencoder.reports.scores_csv import read_series
+from autoencoder.reports.scores_csv import read_scores
 from autoencoder.scorers.base import Array
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.scorers.lstm_together import fit_together
@@ -191,7 +191,7 @@ def test_the_picture_shows_the_series_with_the_worst_incident(program: Program, 
     assert outcome.err.splitlines()[0].startswith("--plot live: the window shows one series")
     assert Path("many", "plot.png").read_bytes().startswith(b"\x89PNG")
     assert metrics(Path("many"))["series"]["worst"][0]["series"] == "wild"
-    shown = read_series(Path("many", "scores.csv"), "wild", 60)
+    shown = read_scores(Path("many"), "wild", max_rows=60)
     np.testing.assert_array_equal(shown.values[:, 0], spiked(100, 80)[-60:])
 
 
