@@ -140,8 +140,8 @@ class Board:
             if not self._is_joined:
                 incidents = (*self._ended, self._unfinished) if self._unfinished else tuple(self._ended)
                 self._now = replace(self._now, incidents=incidents)
-                if self._tail.rows:
-                    detections, labels = self._tail.join()
+                if self._tail.newest:
+                    detections, labels = self._tail.newest
                     self._now = replace(self._now, detections=detections, labels=labels if self._is_labelled else None)
                 self._is_joined = True
             return replace(self._now, rate=self._rate(time.monotonic()))

@@ -68,33 +68,26 @@ class HttpPost:
     """
 
     def __init__(self, url: str, token: str | None, form: Format, timeout: float) -> None:
-        from requests.utils import get_auth_from_url
-
         # its log lines hold the address; with --verbose a warning among them would reach the console
         logging.getLogger("urllib3").setLevel(logging.CRITICAL)
-        self._url, self._form, self._timeout = url, form, timeout
-        self._token, self._login = token, get_auth_from_url(url)
-
-    def _authorize(self, request: Any) -> Any:
-        """Requests' hook; it is always given, as requests takes what ~/.netrc holds for the host where there is none."""
-        from requests.auth import HTTPBasicAuth
-
-        if self._token:
-            request.headers["Authorization"] = f"Bearer {self._token}"
-            return request
-        return HTTPBasicAuth(*self._login)(request) if self._login[0] else request
+        self._url, self._token, self._form, self._timeout = url, token, form, timeout
 
     def __call__(self, key: str, alert: Alert) -> DeliveryResult:
         """Post it; whatever goes wrong is a result."""
         import requests
+        from requests.auth import HTTPBasicAuth
+        from requests.utils import get_auth_from_url
 
+        user, word = get_auth_from_url(self._url)
         headers = {"Content-Type": "application/json", "Idempotency-Key": key, "User-Agent": "lstm-autoencoder"}
+        headers |= {"Authorization": f"Bearer {self._token}"} if self._token else {}
         try:
             with requests.post(
                 self._url,
                 data=json.dumps(self._form(key, alert)).encode(),
                 headers=headers,
-                auth=self._authorize,
+                # without any, requests takes what ~/.netrc holds for that host
+                auth=HTTPBasicAuth(user, word) if user and not self._token else lambda request: request,
                 timeout=self._timeout,
                 allow_redirects=False,
                 stream=True,  # the body is not read: it says nothing, and may be endless
@@ -191,20 +184,19 @@ class WebhookSender:
             self._thread = None
 
     def _work(self) -> None:
-        while head := self._outbox.head():
-            result = self._post(*head)
-            try:
-                if result.outcome == "failed":
-                    self._outbox.release()
-                else:
-                    self._outbox.settle(head[0], result.outcome)
-            except RunError:  # it will be sent again, with the same key, which is allowed
-                result = DeliveryResult("failed", "what became of an alert cannot be written down")
-            self._report(result)
-            self._failures = self._failures + 1 if result.outcome == "failed" else 0
-            is_over = self._closing.is_set() and time.monotonic() >= self._ends
-            if is_over or (self._failures and not self._pause(result.wait)):
-                return
+        try:
+            while head := self._outbox.head():
+                key, alert = head
+                result = self._post(key, alert)
+                if result.outcome != "failed":
+                    self._outbox.settle(key, result.outcome)
+                self._report(result)
+                self._failures = self._failures + 1 if result.outcome == "failed" else 0
+                is_over = self._closing.is_set() and time.monotonic() >= self._ends
+                if is_over or (self._failures and not self._pause(result.wait)):
+                    return
+        except RunError as error:
+            self._say(f"webhook: {error}; no more alerts are sent")
 
     def _pause(self, asked: float) -> bool:
         """Rest after a failure; returns whether to go on. The end of the run cuts one rest short, if the receiver did not ask for it."""

@@ -62,11 +62,7 @@ class Incident:
 
     @staticmethod
     def from_record(record: dict[str, Any]) -> Incident:
-        """The incident of a parsed ``to_json``.
-
-        Raises:
-            ValueError: it is none.
-        """
+        """The incident of a parsed ``to_json``. Raises ValueError: it is none."""
         try:
             values = {key: value for key, value in record.items() if key != "status"}
             for key in ("peak_value", "expected"):
@@ -86,11 +82,7 @@ _KINDS: dict[str, type] = {"int": int, "str": str, "str | None": str, "float": f
 
 
 def read_incidents(text: str) -> list[Incident]:
-    """Incidents from a checkpoint, one ``to_json`` a line.
-
-    Raises:
-        ModelError: the text is damaged.
-    """
+    """Incidents from a checkpoint, one ``to_json`` a line. Raises ModelError: the text is damaged."""
     try:
         return [Incident.from_record(json.loads(line)) for line in text.splitlines()]
     except (ValueError, RecursionError) as error:

@@ -13,12 +13,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
-from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
@@ -36,27 +34,17 @@ Labels = npt.NDArray[np.bool_]
 
 
 class RingBuffer:
-    """The newest points of a stream, ``capacity`` of them and at most one chunk more."""
+    """The newest points of a stream with their labels, at most ``capacity`` of them."""
 
     def __init__(self, capacity: int) -> None:
-        self.capacity = capacity
-        self.parts: deque[tuple[Detections, Labels]] = deque()
-        self.rows = 0
+        self._capacity = capacity
+        self.newest: tuple[Detections, Labels] | None = None
 
     def add(self, detections: Detections, labels: Labels) -> None:
-        """Take N points in and let go of whole chunks that are too old."""
-        newest = slice(max(len(detections) - self.capacity, 0), None)
-        self.parts.append((detections[newest], labels[newest]))
-        self.rows += len(labels[newest])
-        while self.rows - len(self.parts[0][1]) >= self.capacity:
-            self.rows -= len(self.parts.popleft()[1])
-
-    def join(self) -> tuple[Detections, Labels]:
-        """Give the newest points in one piece, at most ``capacity``; there must be some."""
-        detections = Detections.concatenate([part for part, _ in self.parts])[-self.capacity :]
-        labels = np.concatenate([part for _, part in self.parts])[-self.capacity :]
-        self.parts, self.rows = deque([(detections, labels)]), len(labels)
-        return detections, labels
+        """Take N points in and let go of those that are too old."""
+        if self.newest:
+            detections, labels = Detections.concatenate([self.newest[0], detections]), np.concatenate([self.newest[1], labels])
+        self.newest = detections[-self._capacity :], labels[-self._capacity :]
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,16 +66,6 @@ class PlotSettings:
     timezone: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Frame:
-    """Points on their way to the window, and how many the stream has had so far, these included."""
-
-    detections: Detections
-    labels: Labels
-    points: int
-    flagged: int
-
-
 class LivePlot:
     """A window that follows the stream; a ``Callback``. The user may close it at any time, which ends the drawing and nothing else.
 
@@ -96,7 +74,7 @@ class LivePlot:
     """
 
     def __init__(self, settings: PlotSettings) -> None:
-        self._settings = settings
+        self._window = settings.window
         self._pending = RingBuffer(settings.window)
         self._points = self._flagged = 0
         self._lock, self._arrived, self._ended = threading.Lock(), threading.Event(), threading.Event()
@@ -139,7 +117,7 @@ class LivePlot:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def _send(self) -> None:
@@ -147,8 +125,8 @@ class LivePlot:
             while self._arrived.wait() and not self._ended.is_set():
                 self._arrived.clear()
                 with self._lock:
-                    frame = _Frame(*self._pending.join(), self._points, self._flagged)
-                    self._pending = RingBuffer(self._settings.window)
+                    frame = self._pending.newest, self._points, self._flagged
+                    self._pending = RingBuffer(self._window)
                 self._writer.send(frame)
                 self._ended.wait(FRAME_SECONDS)  # what comes meanwhile goes together
 
@@ -212,7 +190,7 @@ class _Window:
         figure.text(0.5, 0.5, f"{settings.title}: waiting for the first points", ha="center", parse_math=False)
         self._plot: Any = None
         self._buffer = RingBuffer(settings.window)
-        self._newest: _Frame | None = None  # None: nothing new to draw
+        self._frame: tuple[Any, int, int] | None = None  # newest points, points and flags so far; None: nothing new to draw
         self._lock = threading.Lock()
         self._has_ended = False
         self._rest_until = 0.0
@@ -224,10 +202,10 @@ class _Window:
         """Take in frames until the stream's process closes the pipe or is gone."""
         with suppress(OSError, EOFError):
             while True:
-                frame: _Frame = self._reader.recv()
+                newest, points, flagged = self._reader.recv()
                 with self._lock:
-                    self._buffer.add(frame.detections, frame.labels)
-                    self._newest = frame
+                    self._buffer.add(*newest)
+                    self._frame = self._buffer.newest, points, flagged
         self._has_ended = True
 
     def _refresh(self) -> None:
@@ -240,19 +218,18 @@ class _Window:
             pyplot.close(self._figure)
             return
         toolbar = self._figure.canvas.toolbar
-        if self._newest is None or time.monotonic() < self._rest_until or (toolbar is not None and toolbar.mode):
+        if self._frame is None or time.monotonic() < self._rest_until or (toolbar is not None and toolbar.mode):
             return
         with self._lock:
-            newest, self._newest = self._newest, None
-            detections, labels = self._buffer.join()
+            ((detections, labels), points, flagged), self._frame = self._frame, None
         started = time.monotonic()
         settings = self._settings
         if self._plot is None:
             self._figure.clear()
             dates = detections.time.dtype.kind == "M"
             self._plot = RunPlot(self._figure, settings.columns, dates=dates, timezone=settings.timezone)
-        title = headline(settings.title, newest.points, newest.flagged)
-        training_left = max(0, settings.training_points - (newest.points - len(detections)))
+        title = headline(settings.title, points, flagged)
+        training_left = max(0, settings.training_points - (points - len(detections)))
         self._plot.show(detections, title, training_points=training_left, labels=labels)
         self._figure.canvas.draw()
         self._rest_until = 2 * time.monotonic() - started

@@ -15,10 +15,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
-from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.collections import PolyCollection
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
@@ -26,75 +24,13 @@ from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
 
 from autoencoder.core.errors import RunError
 from autoencoder.core.types import Detections
-from autoencoder.reports.decimation import Array, Rows, decimate, runs
+from autoencoder.reports.decimation import Array, runs
 from autoencoder.reports.files import write_whole
+from autoencoder.reports.plot_panel import INK, PURPLE, SLATE, PlotPanel, plain_number, write_numbers
 
 SIZE = (12.0, 7.0)  # inches
 DOTS_PER_INCH = 120
 MAX_VALUE_PANELS = 4
-BINS = 3000  # steps to which long series are thinned: about two a pixel, so that a gap wider than a pixel stays a gap
-
-# Colours that the common kinds of colour blindness keep apart (after Okabe and Ito); dots, lines and bands differ in form, too.
-INK, SLATE, GREY, BLUE, ORANGE = "#2B3440", "#68737F", "#8A929C", "#1F8DE0", "#E08A00"
-RED, GREEN, PURPLE, GRID = "#D1202F", "#009E73", "#7A4FA3", "#E6E9ED"
-LINES: dict[str, dict[str, Any]] = {
-    "value": {"color": INK, "linewidth": 1.0, "zorder": 2},
-    "prediction": {"color": BLUE, "linewidth": 1.3, "alpha": 0.7, "zorder": 3},
-    "error": {"color": SLATE, "linewidth": 0.9, "zorder": 2},
-    "threshold": {"color": ORANGE, "linewidth": 1.5, "zorder": 3},
-}
-BANDS = {  # colour, opacity, lower and upper edge as shares of the panel's height
-    "training": (GREY, 0.16, 0.0, 1.0),
-    "labelled anomaly": (GREEN, 0.22, 0.0, 1.0),
-    "incident": (RED, 0.75, 0.0, 0.025),
-}
-
-
-class PlotPanel:
-    """One axes: a line, its companion (what was expected, or the limit), flagged dots on the line, bands behind them all."""
-
-    def __init__(self, axes: Axes, line: str, companion: str) -> None:
-        self.axes = axes
-        self.lines = [axes.plot([], [], marker=".", label=name, **LINES[name])[0] for name in (line, companion)]
-        (self.flags,) = axes.plot([], [], ls="none", marker="o", mfc=RED, mec="white", mew=0.4, zorder=4, label="flagged")
-        self.bands = {name: self._band(name) for name in BANDS}
-        axes.spines[["top", "right"]].set_visible(False)
-        axes.spines[["left", "bottom"]].set_color(GREY)
-        axes.tick_params(which="both", labelcolor=INK, labelsize=9, color=GREY)
-        axes.grid(color=GRID, linewidth=0.7)
-        axes.set_axisbelow(True)
-
-    def _band(self, name: str) -> PolyCollection:
-        color, opacity, _, _ = BANDS[name]
-        band = PolyCollection([], facecolor=color, edgecolor=color, alpha=opacity, linewidth=0.8, label=name, zorder=0.5)
-        band.set_transform(self.axes.get_xaxis_transform())  # x in data units, y as a share of the panel
-        self.axes.add_collection(band, autolim=False)
-        return band
-
-    def fill(self, x: Array, heights: tuple[Array, Array], flags: npt.NDArray[np.bool_], bands: dict[str, Rows]) -> None:
-        """Show N points of the line and its companion, the flagged ones, and the bands, each (K, 2) first and last rows."""
-        for line, y in zip(self.lines, heights, strict=True):
-            rows = decimate(x, y, BINS)
-            known = np.pad(np.isfinite(y[rows]), 1)
-            line.set_data(x[rows], y[rows])
-            # A point between two gaps has no line to lie on: it gets a dot.
-            line.set_markevery(np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:]))
-        self.flags.set_data(x[flags], heights[0][flags])
-        self.flags.set_markersize(5.5 if np.count_nonzero(flags) < 1000 else 3.5)
-        for name, rows in bands.items():
-            self.bands[name].set_verts(_boxes(x, rows, *BANDS[name][2:]))
-
-    def label(self, text: str, *, above: bool) -> None:
-        """Name the panel at its side, or above it where panels are too low for that."""
-        if above:
-            self.axes.set_title(text, loc="left", fontsize=9.5, pad=4, color=INK, parse_math=False)
-        else:
-            self.axes.set_ylabel(text, fontsize=10, color=INK, parse_math=False)
-
-    def shown(self) -> list[Line2D | PolyCollection]:
-        """The artists that have something to show."""
-        lines = [line for line in (*self.lines, self.flags) if np.isfinite(np.asarray(line.get_ydata(), dtype=float)).any()]
-        return [*lines, *(band for band in self.bands.values() if band.get_paths())]
 
 
 class RunPlot:
@@ -113,7 +49,7 @@ class RunPlot:
         self.panels = [*self.value_panels, self.error_panel]
         self.error_panel.label("reconstruction error", above=self.stacked)
         for each in axes:
-            _write_numbers(each.yaxis, MaxNLocator(nbins=4 if self.stacked else 6, steps=[1, 2, 2.5, 5, 10]))
+            write_numbers(each.yaxis, MaxNLocator(nbins=4 if self.stacked else 6, steps=[1, 2, 2.5, 5, 10]))
         self._write_times(axes[-1].xaxis, timezone)
         transform = axes[-1].get_xaxis_transform()
         self.word = axes[-1].text(0, 0.5, "", transform=transform, color=SLATE, ha="center", va="center", clip_on=True)
@@ -180,7 +116,7 @@ class RunPlot:
             axis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))
             axis.set_label_text(f"time ({timezone})" if timezone else "time", fontsize=10, color=INK)
         else:
-            _write_numbers(axis, MaxNLocator(integer=True, steps=[1, 2, 2.5, 5, 10]), ",.0f")
+            write_numbers(axis, MaxNLocator(integer=True, steps=[1, 2, 2.5, 5, 10]), ",.0f")
             axis.set_label_text("time (index)", fontsize=10, color=INK)
 
     def _choose(self, detections: Detections) -> None:
@@ -196,7 +132,7 @@ class RunPlot:
         everyday = np.median(errors[errors > 0]) if (errors > 0).any() and not (known < 0).any() else np.inf
         if axes.get_yscale() == "linear" and known.size and known.max() > 40 * everyday:
             axes.set_yscale("log")  # and stays so: a live picture that changes its scale back and forth cannot be read
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda number, _: _plain(number)))
+            axes.yaxis.set_major_formatter(FuncFormatter(lambda number, _: plain_number(number)))
             axes.yaxis.set_minor_formatter(NullFormatter())
         if axes.get_yscale() == "linear":
             low, high = _padded(known)
@@ -272,11 +208,7 @@ def draw(
 
 
 def save(figure: Figure, path: Path) -> None:
-    """Write the plot to a file; the suffix says in which format.
-
-    Raises:
-        RunError: the file cannot be written.
-    """
+    """Write the plot to a file; the suffix says in which format. Raises RunError: the file cannot be written."""
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box for a rare letter is no news to anyone
@@ -290,14 +222,10 @@ def save(figure: Figure, path: Path) -> None:
 def headline(title: str, points: int, flagged: int, incidents: int | None = None) -> str:
     """What the plot holds, e.g. "synthetic: 6,000 points, 24 incidents, 143 flagged"."""
     name = title if len(title) <= 60 else f"{title[:28]} … {title[-28:]}"
-    parts = [_count(points, "point"), f"{flagged:,} flagged"]
+    counts = [f"{points:,} point{'s' * (points != 1)}", f"{flagged:,} flagged"]
     if incidents is not None:
-        parts.insert(1, _count(incidents, "incident"))
-    return f"{name}: {', '.join(parts)}"
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+        counts.insert(1, f"{incidents:,} incident{'s' * (incidents != 1)}")
+    return f"{name}: {', '.join(counts)}"
 
 
 def most_deviating(detections: Detections, count: int) -> list[int]:
@@ -307,12 +235,6 @@ def most_deviating(detections: Detections, count: int) -> list[int]:
     spread = np.ma.masked_invalid(detections.values).std(axis=0).filled(0.0)  # (F,)
     distance = np.abs(off).mean(axis=0).filled(0.0) / np.where(spread > 0, spread, 1.0)  # (F,)
     return sorted(np.argsort(-distance, kind="stable")[:count].tolist())
-
-
-def _boxes(x: Array, rows: Rows, bottom: float, top: float) -> list[Array]:
-    """Corners (4, 2) of a box over each first and last row."""
-    spans = x[rows.reshape(-1, 2).astype(np.int64)]  # (K, 2)
-    return [np.array([[low, bottom], [low, top], [high, top], [high, bottom]]) for low, high in spans]
 
 
 def _finite(numbers: Array) -> Array:
@@ -328,19 +250,6 @@ def _padded(*series: Array) -> tuple[float, float]:
     low, high = float(known.min()), float(known.max())
     margin = 0.07 * (high - low) or 0.05 * abs(high) or 0.5
     return low - margin, high + margin
-
-
-def _write_numbers(axis: Axis, locator: MaxNLocator, form: str = ",.15g") -> None:
-    def write(number: float, _: int) -> str:
-        low, high = axis.get_view_interval()
-        return _plain(0.0 if abs(number) < 1e-9 * (high - low) else number, form)
-
-    axis.set_major_locator(locator)
-    axis.set_major_formatter(FuncFormatter(write))
-
-
-def _plain(number: float, form: str = ",.15g") -> str:
-    return format(number, form).replace("-", "\N{MINUS SIGN}")
 
 
 def _shortened(name: str, longest: int) -> str:

@@ -72,11 +72,7 @@ class RunFolder:
         self._release = release
 
     def write(self, name: str, content: bytes | str) -> Path:
-        """Put a file in place at once, or not at all.
-
-        Raises:
-            RunError: it cannot be written.
-        """
+        """Put a file in place at once, or not at all. Raises RunError: it cannot be written."""
         target = self.path / name
         try:
             write_whole(target, content.encode() if isinstance(content, str) else content)
@@ -117,11 +113,7 @@ class RunFolder:
 
 
 def read_model(folder: Path) -> tuple[State, dict[str, bytes]]:
-    """State and files of a saved model.
-
-    Raises:
-        ModelError: missing, damaged or too large.
-    """
+    """State and files of a saved model. Raises ModelError: missing, damaged or too large."""
     if not is_folder(folder):
         raise ModelError(f"--model {folder} is not a folder; give the run folder that a run or 'train' left")
     if not has(folder, DETECTOR):

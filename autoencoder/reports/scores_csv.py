@@ -191,11 +191,7 @@ def read_scores(folder: Path, series: str | None = None, *, max_rows: int = 1_00
 
 
 def parse_scores(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Detections:
-    """Rows of scores.csv under its column names.
-
-    Raises:
-        ValueError, KeyError: they are not what this program writes.
-    """
+    """Rows of scores.csv under its column names. Raises ValueError, KeyError: they are not what this program writes."""
     columns = dict(zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True))
 
     def numbers(name: str) -> npt.NDArray[np.float64]:

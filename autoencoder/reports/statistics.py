@@ -40,9 +40,7 @@ class SeriesStatistics:
 
     def add(self, points: int, judged: int, flagged: int) -> None:
         """Count more rows."""
-        self.points += points
-        self.judged += judged
-        self.flagged += flagged
+        self.points, self.judged, self.flagged = self.points + points, self.judged + judged, self.flagged + flagged
 
 
 class RunStatistics:
@@ -172,20 +170,19 @@ class RunStatistics:
         return quality
 
     def state(self) -> State:
-        """All counts; labels and flags as eight points a number."""
+        """All counts."""
         each = list(self.series.values())
         labels, flags = (np.concatenate(part) if part else np.empty(0, bool) for part in (self._labels, self._flags))
         return {
             "series": json.dumps(list(self.series)),
             "counts": np.array([(one.points, one.judged, one.flagged) for one in each], np.int64).reshape(-1, 3),
             "severity": np.array([one.severity for one in each]),
-            "spans": np.array([(n, *span) for n, one in enumerate(each) for span in one.spans], np.int64).reshape(-1, 3),
+            "spans": np.array([(place, *span) for place, one in enumerate(each) for span in one.spans], np.int64).reshape(-1, 3),
             "missing": self.missing,
             "incidents": self.incidents,
             "worst": "\n".join(incident.to_json() for incident in self.worst),
-            "labelled": len(labels),
-            "labels": np.packbits(labels).astype(np.int64),
-            "flags": np.packbits(flags).astype(np.int64),
+            "labels": labels.astype(np.int8),
+            "flags": flags.astype(np.int8),
             "places": np.concatenate(self._places) if self._places else np.empty(0, np.int64),
         }
 
@@ -194,26 +191,24 @@ class RunStatistics:
         saved = Reader(state, "the counts")
         try:
             names = json.loads(saved.text("series"))
-            if not all(name is None or isinstance(name, str) for name in names):
-                raise TypeError("series without names")
-            counts = saved.integers("counts", (len(names), 3))
-            severity = saved.array("severity", (len(names),))
-            self.series = {name: SeriesStatistics(*counted) for name, counted in zip(names, counts.tolist(), strict=True)}
-            for one, worst in zip(self.series.values(), severity.tolist(), strict=True):
-                one.severity = worst
+            counts, severity = saved.integers("counts", (len(names), 3)), saved.array("severity", (len(names),))
+            each = [
+                SeriesStatistics(points, judged, flagged, worst)
+                for (points, judged, flagged), worst in zip(counts.tolist(), severity.tolist(), strict=True)
+            ]
+            self.series = dict(zip(names, each, strict=True))
             for place, first, last in saved.integers("spans", (None, 3)).tolist():
-                self.series[names[place]].spans.append((first, last))
-            if counts.min(initial=0) < 0:
-                raise ValueError("fewer than no points")
+                each[place].spans.append((first, last))
+            labels, flags = (saved.integers(key, (None,)).astype(bool) for key in ("labels", "flags"))
+            places = saved.integers("places", (None,))
+            if counts.min(initial=0) < 0 or len(labels) != len(flags) or len(places) not in (0, len(labels)):
+                raise ValueError("they contradict each other")
         except (ValueError, TypeError, IndexError, RecursionError) as error:
             raise ModelError(f"the saved counts cannot be used ({error}); run anew without --resume") from None
         self.missing, self.incidents = saved.integer("missing", 0), saved.integer("incidents", 0)
         self.worst = read_incidents(saved.text("worst"))
-        if count := saved.integer("labelled", 0, self.points):
-            packed = [saved.integers(key, (-(-count // 8),)).astype(np.uint8) for key in ("labels", "flags")]
-            self._labels, self._flags = ([np.unpackbits(bits, count=count).astype(bool)] for bits in packed)
-            places = saved.integers("places", (None,))
-            self._places = [places] if len(places) == count else []
+        if len(labels):
+            self._labels, self._flags, self._places = [labels], [flags], [places] if len(places) else []
 
 
 def summary(

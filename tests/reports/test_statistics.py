@@ -65,7 +65,7 @@ def test_each_series_is_counted_and_compared_on_its_own() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"series": "[1]"}, {"series": "{"}, {"missing": -1}, {"labelled": 99}, {"counts": np.zeros((2, 3))}]
+    "change", [{"series": "3"}, {"series": "{"}, {"missing": -1}, {"labels": np.zeros(9, np.int8)}, {"counts": np.zeros((2, 3))}]
 )
 def test_damaged_counts_are_refused(change: dict[str, object]) -> None:
     statistics = RunStatistics()
