@@ -69,7 +69,8 @@ class Console:
                 self._stream.write(sentence + "\n")
                 self._stream.flush()
         except OSError:  # the reader of the pipe is gone or the disk is full: the run is worth more than its messages
-            _turn_away(self._stream)
+            with Path(os.devnull).open("wb") as nowhere:  # takes what the stream still holds back, too
+                os.dup2(nowhere.fileno(), self._stream.fileno())
 
     @contextmanager
     def bars(self) -> Iterator[None]:
@@ -78,15 +79,9 @@ class Console:
             yield
             return
         from rich.console import Console as RichConsole
-        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
-        columns = (
-            TextColumn("{task.description}"),
-            BarColumn(),
-            MofNCompleteColumn(),
-            TimeRemainingColumn(),
-            TextColumn("{task.fields[note]}"),
-        )
+        columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), "{task.fields[note]}")
         with Progress(*columns, console=RichConsole(file=self._stream), transient=True) as self._bar:
             try:
                 yield
@@ -146,9 +141,3 @@ class Stopwatch:
     def report(self) -> dict[str, float]:
         """Seconds by part, and in total."""
         return {**self.seconds, "total": time.perf_counter() - self._began}
-
-
-def _turn_away(stream: TextIO) -> None:
-    """Lead a stream nowhere that cannot be written any more, what it still holds back included."""
-    with Path(os.devnull).open("wb") as nowhere:
-        os.dup2(nowhere.fileno(), stream.fileno())
