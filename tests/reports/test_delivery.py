@@ -146,7 +146,7 @@ def test_what_waits_is_sent_by_the_next_sender(tmp_path: Path) -> None:
     assert keys_of(server) == ["a", "b", "c"]
 
 
-def test_the_end_does_not_wait_for_a_receiver_that_asks_for_time(tmp_path: Path) -> None:
+def test_the_end_does_not_wait_for_a_busy_receiver(tmp_path: Path) -> None:
     with WebhookServer(then=Say(429, {"Retry-After": "3600"})) as server:
         sending = Sending(tmp_path, server.url(), max_backoff=7200, drain_seconds=600)  # a test that waited would time out
         sending.begin("a")
@@ -182,7 +182,7 @@ def test_an_answer_without_end_counts_by_its_status(tmp_path: Path) -> None:
         assert Sending(tmp_path, server.url()).send("a", "b") == {"delivered": 2}
 
 
-def test_netrc_is_not_read_and_an_address_may_hold_a_user(tmp_path: Path) -> None:
+def test_netrc_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "home").mkdir()
     (tmp_path / "home/.netrc").write_text("machine 127.0.0.1 login someone password else\n")
     with WebhookServer() as server:
@@ -204,7 +204,7 @@ def test_a_post_that_breaks_down_does_not_end_the_sender(tmp_path: Path) -> None
     assert keys_of(server) == ["a"]
 
 
-def test_an_outbox_that_cannot_be_written_ends_the_sending(tmp_path: Path) -> None:
+def test_a_full_disk_ends_the_sending(tmp_path: Path) -> None:
     with WebhookServer() as server:
         sending = Sending(tmp_path, server.url())
         sending.outbox.put("a", {})

@@ -29,9 +29,15 @@ TOOLS = ("Xvfb", "import", "xdotool")
 T = TypeVar("T")
 PATIENCE = 30.0  # seconds until a screen that does not show what it should is a failure
 
-needs_screen = pytest.mark.skipif(
+has_tools = pytest.mark.skipif(
     not all(map(shutil.which, TOOLS)), reason=f"{', '.join(TOOLS)} are not all installed (apt: xvfb imagemagick xdotool)"
 )
+
+
+def needs_screen(test: Callable[..., None]) -> Callable[..., None]:
+    """Marks a test that needs a display."""
+    return pytest.mark.browser(has_tools(test))
+
 
 # Feeds a window: 300 points with three spikes, then 2,000 more whenever a line comes in; says what it sees of the window.
 RUN = """

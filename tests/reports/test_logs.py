@@ -54,7 +54,7 @@ def test_a_line_made_of_incidents_jsonl_is_the_same(values: list[float], severit
     assert log_line(Incident.from_record(json.loads(incident.to_json()))) == log_line(incident)
 
 
-def test_the_log_is_written_anew_from_the_closed_incidents(tmp_path: Path) -> None:
+def test_a_resumed_log_is_written_anew(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "o")
     folder.write("incidents.jsonl", INCIDENT.to_json() + "\n" + INCIDENT.to_json("open") + "\n")
     folder.write("anomalies.log", "half a li")

@@ -76,7 +76,7 @@ def test_only_the_oldest_is_lost_when_it_is_full(tmp_path_factory: pytest.TempPa
     outbox.close()
 
 
-def test_wherever_the_log_is_cut_what_stands_before_counts(tmp_path: Path) -> None:
+def test_what_stands_before_a_cut_of_the_log_counts(tmp_path: Path) -> None:
     path = tmp_path / "alerts.sqlite"
     outbox = Outbox(path, 10)
     outbox.flush()
@@ -94,7 +94,7 @@ def test_wherever_the_log_is_cut_what_stands_before_counts(tmp_path: Path) -> No
     assert [each for each, _ in itertools.groupby(found)] == [[], ["a"], ["a", "b"], ["b"]]
 
 
-def test_the_file_stays_small_and_what_was_seen_is_not_queued_again(tmp_path: Path) -> None:
+def test_what_was_seen_is_not_queued_again(tmp_path: Path) -> None:
     path = tmp_path / "alerts.sqlite"
     outbox = Outbox(path, 10)
     for number in range(1000):
@@ -110,7 +110,7 @@ def test_the_file_stays_small_and_what_was_seen_is_not_queued_again(tmp_path: Pa
     assert again.counts()["waiting"] == 0
 
 
-def test_fewer_may_wait_after_a_restart_with_a_smaller_queue(tmp_path: Path) -> None:
+def test_a_queue_may_shrink(tmp_path: Path) -> None:
     outbox = Outbox(tmp_path / "alerts.sqlite", 5)
     for key in "abcde":
         outbox.put(key, {})
@@ -123,7 +123,7 @@ def test_fewer_may_wait_after_a_restart_with_a_smaller_queue(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     "content", [b"[]", b'{"spool": 1, "run": "x"}', b"\x00\x01" * 5000, b"SQLite format 3\x00" + bytes(4080)]
 )
-def test_a_file_that_is_no_outbox_is_refused_and_left_alone(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_no_outbox_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "alerts.sqlite"
     path.write_bytes(content)
     with pytest.raises(ModelError, match=r"alerts\.sqlite is damaged.*move it away"):
@@ -131,7 +131,7 @@ def test_a_file_that_is_no_outbox_is_refused_and_left_alone(tmp_path: Path, cont
     assert path.read_bytes() == content
 
 
-def test_a_database_of_another_kind_or_elsewhere_is_refused(tmp_path: Path) -> None:
+def test_triggers_and_links_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "alerts.sqlite"
     Outbox(path, 5).close()
     with sqlite3.connect(path) as database:  # a trigger would run with every alert
@@ -153,6 +153,6 @@ def test_a_journal_of_unknown_origin_is_not_played_back(tmp_path: Path) -> None:
     assert [each.name for each in tmp_path.iterdir()] == ["alerts.sqlite"]
 
 
-def test_an_outbox_that_cannot_be_written_is_told_in_a_sentence(tmp_path: Path) -> None:
+def test_an_outbox_that_cannot_be_written(tmp_path: Path) -> None:
     with pytest.raises(RunError, match=r"alerts\.sqlite cannot be written \(.+\); free space"):
         Outbox(tmp_path / "nowhere" / "alerts.sqlite", 5)

@@ -39,7 +39,7 @@ def statuses(folder: Path) -> list[tuple[int, str, int]]:
 # --- rows ---
 
 
-def test_a_row_holds_its_fields_and_unknown_ones_are_empty() -> None:
+def test_unknown_fields_of_a_row_are_empty() -> None:
     lines = parsed(rows_text(with_gaps([False, False, True, False, False]), "Z"))
     assert header(("cpu",)) == ["time", "value", "prediction", "error", "threshold", "score", "anomaly"]
     assert lines[0] == ["2024-01-01T00:00:00Z", "100.0", "", "", "", "", "0"]
@@ -101,7 +101,7 @@ def test_the_rows_of_a_series_are_told_from_others(tmp_path: Path) -> None:
     assert len(read_scores(tmp_path)) == len(HOSTILE)
 
 
-def test_an_open_incident_is_written_anew_until_it_closes(tmp_path: Path) -> None:
+def test_an_open_incident_is_the_last_line(tmp_path: Path) -> None:
     writer, tracker, seen = ResultWriter(tmp_path, ("value",), ""), IncidentTracker(merge_gap=2), []
     for flags in ([0, 1, 0], [1, 0, 0], [0, 0, 0], [0, 1, 0]):
         chunk = scored(flags)
@@ -113,7 +113,7 @@ def test_an_open_incident_is_written_anew_until_it_closes(tmp_path: Path) -> Non
     assert statuses(tmp_path) == [(1, "closed", 2), (2, "closed", 1)]
 
 
-def test_several_open_incidents_stand_last_and_a_checkpoint_keeps_the_closed(tmp_path: Path) -> None:
+def test_several_open_incidents_stand_last(tmp_path: Path) -> None:
     one = Incident(1, "a", "a", "a", (1.0,), (0.0,), 0.5, 1, 3, 3, True, "web")
     two = replace(one, id=2, series="db")
     nothing, series = scored([0]), ["web"]
@@ -157,7 +157,7 @@ def test_files_shorter_than_the_checkpoint_are_refused(tmp_path: Path) -> None:
         ResultWriter(tmp_path, ("value",), "", (9999, 0))
 
 
-def test_a_folder_that_was_moved_is_noticed_at_a_checkpoint(tmp_path: Path) -> None:
+def test_a_folder_that_was_moved_is_noticed(tmp_path: Path) -> None:
     (tmp_path / "run").mkdir()
     writer = ResultWriter(tmp_path / "run", ("value",), "")
     writer.flush()
