@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
+from contextlib import closing
 
 import numpy as np
 
 from autoencoder.core.errors import ModelError, RunError
-from autoencoder.reports.files import AppendFile, open_inside, write_whole
+from autoencoder.reports.files import AppendFile, open_inside, reporting, write_whole
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.run_folder import INCIDENTS, LOG, RunFolder
 from autoencoder.reports.sinks import Batch
@@ -31,11 +32,9 @@ class AnomalyLog:
     def __init__(self, folder: RunFolder) -> None:
         self._path = folder.path / LOG
         text = "".join(map(log_line, _closed_incidents(folder))).encode()
-        try:
+        with reporting(self._path):
             write_whole(self._path, text)
             self._file = AppendFile(self._path, len(text))
-        except OSError as error:
-            raise self._error(error) from None
 
     def write(self, batch: Batch) -> None:
         """Add the incidents that ended; their lines are in the file when this returns."""
@@ -46,20 +45,13 @@ class AnomalyLog:
 
     def close(self, closed: Sequence[Incident] = (), *, resumable: bool = False) -> None:
         """Add the last incidents and close the file."""
-        try:
+        with closing(self._file):
             self._add(closed)
-        finally:
-            self._file.close()
 
     def _add(self, closed: Sequence[Incident]) -> None:
         if closed:
-            try:
+            with reporting(self._path):
                 self._file.write("".join(map(log_line, closed)).encode())
-            except OSError as error:
-                raise self._error(error) from None
-
-    def _error(self, error: OSError) -> RunError:
-        return RunError(f"{self._path} cannot be written ({error.strerror}); free space and go on with --resume")
 
 
 def log_line(incident: Incident) -> str:

@@ -7,14 +7,25 @@ import os
 import stat
 import tempfile
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
+
+from autoencoder.core.errors import RunError
 
 NOT_A_PLAIN_FILE = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.ENXIO)  # what opening anything else fails with
 
 _NO_LINKS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # the last: opening a pipe does not wait for its other end
+
+
+@contextmanager
+def reporting(path: Path, remedy: str = "free space and go on with --resume") -> Iterator[None]:
+    """Turn an OSError inside into a RunError that says what cannot be written and what to do."""
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path} cannot be written ({error.strerror}); {remedy}") from None
 
 
 def draft_of(path: Path) -> Path:

@@ -176,12 +176,14 @@ def show_window(settings: PlotSettings, reader: Connection) -> None:
     if figure.canvas.required_interactive_framework is None:
         sys.exit("matplotlib opens no window here")
     window = _Window(settings, figure, reader)
-    threading.Thread(target=window.read, daemon=True).start()
+    timer = figure.canvas.new_timer(interval=int(1000 * FRAME_SECONDS))
+    timer.add_callback(window.refresh)
+    timer.start()
     pyplot.show()
 
 
 class _Window:
-    """One figure, filled by a thread that reads and a timer that draws."""
+    """One figure that shows what comes through the pipe."""
 
     def __init__(self, settings: PlotSettings, figure: Any, reader: Connection) -> None:
         self._settings, self._figure, self._reader = settings, figure, reader
@@ -190,46 +192,39 @@ class _Window:
         figure.text(0.5, 0.5, f"{settings.title}: waiting for the first points", ha="center", parse_math=False)
         self._plot: Any = None
         self._buffer = RingBuffer(settings.window)
-        self._frame: tuple[Any, int, int] | None = None  # newest points, points and flags so far; None: nothing new to draw
-        self._lock = threading.Lock()
-        self._has_ended = False
+        self._counts: tuple[int, int] | None = None  # points and flags so far; None: nothing new to draw
         self._rest_until = 0.0
-        self._timer = figure.canvas.new_timer(interval=int(1000 * FRAME_SECONDS))
-        self._timer.add_callback(self._refresh)
-        self._timer.start()
 
-    def read(self) -> None:
-        """Take in frames until the stream's process closes the pipe or is gone."""
-        with suppress(OSError, EOFError):
-            while True:
-                newest, points, flagged = self._reader.recv()
-                with self._lock:
-                    self._buffer.add(*newest)
-                    self._frame = self._buffer.newest, points, flagged
-        self._has_ended = True
-
-    def _refresh(self) -> None:
+    def refresh(self) -> None:
         """Draw what is new; not while the user zooms or pans, and at most half of the time, to leave the stream its share."""
         from matplotlib import pyplot
 
-        from autoencoder.reports.plot import RunPlot, headline
-
-        if self._has_ended:
+        try:
+            while self._reader.poll():
+                newest, points, flagged = self._reader.recv()
+                self._buffer.add(*newest)
+                self._counts = points, flagged
+        except (OSError, EOFError):  # the stream's process closed the pipe, or is gone
             pyplot.close(self._figure)
             return
         toolbar = self._figure.canvas.toolbar
-        if self._frame is None or time.monotonic() < self._rest_until or (toolbar is not None and toolbar.mode):
-            return
-        with self._lock:
-            ((detections, labels), points, flagged), self._frame = self._frame, None
-        started = time.monotonic()
+        if self._counts and time.monotonic() >= self._rest_until and not (toolbar and toolbar.mode):
+            started = time.monotonic()
+            self._draw(*self._counts)
+            self._counts = None
+            self._rest_until = 2 * time.monotonic() - started
+
+    def _draw(self, points: int, flagged: int) -> None:
+        from autoencoder.reports.plot import RunPlot, headline
+
         settings = self._settings
+        assert self._buffer.newest, "something came"
+        detections, labels = self._buffer.newest
         if self._plot is None:
             self._figure.clear()
             dates = detections.time.dtype.kind == "M"
             self._plot = RunPlot(self._figure, settings.columns, dates=dates, timezone=settings.timezone)
-        title = headline(settings.title, points, flagged)
         training_left = max(0, settings.training_points - (points - len(detections)))
+        title = headline(settings.title, points, flagged)
         self._plot.show(detections, title, training_points=training_left, labels=labels)
         self._figure.canvas.draw()
-        self._rest_until = 2 * time.monotonic() - started

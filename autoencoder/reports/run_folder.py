@@ -12,9 +12,9 @@ from typing import Any
 
 import numpy as np
 
-from autoencoder.core.errors import ModelError, RunError
+from autoencoder.core.errors import ModelError
 from autoencoder.core.state import State, pack, unpack
-from autoencoder.reports.files import draft_of, lock, open_inside, read_whole, require_writable, write_whole
+from autoencoder.reports.files import draft_of, lock, open_inside, read_whole, reporting, require_writable, write_whole
 
 DETECTOR = "detector.npz"  # what the detector learnt
 SCORES = "scores.csv"
@@ -74,10 +74,8 @@ class RunFolder:
     def write(self, name: str, content: bytes | str) -> Path:
         """Put a file in place at once, or not at all. Raises RunError: it cannot be written."""
         target = self.path / name
-        try:
+        with reporting(target, "free space or give another --out folder"):
             write_whole(target, content.encode() if isinstance(content, str) else content)
-        except OSError as error:
-            raise RunError(f"{target} cannot be written ({error.strerror}); free space or give another --out folder") from None
         return target
 
     def remove(self, name: str) -> None:

@@ -7,6 +7,7 @@ import functools
 import re
 import warnings
 from collections.abc import Sequence
+from contextlib import closing
 from itertools import islice
 from pathlib import Path
 
@@ -15,7 +16,7 @@ import numpy.typing as npt
 
 from autoencoder.core.errors import ModelError, RunError
 from autoencoder.core.types import Detections
-from autoencoder.reports.files import NOT_A_PLAIN_FILE, AppendFile, open_inside
+from autoencoder.reports.files import NOT_A_PLAIN_FILE, AppendFile, open_inside, reporting
 from autoencoder.reports.incidents import Incident, time_text
 from autoencoder.reports.run_folder import INCIDENTS, SCORES
 from autoencoder.reports.sinks import Batch
@@ -61,11 +62,9 @@ class ResultWriter:
 
     def write(self, batch: Batch) -> None:
         """Append the rows of a batch and its incidents; they are in the files when this returns."""
-        try:
+        with reporting(self._folder):
             self._scores.write(rows_text(batch.detections, self._zone, batch.series).encode())
             self._write_incidents(batch.closed, batch.open)
-        except OSError as error:
-            raise RunError(f"{self._folder} cannot be written ({error.strerror}); free space and go on with --resume") from None
 
     def _write_incidents(self, closed: Sequence[Incident], is_open: Sequence[Incident]) -> None:
         if closed or list(is_open) != list(self._open):
@@ -79,14 +78,13 @@ class ResultWriter:
 
     def flush(self) -> None:
         """Have all rows on the disk."""
-        try:
-            self._scores.sync()
-            self._incidents.sync()
-        except FileNotFoundError:
-            what = "was moved or removed while the run went on; put it back and go on with --resume"
-            raise RunError(f"{self._folder} {what}") from None
-        except OSError as error:
-            raise RunError(f"{self._folder} cannot be written ({error.strerror}); run anew on a sound disk") from None
+        with reporting(self._folder, "run anew on a sound disk"):
+            try:
+                self._scores.sync()
+                self._incidents.sync()
+            except FileNotFoundError:
+                what = "was moved or removed while the run went on; put it back and go on with --resume"
+                raise RunError(f"{self._folder} {what}") from None
 
     @property
     def sizes(self) -> tuple[int, int]:
@@ -95,14 +93,9 @@ class ResultWriter:
 
     def close(self, closed: Sequence[Incident] = (), *, resumable: bool = False) -> None:
         """Write the incidents that end with the stream, and close the files."""
-        try:
+        with closing(self._scores), closing(self._incidents), reporting(self._folder):
             if closed:
                 self._write_incidents(closed, ())
-        except OSError as error:
-            raise RunError(f"{self._folder} cannot be written ({error.strerror}); free space and go on with --resume") from None
-        finally:
-            self._scores.close()
-            self._incidents.close()
 
 
 def header(columns: tuple[str, ...], *, of_many: bool = False) -> list[str]:
