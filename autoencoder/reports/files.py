@@ -7,8 +7,8 @@ import os
 import stat
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from io import BufferedReader
 from pathlib import Path
 
@@ -19,13 +19,18 @@ NOT_A_PLAIN_FILE = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.ENXIO)  # wha
 _NO_LINKS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # the last: opening a pipe does not wait for its other end
 
 
-@contextmanager
-def reporting(path: Path, remedy: str = "free space and go on with --resume") -> Iterator[None]:
+class reporting:
     """Turn an OSError inside into a RunError that says what cannot be written and what to do."""
-    try:
-        yield
-    except OSError as error:
-        raise RunError(f"{path} cannot be written ({error.strerror}); {remedy}") from None
+
+    def __init__(self, path: Path, remedy: str = "free space and go on with --resume") -> None:
+        self._path, self._remedy = path, remedy
+
+    def __enter__(self) -> None:
+        pass
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if isinstance(error, OSError):
+            raise RunError(f"{self._path} cannot be written ({error.strerror}); {self._remedy}") from None
 
 
 def draft_of(path: Path) -> Path:

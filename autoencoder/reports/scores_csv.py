@@ -47,7 +47,7 @@ class ResultWriter:
     ) -> None:
         self._folder, self._zone = folder, zone
         self._closed_bytes = keep[1] if keep else 0
-        self._open: Sequence[Incident] = ()  # whose lines are the last
+        self._open: tuple[Incident, ...] = ()  # whose lines are the last
         try:
             self._scores = AppendFile(folder / SCORES, keep[0] if keep else 0)
             self._incidents = AppendFile(folder / INCIDENTS, self._closed_bytes)
@@ -67,14 +67,14 @@ class ResultWriter:
             self._write_incidents(batch.closed, batch.open)
 
     def _write_incidents(self, closed: Sequence[Incident], is_open: Sequence[Incident]) -> None:
-        if closed or list(is_open) != list(self._open):
+        if closed or ((is_open or self._open) and tuple(is_open) != self._open):
             done, last = (
                 "".join(incident.to_json(status) + "\n" for incident in group).encode()
                 for group, status in ((closed, "closed"), (is_open, "open"))
             )
             self._incidents.write(done + last, self._closed_bytes)
             self._closed_bytes += len(done)
-            self._open = is_open
+            self._open = tuple(is_open)
 
     def flush(self) -> None:
         """Have all rows on the disk."""

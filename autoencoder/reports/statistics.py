@@ -40,7 +40,9 @@ class SeriesStatistics:
 
     def add(self, points: int, judged: int, flagged: int) -> None:
         """Count more rows."""
-        self.points, self.judged, self.flagged = self.points + points, self.judged + judged, self.flagged + flagged
+        self.points += points
+        self.judged += judged
+        self.flagged += flagged
 
 
 class RunStatistics:
@@ -93,7 +95,7 @@ class RunStatistics:
         self._count_incidents(closed)
 
     def _of(self, name: str | None) -> SeriesStatistics:
-        return self.series.setdefault(name, SeriesStatistics())
+        return self.series.get(name) or self.series.setdefault(name, SeriesStatistics())
 
     def _count_incidents(self, closed: Sequence[Incident]) -> None:
         for incident in closed:
