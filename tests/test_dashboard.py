@@ -42,7 +42,7 @@ from autoencoder.dashboard.command import FIRST_PORT, choose_port
 from autoencoder.dashboard.folder import follow, run_folders
 from autoencoder.dashboard.process import run_apart
 from autoencoder.dashboard.session import Controls, Desk, Monitor
-from autoencoder.reports.run_folder import read_scores
+from autoencoder.reports.scores_csv import read_scores
 from data.series import Chunk
 
 Program = Callable[..., Outcome]
