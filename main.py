@@ -18,6 +18,8 @@ from typing import TYPE_CHECKING, NoReturn  # noqa: E402
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from autoencoder.config import Config
     from autoencoder.reports.console import Console
 
@@ -137,8 +139,8 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def read_config(arguments: argparse.Namespace) -> Config:
-    """The configuration that files and flags make together.
+def read_config(arguments: argparse.Namespace, warn: Callable[[str], object] = str) -> Config:
+    """The configuration that files and flags make together; ``warn`` is told of former names of settings.
 
     Raises:
         ConfigError: a setting is wrong, or a flag means nothing to the source.
@@ -150,9 +152,11 @@ def read_config(arguments: argparse.Namespace) -> Config:
     saved = arguments.out if arguments.resume else arguments.model
     changes = {key: value for flag, key in SETTINGS.items() if (value := getattr(arguments, flag)) is not None}
 
+    renamed: dict[str, None] = {}
+
     def resolved() -> Config:
         file = require_inside(saved, CONFIG) if saved and has(saved, CONFIG) else None
-        return load(arguments.config, changes, arguments.set, saved=file, whole=arguments.resume)
+        return load(arguments.config, changes, arguments.set, saved=file, whole=arguments.resume, warn=renamed.setdefault)
 
     config = resolved()
     for flag, sources in SERVES.items():
@@ -161,7 +165,10 @@ def read_config(arguments: argparse.Namespace) -> Config:
             raise ConfigError(f"{name} means nothing to --source {config.source}; leave it out, or add --source {sources[0]}")
     if arguments.column:  # which setting that is depends on the source, and that may come from a file
         changes["yfinance.column" if config.source == "yfinance" else "csv.columns"] = arguments.column
-    return resolved() if arguments.column else config
+        config = resolved()
+    for sentence in renamed:
+        warn(sentence)
+    return config
 
 
 def call(arguments: argparse.Namespace, console: Console) -> int:
@@ -190,7 +197,7 @@ def call(arguments: argparse.Namespace, console: Console) -> int:
         raise ConfigError("--resume means nothing to train, which leaves nothing to go on with; leave it out")
     options = Options(arguments.out, arguments.model, arguments.resume, BEGAN)
     command = {"run": commands.run, "train": commands.train}[arguments.command]
-    return command(read_config(arguments), options, console)
+    return command(read_config(arguments, console.say), options, console)
 
 
 def guarded_call(arguments: argparse.Namespace, console: Console) -> int:

@@ -23,7 +23,7 @@ from data.series import InputError, Source
 
 if TYPE_CHECKING:
     from autoencoder.adaptation.adaptive import AdaptiveDetector
-    from autoencoder.settings import Csv
+    from autoencoder.config.schema import Csv
     from data.files import FileSource
 
 Warn = Callable[[str], None]
@@ -66,9 +66,9 @@ def _synthetic(config: Config, warn: Warn) -> Source:
         kinds=tuple(kind for kind in KINDS if getattr(chosen.anomalies, kind)),
         rate=chosen.anomalies.rate,
         size=chosen.anomalies.size,
-        clean=chosen.anomalies.clean,
+        clean=chosen.anomalies.start_after,
         interval=chosen.interval,
-        pace=chosen.pace,
+        pace=chosen.points_per_second,
     )
 
 
@@ -86,11 +86,11 @@ def _yfinance(config: Config, warn: Warn) -> Source:
         interval=chosen.interval,
         column=chosen.column,
         adjusted=chosen.adjusted,
-        deadline=chosen.deadline,
+        deadline=chosen.timeout,
         cache_dir=chosen.cache,
-        cache_max_age=chosen.cache_age,
+        cache_max_age=chosen.cache_ttl,
         follow=config.follow,
-        poll=chosen.poll,
+        poll=chosen.poll_seconds,
         warn=warn,
     )
 
@@ -102,7 +102,7 @@ def _csv(config: Config, warn: Warn) -> Source:
     chosen = config.csv
     path = _path(chosen)
     if config.follow:
-        return FollowSource(path, columns=chosen.columns, time_column=chosen.time_column, poll=chosen.poll, warn=warn)
+        return FollowSource(path, columns=chosen.columns, time_column=chosen.time_column, poll=chosen.poll_seconds, warn=warn)
     return FileSource(path, columns=chosen.columns, time_column=chosen.time_column, label_column=chosen.label_column, warn=warn)
 
 
@@ -165,32 +165,34 @@ def training_points(config: Config, points: int | None) -> int:
 def make_scorer(config: Config) -> Scorer:
     """The scorer that the configuration names, untrained."""
     forest = config.forest
-    common = {"window": forest.window, "trees": forest.trees, "samples": forest.samples, "seed": config.seed}
+    common = {"window": forest.window, "trees": forest.n_estimators, "samples": forest.max_samples, "seed": config.seed}
     if config.detector == "isolation_forest":
         return SCORERS[config.detector](**common)
     if config.detector == "isolation_forest_sliding":
-        return SCORERS[config.detector](**common, history=forest.history, refit_every=forest.refit_every)
+        return SCORERS[config.detector](**common, history=forest.refit_window, refit_every=forest.refit_every)
     if config.detector == "half_space_trees":
-        return SCORERS[config.detector](**config.half_space_trees.model_dump(), seed=config.seed)
+        trees = config.half_space_trees
+        shape = {"window": trees.window, "trees": trees.n_trees, "height": trees.height, "samples": trees.window_size}
+        return SCORERS[config.detector](**shape, seed=config.seed)
     if config.detector == "windowed_gaussian":
         return SCORERS[config.detector](window=config.windowed_gaussian.window)
     network, training = config.network, config.training
     recipe = Recipe(
-        steps=training.steps,
-        batch=training.batch,
+        steps=training.max_steps,
+        batch=training.batch_size,
         learning_rate=training.learning_rate,
-        validation=training.validation,
+        validation=training.validation_split,
         patience=training.patience,
         seed=config.seed,
     )
     return SCORERS[config.detector](
         window=None if network.window == "auto" else network.window,
-        steps=network.steps,
-        periods=network.periods,
-        hidden=network.hidden,
-        latent=network.latent,
+        steps=network.sequence_length,
+        periods=network.window_periods,
+        hidden=network.units,
+        latent=network.latent_dim,
         dropout=network.dropout,
-        hide=network.hide,
+        hide=network.horizon,
         recipe=recipe,
         threads=network.threads or _cores(),
         quarantine=config.adaptation.enabled,
@@ -224,8 +226,8 @@ def make_adaptive(
         config: settings.
         points: the first so many train.
         progress: told how that goes.
-        early: a baseline begins, where ``adaptation.early`` says so; a saved model needs none.
-        waits: the source waits for a training, where ``adaptation.deterministic`` does not say.
+        early: a baseline begins, where ``adaptation.cold_start_points`` says so; a saved model needs none.
+        waits: the source waits for a training, where ``adaptation.synchronous`` does not say.
     """
     from autoencoder.adaptation.adaptive import AdaptiveDetector
     from autoencoder.adaptation.job import BASELINE, MODEL
@@ -234,12 +236,14 @@ def make_adaptive(
 
     chosen = config.adaptation
     early = early and chosen.starts_early
-    policy = Policy(patience=chosen.patience, every=chosen.every, history=max(chosen.history, points), first=points)
-    in_step = waits if chosen.deterministic is None else chosen.deterministic
+    policy = Policy(
+        patience=chosen.confirm_windows, every=chosen.retrain_every, history=max(chosen.buffer_points, points), first=points
+    )
+    in_step = waits if chosen.synchronous is None else chosen.synchronous
     shadow = InStep(partial(make_kind, config)) if in_step else Beside(dump(config))
 
     def build(kind: str) -> StreamDetector:
-        first = chosen.early if kind == BASELINE and chosen.early else points
+        first = chosen.cold_start_points if kind == BASELINE and chosen.cold_start_points else points
         return _detector(config, make_kind(config, kind), first, progress)
 
     return AdaptiveDetector(build, shadow, policy, BASELINE if early else MODEL)
@@ -266,8 +270,8 @@ def make_alerts(config: Config, warn: Warn) -> Alerts:
         raise ConfigError(f"the environment variable {chosen.url_env} holds no http or https address; set it to the webhook's")
     token = _secret("token_env", chosen.token_env) if chosen.token_env else None
     post = HttpPost(url, token, FORMATS[chosen.format], chosen.timeout)
-    courier = Courier(post, warn, retry=chosen.retry, longest_retry=chosen.longest_retry, deadline=chosen.deadline)
-    webhook = Webhook(courier, capacity=chosen.queue, alarms_only=chosen.alarms_only, warn=warn)
+    courier = Courier(post, warn, retry=chosen.backoff, longest_retry=chosen.max_backoff, deadline=chosen.drain_seconds)
+    webhook = Webhook(courier, capacity=chosen.max_queue, alarms_only=chosen.alarms_only, warn=warn)
     return Alerts(log=config.alerts.log, webhook=webhook)
 
 

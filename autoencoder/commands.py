@@ -68,7 +68,9 @@ def run(config: Config, options: Options, console: Console) -> int:
             with watch.part("source"):
                 source = open_source(config, console.say)
             training = 0 if model else training_points(config, source.points)
-            at_hand = source.points is not None and not config.synthetic.pace  # its points are there before they are asked for
+            at_hand = (
+                source.points is not None and not config.synthetic.points_per_second
+            )  # its points are there before they are asked for
             detector: Detector
             if config.adaptation.enabled:
                 detector = make_adaptive(config, training, bar, early=not model, waits=at_hand)
@@ -78,7 +80,7 @@ def run(config: Config, options: Options, console: Console) -> int:
                 source=source,
                 detector=detector,
                 tracker=IncidentTracker(
-                    0, zone_of(source), hysteresis=config.incidents.hysteresis, refractory=config.incidents.refractory
+                    0, zone_of(source), hysteresis=config.incidents.hysteresis, refractory=config.incidents.cooldown
                 ),
                 tally=Tally(),
                 folder=folder,

@@ -122,7 +122,7 @@ def merge_gap(config: Config, detector: Detector) -> int:
     """An anomaly stays in the windows for a while: flags within that time are its echo."""
     gap = config.incidents.merge_gap
     if config.adaptation.starts_early and gap == "auto":  # what judges first looks back on less than what judges then
-        return config.network.steps
+        return config.network.sequence_length
     return detector.scorer.span if gap == "auto" else gap
 
 

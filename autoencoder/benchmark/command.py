@@ -120,7 +120,7 @@ def bench(arguments: argparse.Namespace, console: Console) -> int:
         DataError, AutoencoderError: the data or a setting cannot be used, or results cannot be written.
     """
     changes = {} if arguments.seed is None else {"seed": arguments.seed}
-    config = load(arguments.config, changes, arguments.set)
+    config = load(arguments.config, changes, arguments.set, warn=console.say)
     names = _chosen(arguments, config)
     commands = {"nab": _nab, "ucr": _ucr, "budget": _budget, "drift": _drift, "speed": _speed}
     return commands[arguments.what](arguments, names, config, console)
@@ -144,7 +144,7 @@ def _nab(arguments: argparse.Namespace, names: Sequence[str], config: Config, co
         return 0
     others = published(arguments.path, files, console)
     with Interrupts(), console.bars():
-        refractory = config.incidents.refractory
+        refractory = config.incidents.cooldown
         outcomes = {name: run_nab(files, folder.path, name, make, refractory, console) for name, make in detectors.items()}
     return _finish(folder, nab_summary(files, outcomes, others), console)
 
@@ -180,7 +180,7 @@ def _speed(arguments: argparse.Namespace, names: Sequence[str], config: Config, 
 
 
 def _drift(arguments: argparse.Namespace, names: Sequence[str], config: Config, console: Console) -> int:
-    with_changes = {"enabled": True, "deterministic": True, "early": None}
+    with_changes = {"enabled": True, "synchronous": True, "cold_start_points": None}
     adaptive = config.model_copy(update={"adaptation": config.adaptation.model_copy(update=with_changes)})
     detectors: dict[str, Make] = {
         ADAPTIVE: lambda points: make_adaptive(adaptive, points),
@@ -199,9 +199,9 @@ def _drift(arguments: argparse.Namespace, names: Sequence[str], config: Config, 
         ):  # who does not adapt learns no event
             wanted = [kind for kind in kinds if kind in group]
             cases += run_drift(judges, wanted, seeds, points, config.seed, folder.path, console)
-        beside = adaptive.model_copy(update={"adaptation": adaptive.adaptation.model_copy(update={"deterministic": False})})
+        beside = adaptive.model_copy(update={"adaptation": adaptive.adaptation.model_copy(update={"synchronous": False})})
         pauses = {} if arguments.quick else measure_pauses(lambda count: make_adaptive(beside, count), config.seed)
-    return _finish(folder, drift_summary(cases, pauses, adaptive.adaptation.patience), console)
+    return _finish(folder, drift_summary(cases, pauses, adaptive.adaptation.confirm_windows), console)
 
 
 def _maker(config: Config) -> Make:

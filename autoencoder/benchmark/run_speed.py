@@ -61,8 +61,8 @@ def run_speed(config: Config, sizes: Sizes, console: Console) -> Results:
 
 class _Run:
     def __init__(self, config: Config, sizes: Sizes, place: Path, console: Console) -> None:
-        steps = min(config.training.steps, sizes.steps)
-        config = config.model_copy(update={"training": config.training.model_copy(update={"steps": steps})})
+        steps = min(config.training.max_steps, sizes.steps)
+        config = config.model_copy(update={"training": config.training.model_copy(update={"max_steps": steps})})
         self._config = config
         self._sizes = sizes
         self._bar = console.progress("speed")
@@ -181,7 +181,9 @@ class _Run:
 
     def _races(self) -> tuple[Race, ...]:
         training = self._config.training
-        recipe = Recipe(training.steps, training.batch, training.learning_rate, training.validation, training.patience)
+        recipe = Recipe(
+            training.max_steps, training.batch_size, training.learning_rate, training.validation_split, training.patience
+        )
         windows = network_windows(training_values(self._config), self._architecture)
         return tuple(
             run_race(windows, self._architecture, recipe, self._config.seed + number) for number in range(self._sizes.seeds)

@@ -135,7 +135,7 @@ def _all_series(
 
 def _series(config: Config, name: str, size: int, zone: str, template: StreamDetector | None, progress: Progress) -> Series:
     chosen = config.incidents
-    tracker = IncidentTracker(0, zone, hysteresis=chosen.hysteresis, refractory=chosen.refractory)
+    tracker = IncidentTracker(0, zone, hysteresis=chosen.hysteresis, refractory=chosen.cooldown)
     if template:
         return Series(name, tracker, template.clone())
     try:

@@ -55,7 +55,7 @@ class SeasonalScorer:
         if len(valid) <= FEWEST:
             raise TrainingError(
                 f"the first {len(values):,} points hold {len(valid):,} usable ones; there must be {FEWEST + 1}; "
-                "begin where the stream has values, or wait for more points (adaptation.early)"
+                "begin where the stream has values, or wait for more points (adaptation.cold_start_points)"
             )
         self._features = values.shape[1]
         self._begin()

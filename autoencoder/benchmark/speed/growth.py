@@ -52,8 +52,8 @@ def growth_exponent(sizes: Sequence[float], values: Sequence[float]) -> float:
 
 def with_window(config: Config, steps: int) -> Model:
     """A model with windows of so many steps, hardly trained: what a window costs does not depend on what was learnt."""
-    network = config.network.model_copy(update={"window": steps, "steps": steps})
-    training = config.training.model_copy(update={"steps": 1})
+    network = config.network.model_copy(update={"window": steps, "sequence_length": steps})
+    training = config.training.model_copy(update={"max_steps": 1})
     return train_model(config.model_copy(update={"network": network, "training": training}))
 
 

@@ -51,7 +51,7 @@ class Model:
         """A run as ``--model`` starts it: rows and incidents are written to a new folder, and told to nobody outside."""
         folder = RunFolder(out)
         incidents = self.config.incidents
-        tracker = IncidentTracker(detector.scorer.span, "Z", hysteresis=incidents.hysteresis, refractory=incidents.refractory)
+        tracker = IncidentTracker(detector.scorer.span, "Z", hysteresis=incidents.hysteresis, refractory=incidents.cooldown)
         folder.open_rows(source.columns, "Z")
         stream = Stream(
             source=source,
@@ -79,7 +79,7 @@ class Model:
 
 def synthetic(config: Config, points: int = TRAINING_STREAM, seed: int = 0) -> Source:
     """The synthetic stream of the configuration, so many points long; ``seed`` is added to the run's."""
-    stream = config.synthetic.model_copy(update={"points": points, "pace": 0.0})
+    stream = config.synthetic.model_copy(update={"points": points, "points_per_second": 0.0})
     chosen = config.model_copy(update={"source": "synthetic", "seed": config.seed + seed, "synthetic": stream})
     return open_source(chosen, _warn_nobody)
 
@@ -128,7 +128,7 @@ def architecture_of(model: Model) -> Architecture:
     """Shape of the network that was trained."""
     network = model.config.network
     steps = Reader(Reader(model.state, "the detector").state("scorer"), "the scorer").integer("steps", 1)
-    return Architecture(steps, 1, network.hidden, network.latent, network.dropout, network.hide)
+    return Architecture(steps, 1, network.units, network.latent_dim, network.dropout, network.horizon)
 
 
 def _warn_nobody(sentence: str) -> None:

@@ -1,24 +1,26 @@
-"""Settings: a typed model for each section of config.yaml, with types and ranges."""
+"""Schema of config.yaml: a typed model for each section, with defaults and ranges."""
 
 from __future__ import annotations
 
 import re
 from datetime import date
-from typing import Annotated, Literal, Self, TypeAlias, get_args
+from typing import Annotated, Literal, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
 from autoencoder.budget import Budget
 from autoencoder.core.errors import ConfigError
 
-LONGEST_STREAM = 7e9  # seconds a synthetic stream may span: its times are counted in nanoseconds, and end in 2262
+MAX_STREAM_SECONDS = 7e9  # of a synthetic stream: times are counted in nanoseconds, which end in 2262
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
 Positive = Annotated[float, Field(gt=0, le=1e12)]
 NotNegative = Annotated[float, Field(ge=0, le=1e12)]
-Names: TypeAlias = tuple[str, ...]
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+# yaml reads 2020-01-31 as a date
+Day = Annotated[str | None, BeforeValidator(lambda value: value.isoformat() if isinstance(value, date) else value)]
 
 
 class Section(BaseModel):
@@ -49,7 +51,7 @@ class Anomalies(Section):
 
     rate: NotNegative = 6.0
     size: Positive = 10.0
-    clean: Annotated[int, Field(ge=0)] = 1800
+    start_after: Annotated[int, Field(ge=0)] = 1800
     spike: bool = True
     dip: bool = True
     level_shift: bool = True
@@ -63,7 +65,7 @@ class Synthetic(Section):
     """The synthetic stream."""
 
     points: Count | None = 6000
-    pace: NotNegative = 0.0
+    points_per_second: NotNegative = 0.0
     interval: Annotated[float, Field(ge=1e-6, le=1e9)] = 1800.0
     level: float = 50.0
     trend: float = 0.5
@@ -78,7 +80,7 @@ class Synthetic(Section):
 
     @model_validator(mode="after")
     def _within_time(self) -> Self:
-        if self.points and self.points * self.interval > LONGEST_STREAM:
+        if self.points and self.points * self.interval > MAX_STREAM_SECONDS:
             raise ValueError(
                 f"synthetic.points is {self.points:,} and synthetic.interval {self.interval:g} seconds, which leads beyond the year 2240; "
                 "take fewer points or a shorter interval"
@@ -91,25 +93,15 @@ class Yahoo(Section):
 
     ticker: str | None = None
     period: str = "5y"
-    start: str | None = None
-    end: str | None = None
+    start: Day = None
+    end: Day = None
     interval: str = "1d"
     column: Names = ("Close",)
     adjusted: bool = True
-    deadline: Positive = 20.0
+    timeout: Positive = 20.0
     cache: str | None = None
-    cache_age: NotNegative = 3600.0
-    poll: Positive = 60.0
-
-    @field_validator("column", mode="before")
-    @classmethod
-    def _one_name(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
-
-    @field_validator("start", "end", mode="before")
-    @classmethod
-    def _date_as_text(cls, value: object) -> object:
-        return value.isoformat() if isinstance(value, date) else value  # yaml reads 2020-01-31 as a date
+    cache_ttl: NotNegative = 3600.0
+    poll_seconds: Positive = 60.0
 
 
 class Csv(Section):
@@ -120,12 +112,7 @@ class Csv(Section):
     time_column: str | None = None
     label_column: str | None = None
     series_column: str | None = None
-    poll: Positive = 0.5
-
-    @field_validator("columns", mode="before")
-    @classmethod
-    def _one_name(cls, value: object) -> object:
-        return (value,) if isinstance(value, str) else value
+    poll_seconds: Positive = 0.5
 
 
 class Training(Section):
@@ -133,10 +120,10 @@ class Training(Section):
 
     points: Count | None = None
     fraction: Share = 0.25
-    steps: Count = 1200
-    batch: Annotated[int, Field(ge=1, le=65_536)] = 64
+    max_steps: Count = 1200
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.003
-    validation: Annotated[float, Field(gt=0, le=0.5)] = 0.15
+    validation_split: Annotated[float, Field(gt=0, le=0.5)] = 0.15
     patience: Count = 8
 
 
@@ -144,12 +131,12 @@ class Network(Section):
     """The LSTM autoencoder and its window."""
 
     window: Literal["auto"] | Annotated[int, Field(ge=8, le=100_000)] = "auto"
-    steps: Annotated[int, Field(ge=8, le=4096)] = 48
-    periods: Annotated[float, Field(gt=0, le=10)] = 1.0
-    hidden: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=8)] = (32,)
-    latent: Annotated[int, Field(ge=1, le=1024)] = 8
+    sequence_length: Annotated[int, Field(ge=8, le=4096)] = 48
+    window_periods: Annotated[float, Field(gt=0, le=10)] = 1.0
+    units: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=8)] = (32,)
+    latent_dim: Annotated[int, Field(ge=1, le=1024)] = 8
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    hide: Annotated[int, Field(ge=0, le=4)] = 1
+    horizon: Annotated[int, Field(ge=0, le=4)] = 1
     threads: Annotated[int, Field(ge=1, le=256)] | None = None
 
 
@@ -157,9 +144,9 @@ class Forest(Section):
     """The isolation forests."""
 
     window: Annotated[int, Field(ge=4, le=10_000)] = 16
-    trees: Annotated[int, Field(ge=1, le=10_000)] = 100
-    samples: Annotated[int, Field(ge=2, le=100_000)] = 256
-    history: Annotated[int, Field(ge=64, le=1_000_000)] = 1000
+    n_estimators: Annotated[int, Field(ge=1, le=10_000)] = 100
+    max_samples: Annotated[int, Field(ge=2, le=100_000)] = 256
+    refit_window: Annotated[int, Field(ge=64, le=1_000_000)] = 1000
     refit_every: Count = 250
 
 
@@ -167,9 +154,9 @@ class HalfSpaceTrees(Section):
     """River's half-space trees."""
 
     window: Annotated[int, Field(ge=1, le=1000)] = 2
-    trees: Annotated[int, Field(ge=1, le=1000)] = 25
+    n_trees: Annotated[int, Field(ge=1, le=1000)] = 25
     height: Annotated[int, Field(ge=1, le=15)] = 8
-    samples: Annotated[int, Field(ge=32, le=1_000_000)] = 250
+    window_size: Annotated[int, Field(ge=32, le=1_000_000)] = 250
 
 
 class WindowedGaussian(Section):
@@ -200,7 +187,7 @@ class Incidents(Section):
 
     merge_gap: Literal["auto"] | Annotated[int, Field(ge=0, le=1_000_000)] = "auto"
     hysteresis: Annotated[float, Field(gt=0, le=1)] = 1.0
-    refractory: Annotated[int, Field(ge=1, le=1_000_000)] = 200
+    cooldown: Annotated[int, Field(ge=1, le=1_000_000)] = 200
 
 
 class Webhook(Section):
@@ -212,15 +199,15 @@ class Webhook(Section):
     format: Literal["json", "slack"] = "json"
     alarms_only: bool = True
     timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
-    retry: Annotated[float, Field(gt=0, le=3600)] = 1.0
-    longest_retry: Annotated[float, Field(gt=0, le=86_400)] = 300.0
-    queue: Annotated[int, Field(ge=2, le=100_000)] = 1000
-    deadline: Annotated[float, Field(ge=0, le=3600)] = 5.0
+    backoff: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    max_backoff: Annotated[float, Field(gt=0, le=86_400)] = 300.0
+    max_queue: Annotated[int, Field(ge=2, le=100_000)] = 1000
+    drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 5.0
 
     @field_validator("url_env", "token_env")
     @classmethod
     def _name_of_a_variable(cls, value: str | None, info: ValidationInfo) -> str | None:
-        """Whoever puts the secret itself here does not want to read it in a message or find it in a run folder."""
+        """A secret that is put here by mistake is kept out of the message and of the run folder."""
         if value is not None and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
             raise ValueError(
                 f"alerts.webhook.{info.field_name} is no name of an environment variable; it must be one in capitals, "
@@ -230,21 +217,21 @@ class Webhook(Section):
 
 
 class Alerts(Section):
-    """Who is told of incidents, beside the run folder."""
+    """Where incidents are reported, beside the run folder."""
 
     log: bool = True
     webhook: Webhook = Webhook()
 
 
 class Plot(Section):
-    """The picture."""
+    """The plot."""
 
     kind: Literal["live", "file", "none"] = "file"
     window: Annotated[int, Field(ge=50, le=1_000_000)] = 1000
 
 
 class Checkpoint(Section):
-    """How often a run writes down where it stands."""
+    """How often a run saves its state."""
 
     every: Count = 10_000
 
@@ -253,13 +240,38 @@ class Adaptation(Section):
     """Retraining when the stream changes for good."""
 
     enabled: bool = False
-    deterministic: bool | None = None
-    patience: Annotated[int, Field(ge=3, le=1000)] = 10
-    every: Count | None = None
-    history: Annotated[int, Field(ge=500, le=1_000_000)] = 4000
-    early: Annotated[int, Field(ge=40, le=100_000)] | None = 50
+    synchronous: bool | None = None
+    confirm_windows: Annotated[int, Field(ge=3, le=1000)] = 10
+    retrain_every: Count | None = None
+    buffer_points: Annotated[int, Field(ge=500, le=1_000_000)] = 4000
+    cold_start_points: Annotated[int, Field(ge=40, le=100_000)] | None = 50
 
     @property
     def starts_early(self) -> bool:
-        """Whether something else judges until the detector is trained."""
-        return self.enabled and self.early is not None
+        """Whether a baseline detects until the detector is trained."""
+        return self.enabled and self.cold_start_points is not None
+
+
+class Config(Section):
+    """Every setting of a run."""
+
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    source: Literal["synthetic", "yfinance", "csv", "stdin"] = "synthetic"
+    follow: bool = False
+    detector: Literal[
+        "lstm_autoencoder", "isolation_forest", "isolation_forest_sliding", "half_space_trees", "windowed_gaussian"
+    ] = "lstm_autoencoder"
+    training: Training = Training()
+    network: Network = Network()
+    forest: Forest = Forest()
+    half_space_trees: HalfSpaceTrees = HalfSpaceTrees()
+    windowed_gaussian: WindowedGaussian = WindowedGaussian()
+    threshold: Threshold = Threshold()
+    incidents: Incidents = Incidents()
+    alerts: Alerts = Alerts()
+    plot: Plot = Plot()
+    checkpoint: Checkpoint = Checkpoint()
+    adaptation: Adaptation = Adaptation()
+    synthetic: Synthetic = Synthetic()
+    yfinance: Yahoo = Yahoo()
+    csv: Csv = Csv()

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import re
+from functools import reduce
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
 import yaml
 from hypothesis import given, settings
@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from program import ROOT
 
 from autoencoder.assembly import make_scorer
-from autoencoder.budget import Budget, interval_of
 from autoencoder.config import Config, difference, dump, keys, load
+from autoencoder.config.aliases import OLD_NAMES
 from autoencoder.core.errors import ConfigError
 from autoencoder.scorers import SCORERS
 from autoencoder.thresholds import THRESHOLDS
@@ -66,28 +66,28 @@ def test_a_dumped_configuration_read_back_is_the_same(tmp_path: Path) -> None:
 
 def test_later_layers_lie_over_earlier_ones(tmp_path: Path) -> None:
     path = tmp_path / "mine.yaml"
-    path.write_text("seed: 5\nthreshold: {budget: 0.25}\nnetwork: {latent: 3}\n")
-    config = load(path, {"seed": 6}, ["seed=7", "network.hidden=[4, 2]"])
+    path.write_text("seed: 5\nthreshold: {budget: 0.25}\nnetwork: {latent_dim: 3}\n")
+    config = load(path, {"seed": 6}, ["seed=7", "network.units=[4, 2]"])
     assert config.seed == 7
     assert config.threshold.budget == 0.25
-    assert config.network.latent == 3
-    assert config.network.hidden == (4, 2)
-    assert config.network.steps == Config().network.steps
+    assert config.network.latent_dim == 3
+    assert config.network.units == (4, 2)
+    assert config.network.sequence_length == Config().network.sequence_length
 
 
 def test_of_a_saved_model_only_what_the_model_was_made_with_is_taken(tmp_path: Path) -> None:
     saved = tmp_path / "config.yaml"
-    saved.write_text("seed: 5\ndetector: isolation_forest\nforest: {trees: 7}\ncsv: {path: old.csv}\n")
+    saved.write_text("seed: 5\ndetector: isolation_forest\nforest: {n_estimators: 7}\ncsv: {path: old.csv}\n")
     config = load(None, {"csv.path": "new.csv"}, saved=saved)
-    assert (config.detector, config.forest.trees, config.seed, config.csv.path) == ("isolation_forest", 7, 0, "new.csv")
+    assert (config.detector, config.forest.n_estimators, config.seed, config.csv.path) == ("isolation_forest", 7, 0, "new.csv")
     assert load(None, saved=saved, whole=True).csv.path == "old.csv"
 
 
 def test_a_fault_is_told_with_the_file_it_is_in(tmp_path: Path) -> None:
     saved, mine = tmp_path / "saved.yaml", tmp_path / "mine.yaml"
-    saved.write_text("forest: {trees: none}\n")
+    saved.write_text("forest: {n_estimators: none}\n")
     mine.write_text("seed: 1\n")
-    with pytest.raises(ConfigError, match=r"saved\.yaml: forest\.trees is 'none'"):
+    with pytest.raises(ConfigError, match=r"saved\.yaml: forest\.n_estimators is 'none'"):
         load(mine, saved=saved)
 
 
@@ -135,53 +135,53 @@ def test_the_first_difference_of_two_configurations_is_named_but_for_what_may_ch
     assert difference(dump(then), dump(load(None, {"plot.kind": "none", "checkpoint.every": 5}))) is None
     changed = difference(dump(then), dump(load(None, {"threshold.kind": "sigma", "csv.path": "x"})))
     assert changed == "threshold.kind was 'tail' and is 'sigma' now"
-    assert difference(dump(then), dump(load(None, {"alerts.webhook.enabled": True, "alerts.webhook.queue": 9}))) is None
+    assert difference(dump(then), dump(load(None, {"alerts.webhook.enabled": True, "alerts.webhook.max_queue": 9}))) is None
     assert difference(dump(then), dump(load(None, {"alerts.log": False}))) == "alerts.log was true and is false now"
 
 
-# --- budgets ---
+# --- former names ---
+
+OLD_TO_NEW = {f"{group}.{old}": f"{group}.{new}" for group, names in OLD_NAMES.items() for old, new in names.items()}
 
 
-@pytest.mark.parametrize(
-    ("text", "amount", "seconds"),
-    [
-        (0.01, 0.01, None),
-        ("0.01", 0.01, None),
-        ("1e-3", 1e-3, None),
-        ("1 per day", 1, 86_400),
-        ("2.5/hours", 2.5, 3600),
-        ("3 a week", 3, 604_800),
-    ],
-)
-def test_a_budget_is_a_share_or_a_rate(text: float | str, amount: float, seconds: float | None) -> None:
-    budget = Budget.parse(text)
-    assert (budget.amount, budget.seconds) == (amount, seconds)
+def old_text(text: str) -> str:
+    """A dumped configuration as the release before wrote it."""
+    tree = yaml.safe_load(text)
+    for key, new in OLD_TO_NEW.items():
+        *groups, old = key.split(".")
+        group = reduce(dict.__getitem__, groups, tree)
+        group[old] = group.pop(new.rpartition(".")[2])
+    return yaml.safe_dump(tree)
 
 
-@pytest.mark.parametrize(
-    "text", [0, 1, -0.1, 2, "", "often", "1 per fortnight", "0 per day", "-1 per day", "per day", float("nan")]
-)
-def test_what_is_no_budget_is_refused(text: float | str) -> None:
-    with pytest.raises(ConfigError, match=r"it must be a share in \(0, 1\), e\.g\. 0\.001, or a rate such as '1 per day'"):
-        Budget.parse(text)
+def test_former_names_lead_to_settings() -> None:
+    assert set(OLD_TO_NEW.values()) <= set(keys())
+    assert not set(OLD_TO_NEW) & set(keys())
 
 
-@quick
-@given(minutes=st.integers(1, 200), count=st.integers(1, 3))
-def test_a_rate_becomes_the_share_that_keeps_it(minutes: int, count: int) -> None:
-    time = np.datetime64("2024-01-01", "ns") + np.arange(50) * np.timedelta64(minutes, "m")
-    time[30:] += np.timedelta64(9, "D")  # a gap does not count
-    assert interval_of(time) == 60 * minutes
-    assert Budget.parse(f"{count} per day").share(interval_of(time)) == pytest.approx(count * minutes / 1440)
+def test_saved_file_with_former_names(tmp_path: Path) -> None:
+    config = load(None, {"training.max_steps": 7, "alerts.webhook.backoff": 2.0, "synthetic.anomalies.start_after": 9})
+    (tmp_path / "config.yaml").write_text(old_text(dump(config)))
+    warnings: list[str] = []
+    assert load(None, saved=tmp_path / "config.yaml", whole=True, warn=warnings.append) == config
+    assert not warnings
+    assert difference(old_text(dump(config)), dump(config)) is None
+    assert difference(old_text(dump(config)), dump(load(None))) == "training.max_steps was 7 and is 1200 now"
 
 
-def test_points_without_times_or_without_a_distance_have_no_interval() -> None:
-    assert interval_of(np.arange(9)) == interval_of(np.array(["2024-01-01"], "datetime64[ns]")) == 0
+def test_typed_former_name_is_read_with_a_warning(tmp_path: Path) -> None:
+    mine = tmp_path / "mine.yaml"
+    mine.write_text("alerts: {webhook: {queue: 5}}\ntraining: {steps: 8}\n")
+    warnings: list[str] = []
+    config = load(mine, texts=["training.max_steps=9", "csv.poll=2"], warn=warnings.append)
+    assert (config.alerts.webhook.max_queue, config.training.max_steps, config.csv.poll_seconds) == (5, 9, 2)
+    assert warnings == [
+        f"{mine}: alerts.webhook.queue is now alerts.webhook.max_queue",
+        f"{mine}: training.steps is now training.max_steps",
+        "the command line: csv.poll is now csv.poll_seconds",
+    ]
 
 
-def test_a_rate_that_the_points_come_too_seldom_for_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"lie 604800 seconds apart.* ask for fewer"):
-        Budget.parse("1 per day").share(604_800)
-    with pytest.raises(ConfigError, match="no timestamps"):
-        Budget.parse("1 per day").share(0)
-    assert Budget.parse(0.25).share(0) == 0.25
+def test_both_names_at_once_are_refused() -> None:
+    with pytest.raises(ConfigError, match=r"the command line: training\.steps is now training\.max_steps; give one of the two"):
+        load(None, texts=["training.steps=1", "training.max_steps=2"])
