@@ -198,7 +198,7 @@ def test_without_river_the_trees_say_what_to_install(monkeypatch: pytest.MonkeyP
 
 
 def test_the_configuration_reaches_the_baselines() -> None:
-    changed = validate({"half_space_trees": {"trees": 7}, "windowed_gaussian": {"window": 77}}, "here")
+    changed = validate({"half_space_trees": {"n_trees": 7}, "windowed_gaussian": {"window": 77}}, "here")
     for kind, expected in {"half_space_trees": ("trees", 7), "windowed_gaussian": ("window", 77)}.items():
         report = make_scorer(changed.model_copy(update={"detector": kind})).report()
         assert report[expected[0]] == expected[1]
