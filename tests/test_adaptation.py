@@ -39,10 +39,10 @@ from data.synthetic import SyntheticSource
 TRAINING, COUNT, CHANGE = 400, 2600, 1000
 BASE = [
     "adaptation.enabled=true",
-    "adaptation.deterministic=true",
-    "adaptation.patience=5",
-    "adaptation.history=1000",
-    "adaptation.early=null",
+    "adaptation.synchronous=true",
+    "adaptation.confirm_windows=5",
+    "adaptation.buffer_points=1000",
+    "adaptation.cold_start_points=null",
 ]
 GAUSSIAN = [*BASE, "detector=windowed_gaussian", "windowed_gaussian.window=2000"]
 FIELDS = ("predictions", "errors", "thresholds", "scores", "anomalies")
@@ -113,12 +113,12 @@ def test_a_damaged_state_is_told() -> None:
 
 
 LSTM = [
-    "network.steps=16",
-    "network.hidden=[8]",
-    "network.latent=3",
-    "training.steps=100",
-    "adaptation.patience=4",
-    "adaptation.history=800",
+    "network.sequence_length=16",
+    "network.units=[8]",
+    "network.latent_dim=3",
+    "training.max_steps=100",
+    "adaptation.confirm_windows=4",
+    "adaptation.buffer_points=800",
 ]
 
 
@@ -192,7 +192,7 @@ def test_the_autoencoder_does_not_learn_what_lasts_but_ends(kind: str) -> None:
     values, places = wave(1500, 16), [slice(600, 700), slice(1100, 1200)]  # six windows
     for place in places:
         values[place] = values[place.start] if kind == "flat line" else values[place] + 8
-    detector = make_lstm("adaptation.patience=10")
+    detector = make_lstm("adaptation.confirm_windows=10")
     detections = judge(detector, values)
     assert PROMOTED not in events(detector)
     assert all(detections.anomalies[place.start : place.start + 16].any() for place in places)
@@ -205,7 +205,7 @@ def test_the_autoencoder_does_not_learn_what_lasts_but_ends(kind: str) -> None:
 def test_a_sensor_that_is_stuck_teaches_nothing_and_ends_no_run(back: int) -> None:
     values = wave(1500, 16)
     values[600:back] = values[600]
-    detector = make_lstm("adaptation.patience=10")
+    detector = make_lstm("adaptation.confirm_windows=10")
     detections = judge(detector, values)
     while_stuck = [each for each in detector.adaptations if each.row < back]
     assert any("hardly moves" in each.details["why"] for each in while_stuck if each.event == DROPPED)
@@ -216,7 +216,7 @@ def test_a_sensor_that_is_stuck_teaches_nothing_and_ends_no_run(back: int) -> No
 
 
 def test_a_schedule_trains_without_any_drift() -> None:
-    detector = make("adaptation.every=600")
+    detector = make("adaptation.retrain_every=600")
     judge(detector, stream())
     assert {each.details["reason"] for each in detector.adaptations if each.event == STARTED} == {"schedule"}
 
@@ -241,7 +241,7 @@ def spoil(detector: AdaptiveDetector) -> AdaptiveDetector:
 
 
 def test_a_promotion_that_turns_out_worse_is_rolled_back() -> None:
-    detector = spoil(make("adaptation.every=900", "adaptation.history=2000"))
+    detector = spoil(make("adaptation.retrain_every=900", "adaptation.buffer_points=2000"))
     detections = judge(detector, stream(3000))
     assert [event for event in events(detector) if event in (PROMOTED, ROLLED_BACK, CONFIRMED)][:2] == [PROMOTED, ROLLED_BACK]
     back = next(each for each in detector.adaptations if each.event == ROLLED_BACK)
@@ -325,7 +325,7 @@ def wave(count: int, period: float, seed: int = 0) -> Array:
 def test_a_shadow_process_trains_the_lstm_on_from_the_present_weights() -> None:
     from autoencoder.config import dump
 
-    config = load(None, {}, [*BASE, "training.steps=60", "network.hidden=[8]", "network.steps=16"])
+    config = load(None, {}, [*BASE, "training.max_steps=60", "network.units=[8]", "network.sequence_length=16"])
     scorer = LstmAutoencoderScorer(steps=16, hidden=(8,), recipe=Recipe(steps=60), quarantine=True)
     scorer.fit(wave(400, 24))
     training = 3 * wave(400, 24, seed=1)
@@ -374,7 +374,7 @@ from autoencoder.adaptation.job import Job
 from autoencoder.adaptation.shadow import Beside
 from autoencoder.config import dump, load
 
-config = load(None, {}, ["training.steps=100000", "network.steps=16", "network.hidden=[8]"])
+config = load(None, {}, ["training.max_steps=100000", "network.sequence_length=16", "network.units=[8]"])
 values = np.sin(np.arange(600) / 4)[:, None] + np.random.default_rng(0).normal(0, 0.1, (600, 1))
 shadow = Beside(dump(config))
 shadow.begin(Job("baseline", {}, {}, np.ones(50), values, values, np.ones(600, bool), 16))
@@ -410,7 +410,7 @@ def test_verdicts_begin_at_point_50_and_anomalies_are_found_before_anything_is_t
     for seed in range(6):
         source = SyntheticSource(points=1400, seed=seed, clean=150, rate=8.0)
         chunk = source.rows(0, 1400)
-        detector = make("adaptation.early=50", points=1_000_000)
+        detector = make("adaptation.cold_start_points=50", points=1_000_000)
         detections = judge(detector, chunk.values)
         assert np.isnan(detections.thresholds[:50]).all() and np.isfinite(detections.thresholds[50:]).all()
         labels = np.asarray(chunk.labels)
@@ -429,7 +429,7 @@ def test_a_season_with_jumps_is_known_after_a_few_of_them(shape: str, noise: flo
     place = np.arange(700) % 24
     season = {"saw": place, "square": 10.0 * (place < 8), "a peak a day": 20.0 * (place == 5)}[shape]
     values = season + np.random.default_rng(0).normal(scale=noise, size=700)
-    detector = make("adaptation.early=50", points=1_000_000)
+    detector = make("adaptation.cold_start_points=50", points=1_000_000)
     assert not judge(detector, values[:, None]).anomalies[150:].any()
 
 
@@ -455,7 +455,7 @@ def test_the_seasonal_forecast_is_chunk_invariant_and_resumes_exactly(cuts: list
 
 
 def test_a_detector_that_is_not_better_than_the_baseline_does_not_take_over() -> None:
-    detector = make("adaptation.early=50", points=600)
+    detector = make("adaptation.cold_start_points=50", points=600)
     judge(detector, wave(1300, 24))  # a moving mean knows no season
     assert set(events(detector)) == {STARTED, DROPPED}
     assert detector.adaptation_report()["baseline_until_row"] is None
@@ -482,7 +482,7 @@ def test_a_run_leaves_its_adaptations_and_a_repeated_one_the_same(program: Progr
 
 def test_stdin_needs_no_training_file_with_an_early_start(tmp_path: Path) -> None:
     text = "\n".join(f"{value:.4f}" for value in stream(700)[:, 0]) + "\n"
-    flags = [*FLAGS, "--set", "adaptation.early=50", "--set", "training.points=300", "--plot", "none"]
+    flags = [*FLAGS, "--set", "adaptation.cold_start_points=50", "--set", "training.points=300", "--plot", "none"]
     run = start("--source", "stdin", "--out", "run", *flags, folder=tmp_path, stdin=-1)
     outcome = finish(run, text=text)
     assert outcome.code == 0, outcome.err

@@ -94,12 +94,12 @@ def test_slack_gets_a_sentence_in_which_nothing_starts_a_link_or_calls_the_chann
 
 # --- whole runs ---
 
-RETRIES = ("--set", "alerts.webhook.retry=0.01", "--set", "alerts.webhook.longest_retry=0.05")
+RETRIES = ("--set", "alerts.webhook.backoff=0.01", "--set", "alerts.webhook.max_backoff=0.05")
 DETECTION = (
     *("--detector", "windowed_gaussian", "--set", "windowed_gaussian.window=64", "--set", "training.points=500"),
-    *("--set", "incidents.refractory=20", "--plot", "none"),
+    *("--set", "incidents.cooldown=20", "--plot", "none"),
 )
-WEBHOOK = ("--set", "alerts.webhook.enabled=true", "--set", "alerts.webhook.deadline=30", *RETRIES)
+WEBHOOK = ("--set", "alerts.webhook.enabled=true", "--set", "alerts.webhook.drain_seconds=30", *RETRIES)
 POINTS = 2000
 
 
@@ -185,7 +185,7 @@ def test_a_receiver_that_is_gone_does_not_fail_the_run_and_gets_the_rest_later(
     program: Program, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, f"http://127.0.0.1:{closed_port()}/hook")
-    quickly = (*WEBHOOK, "--set", "alerts.webhook.deadline=0.1")
+    quickly = (*WEBHOOK, "--set", "alerts.webhook.drain_seconds=0.1")
     outcome = program("--source", "csv", "--path", table, *DETECTION, *quickly, "--out", "o")
     expected = told(Path("o"))
     assert outcome.code == 0
@@ -202,7 +202,7 @@ def test_a_receiver_that_is_gone_does_not_fail_the_run_and_gets_the_rest_later(
     assert (still_gone.code, still_gone.err.splitlines()[-1]) == (1, waiting)
     with WebhookServer() as server:
         monkeypatch.setenv(VARIABLE, server.url())
-        outcome = program("--resume", "--out", "o", "--set", "alerts.webhook.deadline=30")
+        outcome = program("--resume", "--out", "o", "--set", "alerts.webhook.drain_seconds=30")
         assert (outcome.code, outcome.err.splitlines()[-1]) == (0, f"webhook: {len(expected)} alerts delivered")
     assert sorted(events(server)) == sorted(expected)
     assert_key_means_event(server)
@@ -215,7 +215,7 @@ def test_a_queue_that_is_full_drops_the_oldest_and_says_so_once(
     program: Program, table: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv(VARIABLE, f"http://127.0.0.1:{closed_port()}/hook")
-    small = (*WEBHOOK, "--set", "alerts.webhook.queue=5", "--set", "alerts.webhook.deadline=0.1")
+    small = (*WEBHOOK, "--set", "alerts.webhook.max_queue=5", "--set", "alerts.webhook.drain_seconds=0.1")
     outcome = program("--source", "csv", "--path", table, *DETECTION, *small, "--out", "o")
     expected = told(Path("o"))
     assert outcome.code == 0
@@ -223,7 +223,7 @@ def test_a_queue_that_is_full_drops_the_oldest_and_says_so_once(
     assert metrics(Path("o"))["alerts"] == {"delivered": 0, "refused": 0, "dropped": len(expected) - 5, "waiting": 5}
     with WebhookServer() as server:
         monkeypatch.setenv(VARIABLE, server.url())
-        assert program("--resume", "--out", "o", "--set", "alerts.webhook.deadline=30").code == 0
+        assert program("--resume", "--out", "o", "--set", "alerts.webhook.drain_seconds=30").code == 0
     newest = sorted(expected, key=lambda event: (event[0], event[1] == "closed"))[-4:]
     assert events(server)[-4:] == newest and len(events(server)) == 5  # the first may have been on its way
 
@@ -289,7 +289,7 @@ def test_no_secret_is_in_any_file_or_line(table: Path, tmp_path: Path, is_there:
         port = server.port if is_there else closed_port()
         url = f"http://user:{secrets[1]}@127.0.0.1:{port}/services/{secrets[0]}?key={secrets[2]}"
         variables = {**os.environ, VARIABLE: url, "HOOK_TOKEN": secrets[3]}
-        options = ("--set", "alerts.webhook.token_env=HOOK_TOKEN", "--set", "alerts.webhook.deadline=0.5", "--verbose")
+        options = ("--set", "alerts.webhook.token_env=HOOK_TOKEN", "--set", "alerts.webhook.drain_seconds=0.5", "--verbose")
         first = start(
             "--source", "csv", "--path", table, *DETECTION, *WEBHOOK, *options, "--out", "o", folder=tmp_path, env=variables
         )
@@ -311,7 +311,7 @@ def test_no_secret_is_in_any_file_or_line(table: Path, tmp_path: Path, is_there:
 
 def follow(table: Path, *options: str) -> tuple[object, ...]:
     """Arguments of a run that reads a file as it grows."""
-    return ("--source", "csv", "--path", table, "--follow", "--set", "csv.poll=0.005", *DETECTION, *options, "--out", "o")
+    return ("--source", "csv", "--path", table, "--follow", "--set", "csv.poll_seconds=0.005", *DETECTION, *options, "--out", "o")
 
 
 def test_a_run_that_is_killed_again_and_again_tells_of_everything_and_its_log_is_that_of_one_that_is_not(

@@ -189,8 +189,8 @@ def test_a_configuration_that_is_wrong_is_refused(program: Program, fault: str) 
     [
         ("threshold.bugdet=0.1", ["threshold.bugdet", "did you mean threshold.budget?"]),
         ("network.window=abc", ["network.window is 'abc'", "'auto' or a whole number"]),
-        ("network.hidden=[a]", ["network.hidden.0 is 'a'", "a whole number"]),
-        ("network.hidden=8", ["network.hidden is 8", "a list"]),
+        ("network.units=[a]", ["network.units.0 is 'a'", "a whole number"]),
+        ("network.units=8", ["network.units is 8", "a list"]),
         ("seed=-1", ["seed is -1", "greater than or equal to 0"]),
         ("seed.x=1", ["seed is {'x': 1}"]),
         ("checkpoint.every=0", ["checkpoint.every is 0"]),

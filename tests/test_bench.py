@@ -33,7 +33,7 @@ BENCHMARKS = Path(os.environ.get("BENCHMARKS", ROOT / "../shared/benchmarks"))
 POINTS = 1200
 ODD = 900  # the row of the one anomaly
 GAUSSIAN = ("--detector", "windowed_gaussian")
-FOREST = ("--detector", "isolation_forest", "--set", "forest.trees=10")
+FOREST = ("--detector", "isolation_forest", "--set", "forest.n_estimators=10")
 property_test = settings(deadline=None, max_examples=40, derandomize=True)
 
 

@@ -146,7 +146,7 @@ def test_a_summary_has_a_row_for_every_detector_and_change() -> None:
 
 
 def test_a_small_run_leaves_its_figures_and_is_gone_on_with(program: Program, tmp_path: Path) -> None:
-    flags = ("--quick", "--kind", "rising noise", "--set", "training.steps=100", "--out", "out")
+    flags = ("--quick", "--kind", "rising noise", "--set", "training.max_steps=100", "--out", "out")
     done = program("bench", "drift", *flags)
     assert done.code == 0, done.err
     assert "rising noise" in done.out

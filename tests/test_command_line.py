@@ -555,7 +555,7 @@ def test_an_interrupted_stream_ends_with_130_and_whole_rows_and_can_go_on(tmp_pa
 
 def test_a_followed_file_is_judged_as_it_grows_until_the_run_is_interrupted(tmp_path: Path) -> None:
     table = write_csv(tmp_path / "growing.csv", range(200), wave(202)[:200])
-    arguments = ("--source", "csv", "--path", table, "--follow", "--set", "csv.poll=0.02", "--set", "training.points=150")
+    arguments = ("--source", "csv", "--path", table, "--follow", "--set", "csv.poll_seconds=0.02", "--set", "training.points=150")
     process = start(*arguments, "--out", "o", *GAUSSIAN, folder=tmp_path)
     wait_until(lambda: count_lines(tmp_path / "o/scores.csv") == 201, process)
     with table.open("a") as file:
@@ -577,8 +577,8 @@ def test_an_interrupt_while_the_first_line_is_waited_for_leaves_no_folder(tmp_pa
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks into /proc to see that TensorFlow is at work")
 @pytest.mark.parametrize("command", ["run", "train"])
 def test_an_interrupt_in_training_ends_with_130_and_nothing_half_written(tmp_path: Path, command: str) -> None:
-    endless = ("--set", "training.steps=1000000", "--set", "training.patience=1000000")
-    detector = ("--set", "network.hidden=[8]") if command == "run" else (*FOREST, "--set", "forest.trees=10000")
+    endless = ("--set", "training.max_steps=1000000", "--set", "training.patience=1000000")
+    detector = ("--set", "network.units=[8]") if command == "run" else (*FOREST, "--set", "forest.n_estimators=10000")
     process = start(command, "--out", "o", *QUIET, *endless, *detector, "--set", "synthetic.points=1000", folder=tmp_path)
     library = "_pywrap_tensorflow" if command == "run" else "sklearn"
     wait_until(lambda: library in Path(f"/proc/{process.pid}/maps").read_text(), process)

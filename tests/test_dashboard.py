@@ -131,7 +131,7 @@ def test_a_stopped_run_is_whole_and_can_be_resumed_on_the_command_line(program: 
 
 
 def test_a_run_is_stopped_while_it_trains(here: Path) -> None:
-    monitor = watch(config_of(*TINY_LSTM, "--set", "training.steps=1000000", "--set", "training.patience=1000000"))
+    monitor = watch(config_of(*TINY_LSTM, "--set", "training.max_steps=1000000", "--set", "training.patience=1000000"))
     wait_until(lambda: monitor.snapshot().progress is not None)
     assert monitor.close()
     assert monitor.snapshot().phase is Phase.STOPPED
@@ -294,7 +294,7 @@ def test_the_samples_are_offered_with_their_columns() -> None:
 
 
 def test_a_run_of_another_process_is_followed_to_its_end(here: Path) -> None:
-    paced = ("--set", "synthetic.pace=3000", "--set", "incidents.refractory=1")
+    paced = ("--set", "synthetic.points_per_second=3000", "--set", "incidents.cooldown=1")
     process = start("--source", "synthetic", *GAUSSIAN, *paced, "--out", "runs/other", folder=here)
     wait_until(lambda: count_lines(here / "runs" / "other" / "scores.csv") > 10, process)
     assert run_folders(here) == [here / "runs" / "other"]

@@ -370,7 +370,7 @@ def test_prices_are_watched_and_what_yahoo_does_not_give_is_told(page: Page, yah
 
 
 def test_a_run_of_another_process_is_watched(page: Page, dashboard: Dashboard) -> None:
-    paced = ("--set", "synthetic.pace=200", "--set", "training.points=200")
+    paced = ("--set", "synthetic.points_per_second=200", "--set", "training.points=200")
     process = start("--source", "synthetic", *GAUSSIAN, *paced, "--out", "runs/elsewhere", folder=dashboard.folder)
     wait_until(lambda: count_lines(dashboard.folder / "runs" / "elsewhere" / "scores.csv") > 10, process)
     choose(page, "source", "Run folder of another process")

@@ -30,7 +30,7 @@ Row = tuple[object, ...]  # time, series, value
 START = np.datetime64("2025-01-01T00:00:00")
 MANY = ("--source", "csv", "--series-column", "host")
 SHORT = (*GAUSSIAN, "--set", "training.fraction=0.7")
-LSTM = (*TINY_LSTM, "--set", "training.steps=20")
+LSTM = (*TINY_LSTM, "--set", "training.max_steps=20")
 QUICK = ("--set", "threshold.budget=0.02", *SHORT)
 
 

@@ -121,7 +121,7 @@ def test_a_picture_is_small_enough_for_a_page(name: str) -> None:
 
 def test_a_run_leaves_the_files_and_columns_that_the_readme_describes(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    quick = ["--set", "synthetic.points=500", "--set", "training.steps=20", "--set", "network.hidden=[8]"]
+    quick = ["--set", "synthetic.points=500", "--set", "training.max_steps=20", "--set", "network.units=[8]"]
     command = [sys.executable, str(ROOT / "main.py"), "--source", "synthetic", *quick, "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

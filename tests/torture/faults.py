@@ -21,7 +21,7 @@ from torture.harness import GAUSSIAN, Count, Ended, Process, in_pairs, noisy_wav
 
 _LIBC = ctypes.CDLL(None)  # made here: nothing may be imported between a fork and what follows it
 LONG = ("--set", "synthetic.points=30000", *GAUSSIAN)
-FOLLOW = ("--source", "csv", "--follow", "--set", "csv.poll=0.01", *GAUSSIAN)
+FOLLOW = ("--source", "csv", "--follow", "--set", "csv.poll_seconds=0.01", *GAUSSIAN)
 
 
 def suffer(folder: Path, seed: int, tries: int) -> list[Count]:

@@ -191,7 +191,7 @@ def _settings(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
 
     settings = [
         b"threshold.budget=1 per day",
-        b"network.hidden=[8, 8]",
+        b"network.units=[8, 8]",
         b"csv.columns=[a, b]",
         b"seed=3",
         b"synthetic.season.period=24",
@@ -277,7 +277,7 @@ def _adaptive() -> Any:
     from autoencoder.assembly import make_adaptive
     from autoencoder.config import load
 
-    adapts = ("enabled=true", "deterministic=true", "patience=3", "history=500", "early=null")
+    adapts = ("enabled=true", "synchronous=true", "confirm_windows=3", "buffer_points=500", "cold_start_points=null")
     settings = [*(f"adaptation.{one}" for one in adapts), "detector=windowed_gaussian", "windowed_gaussian.window=64"]
     return make_adaptive(load(None, {}, settings), 400)
 
