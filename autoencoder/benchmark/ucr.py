@@ -5,22 +5,22 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
 import numpy as np
 
-from autoencoder.benchmark.corpora import UcrFile, read_ucr_file, ucr_hit
-from autoencoder.benchmark.results import Summary, table, untrained_lines
-from autoencoder.core.errors import RunError, TrainingError
+from autoencoder.benchmark.datasets import UcrFile, read_ucr_file
+from autoencoder.benchmark.report import Report, table, untrained_lines
+from autoencoder.core.errors import TrainingError
 from autoencoder.reports.console import Console
 from autoencoder.reports.runs import RunFolder
 from autoencoder.scorers.base import Array, Progress, Scorer
 
-Finder = Callable[[Array, int, Progress], int]  # values (N,), points of the training part, who is told how it goes -> place
+Finder = Callable[[Array, int, Progress], int]  # values (N,), points of the training part, progress -> place in [0, N)
 
-CHUNK = 4096  # points that are judged together
+CHUNK = 4096  # points that are scored together
 HEADER = ("file", "location", "begin", "end", "hit", "seconds")
 RESULTS = "results.csv"
 
@@ -36,7 +36,7 @@ class UcrRow:
     @property
     def hit(self) -> bool:
         """Whether it lies close enough to the anomaly."""
-        return self.location is not None and ucr_hit(self.location, self.file.begin, self.file.end)
+        return self.location is not None and self.file.is_hit(self.location)
 
     def fields(self) -> tuple[object, ...]:
         """As in results.csv."""
@@ -49,7 +49,7 @@ class UcrOutcome:
     """How a detector did: a row for each series, and why it could not be trained, by file."""
 
     rows: Sequence[UcrRow]
-    untrained: Mapping[str, str] = field(default_factory=dict)
+    untrained: Mapping[str, str]
 
     @property
     def hits(self) -> int:
@@ -61,8 +61,13 @@ class UcrOutcome:
         """Share of the series whose anomaly was found."""
         return self.hits / len(self.rows)
 
+    @property
+    def mean_seconds(self) -> float:
+        """Seconds a series."""
+        return sum(row.seconds for row in self.rows) / len(self.rows)
 
-def most_anomalous(errors: Array, span: int) -> int:
+
+def most_anomalous(errors: Array, window: int) -> int:
     """The one most anomalous place of a stretch: where errors are high for half a window, not for a moment.
 
     The place is read off when all errors are known, so the average may look to both sides: it is centred. Each error belongs to
@@ -70,22 +75,17 @@ def most_anomalous(errors: Array, span: int) -> int:
     back to a window's middle.
 
     Args:
-        errors: (N,) NaN where unknown; an average leaves those out.
-        span: points of a window; the average is over ``span // 2`` of them, at least one.
+        errors: (N,) NaN where unknown, but not all of them; an average leaves those out.
+        window: its points; the average is over ``window // 2`` of them, at least one.
 
     Returns:
         The place in [0, N); of equals the first.
 
-    Raises:
-        ValueError: no error is known.
-
-    >>> most_anomalous(np.array([0.0, 9.0, 0.0, 5.0, 6.0, 5.0, 0.0]), span=6)
+    >>> most_anomalous(np.array([0.0, 9.0, 0.0, 5.0, 6.0, 5.0, 0.0]), window=6)
     4
     """
     known = ~np.isnan(errors)
-    if not known.any():
-        raise ValueError("no error is known, so there is no most anomalous place")
-    half = max(1, span // 2)
+    half = max(1, window // 2)
     sums, counts = (_moving_sum(values, half) for values in (np.where(known, errors, 0.0), known.astype(np.float64)))
     averages = np.divide(sums, counts, out=np.full(len(errors), -np.inf), where=counts > 0)
     return int(np.argmax(averages))
@@ -101,16 +101,10 @@ def _moving_sum(values: Array, width: int) -> Array:
 
 
 def find_by_scorer(make: Callable[[], Scorer], values: Array, train: int, progress: Progress) -> int:
-    """Train a scorer on the first values, stream the rest through it chunk by chunk and give the most anomalous place.
-
-    Args:
-        make: builds the scorer.
-        values: (N,).
-        train: points of the training part.
-        progress: told how training goes.
+    """Train a scorer on the first ``train`` of values (N,), stream the rest through it and give the most anomalous place.
 
     Raises:
-        TrainingError: the training part cannot be learnt, or the rest is too short to judge.
+        TrainingError: the training part cannot be learnt, or the rest is too short to score.
     """
     scorer = make()
     scorer.fit(values[:train, None], progress)
@@ -122,87 +116,60 @@ def find_by_scorer(make: Callable[[], Scorer], values: Array, train: int, progre
 
 
 def run_ucr(files: Sequence[UcrFile], out: Path, name: str, find: Finder, console: Console) -> UcrOutcome:
-    """Look for the anomaly of every series that is not in NAME/results.csv yet; each row is in the file when it is known.
-
-    Args:
-        files: the archive, or some of it.
-        out: folder of the results.
-        name: the detector's.
-        find: gives the most anomalous place of a series.
-        console: shows progress.
+    """Find the anomaly of every series that is not in OUT/NAME/results.csv yet; each row is in the file once it is known.
 
     Raises:
         InputError: a series cannot be read.
         RunError: a result cannot be written.
     """
-    path = out / name / RESULTS
-    rows = read_results(path, files)
+    folder = RunFolder(out / name, resume=True)
+    rows = _read_rows(folder.path / RESULTS, files)
     untrained: dict[str, str] = {}
-    folder = RunFolder(path.parent, resume=True)
-    folder.write(RESULTS, _table(rows.values()))
     bar, training = console.progress(name), console.progress("training")
     for done, file in enumerate(files):
-        bar(done, len(files), file.name)
-        if file.path.name not in rows:
-            rows[file.path.name] = _look(file, find, training, untrained)
+        bar(done, len(files), file.path.name)
+        if file not in rows:
+            values, began, location = read_ucr_file(file), perf_counter(), None
+            try:
+                location = find(values, file.train, training)
+            except TrainingError as error:
+                untrained[file.path.name] = str(error)
+            rows[file] = UcrRow(file, location, perf_counter() - began)
             training.finish()
-            _append(path, _csv([rows[file.path.name].fields()]))
+            folder.write(RESULTS, _csv(rows.values()))
     bar.finish()
-    ordered = [rows[file.path.name] for file in files]
-    folder.write(RESULTS, _table(ordered))
+    ordered = [rows[file] for file in files]
+    folder.write(RESULTS, _csv(ordered))
     return UcrOutcome(ordered, untrained)
 
 
-def _append(path: Path, text: str) -> None:
-    try:
-        with path.open("a", encoding="utf-8") as stream:
-            stream.write(text)
-    except OSError as error:
-        raise RunError(f"{path} cannot be written ({error.strerror}); free space or give another --out folder") from None
+def _csv(rows: Iterable[UcrRow]) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows([HEADER, *(row.fields() for row in rows)])
+    return text.getvalue()
 
 
-def _look(file: UcrFile, find: Finder, progress: Progress, untrained: dict[str, str]) -> UcrRow:
-    values = read_ucr_file(file)
-    began = perf_counter()
-    location = None
-    try:
-        location = find(values, file.train, progress)
-    except TrainingError as error:
-        untrained[file.path.name] = str(error)
-    return UcrRow(file, location, perf_counter() - began)
-
-
-def read_results(path: Path, files: Sequence[UcrFile]) -> dict[str, UcrRow]:
-    """Rows that an earlier run left for these files, by file; a row that was cut off, or holds no place, is left out."""
+def _read_rows(path: Path, files: Sequence[UcrFile]) -> dict[UcrFile, UcrRow]:
+    """Rows that an earlier run left for these files; a row that was cut off, or holds no place, is left out."""
     by_name = {file.path.name: file for file in files}
     rows = {}
     try:
-        lines = list(csv.reader(io.StringIO(path.read_text(encoding="utf-8"))))
+        lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
     except (OSError, UnicodeDecodeError, csv.Error):
         return {}
     for line in lines[1:]:
         if len(line) == len(HEADER) and line[0] in by_name and line[1].isdigit():
             try:
-                rows[line[0]] = UcrRow(by_name[line[0]], int(line[1]), float(line[-1]))
+                rows[by_name[line[0]]] = UcrRow(by_name[line[0]], int(line[1]), float(line[-1]))
             except ValueError:
                 continue
     return rows
 
 
-def _table(rows: Iterable[UcrRow]) -> str:
-    return _csv([HEADER, *(row.fields() for row in rows)])
-
-
-def _csv(lines: Sequence[Sequence[object]]) -> str:
-    text = io.StringIO()
-    csv.writer(text, lineterminator="\n").writerows(lines)
-    return text.getvalue()
-
-
-def ucr_summary(files: Sequence[UcrFile], outcomes: Mapping[str, UcrOutcome]) -> Summary:
-    """Summary of a run."""
+def ucr_report(files: Sequence[UcrFile], outcomes: Mapping[str, UcrOutcome]) -> Report:
+    """Report of a run."""
     accuracies = [
-        [name, f"{outcome.accuracy:.3f}", f"{outcome.hits}", f"{len(files)}", f"{_mean_seconds(outcome):.2f}"]
+        [name, f"{outcome.accuracy:.3f}", f"{outcome.hits}", f"{len(files)}", f"{outcome.mean_seconds:.2f}"]
         for name, outcome in outcomes.items()
     ]
     found = [
@@ -215,23 +182,15 @@ def ucr_summary(files: Sequence[UcrFile], outcomes: Mapping[str, UcrOutcome]) ->
         + table(["detector", "accuracy", "found", "series", "seconds a series"], accuracies)
         + untrained_lines({name: outcome.untrained for name, outcome in outcomes.items()})
     )
-    details = "Found:\n\n" + table(["series", *outcomes], found)
-    data = {
-        "benchmark": "ucr",
-        "files": len(files),
-        "detectors": {
-            name: {
-                "accuracy": outcome.accuracy,
-                "found": outcome.hits,
-                "seconds_a_series": round(_mean_seconds(outcome), 3),
-                "untrained": dict(outcome.untrained),
-                "files": {row.file.path.name: {"location": row.location, "hit": row.hit} for row in outcome.rows},
-            }
-            for name, outcome in outcomes.items()
-        },
+    detectors = {
+        name: {
+            "accuracy": outcome.accuracy,
+            "found": outcome.hits,
+            "seconds_a_series": round(outcome.mean_seconds, 3),
+            "untrained": dict(outcome.untrained),
+            "files": {row.file.path.name: {"location": row.location, "hit": row.hit} for row in outcome.rows},
+        }
+        for name, outcome in outcomes.items()
     }
-    return Summary(text, details, data)
-
-
-def _mean_seconds(outcome: UcrOutcome) -> float:
-    return sum(row.seconds for row in outcome.rows) / len(outcome.rows)
+    data = {"benchmark": "ucr", "files": len(files), "detectors": detectors}
+    return Report(text, "Found:\n\n" + table(["series", *outcomes], found), data)

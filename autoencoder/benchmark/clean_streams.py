@@ -1,4 +1,4 @@
-"""Clean streams: everything that normal data does, and not one anomaly. Whatever is flagged there is a false alarm."""
+"""Clean streams: everything that normal data does, and no anomaly. Whatever is flagged there is a false alarm."""
 
 from __future__ import annotations
 
