@@ -7,7 +7,6 @@ import platform
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -15,12 +14,11 @@ import numpy as np
 
 from autoencoder.benchmark import speed_runs as runs
 from autoencoder.benchmark.report import Report, Summary, Target, at_least, at_most, table, targets_table
-from autoencoder.benchmark.speed_runs import Program
+from autoencoder.benchmark.speed_runs import Network, Program
 from autoencoder.config import Config
 from autoencoder.network.model import Architecture
 from autoencoder.network.training import Recipe
 from autoencoder.reports.console import Console
-from autoencoder.scorers.base import Array
 
 Rounds = dict[str, list[float]]  # what was measured -> a figure for each round
 Results = dict[str, Rounds]  # by table
@@ -81,43 +79,33 @@ class _Speed:
     def __init__(self, config: Config, sizes: Sizes, place: Path) -> None:
         import keras
 
-        self._config, self._sizes, self._place = config, sizes, place
-        self._program = Program.train(config, "lstm_autoencoder", place / "model")
-        self._values, self._lines = runs.stream_lines(config, max(*sizes.growth, *sizes.memory, sizes.bulk))
+        self._config, self._sizes = config, sizes
+        self._values, lines = runs.stream_lines(config, max(*sizes.growth, *sizes.memory, sizes.bulk))
+        self._program = Program.train(config, "lstm_autoencoder", place / "model", lines)
+        self._rivals = {name: Program.train(config, kind, place / kind, lines) for kind, name in RIVALS.items()}
         self._keras = keras.models.load_model(place / "model" / "model.keras")
         self._windows = runs.windows_of(self._values[: MIN_BULK + sizes.bulk // 15], self._keras.input_shape[1])
 
     def points(self) -> Results:
         """Points one after the other, and all at once; in each round all take turns, so that other load falls on all of them."""
-        sizes, contestants = self._sizes, self._contestants()
+        sizes, program = self._sizes, self._program
+        contestants: dict[str, Program | Network] = {
+            OURS: program,
+            **self._rivals,
+            **runs.keras_networks(self._keras, self._windows),
+        }
         medians: Rounds = {name: [] for name in contestants}
         tails: Rounds = {name: [] for name in contestants}
         rates: Rounds = {name: [] for name in (PROCESS, *contestants)}
-        self._program.as_process(self._file(MIN_BULK))  # compiles what Python has not compiled yet
+        program.as_process(MIN_BULK)  # compiles what Python has not compiled yet
         for _ in range(sizes.rounds):
-            seconds, _ = self._program.as_process(self._file(sizes.bulk))
-            rates[PROCESS].append(sizes.bulk / seconds)
-            for name, (one_by_one, in_bulk) in contestants.items():
-                times = one_by_one()
+            rates[PROCESS].append(sizes.bulk / program.as_process(sizes.bulk)[0])
+            for name, contestant in contestants.items():
+                times = contestant.one_by_one(sizes.seconds)
                 medians[name].append(float(np.median(times)))
                 tails[name].append(float(np.quantile(times, 0.99)))
-                rates[name].append(in_bulk(min(sizes.bulk, max(MIN_BULK, BULK_SHARE * len(times)))))
+                rates[name].append(contestant.bulk_rate(min(sizes.bulk, max(MIN_BULK, BULK_SHARE * len(times)))))
         return {ONE: medians, TAIL: tails, BULK: rates}
-
-    def _contestants(self) -> dict[str, tuple[Callable[[], Array], Callable[[int], float]]]:
-        """Name -> microseconds (N,) of points one by one; points a second of so many in bulk."""
-
-        def bulk_rate(program: Program, points: int) -> float:
-            return points / program.in_bulk(self._file(points))
-
-        programs = {OURS: self._program}
-        programs |= {name: Program.train(self._config, kind, self._place / kind) for kind, name in RIVALS.items()}
-        networks = runs.keras_networks(self._keras, self._windows)
-        seconds = self._sizes.seconds
-        return {
-            **{name: (partial(one.one_by_one, self._lines, seconds), partial(bulk_rate, one)) for name, one in programs.items()},
-            **{name: (partial(one.one_by_one, seconds), one.bulk_rate) for name, one in networks.items()},
-        }
 
     def many_series(self) -> Results:
         """One point a series at every tick."""
@@ -135,13 +123,11 @@ class _Speed:
 
     def start_and_growth(self) -> Results:
         """Seconds to the first detection; memory and time with the number of points."""
-        start = [self._program.cold_start(self._lines) for _ in range(self._sizes.rounds)]
-        memory = {f"{n:,}": [self._program.as_process(self._file(n), piped=True)[1] / 1e6] for n in self._sizes.memory}
-        growth = {f"{n:,}": [self._program.in_bulk(self._file(n))] for n in self._sizes.growth}
+        program = self._program
+        start = [program.cold_start() for _ in range(self._sizes.rounds)]
+        memory = {f"{points:,}": [program.as_process(points, piped=True)[1] / 1e6] for points in self._sizes.memory}
+        growth = {f"{points:,}": [points / program.bulk_rate(points)] for points in self._sizes.growth}
         return {START: {OURS: start}, MEMORY: memory, GROWTH: growth}
-
-    def _file(self, points: int) -> Path:
-        return runs.write_lines(self._place / "points.csv", self._lines[:points])
 
 
 def speed_targets(results: Results) -> list[Target]:

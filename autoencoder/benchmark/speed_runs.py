@@ -54,62 +54,66 @@ raise SystemExit(code)
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """The program with one trained detector, whose model is in a folder for ``--model``."""
+    """The program with one trained detector, and the lines of a csv file that it scores."""
 
     config: Config
-    model: Path
+    model: Path  # folder for ``--model``
+    lines: Sequence[bytes]  # without the header
 
     @staticmethod
-    def train(config: Config, detector: str, folder: Path) -> Program:
+    def train(config: Config, detector: str, folder: Path, lines: Sequence[bytes]) -> Program:
         """Train a detector on the first part of the synthetic stream."""
         chosen = _synthetic(config, TRAINING_STREAM).model_copy(update={"detector": detector})
         _silently(commands.train, chosen, Options(out=folder))
-        return Program(chosen, folder)
+        return Program(chosen, folder, lines)
 
-    def one_by_one(self, lines: Sequence[bytes], seconds: float) -> Array:
+    def one_by_one(self, seconds: float) -> Array:
         """Microseconds (N,) from a line's arrival on a pipe to its written row, for as many lines as can arrive in so many seconds."""
-        arrivals, stdin = Arrivals(lines, seconds), sys.stdin
+        arrivals, stdin = Arrivals(self.lines, seconds), sys.stdin
         sys.stdin = io.TextIOWrapper(arrivals)
         try:
-            self._run("stdin")
+            with tempfile.TemporaryDirectory() as place:
+                self._run("stdin", place)
         finally:
             sys.stdin = stdin
         return np.array(arrivals.nanoseconds[WARM_UP + 1 :]) / 1e3  # the header was the first line
 
-    def in_bulk(self, path: Path) -> float:
-        """Seconds from a csv file to the whole of scores.csv, in this process."""
-        began = perf_counter()
-        self._run("csv", path=str(path))
-        return perf_counter() - began
+    def bulk_rate(self, points: int) -> float:
+        """Points a second from a csv file to the whole of scores.csv, in this process."""
+        with tempfile.TemporaryDirectory() as place:
+            path = self._write(place, points)
+            began = perf_counter()
+            self._run("csv", place, path=str(path))
+            return points / (perf_counter() - began)
 
-    def _run(self, source: str, **csv: str) -> None:
+    def _run(self, source: str, place: str, **csv: str) -> None:
         usual = Config()
         update: dict[str, Any] = {"source": source, "csv": usual.csv.model_copy(update=csv), "alerts": usual.alerts}
-        update["adaptation"] = usual.adaptation
-        update["plot"] = usual.plot.model_copy(update={"kind": "none"})
-        with tempfile.TemporaryDirectory() as place:
-            _silently(commands.run, self.config.model_copy(update=update), Options(out=Path(place, "run"), model=self.model))
+        update |= {"adaptation": usual.adaptation, "plot": usual.plot.model_copy(update={"kind": "none"})}
+        _silently(commands.run, self.config.model_copy(update=update), Options(out=Path(place, "run"), model=self.model))
 
-    def as_process(self, path: Path, *, piped: bool = False) -> tuple[float, int]:
-        """Seconds and peak bytes of a process that scores a csv file, or the same lines through a pipe."""
-        with tempfile.TemporaryDirectory() as place, path.open("rb") as lines:
+    def as_process(self, points: int, *, piped: bool = False) -> tuple[float, int]:
+        """Seconds and peak bytes of a process that scores so many points of a csv file, or the same through a pipe."""
+        with tempfile.TemporaryDirectory() as place:
+            path = self._write(place, points)
             command = self._command("stdin", place) if piped else [*self._command("csv", place), "--path", str(path)]
-            launcher = [sys.executable, "-c", LAUNCHER, *command]
-            done = subprocess.run(launcher, stdin=lines, capture_output=True, text=True, check=False)
+            with path.open("rb") as lines:
+                launcher = [sys.executable, "-c", LAUNCHER, *command]
+                done = subprocess.run(launcher, stdin=lines, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise RunError(f"bench speed: a measured process ended with exit code {done.returncode} ({last}); run it anew")
         seconds, peak = json.loads(done.stdout)
         return seconds, peak
 
-    def cold_start(self, lines: Sequence[bytes]) -> float:
+    def cold_start(self) -> float:
         """Seconds from the start of a process until the rows of the first points are in scores.csv."""
         quiet: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         with tempfile.TemporaryDirectory() as place:
             scores, began = Path(place, "run", SCORES), perf_counter()
             with subprocess.Popen(self._command("stdin", place), **quiet) as process:
                 assert process.stdin
-                process.stdin.write(HEADER + b"".join(lines[:FIRST_LINES]))
+                process.stdin.write(HEADER + b"".join(self.lines[:FIRST_LINES]))
                 process.stdin.flush()  # and left open, as by a producer that waits
                 while not scores.exists() or scores.read_bytes().count(b"\n") <= FIRST_LINES:
                     if process.poll() is not None or perf_counter() - began > START_TIMEOUT:
@@ -121,6 +125,11 @@ class Program:
     def _command(self, source: str, place: str) -> list[str]:
         run = ["--source", source, "--model", str(self.model), "--plot", "none", "--out", str(Path(place, "run"))]
         return [sys.executable, str(MAIN), *run]
+
+    def _write(self, place: str, points: int) -> Path:
+        path = Path(place, "points.csv")
+        path.write_bytes(HEADER + b"".join(self.lines[:points]))
+        return path
 
     def many_series(self, values: Array, series: int, rounds: int, ticks: int) -> list[float]:
         """Points a second, by round, when each of S series brings one point at every tick; each takes another part of values (N,)."""
@@ -169,12 +178,6 @@ def stream_lines(config: Config, points: int) -> tuple[Array, list[bytes]]:
     chunk = Chunk.concatenate(list(open_source(_synthetic(config, points, OTHER_SEED), lambda warning: None).chunks()))
     values, times = chunk.values[:, 0], np.datetime_as_string(chunk.time.astype("datetime64[s]"))
     return values, [f"{time}Z,{value!r}\n".encode() for time, value in zip(times.tolist(), values.tolist(), strict=True)]
-
-
-def write_lines(path: Path, lines: Sequence[bytes]) -> Path:
-    """A csv file of these lines under a header."""
-    path.write_bytes(HEADER + b"".join(lines))
-    return path
 
 
 def _synthetic(config: Config, points: int, seed: int = 0) -> Config:
