@@ -97,31 +97,16 @@ def test_equals_its_naive_twin(case: tuple[np.ndarray, np.ndarray], buffer: int)
 
 @property_test
 @given(scored(), st.integers(0, 40))
-def test_only_the_order_of_scores_counts(case: tuple[np.ndarray, np.ndarray], buffer: int) -> None:
-    scores, labels = case
-    assert vus_pr(np.exp(5 * scores) - 7, labels, buffer) == pytest.approx(vus_pr(scores, labels, buffer))
-
-
-@property_test
-@given(scored(), st.integers(0, 40))
-def test_perfect_scores_give_1(case: tuple[np.ndarray, np.ndarray], buffer: int) -> None:
-    _, labels = case
-    assert vus_pr(labels.astype(float), labels, buffer) == pytest.approx(1)
-
-
-@property_test
-@given(scored(), st.integers(0, 40), st.sampled_from([0.0, 1.0, math.nan]))
-def test_constant_scores_give_the_share(case: tuple[np.ndarray, np.ndarray], buffer: int, constant: float) -> None:
-    _, labels = case
-    assert labels.mean() <= vus_pr(np.full(len(labels), constant), labels, buffer) + 1e-12 <= 1 + 1e-9
-
-
-@property_test
-@given(scored(), st.integers(0, 40))
-def test_unknown_score_is_zero(case: tuple[np.ndarray, np.ndarray], buffer: int) -> None:
+def test_laws(case: tuple[np.ndarray, np.ndarray], buffer: int) -> None:
     scores, labels = case
     low = scores < 0.3
+    assert vus_pr(labels.astype(float), labels, buffer) == pytest.approx(1)  # perfect scores
+    assert vus_pr(np.exp(5 * scores) - 7, labels, buffer) == pytest.approx(
+        vus_pr(scores, labels, buffer)
+    )  # only their order counts
     assert vus_pr(np.where(low, np.nan, scores), labels, buffer) == vus_pr(np.where(low, 0.0, scores), labels, buffer)
+    for constant in (0.0, 1.0, math.nan):  # at least the share of anomalies
+        assert labels.mean() <= vus_pr(np.full(len(labels), constant), labels, buffer) + 1e-12 <= 1 + 1e-9
 
 
 def test_near_miss_is_forgiven() -> None:

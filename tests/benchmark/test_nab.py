@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Callable
 from random import Random
 
 import numpy as np
@@ -70,6 +71,11 @@ def naive_score(results: dict[str, FileResult], profile: str, threshold: float) 
     return 100 * (raw - silence) / (weights.true_positive * windows - silence)
 
 
+def with_scores(results: dict[str, FileResult], make: Callable[[FileResult], np.ndarray]) -> dict[str, FileResult]:
+    """The same files with other scores."""
+    return {name: FileResult(result.timestamps, make(result), result.windows) for name, result in results.items()}
+
+
 def score_of(rows: list[int], spans: list[tuple[int, int]], points: int = 200, profile: str = "standard") -> float:
     """The score of a file with alarms at these rows; a perfect file beside it makes sure that silence scores less."""
     results = {"file": file_result(alarms(rows, points), spans), "perfect": file_result(alarms([50], 100), [(50, 60)])}
@@ -117,12 +123,8 @@ def test_counts_equal_their_naive_twin(results: dict[str, FileResult], threshold
 @property_test
 @given(corpora(), st.integers(-3, 3), st.randoms(use_true_random=False))
 def test_scale_and_order_change_nothing(results: dict[str, FileResult], shift: int, random: Random) -> None:
-    names = list(results)
-    random.shuffle(names)
-    changed = {
-        name: FileResult(result.timestamps, np.exp(3 * result.anomaly_scores + shift), result.windows)
-        for name, result in ((name, results[name]) for name in names)
-    }
+    shuffled = dict(random.sample(list(results.items()), len(results)))
+    changed = with_scores(shuffled, lambda result: np.exp(3 * result.anomaly_scores + shift))
     scores, others = nab_scores(results), nab_scores(changed)
     assert {name: score.score for name, score in others.items()} == pytest.approx({name: scores[name].score for name in scores})
 
@@ -130,13 +132,10 @@ def test_scale_and_order_change_nothing(results: dict[str, FileResult], shift: i
 @property_test
 @given(corpora())
 def test_alarms_at_every_first_point_score_100(results: dict[str, FileResult]) -> None:
-    perfect = {
-        name: FileResult(
-            result.timestamps, np.isin(result.timestamps, [first for first, _ in result.windows]).astype(float), result.windows
-        )
-        for name, result in results.items()
-    }
-    for score in nab_scores(perfect).values():
+    def at_first_points(result: FileResult) -> np.ndarray:
+        return np.isin(result.timestamps, [first for first, _ in result.windows]).astype(float)
+
+    for score in nab_scores(with_scores(results, at_first_points)).values():
         assert score.score == pytest.approx(100)
         assert score.threshold == 1
 
@@ -144,14 +143,11 @@ def test_alarms_at_every_first_point_score_100(results: dict[str, FileResult]) -
 @property_test
 @given(corpora(), st.sampled_from([0.0, 0.5, 1.0, math.nan]))
 def test_constant_scores_flag_all_or_nothing(results: dict[str, FileResult], constant: float) -> None:
-    def filled(value: float) -> dict[str, FileResult]:
-        return {
-            name: FileResult(result.timestamps, np.full(len(result.timestamps), value), result.windows)
-            for name, result in results.items()
-        }
-
-    for profile, score in nab_scores(filled(constant)).items():
-        assert score.score == pytest.approx(max(0.0, naive_score(filled(0.0), profile, 0.0)), abs=1e-9)
+    same, level = (
+        with_scores(results, lambda one, value=value: np.full(len(one.timestamps), value)) for value in (constant, 0.0)
+    )
+    for profile, score in nab_scores(same).items():
+        assert score.score == pytest.approx(max(0.0, naive_score(level, profile, 0.0)), abs=1e-9)
 
 
 def test_unknown_score_counts_as_zero() -> None:
