@@ -168,7 +168,7 @@ def test_missed_window_is_half_the_score(profile: str) -> None:
     assert score_of([50], [(50, 60), (150, 160)], profile=profile) == pytest.approx(50)
 
 
-def test_early_alarms_earn_more_and_late_ones_cost_more() -> None:
+def test_early_alarms_earn_more() -> None:
     score = {row: score_of([row], [(100, 120)]) for row in (50, 100, 110, 119, 120, 130, 199)}
     assert score[100] == pytest.approx(100)
     assert score[100] > score[110] > score[119] > 0 > score[120] > score[130] > score[199]
