@@ -86,7 +86,7 @@ def run(config: Config, options: Options, console: Console) -> int:
                 checkpoint_every=config.checkpoint.every,
                 training_points=detector.training_points,
                 replays=config.source != "stdin",
-                reads_ahead=at_hand and not options.attach,
+                reads_ahead=at_hand,
                 revises=config.source == "yfinance",
                 unbroken=interrupts.held,
                 warn=console.say,
@@ -102,8 +102,6 @@ def run(config: Config, options: Options, console: Console) -> int:
             if config.adaptation.enabled:
                 log = AdaptationLog(folder, detector, zone_of(source), lambda: write_model(config, folder, detector))
                 stream.watchers = (log,)
-            if options.attach:
-                options.attach(stream)
             if not detector.trained and not config.adaptation.starts_early:
                 import_training(config, watch)
         fault = _feed(config, stream, bar, watch, console)

@@ -71,7 +71,6 @@ class Stream:
         revises: the source may give other values than before for rows that are done (prices, adjusted later): told, but no error.
         unbroken: what runs inside is not torn apart by an interrupt.
         warn: told, in a sentence, of what is wrong and does not stop the run.
-        feed: what the source's chunks pass through on their way: a pace, a pause; it may cut them, and changes nothing else.
     """
 
     source: Source
@@ -90,7 +89,6 @@ class Stream:
     revises: bool = False
     unbroken: Callable[[], AbstractContextManager[None]] = nullcontext
     warn: Callable[[str], None] = ignore
-    feed: Callable[[Iterator[Chunk]], Iterator[Chunk]] = iter
     _last_time: int = 0  # of the last row done
     _seen: Fingerprint = field(default_factory=Fingerprint)  # of the rows done
     _has_ended: bool = False  # the source has no more points
@@ -176,7 +174,7 @@ class Stream:
             yield from self._continued()
             return
         before, again = copy(self._seen), Fingerprint()
-        for chunk in self.feed(self.source.chunks()):
+        for chunk in self.source.chunks():
             done = min(before.rows - again.rows, len(chunk))
             if done:
                 again.take(chunk.time[:done], chunk.values[:done])
@@ -190,7 +188,7 @@ class Stream:
         """The chunks of a source that goes on where it was cut off; rows that it counts from 0 again are counted on."""
         done, was_counted = self.rows, self._last_time == self.rows - 1
         counts_on: bool | None = None
-        for chunk in self.feed(self.source.chunks()):
+        for chunk in self.source.chunks():
             if counts_on is None:
                 counts_on = done > 0 and was_counted and chunk.time.dtype.kind == "i" and chunk.time[0] == 0
             yield Chunk(chunk.time + done, chunk.values, chunk.labels) if counts_on else chunk

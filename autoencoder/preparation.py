@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,7 +12,6 @@ from autoencoder.core.errors import ModelError
 from autoencoder.core.state import Reader, State
 from autoencoder.detector import Detector
 from autoencoder.interrupts import Interrupts
-from autoencoder.pipeline import Stream
 from autoencoder.reports.console import Stopwatch
 from autoencoder.reports.runs import DETECTOR, RunFolder, default_folder, has, is_folder, read_model
 from data.series import Source
@@ -29,14 +28,12 @@ class Options:
         model: run folder whose model is used, so that nothing is trained.
         resume: go on with the run in ``out``.
         began: ``time.perf_counter()`` when the process began.
-        attach: called with the stream before it runs, by whoever wants to watch or to steer it.
     """
 
     out: Path | None = None
     model: Path | None = None
     resume: bool = False
     began: float = 0.0
-    attach: Callable[[Stream], None] | None = None
 
 
 @contextmanager

@@ -96,7 +96,7 @@ class SyntheticSource:
         size: height of an anomaly in standard deviations of the noise (spikes and dips); the other kinds follow from it.
         clean: the first points that hold no anomaly, as a number of points.
         interval: seconds between two points' timestamps.
-        pace: points a second in real time; 0 gives them as fast as they are taken.
+        pace: points a second in real time; 0 gives them as fast as they are taken. At most a chunk is caught up with.
         chunk_size: points a chunk (with a pace: as many as are due).
         sleep: waits so many seconds; tests replace it.
 
@@ -149,6 +149,8 @@ class SyntheticSource:
                 if due < row + 1:
                     self._sleep(max(0.0, began + (row + 1 - start) / self.pace - time.monotonic()))
                     continue
+                if due - row > self.chunk_size:  # more than a chunk is not held back for a reader that was busy, e.g. training
+                    began = time.monotonic() - (row + self.chunk_size - start) / self.pace
                 stop = min(stop, due)
             stop = stop if self.points is None else min(stop, self.points)
             yield self.rows(row, stop)

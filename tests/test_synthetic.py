@@ -261,6 +261,15 @@ def test_a_paced_stream_catches_up_with_what_is_due_after_a_pause(monkeypatch: p
     assert len(next(stream)) == 1
 
 
+def test_a_paced_stream_catches_up_with_one_chunk_at_most(monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = Clock()
+    stream = iter(paced(clock, monkeypatch, pace=1000.0, points=None).chunks())
+    assert len(next(stream)) == 1
+    clock.now += 60.0
+    late = sum(len(next(stream)) for _ in range(3))
+    assert 1024 <= late <= 1024 + 2
+
+
 def test_a_pace_asks_for_no_sleep_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
     clock = Clock(tick=0.004)  # a point becomes due between two looks at the clock
     chunks = list(paced(clock, monkeypatch, pace=100.0, points=300).chunks())

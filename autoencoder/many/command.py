@@ -57,8 +57,6 @@ def is_over_many(config: Config, options: Options) -> bool:
         )
     if options.resume:
         raise ConfigError("--resume: a run over many series begins anew, as its file is complete; leave out --resume")
-    if options.attach:
-        raise ConfigError("csv.series_column is set, and the dashboard shows one series; run main.py on the command line")
     return True
 
 
