@@ -93,15 +93,15 @@ class Follower:
     """Reads a run folder; may be polled from any thread.
 
     Args:
-        folder: the run folder; it need not be there yet where ``run`` is given.
-        run: the process that writes it, where the page started that.
+        subject: the run folder, or the run that the page started, whose folder need not be there yet.
     """
 
-    def __init__(self, folder: Path, run: Run | None = None) -> None:
-        self.run = run
+    def __init__(self, subject: Path | Run) -> None:
+        self.run = None if isinstance(subject, Path) else subject
+        folder = subject if isinstance(subject, Path) else subject.folder
         self._lock = threading.Lock()
         self._scores, self._incidents = _Scores(folder), _Incidents(folder)
-        self._now = Snapshot(run.name if run else folder.name, folder)
+        self._now = Snapshot(subject.name, folder)
 
     def poll(self) -> Snapshot:
         """Read what is new; returns the run as it is now."""

@@ -153,11 +153,7 @@ class Launcher:
                 choice.check()  # a wrong one ends no run
             if not self.stop(STOP_SECONDS):
                 raise ConfigError("the run before this one has not stopped yet; try again in a moment")
-            if isinstance(choice, Choice):
-                run = Run(choice)
-                self.follower = Follower(run.folder, run)
-            else:
-                self.follower = Follower(choice)
+            self.follower = Follower(Run(choice) if isinstance(choice, Choice) else choice)
 
     def stop(self, seconds: float) -> bool:
         """Stop the run under way; returns whether none goes on any more."""

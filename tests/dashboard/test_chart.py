@@ -19,25 +19,17 @@ from autoencoder.reports.incidents import Incident
 @pytest.fixture(scope="module")
 def long_run() -> Snapshot:
     """A run of 50,000 points with 100 incidents of three points."""
-    points, random = 50_000, np.random.default_rng(1)
-    errors = np.abs(random.normal(size=points))
-    anomalies = (np.arange(points) % 500 < 3) & (np.arange(points) >= 10_000)
-    errors[anomalies], errors[:10_000] = 100.0, np.nan
-    time = np.datetime64("2025-01-01", "ns") + np.arange(points) * np.timedelta64(1, "m")
-    values = random.normal(size=(points, 1))
-    thresholds = np.where(np.isnan(errors), np.nan, 5.0)
-    starts = range(10_000, points, 500)
+    rows, random = np.arange(50_000), np.random.default_rng(1)
+    anomalies = (rows % 500 < 3) & (rows >= 10_000)
+    errors = np.where(rows < 10_000, np.nan, np.where(anomalies, 100.0, np.abs(random.normal(size=len(rows)))))
+    thresholds = np.where(rows < 10_000, np.nan, 5.0)
+    time = np.datetime64("2025-01-01", "ns") + rows * np.timedelta64(1, "m")
+    values = random.normal(size=(len(rows), 1))
+    detections = Detections(time, values, values, errors, thresholds, np.zeros(len(rows)), anomalies)
+    starts = range(10_000, len(rows), 500)
     incidents = tuple(Incident(i, "", "", "", (0.0,), (0.0,), 1.0, 3, row, row + 2, True) for i, row in enumerate(starts))
-    return Snapshot(
-        "synthetic",
-        Path("run"),
-        columns=("value",),
-        detections=Detections(time, values, values, errors, thresholds, np.zeros(points), anomalies),
-        labels=anomalies,
-        points=points,
-        training_points=10_000,
-        incidents=incidents,
-    )
+    known = {"columns": ("value",), "labels": anomalies, "incidents": incidents}
+    return Snapshot("", Path(), detections=detections, points=len(rows), training_points=10_000, **known)
 
 
 def unpacked(text: str) -> np.ndarray[Any, Any]:
@@ -75,8 +67,6 @@ def test_a_zoomed_stretch_is_drawn_from_all_its_points(long_run: Snapshot) -> No
 def test_the_newest_points_can_be_followed(long_run: Snapshot) -> None:
     drawn = describe(long_run, View(newest=1000))
     x = unpacked(drawn["x"])
-    assert len(x) <= 1000
-    assert drawn["follow"] == [x[0], x[-1]]
-    assert drawn["whole"][0] < x[0]
-    assert drawn["bands"]["training"] == []
+    assert len(x) <= 1000 and drawn["whole"][0] < x[0]
+    assert (drawn["follow"], drawn["bands"]["training"]) == ([x[0], x[-1]], [])
     assert describe(Snapshot("", Path()), View()) is None  # nothing is there yet
