@@ -19,7 +19,6 @@ from autoencoder.dashboard.view import offer_files, plain, show
 UPDATE_SECONDS = 0.4  # between two looks at a run that goes on
 WELCOME = Path(__file__).with_name("welcome.md").read_text(encoding="utf-8")
 Chosen = Choice | Path | None
-Frame = tuple[bool, bool]
 STYLE = f"<style>{Path(__file__).with_name('page.css').read_text(encoding='utf-8')}</style>"
 
 
@@ -57,13 +56,13 @@ def main() -> None:
             st.code(choice.command_line(), language="bash", wrap_lines=True)
 
 
-def _watch(follower: Follower, before: Frame) -> None:
+def _watch(follower: Follower, before: tuple[bool, bool]) -> None:
     """Draw the run as it is now; this alone is done anew while the run goes on."""
     if _frame(show(follower)) != before:
         st.rerun()
 
 
-def _frame(snapshot: Snapshot) -> Frame:
+def _frame(snapshot: Snapshot) -> tuple[bool, bool]:
     """What the rest of the page depends on: whether the run goes on, and whether it has written something."""
     return snapshot.is_live, snapshot.detections is not None
 

@@ -27,8 +27,7 @@ SPEEDS = {0.0: "as fast as possible", **{float(speed): f"{speed:,}" for speed in
 
 def named(key: str) -> str:
     """What a detector is called."""
-    name = key.replace("_", " ").replace("lstm", "LSTM")
-    return name[0].upper() + name[1:]
+    return key.replace("_", " ").capitalize().replace("Lstm", "LSTM")
 
 
 def choose() -> Choice | Path | None:

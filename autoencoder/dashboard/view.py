@@ -96,7 +96,8 @@ def _counters(snapshot: Snapshot) -> None:
             _counter("False alarms", f"{100 * share:.2f} %", budget, help_)
         else:
             help_ = "Share of the judged points that are flagged; which of them are false alarms is not known."
-            _counter("Flagged", f"{100 * snapshot.flagged / max(snapshot.judged, 1):.2f} %", budget, help_)
+            flagged = f"{100 * snapshot.flagged / snapshot.judged:.2f} %" if snapshot.judged else "–"
+            _counter("Flagged", flagged, budget, help_)
         trained = f"trained on {snapshot.training_points:,} points" if snapshot.judged else "not trained yet"
         _counter("Model in use", named(config.detector), f"{trained}, threshold: {config.threshold.kind}")
 
@@ -127,9 +128,10 @@ def _incidents(snapshot: Snapshot) -> None:
         st.caption("None so far." if snapshot.is_live else "None.")
         return
     st.session_state.incident_rows = [(incident.first_row, incident.last_row) for incident in shown]
+    zone = " (UTC)" if snapshot.is_zoned else ""
     table = {
         "Severity": [incident.severity for incident in shown],
-        f"Start{' (UTC)' if snapshot.is_zoned else ''}": [incident.start.rstrip("Z").replace("T", " ") for incident in shown],
+        f"Start{zone}": [incident.start.rstrip("Z").replace("T", " ").removesuffix(":00") for incident in shown],
         "Length (points)": [incident.last_row - incident.first_row + 1 for incident in shown],
         "Expected at its peak": [_numbers(incident.expected) for incident in shown],
         "Seen at its peak": [_numbers(incident.peak_value) for incident in shown],

@@ -137,7 +137,6 @@ def test_a_taken_port_is_refused_or_passed_over() -> None:
     ("arguments", "words"),
     [
         ("dashboard", "not installed; pip install -r requirements-dashboard.txt"),
-        ("dashboard --port x", "dashboard"),
         ("dashboard --source csv", "dashboard"),
         ("--source csv dashboard", "dashboard must come first"),
     ],
