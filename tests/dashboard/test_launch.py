@@ -54,6 +54,7 @@ def test_files_equal_the_command_lines(program: Program, launcher: Launcher) -> 
     assert_same_files(finished(launcher).folder, Path("there"))
 
 
+@pytest.mark.slow
 def test_a_second_run_ends_the_first_whole(program: Program, launcher: Launcher) -> None:
     assert program("--source", "synthetic", *GAUSSIAN, "--set", "synthetic.pace=2000", "--out", "there").code == 0
     launcher.begin(Choice({**SYNTHETIC, "synthetic.pace": 2000.0}))
