@@ -6,10 +6,10 @@ import os
 import sys
 from collections.abc import Callable
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from autoencoder.budget import Budget
-from autoencoder.config import Config, dump
+from autoencoder.config import Config
 from autoencoder.core.errors import ConfigError
 from autoencoder.detector import StreamDetector
 from autoencoder.network.training import Recipe
@@ -22,7 +22,9 @@ from autoencoder.thresholds.base import Threshold
 from data.series import InputError, Source
 
 if TYPE_CHECKING:
-    from autoencoder.adaptation.adaptive import AdaptiveDetector
+    from autoencoder.adaptation.detector import AdaptiveDetector
+    from autoencoder.adaptation.retraining import ScorerSpec
+    from autoencoder.adaptation.trainer import ProcessLimit
     from autoencoder.settings import Csv
     from data.files import FileSource
 
@@ -162,18 +164,29 @@ def training_points(config: Config, points: int | None) -> int:
     return config.training.points
 
 
+def scorer_spec(config: Config) -> ScorerSpec:
+    """Name and parameters of the scorer that the configuration names."""
+    from autoencoder.adaptation.retraining import ScorerSpec
+
+    return ScorerSpec(config.detector, _scorer_params(config))
+
+
 def make_scorer(config: Config) -> Scorer:
     """The scorer that the configuration names, untrained."""
+    return SCORERS[config.detector](**_scorer_params(config))
+
+
+def _scorer_params(config: Config) -> dict[str, Any]:
     forest = config.forest
     common = {"window": forest.window, "trees": forest.trees, "samples": forest.samples, "seed": config.seed}
     if config.detector == "isolation_forest":
-        return SCORERS[config.detector](**common)
+        return common
     if config.detector == "isolation_forest_sliding":
-        return SCORERS[config.detector](**common, history=forest.history, refit_every=forest.refit_every)
+        return {**common, "history": forest.history, "refit_every": forest.refit_every}
     if config.detector == "half_space_trees":
-        return SCORERS[config.detector](**config.half_space_trees.model_dump(), seed=config.seed)
+        return {**config.half_space_trees.model_dump(), "seed": config.seed}
     if config.detector == "windowed_gaussian":
-        return SCORERS[config.detector](window=config.windowed_gaussian.window)
+        return {"window": config.windowed_gaussian.window}
     network, training = config.network, config.training
     recipe = Recipe(
         steps=training.steps,
@@ -183,31 +196,23 @@ def make_scorer(config: Config) -> Scorer:
         patience=training.patience,
         seed=config.seed,
     )
-    return SCORERS[config.detector](
-        window=None if network.window == "auto" else network.window,
-        steps=network.steps,
-        periods=network.periods,
-        hidden=network.hidden,
-        latent=network.latent,
-        dropout=network.dropout,
-        hide=network.hide,
-        recipe=recipe,
-        threads=network.threads or _cores(),
-        quarantine=config.adaptation.enabled,
-    )
+    return {
+        "window": None if network.window == "auto" else network.window,
+        "steps": network.steps,
+        "periods": network.periods,
+        "hidden": network.hidden,
+        "latent": network.latent,
+        "dropout": network.dropout,
+        "hide": network.hide,
+        "recipe": recipe,
+        "threads": network.threads or _cores(),
+        "quarantine": config.adaptation.enabled,
+    }
 
 
 def _cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def make_kind(config: Config, kind: str) -> Scorer:
-    """The scorer that the configuration names, or the baseline that serves until it is trained."""
-    from autoencoder.adaptation.job import BASELINE
-    from autoencoder.scorers.seasonal import SeasonalScorer
-
-    return SeasonalScorer() if kind == BASELINE else make_scorer(config)
 
 
 def make_detector(config: Config, points: int, progress: Progress | None = None) -> StreamDetector:
@@ -216,7 +221,13 @@ def make_detector(config: Config, points: int, progress: Progress | None = None)
 
 
 def make_adaptive(
-    config: Config, points: int, progress: Progress | None = None, *, early: bool = True, waits: bool = False
+    config: Config,
+    points: int,
+    progress: Progress | None = None,
+    *,
+    early: bool = True,
+    waits: bool = False,
+    limit: ProcessLimit | None = None,
 ) -> AdaptiveDetector:
     """The same, replaced by a better one when the stream changes.
 
@@ -226,23 +237,23 @@ def make_adaptive(
         progress: told how that goes.
         early: a baseline begins, where ``adaptation.early`` says so; a saved model needs none.
         waits: the source waits for a training, where ``adaptation.deterministic`` does not say.
+        limit: on training processes, shared by the detectors of a panel.
     """
-    from autoencoder.adaptation.adaptive import AdaptiveDetector
-    from autoencoder.adaptation.job import BASELINE, MODEL
-    from autoencoder.adaptation.schedule import Policy
-    from autoencoder.adaptation.shadow import Beside, InStep
+    from autoencoder.adaptation.detector import AdaptiveDetector
+    from autoencoder.adaptation.schedule import AdaptationConfig
+    from autoencoder.adaptation.trainer import SubprocessTrainer, SyncTrainer
 
     chosen = config.adaptation
-    early = early and chosen.starts_early
-    policy = Policy(patience=chosen.patience, every=chosen.every, history=max(chosen.history, points), first=points)
     in_step = waits if chosen.deterministic is None else chosen.deterministic
-    shadow = InStep(partial(make_kind, config)) if in_step else Beside(dump(config))
-
-    def build(kind: str) -> StreamDetector:
-        first = chosen.early if kind == BASELINE and chosen.early else points
-        return _detector(config, make_kind(config, kind), first, progress)
-
-    return AdaptiveDetector(build, shadow, policy, BASELINE if early else MODEL)
+    adaptation = AdaptationConfig(
+        confirm_windows=chosen.patience,
+        retrain_every=chosen.every,
+        buffer_points=max(chosen.history, points),
+        training_points=points,
+        cold_start_points=chosen.early if early and chosen.starts_early else None,
+    )
+    build = partial(_detector, config, progress=progress)
+    return AdaptiveDetector(build, scorer_spec(config), SyncTrainer() if in_step else SubprocessTrainer(limit), adaptation)
 
 
 def _detector(config: Config, scorer: Scorer, points: int, progress: Progress | None) -> StreamDetector:

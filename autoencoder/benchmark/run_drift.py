@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.adaptation.adaptive import AdaptiveDetector
+from autoencoder.adaptation.detector import AdaptiveDetector
 from autoencoder.benchmark.drift_streams import CHANGE, PERIOD, SETTLED, TRAINING, DriftStream, drift_stream
 from autoencoder.core.events import CONFIRMED, PROMOTED, ROLLED_BACK, STARTED
 from autoencoder.detector import Detector

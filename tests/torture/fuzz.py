@@ -205,7 +205,7 @@ def _settings(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
 
 def _states(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
     """A detector's state, a network, the tables of a run."""
-    from autoencoder.adaptation.adaptive import AdaptiveDetector
+    from autoencoder.adaptation.detector import AdaptiveDetector
     from autoencoder.core.events import PROMOTED
     from autoencoder.core.state import State, pack, unpack
     from autoencoder.detector import StreamDetector
