@@ -8,11 +8,10 @@ import numpy as np
 
 from autoencoder.adaptation.buffer import Block
 from autoencoder.adaptation.cleaning import clean_rows, outlier_rows
-from autoencoder.adaptation.retraining import ALARMING, std_of, trimmed_loss, unit_of
+from autoencoder.adaptation.retraining import ALARMING, exclude, std_of, trimmed_loss, unit_of
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array
 from autoencoder.detector import StreamDetector
-from autoencoder.scorers.base import Retrainable
 
 MIN_GAIN = 0.02  # share of the previous model's loss by which the current one's must be higher for a rollback
 
@@ -34,8 +33,7 @@ class RollbackMonitor:
     def update(self, block: Block) -> None:
         """The previous model detects in a block, too."""
         detections = self.detector.process(np.arange(len(block.values)), block.values)
-        if isinstance(self.detector.scorer, Retrainable):
-            self.detector.scorer.judged(detections.anomalies[~np.isnan(detections.errors)])
+        exclude(self.detector.scorer, detections.anomalies, detections.errors)
         anomalies = np.column_stack([block.anomalies, detections.anomalies]).astype(np.float64)
         self._rows.append(np.hstack([block.values, block.predictions, detections.predictions, anomalies]))
         self.blocks += 1

@@ -109,21 +109,21 @@ class SubprocessTrainer:
             self._failure = TrainingResult(f"its training could not start: {error}")
 
     def _start(self, job: TrainingJob) -> None:
-        request = self._files.enter_context(tempfile.TemporaryFile())
-        self._answer = self._files.enter_context(tempfile.TemporaryFile())
-        self._log = self._files.enter_context(tempfile.TemporaryFile())
-        pickle.dump(job, request)
-        request.seek(0)
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
         paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "autoencoder.adaptation.trainer", str(os.getpid())],
-            env={**os.environ, **one_thread, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "3"},
-            stdin=request,
-            stdout=self._answer,
-            stderr=self._log,
-            start_new_session=True,  # Ctrl-C is meant for the run, which stops this process itself
-        )
+        with ExitStack() as files:
+            request, self._answer, self._log = (files.enter_context(tempfile.TemporaryFile()) for _ in range(3))
+            pickle.dump(job, request)
+            request.seek(0)
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "autoencoder.adaptation.trainer", str(os.getpid())],
+                env={**os.environ, **one_thread, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "3"},
+                stdin=request,
+                stdout=self._answer,
+                stderr=self._log,
+                start_new_session=True,  # Ctrl-C is meant for the run, which stops this process itself
+            )
+            self._files = files.pop_all()
         self._limit.add(self._process)
 
     def poll(self) -> TrainingResult | None:

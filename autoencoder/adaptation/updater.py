@@ -9,26 +9,17 @@ import numpy as np
 from autoencoder.adaptation.buffer import Block, HistoryBuffer
 from autoencoder.adaptation.cleaning import calibration_set, clean_rows, clean_windows, outlier_rows, trainable_rows
 from autoencoder.adaptation.drift import Drift, DriftMonitor
-from autoencoder.adaptation.retraining import BASELINE_SPEC, SavedScorer, ScorerSpec, TrainingJob, TrainingResult
+from autoencoder.adaptation.retraining import BASELINE_SPEC, SavedScorer, ScorerSpec, TrainingJob, TrainingResult, exclude
 from autoencoder.adaptation.rollback import RollbackMonitor, from_files, to_files
 from autoencoder.adaptation.schedule import TIME, AdaptationConfig, Schedule
 from autoencoder.adaptation.trainer import Trainer
+from autoencoder.core import events
 from autoencoder.core.errors import ModelError
-from autoencoder.core.events import (
-    CONFIRMED,
-    DECLARED,
-    DROPPED,
-    PROMOTED,
-    ROLLED_BACK,
-    STARTED,
-    AdaptationEvent,
-    read_adaptations,
-    write_adaptations,
-)
+from autoencoder.core.events import AdaptationEvent, read_adaptations, write_adaptations
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Bools
 from autoencoder.detector import StreamDetector
-from autoencoder.scorers.base import Retrainable, Scorer
+from autoencoder.scorers import Scorer
 
 MODEL, BASELINE = "model", "baseline"  # kinds of scorer
 MIN_WINDOW = 16  # points; a scorer that looks back on fewer gets blocks of
@@ -75,6 +66,8 @@ class ModelUpdater:
         self._time: np.generic = np.int64(0)  # of the newest block's last point
 
     def _build(self, kind: str) -> StreamDetector:
+        if kind not in self._specs:
+            raise ModelError(f"the saved state of the adaptation cannot be used: kind is {kind:.40}; run anew without --resume")
         points = self._config.cold_start_points if kind == BASELINE else None
         return self._build_detector(self._specs[kind].create(), points or self._config.training_points)
 
@@ -99,8 +92,7 @@ class ModelUpdater:
         size, history = self.block_size, self._history
         previous = history.values[-size:] if len(history) >= size else None
         history.add(block.values, block.errors, block.anomalies)
-        if isinstance(self.detector.scorer, Retrainable):
-            self.detector.scorer.judged(block.anomalies[~np.isnan(block.errors)])
+        exclude(self.detector.scorer, block.anomalies, block.errors)
         drift = self._drift.update(block, previous)
         if self._rollback:
             self._rollback.update(block)
@@ -115,8 +107,8 @@ class ModelUpdater:
         self._trainer.stop()
 
     def _record(self, event: str, **details: object) -> None:
-        is_date = self._time.dtype.kind == "M"
-        self.events.append(AdaptationEvent(self._row, int(self._time.astype(np.int64)), is_date, event, details))
+        time, is_date = int(self._time.astype(np.int64)), self._time.dtype.kind == "M"
+        self.events.append(AdaptationEvent(self._row, time, is_date, event, details))
 
     # --- train ---
 
@@ -126,10 +118,10 @@ class ModelUpdater:
             return
         seen, schedule = self._history.seen, self._schedule
         if schedule.update(seen, self.block_size, drift, is_baseline=self.kind == BASELINE) and drift:
-            self._record(DECLARED, tests=list(drift.tests), since_points=drift.blocks * self.block_size)
+            self._record(events.DECLARED, tests=list(drift.tests), since_points=drift.blocks * self.block_size)
         if schedule.reason and self._trainer.is_free and (job := self._job()):
             schedule.start(seen)
-            self._record(STARTED, reason=schedule.reason, points=int((~np.isnan(job.training).any(axis=1)).sum()))
+            self._record(events.STARTED, reason=schedule.reason, points=int((~np.isnan(job.training).any(axis=1)).sum()))
             self._trainer.submit(job)
 
     def _job(self) -> TrainingJob | None:
@@ -164,12 +156,12 @@ class ModelUpdater:
         """A candidate is trained and backtested."""
         reason = self._schedule.reason
         if rejection := result.rejection or self._promote(result.scorer):
-            self._record(DROPPED, reason=reason, why=rejection, **result.figures)
+            self._record(events.DROPPED, reason=reason, why=rejection, **result.figures)
             if self._schedule.drop(was_tried=bool(result.figures)):
                 self._drift.accept()
         else:
             self._schedule.promote(self._history.seen)
-            self._record(PROMOTED, reason=reason, **result.figures)
+            self._record(events.PROMOTED, reason=reason, **result.figures)
 
     def _promote(self, saved: SavedScorer | None) -> str:
         """Make a candidate the current model; returns why not, if it cannot be."""
@@ -183,22 +175,19 @@ class ModelUpdater:
         since = max(behind, min(history.seen - self._schedule.since, len(history)))
         values, clean = history.values[-behind:], self._trainable(since)[-behind:]
         errors, _ = candidate.process(values)  # it catches up on what came since its training part
-        if isinstance(candidate, Retrainable):
-            candidate.judged(~clean[~np.isnan(errors)])
+        exclude(candidate, ~clean, errors)
         window = max(candidate.span, MIN_WINDOW)
         usable = errors[window:][clean_rows(clean[window:] & ~np.isnan(errors[window:]), window)]
         if len(usable) < window:
             return "too few points were left to set its threshold by"
         older = history.errors[: len(history) - since][~history.anomalies[: len(history) - since]]
         self._rollback = RollbackMonitor(self.detector, self.kind)
-        self._replace_scorer(candidate, calibration_set(usable, [self.detector.normal_errors, older]))
+        calibration = calibration_set(usable, [self.detector.normal_errors, older])
+        self.detector = self.detector.succeeded_by(candidate, calibration)
         self.kind = MODEL
         history.replace_errors(errors)
         self._drift.set_reference(values, errors, self.block_size)
         return ""
-
-    def _replace_scorer(self, scorer: Scorer, calibration_errors: Array) -> None:
-        self.detector = self.detector.succeeded_by(scorer, calibration_errors)
 
     # --- confirm or roll back ---
 
@@ -209,9 +198,9 @@ class ModelUpdater:
             self.detector, self.kind = monitor.detector, monitor.kind
             self._history.replace_errors(np.empty(0))
             self._drift.reset()
-            self._record(ROLLED_BACK, **monitor.report())
+            self._record(events.ROLLED_BACK, **monitor.report())
         else:
-            self._record(CONFIRMED, **monitor.report())
+            self._record(events.CONFIRMED, **monitor.report())
             self._recalibrate(monitor.blocks * self.block_size)
 
     def _recalibrate(self, points: int) -> None:
@@ -220,7 +209,8 @@ class ModelUpdater:
         errors, outliers = history.errors[-points:], outlier_rows(history.values[-points:])
         usable = errors[clean_rows(~(history.anomalies[-points:] | outliers | np.isnan(errors)), self.block_size)]
         if len(usable) >= self.block_size:
-            self._replace_scorer(self.detector.scorer, calibration_set(usable, [self.detector.normal_errors]))
+            calibration = calibration_set(usable, [self.detector.normal_errors])
+            self.detector = self.detector.succeeded_by(self.detector.scorer, calibration)
 
     # --- state ---
 
@@ -246,16 +236,11 @@ class ModelUpdater:
         saved = Reader(state, "the adaptation")
         self.stop()
         self.kind = saved.text("kind")
-        self.detector = self._build_saved(self.kind)
+        self.detector = self._build(self.kind)
         self.detector.load(saved.state("present"), to_files(saved.state("files")))
         self._history.load(saved.state("recent"))
         self._drift.load(saved.state("watch"))
         self._schedule.load(saved.state("schedule"))
         probation = saved.state("probation")
-        self._rollback = RollbackMonitor.load(probation, self._build_saved) if probation else None
+        self._rollback = RollbackMonitor.load(probation, self._build) if probation else None
         self.events = read_adaptations(saved.text("adaptations"))
-
-    def _build_saved(self, kind: str) -> StreamDetector:
-        if kind not in self._specs:
-            raise ModelError(f"the saved state of the adaptation cannot be used: kind is {kind:.40}; run anew without --resume")
-        return self._build(kind)

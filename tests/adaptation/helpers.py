@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import numpy as np
 
 from autoencoder.adaptation.detector import AdaptiveDetector
 from autoencoder.assembly import make_adaptive
 from autoencoder.config import load
+from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Array, Detections
 
 TRAINING, COUNT, CHANGE = 400, 2600, 1000
@@ -49,10 +52,22 @@ def make_lstm(*texts: str) -> AdaptiveDetector:
     return make_adaptive(load(None, {}, [*SMALL, *texts]), 300)
 
 
-def detect(detector: AdaptiveDetector, values: Array, cuts: list[int] | None = None, first: int = 0) -> Detections:
-    """Detections of a stream that is cut at those places."""
-    parts = np.split(np.arange(len(values)), sorted(cuts or []))
-    return Detections.concatenate([detector.process(part + first, values[part]) for part in parts])
+def detect(detector: AdaptiveDetector, values: Array, first: int = 0) -> Detections:
+    """Detections of a stream whose first row has that number."""
+    return detector.process(np.arange(first, first + len(values)), values)
+
+
+def cut(make: Callable[[], AdaptiveDetector], values: Array, cuts: list[int], saved: list[int]) -> tuple[Detections, Record]:
+    """Detections of a stream that is cut at some places, and where it is ``saved`` goes on with a loaded detector; what was done."""
+    detector, parts, row = make(), [], 0
+    for part in np.split(values, sorted([*cuts, *saved])):
+        if row in saved:
+            state = unpack(pack(detector.state()), "x")
+            detector = make()
+            detector.load(state, {})
+        parts.append(detect(detector, part, row))
+        row += len(part)
+    return Detections.concatenate(parts), record(detector)
 
 
 def events(detector: AdaptiveDetector) -> list[str]:

@@ -18,8 +18,8 @@ from adaptation.helpers import (
     COUNT,
     GAUSSIAN,
     TRAINING,
-    Record,
     assert_same,
+    cut,
     detect,
     events,
     make,
@@ -36,10 +36,9 @@ from autoencoder.budget import Budget
 from autoencoder.core.errors import ModelError
 from autoencoder.core.events import CONFIRMED, DECLARED, DROPPED, PROMOTED, ROLLED_BACK, STARTED
 from autoencoder.core.state import pack, unpack
-from autoencoder.core.types import Array, Detections
+from autoencoder.core.types import Array
 from autoencoder.detector import StreamDetector
 from autoencoder.scorers.base import Scorer
-from autoencoder.scorers.seasonal import SeasonalScorer
 from autoencoder.thresholds import THRESHOLDS
 from data.synthetic import SyntheticSource
 
@@ -51,26 +50,18 @@ quick = settings(
 # --- the law ---
 
 
-@quick
-@given(cuts=st.lists(st.integers(0, COUNT), max_size=15), seed=st.integers(0, 3))
-def test_cutting_changes_nothing(cuts: list[int], seed: int) -> None:
-    values = shifted(gaps=True, seed=seed)
-    whole, cut = make(), make()
-    assert_same(detect(cut, values, cuts), detect(whole, values))
-    assert record(cut) == record(whole)
-    assert PROMOTED in events(whole)
+PLACES = st.lists(st.integers(0, COUNT), max_size=15)
 
 
 @quick
-@given(place=st.integers(0, COUNT))
-def test_resuming_changes_nothing(place: int) -> None:
-    values = shifted(gaps=True)
-    whole, first, second = make(), make(), make()
+@given(cuts=PLACES, saved=PLACES, seed=st.integers(0, 3))
+def test_cutting_and_resuming_change_nothing(cuts: list[int], saved: list[int], seed: int) -> None:
+    values, whole = shifted(gaps=True, seed=seed), make()
     expected = detect(whole, values)
-    detect(first, values[:place])
-    second.load(unpack(pack(first.state()), "x"), {})
-    assert_same(detect(second, values[place:], first=place), expected[place:])
-    assert record(second) == record(whole)
+    found, done = cut(make, values, cuts, saved)
+    assert_same(found, expected)
+    assert done == record(whole)
+    assert PROMOTED in events(whole)
 
 
 @pytest.mark.parametrize(("key", "value"), [("kind", "other"), ("adaptations", "{"), ("watch", "x")])
@@ -88,28 +79,14 @@ def growing_wave(count: int = 1000) -> Array:
     return np.asarray(values)
 
 
-@pytest.fixture(scope="module")
-def lstm_whole() -> tuple[Detections, Record]:
-    """What the autoencoder finds in the growing wave in one chunk, and what was done about it."""
-    detector = make_lstm()
-    return detect(detector, growing_wave()), record(detector)
-
-
-def test_cutting_with_autoencoder(lstm_whole: tuple[Detections, Record]) -> None:
-    detector = make_lstm()
-    cuts = [1, 299, 301, 517, *range(560, 640), 803, 804]
-    assert_same(detect(detector, growing_wave(), cuts), lstm_whole[0])
-    assert record(detector) == lstm_whole[1]
-    assert PROMOTED in {event for _, event in lstm_whole[1]}
-
-
-@pytest.mark.parametrize("place", [450, 575, 700])
-def test_resuming_with_autoencoder(place: int, lstm_whole: tuple[Detections, Record]) -> None:
-    first, second = make_lstm(), make_lstm()
-    detect(first, growing_wave()[:place])
-    second.load(unpack(pack(first.state()), "x"), {})
-    assert_same(detect(second, growing_wave()[place:], first=place), lstm_whole[0][place:])
-    assert record(second) == lstm_whole[1]
+def test_cutting_and_resuming_with_autoencoder() -> None:
+    whole, values = make_lstm(), growing_wave()
+    expected = detect(whole, values)
+    assert PROMOTED in events(whole)
+    for cuts, saved in (([1, 299, 301, 517, *range(560, 640), 803, 804], []), ([], [450, 575, 700])):
+        found, done = cut(make_lstm, values, cuts, saved)
+        assert_same(found, expected)
+        assert done == record(whole)
 
 
 # --- drift or anomaly ---
@@ -229,27 +206,6 @@ def test_baseline_knows_a_season_with_jumps(shape: str, noise: float) -> None:
     values = season + np.random.default_rng(0).normal(scale=noise, size=700)
     detector = make("adaptation.early=50", points=1_000_000)
     assert not detect(detector, values[:, None]).anomalies[150:].any()
-
-
-@quick
-@given(cuts=st.lists(st.integers(0, 500), max_size=10), place=st.integers(50, 500))
-def test_seasonal_scorer_is_chunk_invariant(cuts: list[int], place: int) -> None:
-    values = wave(500, 24)
-    values[::37] = np.nan
-
-    def fresh() -> SeasonalScorer:
-        scorer = SeasonalScorer()
-        scorer.fit(values[:50])
-        return scorer
-
-    errors, predictions = fresh().process(values)
-    cut = fresh()
-    np.testing.assert_array_equal(np.concatenate([cut.process(part)[0] for part in np.split(values, sorted(cuts))]), errors)
-    first, second = fresh(), SeasonalScorer()
-    first.process(values[:place])
-    second.load(unpack(pack(first.state()), "x"), {})
-    np.testing.assert_array_equal(second.process(values[place:])[1], predictions[place:])
-    assert np.nanmedian(np.abs(predictions[200:] - values[200:])) < 0.3
 
 
 def test_baseline_stays_where_it_is_better() -> None:

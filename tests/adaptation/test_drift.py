@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from adaptation import helpers
 from autoencoder.adaptation.buffer import Block
 from autoencoder.adaptation.drift import ADWIN_ERROR, Drift, DriftMonitor
-from autoencoder.benchmark.drift_streams import CHANGES, TRAINING, drift_stream
+from autoencoder.benchmark.drift_streams import TRAINING, drift_stream
 from autoencoder.core.errors import ModelError
 from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Array, Bools
@@ -166,13 +166,3 @@ def test_monitor_without_reference() -> None:
     assert not any(drifts(wave(20 * BLOCK), watch=watch))
     watch.reset()
     assert watch.state() == {}
-
-
-@pytest.mark.parametrize("kind", CHANGES)
-def test_benchmark_stream(kind: str) -> None:
-    one, again, other = (drift_stream(kind, 6000, seed) for seed in (3, 3, 4))
-    np.testing.assert_array_equal(one.values, again.values)
-    assert not np.array_equal(one.values, other.values)
-    assert not one.labels[:TRAINING].any() and np.isfinite(one.values).all()
-    assert all(one.labels[start:end].all() for start, end in one.events)
-    assert one.labels.sum() == sum(end - start for start, end in one.events)

@@ -11,7 +11,6 @@ from adaptation.helpers import wave
 from autoencoder.adaptation.cleaning import outlier_rows, rescale
 from autoencoder.adaptation.retraining import BacktestResult, SavedScorer, ScorerSpec, TrainingJob, retrain
 from autoencoder.core.types import Array
-from autoencoder.scorers.novelty import WindowMemory
 
 
 def test_rejected_candidate_says_why() -> None:
@@ -62,20 +61,6 @@ def test_upper_half_counts_as_far_as_confirmed(stretched: float, expected: float
     middle = float(np.median(errors))
     like = np.where(errors > middle, middle + stretched * (errors - middle), errors)
     np.testing.assert_allclose(rescale(errors, like)[errors > middle] - middle, expected * (errors[errors > middle] - middle))
-
-
-def test_memory_excludes_anomalies() -> None:
-    def memory(flagged: bool) -> Array:
-        made = WindowMemory(512, 8, lag=16, quarantine=True)
-        made.fit(np.random.default_rng(0).normal(size=(200, 8)) * 0.1, exclude=4)
-        odd = np.full((64, 8), 2.0)
-        for part in (odd, np.zeros((64, 8)), np.zeros((64, 8)), np.zeros((64, 8))):
-            made.compare(part)
-            made.judge(np.full(64, flagged and part is odd))
-        return made.compare(odd)
-
-    assert memory(flagged=False).max() < 0.1
-    assert memory(flagged=True).min() > 1.0
 
 
 def test_outlier_rows() -> None:
