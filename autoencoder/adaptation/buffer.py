@@ -12,19 +12,12 @@ from autoencoder.core.types import Array, Bools, Detections
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Consecutive points without a missing value, and what the detector said of them.
+    """Consecutive points without a missing value, and what the detector said of them."""
 
-    Attributes:
-        values: (B, F).
-        errors: (B,) NaN where unknown.
-        anomalies: (B,) bool.
-        predictions: (B, F) NaN where unknown.
-    """
-
-    values: Array
-    errors: Array
-    anomalies: Bools
-    predictions: Array
+    values: Array  # (B, F)
+    errors: Array  # (B,) NaN where unknown
+    anomalies: Bools  # (B,)
+    predictions: Array  # (B, F) NaN where unknown
 
 
 COLUMNS = [field.name for field in fields(Block)]

@@ -33,15 +33,10 @@ ERROR, ALARM, ADWIN_ERROR = "error", "alarms", "error (ADWIN)"
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A change that stays.
+    """A change that stays."""
 
-    Attributes:
-        tests: the statistics that show it.
-        blocks: blocks since it began, the newest included.
-    """
-
-    tests: tuple[str, ...]
-    blocks: int
+    tests: tuple[str, ...]  # the statistics that show it
+    blocks: int  # since it began, the newest included
 
 
 class DriftMonitor:

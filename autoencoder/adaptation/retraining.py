@@ -48,19 +48,12 @@ BASELINE_SPEC = ScorerSpec("seasonal")  # detects until a model is trained
 
 @dataclass(frozen=True, slots=True)
 class SavedScorer:
-    """A trained scorer as plain data.
-
-    Attributes:
-        spec: what it is built from.
-        state: what it remembers.
-        artifacts: its model files.
-        calibration_errors: (E,) errors on normal points that its threshold starts from.
-    """
+    """A trained scorer as plain data."""
 
     spec: ScorerSpec
     state: State
     artifacts: Mapping[str, bytes]
-    calibration_errors: Array
+    calibration_errors: Array  # (E,) on normal points; its threshold starts from them
 
     def load(self) -> Scorer:
         """A scorer that stands where the saved one stood.
@@ -75,38 +68,23 @@ class SavedScorer:
 
 @dataclass(frozen=True, slots=True)
 class TrainingJob:
-    """What a candidate is trained on, and what it has to beat.
-
-    Attributes:
-        current: the current scorer.
-        candidate: what a candidate is built from.
-        training: (N, F) oldest first; rows of NaN stand for points that are excluded from training.
-        holdout: (M, F) the points after that.
-        clean: (M,) which of those count.
-        window: points of a window.
-    """
+    """What a candidate is trained on, and what it has to beat."""
 
     current: SavedScorer
     candidate: ScorerSpec
-    training: Array
-    holdout: Array
-    clean: Bools
-    window: int
+    training: Array  # (N, F) oldest first; rows of NaN stand for points that are excluded from training
+    holdout: Array  # (M, F) the points after that, free of NaN
+    clean: Bools  # (M,) which of those count
+    window: int  # points
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingResult:
-    """What became of a job.
+    """What became of a job."""
 
-    Attributes:
-        rejection: why the candidate is dropped; empty where it is better.
-        figures: what the backtest measured.
-        scorer: the candidate, as it stood at the end of its training part; None where there is none.
-    """
-
-    rejection: str
-    figures: dict[str, float] = field(default_factory=dict)
-    scorer: SavedScorer | None = None
+    rejection: str  # why the candidate is dropped; empty where it is better
+    figures: dict[str, float] = field(default_factory=dict)  # what the backtest measured
+    scorer: SavedScorer | None = None  # the candidate at the end of its training part; None where there is none
 
 
 def retrain(job: TrainingJob, progress: Progress | None = None) -> TrainingResult:
@@ -115,10 +93,10 @@ def retrain(job: TrainingJob, progress: Progress | None = None) -> TrainingResul
     A model that can be refitted has two: one whose network is trained further, and one that only learns scale, units and normal windows
     anew. The latter is better where the stream looks as before but for its size or its noise, and there is little to train on yet.
     """
-    refits = job.current.spec == job.candidate and isinstance(job.candidate.create(), Retrainable)
-    results = [
-        _train(job, progress, retrain_network=retrain_network) for retrain_network in ((True, False) if refits else (True,))
-    ]
+    can_refit = job.current.spec == job.candidate and isinstance(job.candidate.create(), Retrainable)
+    results = [_train(job, progress, retrain_network=True)]
+    if can_refit:
+        results.append(_train(job, progress, retrain_network=False))
     accepted = [result for result in results if not result.rejection]
     tried = [result for result in results if result.figures]
     # of candidates that are all rejected, the one that came closest tells why
@@ -168,22 +146,13 @@ def exclude(scorer: Scorer, anomalies: Bools, errors: Array) -> None:
 
 @dataclass(frozen=True, slots=True)
 class BacktestResult:
-    """Both scorers on a stretch of the stream that neither was trained on.
+    """The current scorer and the candidate on a stretch of the stream that neither was trained on."""
 
-    Attributes:
-        loss: typical distance of a point from the prediction, in the data's unit (of several columns in their deviations).
-        candidate_loss: the same of the candidate.
-        alarms: share of the points with errors as only ``EXTREME`` of the calibration errors.
-        candidate_alarms: the same of the candidate.
-        recall: share of the injected anomalies with an error above nearly all of the stretch without them.
-        candidate_recall: the same of the candidate.
-    """
-
-    loss: float
+    loss: float  # typical distance of a point from the prediction, in the data's unit (of several columns in their deviations)
     candidate_loss: float
-    alarms: float
+    alarms: float  # share of the points with errors as only ``EXTREME`` of the calibration errors
     candidate_alarms: float
-    recall: float
+    recall: float  # share of the injected anomalies with an error above nearly all of the stretch without them
     candidate_recall: float
 
     @property

@@ -15,21 +15,13 @@ FIRST, DRIFT, MORE, TIME = "first training", "drift", "more data", "schedule"
 
 @dataclass(frozen=True, slots=True)
 class AdaptationConfig:
-    """When to adapt.
+    """When to adapt."""
 
-    Attributes:
-        confirm_windows: windows for which a change must stay before it is no anomaly.
-        retrain_every: points after which a candidate is trained without any drift; None for never.
-        buffer_points: newest points that are remembered and that candidates are trained on.
-        training_points: points that train the first model.
-        cold_start_points: points after which a baseline detects until the first model is trained; None for no baseline.
-    """
-
-    confirm_windows: int = 10
-    retrain_every: int | None = None
-    buffer_points: int = 4000
-    training_points: int = 1000
-    cold_start_points: int | None = None
+    confirm_windows: int = 10  # for which a change must stay before it is no anomaly
+    retrain_every: int | None = None  # points after which a candidate is trained without any drift; None for never
+    buffer_points: int = 4000  # newest points that are remembered and that candidates are trained on
+    training_points: int = 1000  # that train the first model
+    cold_start_points: int | None = None  # after which a baseline detects until then; None for no baseline
 
 
 class Schedule:

@@ -37,11 +37,7 @@ class ModelUpdater:
     that are not excluded from training. It is promoted where it beats the current model on a holdout, the newest of these points. For
     ``confirm_windows`` blocks the previous model runs in shadow mode, and is rolled back to where it would have been better.
 
-    Args:
-        build: makes an untrained detector of a scorer and the length of its training part.
-        model: the scorer.
-        trainer: trains candidates.
-        config: when to adapt.
+    Arguments are those of ``AdaptiveDetector``.
 
     Attributes:
         detector: the current one.

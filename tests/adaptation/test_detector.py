@@ -31,7 +31,7 @@ from adaptation.helpers import (
 from autoencoder.adaptation.detector import AdaptiveDetector
 from autoencoder.adaptation.retraining import ScorerSpec, TrainingResult
 from autoencoder.adaptation.schedule import AdaptationConfig
-from autoencoder.adaptation.trainer import SyncTrainer
+from autoencoder.adaptation.trainer import SyncTrainer, Trainer
 from autoencoder.budget import Budget
 from autoencoder.core.errors import ModelError
 from autoencoder.core.events import CONFIRMED, DECLARED, DROPPED, PROMOTED, ROLLED_BACK, STARTED
@@ -151,6 +151,27 @@ def test_schedule_trains_without_drift() -> None:
     assert {each.details["reason"] for each in detector.adaptations if each.event == STARTED} == {"schedule"}
 
 
+def with_trainer(trainer: Trainer, **config: int) -> AdaptiveDetector:
+    """A windowed Gaussian whose candidates a given trainer trains."""
+
+    def build(scorer: Scorer, points: int) -> StreamDetector:
+        return StreamDetector(scorer, lambda share: THRESHOLDS["tail"](budget=share), Budget.parse(0.001), points)
+
+    model = ScorerSpec("windowed_gaussian", {"window": 2000})
+    return AdaptiveDetector(build, model, trainer, AdaptationConfig(**config, training_points=TRAINING))
+
+
+def test_training_waits_for_a_free_trainer() -> None:
+    trainer = SyncTrainer()
+    trainer.is_free = False  # the process of another series runs
+    detector, values = with_trainer(trainer, confirm_windows=5, buffer_points=1000), shifted()
+    detect(detector, values[:2000])
+    assert events(detector) == [DECLARED]
+    trainer.is_free = True
+    detect(detector, values[2000:], first=2000)
+    assert events(detector)[:3] == [DECLARED, STARTED, PROMOTED]
+
+
 # --- rollback ---
 
 
@@ -166,11 +187,7 @@ class Spoilt(SyncTrainer):
 
 
 def test_worse_model_is_rolled_back() -> None:
-    def build(scorer: Scorer, points: int) -> StreamDetector:
-        return StreamDetector(scorer, lambda share: THRESHOLDS["tail"](budget=share), Budget.parse(0.001), points)
-
-    config = AdaptationConfig(confirm_windows=5, retrain_every=900, buffer_points=2000, training_points=TRAINING)
-    detector = AdaptiveDetector(build, ScorerSpec("windowed_gaussian", {"window": 2000}), Spoilt(), config)
+    detector = with_trainer(Spoilt(), confirm_windows=5, retrain_every=900, buffer_points=2000)
     detections = detect(detector, shifted(3000, shift=0.0))
     assert [event for event in events(detector) if event in (PROMOTED, ROLLED_BACK, CONFIRMED)][:2] == [PROMOTED, ROLLED_BACK]
     back = next(each for each in detector.adaptations if each.event == ROLLED_BACK)
