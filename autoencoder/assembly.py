@@ -8,17 +8,16 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING
 
-from autoencoder.budget import Budget
 from autoencoder.config import Config, dump
 from autoencoder.core.errors import ConfigError
 from autoencoder.detector import StreamDetector
-from autoencoder.network.training import Recipe
 from autoencoder.reports.alerts import FORMATS, Alerts, Webhook
 from autoencoder.reports.webhook import Courier, HttpPost, is_web_address
-from autoencoder.scorers import SCORERS
+from autoencoder.scorers import SEASONAL, create
 from autoencoder.scorers.base import Progress, Scorer
 from autoencoder.thresholds import THRESHOLDS
 from autoencoder.thresholds.base import Threshold
+from autoencoder.thresholds.budget import Budget
 from data.series import InputError, Source
 
 if TYPE_CHECKING:
@@ -165,35 +164,35 @@ def training_points(config: Config, points: int | None) -> int:
 def make_scorer(config: Config) -> Scorer:
     """The scorer that the configuration names, untrained."""
     forest = config.forest
-    common = {"window": forest.window, "trees": forest.trees, "samples": forest.samples, "seed": config.seed}
+    common = {"window": forest.window, "n_estimators": forest.trees, "max_samples": forest.samples, "seed": config.seed}
     if config.detector == "isolation_forest":
-        return SCORERS[config.detector](**common)
+        return create(config.detector, **common)
     if config.detector == "isolation_forest_sliding":
-        return SCORERS[config.detector](**common, history=forest.history, refit_every=forest.refit_every)
+        return create(config.detector, **common, refit_window=forest.history, refit_every=forest.refit_every)
     if config.detector == "half_space_trees":
-        return SCORERS[config.detector](**config.half_space_trees.model_dump(), seed=config.seed)
+        trees = config.half_space_trees
+        sizes = {"n_trees": trees.trees, "height": trees.height, "window_size": trees.samples}
+        return create(config.detector, window=trees.window, **sizes, seed=config.seed)
     if config.detector == "windowed_gaussian":
-        return SCORERS[config.detector](window=config.windowed_gaussian.window)
+        return create(config.detector, window=config.windowed_gaussian.window)
     network, training = config.network, config.training
-    recipe = Recipe(
-        steps=training.steps,
-        batch=training.batch,
+    return create(
+        config.detector,
+        window=None if network.window == "auto" else network.window,
+        sequence_length=network.steps,
+        window_periods=network.periods,
+        units=network.hidden,
+        latent_dim=network.latent,
+        dropout=network.dropout,
+        horizon=network.hide,
+        threads=network.threads or _cores(),
+        exclude_anomalies=config.adaptation.enabled,
+        max_steps=training.steps,
+        batch_size=training.batch,
         learning_rate=training.learning_rate,
-        validation=training.validation,
+        validation_split=training.validation,
         patience=training.patience,
         seed=config.seed,
-    )
-    return SCORERS[config.detector](
-        window=None if network.window == "auto" else network.window,
-        steps=network.steps,
-        periods=network.periods,
-        hidden=network.hidden,
-        latent=network.latent,
-        dropout=network.dropout,
-        hide=network.hide,
-        recipe=recipe,
-        threads=network.threads or _cores(),
-        quarantine=config.adaptation.enabled,
     )
 
 
@@ -205,9 +204,8 @@ def _cores() -> int:
 def make_kind(config: Config, kind: str) -> Scorer:
     """The scorer that the configuration names, or the baseline that serves until it is trained."""
     from autoencoder.adaptation.job import BASELINE
-    from autoencoder.scorers.seasonal import SeasonalScorer
 
-    return SeasonalScorer() if kind == BASELINE else make_scorer(config)
+    return create(SEASONAL) if kind == BASELINE else make_scorer(config)
 
 
 def make_detector(config: Config, points: int, progress: Progress | None = None) -> StreamDetector:

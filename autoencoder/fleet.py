@@ -9,9 +9,9 @@ from autoencoder.core.types import Detections
 from autoencoder.detector import StreamDetector, Time, to_detections
 from autoencoder.scorers.base import Array
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
-from autoencoder.scorers.lstm_streams import LstmStreams
-from autoencoder.thresholds.tail import TailThreshold
-from autoencoder.thresholds.tails import TailThresholds
+from autoencoder.scorers.panel import LstmPanel
+from autoencoder.thresholds.panel import PeaksOverThresholdPanel
+from autoencoder.thresholds.peaks_over_threshold import PeaksOverThreshold
 
 
 class Fleet(Protocol):
@@ -33,7 +33,7 @@ def make_fleet(detector: StreamDetector, streams: int) -> Fleet:
     """
     detectors = [detector.clone() for _ in range(streams)]
     scorers = [one.scorer for one in detectors if isinstance(one.scorer, LstmAutoencoderScorer)]
-    thresholds = [one.threshold for one in detectors if isinstance(one.threshold, TailThreshold)]
+    thresholds = [one.threshold for one in detectors if isinstance(one.threshold, PeaksOverThreshold)]
     if len(scorers) == len(thresholds) == streams:
         return _Together(scorers, thresholds)
     return _OneByOne(detectors)
@@ -42,9 +42,9 @@ def make_fleet(detector: StreamDetector, streams: int) -> Fleet:
 class _Together:
     """LSTM autoencoders with tail thresholds: all streams in one call of everything that can be called for many."""
 
-    def __init__(self, scorers: Sequence[LstmAutoencoderScorer], thresholds: Sequence[TailThreshold]) -> None:
-        self._scorers = LstmStreams(scorers)
-        self._thresholds = TailThresholds(thresholds)
+    def __init__(self, scorers: Sequence[LstmAutoencoderScorer], thresholds: Sequence[PeaksOverThreshold]) -> None:
+        self._scorers = LstmPanel(scorers)
+        self._thresholds = PeaksOverThresholdPanel(thresholds)
 
     def process(self, time: Time, values: Array) -> Detections:
         errors, predictions = self._scorers.process(values)

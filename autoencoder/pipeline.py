@@ -111,8 +111,6 @@ class Stream:
             untrained = not self.detector.trained
             with nullcontext() if untrained else self.unbroken():  # training may take minutes: it can be interrupted
                 self._is_settled = False
-                if self.reads_ahead and not untrained and (following := chunks.peek()) is not None:
-                    self.detector.expect(following.values, chunk.values)  # no core is idle while these rows are written
                 detections = self.detector.process(chunk.time, chunk.values)
                 with self.unbroken():
                     just_trained = untrained and self.detector.trained

@@ -92,7 +92,7 @@ def adopt(detector: Detector, model: Model, source: Source, folder: str) -> None
 
 def write_model(config: Config, folder: RunFolder, detector: Detector) -> None:
     """Save what was learnt, and the name of what learnt it."""
-    folder.write_model({"detector": config.detector, **detector.saved_model()}, detector.scorer.files())
+    folder.write_model({"detector": config.detector, **detector.saved_model()}, detector.scorer.artifacts())
 
 
 def keep_given_model(folder: RunFolder, model: Model) -> None:
@@ -123,7 +123,7 @@ def merge_gap(config: Config, detector: Detector) -> int:
     gap = config.incidents.merge_gap
     if config.adaptation.starts_early and gap == "auto":  # what judges first looks back on less than what judges then
         return config.network.steps
-    return detector.scorer.span if gap == "auto" else gap
+    return detector.scorer.window if gap == "auto" else gap
 
 
 def zone_of(source: Source) -> str:

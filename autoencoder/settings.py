@@ -9,8 +9,8 @@ from typing import Annotated, Literal, Self, TypeAlias, get_args
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
-from autoencoder.budget import Budget
 from autoencoder.core.errors import ConfigError
+from autoencoder.thresholds.budget import Budget
 
 LONGEST_STREAM = 7e9  # seconds a synthetic stream may span: its times are counted in nanoseconds, and end in 2262
 

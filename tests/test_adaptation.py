@@ -28,11 +28,10 @@ from autoencoder.core.errors import ModelError
 from autoencoder.core.events import CONFIRMED, DECLARED, DROPPED, PROMOTED, ROLLED_BACK, STARTED
 from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Detections
-from autoencoder.network.training import Recipe
 from autoencoder.scorers.base import Array
 from autoencoder.scorers.gaussian import WindowedGaussianScorer
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
-from autoencoder.scorers.novelty import WindowMemory
+from autoencoder.scorers.nearest_window import NearestWindow
 from autoencoder.scorers.seasonal import SeasonalScorer
 from data.synthetic import SyntheticSource
 
@@ -253,7 +252,7 @@ def test_a_candidate_that_is_not_better_is_dropped_and_says_why() -> None:
     random = np.random.default_rng(0)
     scorer = WindowedGaussianScorer(window=100)
     scorer.fit(random.normal(size=(300, 1)))
-    held_back, usual = random.normal(size=(200, 1)), scorer.calibration_errors()
+    held_back, usual = random.normal(size=(200, 1)), scorer.calibration_errors
     job = Job("model", scorer.state(), {}, usual, 40 + random.normal(size=(300, 1)), held_back, np.ones(200, bool), 48)
     result = perform(job, lambda kind: WindowedGaussianScorer(window=100))
     assert "its loss on held-back points" in result.fault
@@ -302,12 +301,12 @@ def test_the_upper_half_of_few_errors_is_believed_as_far_as_the_lower_one_bears_
 
 def test_windows_with_a_flagged_point_stay_out_of_the_memory() -> None:
     def memory(flagged: bool) -> Array:
-        made = WindowMemory(512, 8, lag=16, quarantine=True)
-        made.fit(np.random.default_rng(0).normal(size=(200, 8)) * 0.1, exclude=4)
+        made = NearestWindow(512, 8, lag=16, exclude_anomalies=True)
+        made.fit(np.random.default_rng(0).normal(size=(200, 8)) * 0.1, gap=4)
         odd = np.full((64, 8), 2.0)
         for part in (odd, np.zeros((64, 8)), np.zeros((64, 8)), np.zeros((64, 8))):
             made.compare(part)
-            made.judge(np.full(64, flagged and part is odd))
+            made.exclude(np.full(64, flagged and part is odd))
         return made.compare(odd)
 
     assert memory(flagged=False).max() < 0.1
@@ -326,15 +325,15 @@ def test_a_shadow_process_trains_the_lstm_on_from_the_present_weights() -> None:
     from autoencoder.config import dump
 
     config = load(None, {}, [*BASE, "training.steps=60", "network.hidden=[8]", "network.steps=16"])
-    scorer = LstmAutoencoderScorer(steps=16, hidden=(8,), recipe=Recipe(steps=60), quarantine=True)
+    scorer = LstmAutoencoderScorer(sequence_length=16, units=(8,), max_steps=60, exclude_anomalies=True)
     scorer.fit(wave(400, 24))
     training = 3 * wave(400, 24, seed=1)
     training[100:110] = np.nan
     job = Job(
         "model",
         scorer.state(),
-        scorer.files(),
-        scorer.calibration_errors(),
+        scorer.artifacts(),
+        scorer.calibration_errors,
         training,
         3 * wave(200, 24, seed=2),
         np.ones(200, bool),
@@ -347,7 +346,7 @@ def test_a_shadow_process_trains_the_lstm_on_from_the_present_weights() -> None:
     result = shadow.poll()
     assert result and result.figures, result
     assert shadow.poll() is None
-    candidate = LstmAutoencoderScorer(steps=16, hidden=(8,), quarantine=True)
+    candidate = LstmAutoencoderScorer(sequence_length=16, units=(8,), exclude_anomalies=True)
     candidate.load(result.state, result.files)
     assert np.isfinite(candidate.process(3 * wave(100, 24, seed=3))[0]).all()
 

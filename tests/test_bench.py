@@ -11,9 +11,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import naive
 import numpy as np
 import pytest
+from helpers import naive
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from program import ROOT, Outcome, run_python

@@ -191,7 +191,7 @@ def test_a_training_that_never_reaches_the_loss_counts_as_a_lower_bound() -> Non
 def test_multiply_adds_are_the_weights_of_every_step_that_uses_them(
     steps: int, features: int, hidden: tuple[int, ...], latent: int, hide: int
 ) -> None:
-    architecture = Architecture(steps, features, hidden, latent, hide=hide)
+    architecture = Architecture(steps, features, hidden, latent, horizon=hide)
     total = 0
     for inputs, units, times in layers(architecture):
         total += times * np.ones((inputs, units)).size
@@ -200,12 +200,12 @@ def test_multiply_adds_are_the_weights_of_every_step_that_uses_them(
 
 def layers(architecture: Architecture) -> list[tuple[int, int, int]]:
     """Rows and columns of every weight matrix, and how often a window is multiplied with it."""
-    sizes = [architecture.features, *architecture.hidden]
-    mirrored = [architecture.latent, *reversed(architecture.hidden)]
-    seen, steps = architecture.steps - architecture.hide, architecture.steps
+    sizes = [architecture.features, *architecture.units]
+    mirrored = [architecture.latent_dim, *reversed(architecture.units)]
+    seen, steps = architecture.steps - architecture.horizon, architecture.steps
     found = [(inputs + units, 4 * units, seen) for inputs, units in pairwise(sizes)]
     found += [(inputs + units, 4 * units, steps) for inputs, units in pairwise(mirrored)]
-    return [*found, (sizes[-1], architecture.latent, 1), (mirrored[-1], architecture.features, steps)]
+    return [*found, (sizes[-1], architecture.latent_dim, 1), (mirrored[-1], architecture.features, steps)]
 
 
 def test_the_matrix_rate_is_a_rate() -> None:
@@ -257,7 +257,7 @@ def test_the_torch_twin_computes_what_the_keras_model_does() -> None:
     torch = pytest.importorskip("torch")
     from autoencoder.benchmark.speed.torch_twin import twin
 
-    architecture = Architecture(steps=12, features=2, hidden=(6, 4), latent=3, hide=2)
+    architecture = Architecture(steps=12, features=2, units=(6, 4), latent_dim=3, horizon=2)
     model = build(architecture)
     random = np.random.default_rng(0)
     model.set_weights([random.normal(scale=0.5, size=weights.shape) for weights in model.get_weights()])

@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from program import ROOT
 
 from autoencoder.assembly import make_scorer
-from autoencoder.budget import Budget, interval_of
 from autoencoder.config import Config, difference, dump, keys, load
 from autoencoder.core.errors import ConfigError
 from autoencoder.scorers import SCORERS
 from autoencoder.thresholds import THRESHOLDS
+from autoencoder.thresholds.budget import Budget, interval_of
 from data.synthetic import KINDS
 
 FILE = ROOT / "config.yaml"

@@ -14,11 +14,10 @@ from hypothesis import strategies as st
 from program import GAUSSIAN, TINY_LSTM, Outcome, incidents, metrics, rows, wave, write_csv
 
 from autoencoder import assembly
-from autoencoder.network.training import Recipe
 from autoencoder.reports.rows import read_series, series_field
 from autoencoder.scorers.base import Array
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
-from autoencoder.scorers.lstm_together import fit_together
+from autoencoder.scorers.panel import fit_panel
 from data.files import FileSource
 from data.series import InputError
 from data.text import names as series_names
@@ -275,14 +274,14 @@ def test_a_run_in_which_no_series_can_be_judged_fails_and_leaves_nothing(program
 
 def test_one_short_series_does_not_blunt_the_network_of_the_others() -> None:
     def fitted(*lengths: int) -> tuple[list[int], dict[int, str]]:
-        scorers = [LstmAutoencoderScorer(steps=16, hidden=(8,), recipe=Recipe(steps=2)) for _ in lengths]
+        scorers = [LstmAutoencoderScorer(sequence_length=16, units=(8,), max_steps=2) for _ in lengths]
         parts: list[Array] = [np.array(wave(length))[:, None] for length in lengths]
-        faults = fit_together(scorers, parts)
+        faults = fit_panel(scorers, parts)
         fit = [place for place in range(len(lengths)) if place not in faults]
         for place in fit:
             scorers[place].fit(parts[place])
-            assert scorers[place].runtime is scorers[fit[0]].runtime
-        return [scorers[place].lens.geometry.steps for place in fit], {place: str(fault) for place, fault in faults.items()}
+            assert scorers[place].network is scorers[fit[0]].network
+        return [scorers[place].scaler.spec.steps for place in fit], {place: str(fault) for place, fault in faults.items()}
 
     assert fitted(200, 90, 200) == ([13, 13, 13], {})
     steps, faults = fitted(200, 75, 200)

@@ -17,7 +17,6 @@ from program import Outcome
 from torture import faults, fuzz, hostile, kills, soak
 from torture.harness import Count
 
-from autoencoder.budget import Budget
 from autoencoder.core.errors import RunError
 from autoencoder.detector import StreamDetector
 from autoencoder.interrupts import Interrupts
@@ -27,6 +26,7 @@ from autoencoder.reports.runs import CONFIG, RunFolder, read_checkpoint
 from autoencoder.reports.tally import Tally
 from autoencoder.scorers import SCORERS
 from autoencoder.thresholds import THRESHOLDS
+from autoencoder.thresholds.budget import Budget
 from data.series import Chunk
 
 needs_linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="watches processes through /proc")
@@ -69,9 +69,9 @@ def test_memory_and_open_files_stay_as_they_are(tmp_path: Path) -> None:
 # --- resuming, in this process ---
 
 QUICK: dict[str, dict[str, Any]] = {
-    "isolation_forest": {"window": 8, "trees": 5, "samples": 32},
-    "isolation_forest_sliding": {"window": 8, "trees": 5, "samples": 32, "history": 100, "refit_every": 50},
-    "half_space_trees": {"trees": 5, "height": 4, "samples": 64},
+    "isolation_forest": {"window": 8, "n_estimators": 5, "max_samples": 32},
+    "isolation_forest_sliding": {"window": 8, "n_estimators": 5, "max_samples": 32, "refit_window": 100, "refit_every": 50},
+    "half_space_trees": {"n_trees": 5, "height": 4, "window_size": 64},
     "windowed_gaussian": {"window": 50},
 }
 POINTS, TRAINING = 320, 150

@@ -33,7 +33,7 @@ from autoencoder.core.events import (
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Detections
 from autoencoder.detector import StreamDetector, Time
-from autoencoder.scorers.base import Array, Retrainable, Scorer
+from autoencoder.scorers.base import Array, Refittable, Scorer
 
 SHORT_SPAN = 16  # points; where a judgement looks back on fewer, blocks are
 SHORT_BLOCK = 48  # points long, for a block must say something of level and scale
@@ -183,7 +183,7 @@ class AdaptiveDetector:
     @property
     def _size(self) -> int:
         """Points of a block."""
-        return self.scorer.span if self._kind == MODEL and self.scorer.span >= SHORT_SPAN else SHORT_BLOCK
+        return self.scorer.window if self._kind == MODEL and self.scorer.window >= SHORT_SPAN else SHORT_BLOCK
 
     # --- what happens between two blocks ---
 
@@ -193,8 +193,8 @@ class AdaptiveDetector:
         values, errors, flags, predictions = self._block.empty()
         before = self._recent.values[-self._size :] if len(self._recent) >= self._size else None
         self._recent.take(values, errors, flags)
-        if isinstance(self.scorer, Retrainable):
-            self.scorer.judged(flags[~np.isnan(errors)])
+        if isinstance(self.scorer, Refittable):
+            self.scorer.exclude(flags[~np.isnan(errors)])
         drift = self._watch.take(values, before, errors, flags)
         if self._probation:
             self._try_out(values, predictions, flags)
@@ -253,7 +253,7 @@ class AdaptiveDetector:
         return Job(
             kind=self._kind,
             state=self.scorer.state(),
-            files=self.scorer.files(),
+            files=self.scorer.artifacts(),
             usual=self._present.normal_errors,
             training=training,
             held_back=values[-held_back:].copy(),
@@ -289,9 +289,9 @@ class AdaptiveDetector:
         since = max(caught_up, min(self._recent.seen - self._schedule.since, len(self._recent)))
         values, normal = self._recent.values[-caught_up:], self._normal(since, reason)[-caught_up:]
         errors, _ = candidate.process(values)  # it has to know what came since its training part
-        if isinstance(candidate, Retrainable):
-            candidate.judged(~normal[~np.isnan(errors)])
-        block = max(candidate.span, SHORT_SPAN)
+        if isinstance(candidate, Refittable):
+            candidate.exclude(~normal[~np.isnan(errors)])
+        block = max(candidate.window, SHORT_SPAN)
         calm = errors[block:][calm_rows(normal[block:] & ~np.isnan(errors[block:]), block)]
         if len(calm) < block:
             return "too few points were left to set its threshold by"
@@ -321,7 +321,7 @@ class AdaptiveDetector:
         return {
             "kind": self._kind,
             "present": self._present.state(),
-            "files": freeze_files(self.scorer.files()) if self.trained else {},
+            "files": freeze_files(self.scorer.artifacts()) if self.trained else {},
             "recent": self._recent.state(),
             "watch": self._watch.state(),
             "block": self._block.state(),

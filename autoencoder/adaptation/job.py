@@ -12,7 +12,7 @@ from autoencoder.adaptation.calibration import rescale
 from autoencoder.adaptation.trial import compare
 from autoencoder.core.errors import ModelError, TrainingError
 from autoencoder.core.state import Reader, State
-from autoencoder.scorers.base import Array, Progress, Retrainable, Scorer
+from autoencoder.scorers.base import Array, Progress, Refittable, Scorer
 
 BASELINE, MODEL = "baseline", "model"
 Make = Callable[[str], Scorer]  # an untrained scorer of a kind: BASELINE or MODEL
@@ -68,7 +68,7 @@ def perform(job: Job, make: Make, progress: Progress | None = None) -> Result:
     is the better one where the stream looks as before but for its size or its noise, and there is little to train on yet.
     """
     faults, best = [], None
-    for retrain in (True, False) if job.kind == MODEL and isinstance(make(MODEL), Retrainable) else (True,):
+    for retrain in (True, False) if job.kind == MODEL and isinstance(make(MODEL), Refittable) else (True,):
         try:
             candidate = _candidate(job, make, progress, retrain=retrain)
             result = _try(job, make, candidate, retrain=retrain)
@@ -87,9 +87,9 @@ def perform(job: Job, make: Make, progress: Progress | None = None) -> Result:
 
 def _candidate(job: Job, make: Make, progress: Progress | None, *, retrain: bool) -> Scorer:
     candidate = make(MODEL)
-    if job.kind == MODEL and isinstance(candidate, Retrainable):
+    if job.kind == MODEL and isinstance(candidate, Refittable):
         candidate.load(job.state, job.files)
-        candidate.refit(job.training, progress, retrain=retrain)
+        candidate.refit(job.training, progress, freeze_network=not retrain)
     else:
         candidate.fit(job.training[~np.isnan(job.training).any(axis=1)], progress)
     return candidate
@@ -97,10 +97,10 @@ def _candidate(job: Job, make: Make, progress: Progress | None, *, retrain: bool
 
 def _try(job: Job, make: Make, candidate: Scorer, *, retrain: bool) -> Result:
     """Try a candidate beside the present model, both as they stand before the points that were held back."""
-    state, files = candidate.state(), candidate.files()
+    state, files = candidate.state(), candidate.artifacts()
     present, trained = _copies(make, job.kind, _before(job, make), job.files), _copies(make, MODEL, state, files)
     # the tail of the training part's own errors says little: that of the model before stands for it
-    usual = candidate.calibration_errors()
+    usual = candidate.calibration_errors
     usual = rescale(job.usual, usual) if len(job.usual) and len(usual) else usual
     trial = compare(present, trained, (job.usual, usual), job.held_back, job.normal, job.span)
     return Result(trial.fault, {**trial.report(), "retrained": float(retrain)}, state, files)

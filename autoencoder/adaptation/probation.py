@@ -13,7 +13,7 @@ from autoencoder.adaptation.season import unusual_rows
 from autoencoder.adaptation.trial import ALARMS, loss_of
 from autoencoder.core.state import Reader, State
 from autoencoder.detector import StreamDetector
-from autoencoder.scorers.base import Array, Retrainable
+from autoencoder.scorers.base import Array, Refittable
 
 WORSE = 0.02  # share of the old model's loss by which the new one's may be larger
 
@@ -35,8 +35,8 @@ class Probation:
     def take(self, values: Array, predictions: Array, flags: npt.NDArray[np.bool_]) -> None:
         """A block (B, F) with the new model's predictions (B, F) and flags (B,)."""
         detections = self.detector.process(np.arange(len(values)), values)
-        if isinstance(self.detector.scorer, Retrainable):
-            self.detector.scorer.judged(detections.anomalies[~np.isnan(detections.errors)])
+        if isinstance(self.detector.scorer, Refittable):
+            self.detector.scorer.exclude(detections.anomalies[~np.isnan(detections.errors)])
         said = np.column_stack([flags, detections.anomalies]).astype(np.float64)
         self._rows.append(np.hstack([values, predictions, detections.predictions, said]))
         self.blocks += 1
@@ -54,7 +54,7 @@ class Probation:
         rows = np.concatenate(self._rows)
         values, new, old = np.split(rows[:, :-2], 3, axis=1)  # (K, F) each
         unusual, flags = unusual_rows(values), rows[:, -2:] > 0
-        calm = calm_rows(~(np.isnan(rows).any(axis=1) | flags.all(axis=1) | unusual), self.detector.scorer.span)
+        calm = calm_rows(~(np.isnan(rows).any(axis=1) | flags.all(axis=1) | unusual), self.detector.scorer.window)
         scale = np.maximum(values[calm].std(axis=0), np.finfo(float).tiny) if len(calm) else np.ones(values.shape[1])
         unit = float(scale[0]) if values.shape[1] == 1 else 1.0
         loss, before = (loss_of(said[calm], values[calm], scale) * unit for said in (new, old))
@@ -72,7 +72,7 @@ class Probation:
         return {
             "kind": self.kind,
             "detector": self.detector.state(),
-            "files": freeze_files(self.detector.scorer.files()),
+            "files": freeze_files(self.detector.scorer.artifacts()),
             "blocks": self.blocks,
             "rows": np.concatenate(self._rows) if self._rows else np.empty((0, 5)),
         }

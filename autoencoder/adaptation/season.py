@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.network.windows import dominant_period
+from autoencoder.network.period import dominant_period
 from autoencoder.scorers.base import Array
 
 FAR = 4.5  # robust deviations off the season at which a row is unusual

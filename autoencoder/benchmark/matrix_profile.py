@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 
 from autoencoder.core.errors import ConfigError, TrainingError
-from autoencoder.network.windows import Array, dominant_period
+from autoencoder.core.types import Array
+from autoencoder.network.period import dominant_period
 from autoencoder.scorers.base import Progress
 
 MOST_POINTS = 45_000  # longer series are down-sampled: the work grows with the square of the length

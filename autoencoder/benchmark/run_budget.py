@@ -105,7 +105,7 @@ def _errors(
             scorer = make()
             scorer.fit(values[:training, None], bar)
             bar.finish()
-            yield name, scorer.calibration_errors()[-LONGEST_PRIMING:], scorer.process(values[training:, None])[0]
+            yield name, scorer.calibration_errors[-LONGEST_PRIMING:], scorer.process(values[training:, None])[0]
 
 
 def count_flags(threshold: Threshold, primed: Array, errors: Array) -> tuple[int, int]:

@@ -30,7 +30,7 @@ from autoencoder.benchmark.speed.subject import (
 )
 from autoencoder.benchmark.speed.training_race import Race, run_race
 from autoencoder.config import Config
-from autoencoder.network.training import Recipe
+from autoencoder.network.training import TrainingConfig
 from autoencoder.reports.console import Console
 
 Found = TypeVar("Found")
@@ -181,7 +181,7 @@ class _Run:
 
     def _races(self) -> tuple[Race, ...]:
         training = self._config.training
-        recipe = Recipe(training.steps, training.batch, training.learning_rate, training.validation, training.patience)
+        recipe = TrainingConfig(training.steps, training.batch, training.learning_rate, training.validation, training.patience)
         windows = network_windows(training_values(self._config), self._architecture)
         return tuple(
             run_race(windows, self._architecture, recipe, self._config.seed + number) for number in range(self._sizes.seeds)

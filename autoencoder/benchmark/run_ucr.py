@@ -118,7 +118,7 @@ def find_by_scorer(make: Callable[[], Scorer], values: Array, train: int, progre
     errors = np.concatenate([scorer.process(chunk)[0] for chunk in chunks])
     if np.isnan(errors).all():
         raise TrainingError(f"none of the {len(errors):,} points after the training part could be judged")
-    return train + most_anomalous(errors, scorer.span)
+    return train + most_anomalous(errors, scorer.window)
 
 
 def run_ucr(files: Sequence[UcrFile], out: Path, name: str, find: Finder, console: Console) -> UcrOutcome:

@@ -14,7 +14,7 @@ from autoencoder.detector import StreamDetector
 from autoencoder.reports.incidents import Incident, IncidentTracker
 from autoencoder.scorers.base import Array, Progress
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
-from autoencoder.scorers.lstm_together import fit_together
+from autoencoder.scorers.panel import fit_panel
 from data.series import Chunk
 
 Rows = npt.NDArray[np.int64]
@@ -125,10 +125,10 @@ class ManySeries:
             return {}
         together.sort(key=lambda entry: entry[0].name)  # so that the order of a file's rows does not matter
         scorers = [scorer for _, scorer, _ in together]
-        faults = fit_together(scorers, [part for _, _, part in together], progress)
+        faults = fit_panel(scorers, [part for _, _, part in together], progress)
         for position, fault in faults.items():
             self.leave_out(together[position][0], fault)
-        report = next((scorer.report() for place, scorer in enumerate(scorers) if place not in faults), {})
+        report = next((scorer.info() for place, scorer in enumerate(scorers) if place not in faults), {})
         return {key: report[key] for key in ("steps", "validation_loss") if key in report}
 
     def judge(self, chunk: Chunk) -> Detections:

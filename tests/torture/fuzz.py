@@ -263,10 +263,10 @@ def _states(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
 
 def _plain(kind: str, **options: object) -> Callable[[], Any]:
     """Makes a detector with such a scorer."""
-    from autoencoder.budget import Budget
     from autoencoder.detector import StreamDetector
     from autoencoder.scorers import SCORERS
     from autoencoder.thresholds import THRESHOLDS
+    from autoencoder.thresholds.budget import Budget
 
     return lambda: StreamDetector(
         SCORERS[kind](**options), lambda share: THRESHOLDS["tail"](budget=share, window=200), Budget.parse(0.01), 400
@@ -284,8 +284,10 @@ def _adaptive() -> Any:
 
 _KINDS: dict[str, Callable[[], Any]] = {
     "windowed_gaussian": _plain("windowed_gaussian", window=64),
-    "isolation_forest": _plain("isolation_forest", window=8, trees=5, samples=32),
-    "isolation_forest_sliding": _plain("isolation_forest_sliding", window=8, trees=5, samples=32, history=100, refit_every=50),
+    "isolation_forest": _plain("isolation_forest", window=8, n_estimators=5, max_samples=32),
+    "isolation_forest_sliding": _plain(
+        "isolation_forest_sliding", window=8, n_estimators=5, max_samples=32, refit_window=100, refit_every=50
+    ),
     "windowed_gaussian that adapts": _adaptive,
 }
 

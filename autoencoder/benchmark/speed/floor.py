@@ -18,17 +18,17 @@ def multiply_adds(architecture: Architecture) -> int:
 
     A step of an LSTM layer with H units and I inputs takes 4 (I + H) H, a dense layer I O.
 
-    >>> multiply_adds(Architecture(steps=2, features=1, hidden=(3,), latent=2, hide=0))
+    >>> multiply_adds(Architecture(steps=2, features=1, units=(3,), latent_dim=2, horizon=0))
     228
     """
-    seen = architecture.steps - architecture.hide
+    seen = architecture.steps - architecture.horizon
     inputs, total = architecture.features, 0
-    for units in architecture.hidden:
+    for units in architecture.units:
         total += seen * _lstm(inputs, units)
         inputs = units
-    total += inputs * architecture.latent
-    inputs = architecture.latent
-    for units in reversed(architecture.hidden):
+    total += inputs * architecture.latent_dim
+    inputs = architecture.latent_dim
+    for units in reversed(architecture.units):
         total += architecture.steps * _lstm(inputs, units)
         inputs = units
     return total + architecture.steps * inputs * architecture.features

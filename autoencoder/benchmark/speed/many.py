@@ -23,7 +23,7 @@ def tick_seconds(model: Model, values: Array, streams: int, rounds: int, ticks: 
     """
     detector = model.detector()
     fleet = make_fleet(detector, streams)
-    warm_up = detector.scorer.span
+    warm_up = detector.scorer.window
     length = warm_up + rounds * ticks
     starts = np.linspace(0, len(values) - length, streams).astype(int)
     points = values[starts + np.arange(length)[:, None], None]  # (length, S, 1)

@@ -15,7 +15,7 @@ from autoencoder.config import Config, dump
 from autoencoder.core.state import Reader, State
 from autoencoder.detector import StreamDetector
 from autoencoder.network.model import Architecture
-from autoencoder.network.windows import Geometry, sliding
+from autoencoder.network.windows import WindowSpec, sliding_windows
 from autoencoder.onlookers import Announcer, Bar
 from autoencoder.pipeline import Stream
 from autoencoder.reports.anomaly_log import AnomalyLog
@@ -51,7 +51,7 @@ class Model:
         """A run as ``--model`` starts it: rows and incidents are written to a new folder, and told to nobody outside."""
         folder = RunFolder(out)
         incidents = self.config.incidents
-        tracker = IncidentTracker(detector.scorer.span, "Z", hysteresis=incidents.hysteresis, refractory=incidents.refractory)
+        tracker = IncidentTracker(detector.scorer.window, "Z", hysteresis=incidents.hysteresis, refractory=incidents.refractory)
         folder.open_rows(source.columns, "Z")
         stream = Stream(
             source=source,
@@ -93,7 +93,7 @@ def train_model(config: Config, name: str = "lstm_autoencoder", progress: Progre
         detector.process(chunk.time, chunk.values)
         if detector.trained:
             break
-    return Model(detector.state(), detector.scorer.files(), chosen)
+    return Model(detector.state(), detector.scorer.artifacts(), chosen)
 
 
 def training_values(config: Config) -> Array:
@@ -119,7 +119,7 @@ def write_lines(path: Path, lines: Sequence[bytes]) -> Path:
 
 def network_windows(values: Array, architecture: Architecture) -> Windows:
     """Windows (N, T, 1) of values, each about its own mean and in units of their common deviation: what a network is given."""
-    windows = sliding(values[:, None], Geometry(architecture.steps, 1))  # (N, T, 1)
+    windows = sliding_windows(values[:, None], WindowSpec(architecture.steps, 1))  # (N, T, 1)
     centred = windows - windows.mean(axis=1, keepdims=True)
     return np.ascontiguousarray(centred / centred.std(), dtype=np.float32)
 

@@ -50,9 +50,9 @@ class Race:
         return self.fit / self.ours
 
 
-def run_race(windows: Windows, architecture: Architecture, recipe: training.Recipe, seed: int) -> Race:
+def run_race(windows: Windows, architecture: Architecture, recipe: training.TrainingConfig, seed: int) -> Race:
     """Train on windows (N, T, F) in both ways, each from scratch as in a new process, imports aside."""
-    fitted, held_back = training.split(windows, recipe.validation)
+    fitted, held_back = training.split(windows, recipe.validation_split)
     training._compile.cache_clear()  # a process trains once, so compiling counts
     began = perf_counter()
     reached: dict[int, float] = {}  # step -> seconds

@@ -1,4 +1,4 @@
-"""The trained network as an ONNX graph, layer by layer, and its weights back from there.
+"""Export: the trained network as files, its ONNX graph layer by layer, and its weights back from there.
 
 ``keras.Model.export`` would do it, too. Its graph carries every window through memory batch first and time first by turns, and computes
 shapes that are known: it takes a tenth more time in bulk and a quarter more for a single window, and up to 1.7 times as much where
@@ -7,6 +7,8 @@ these copies do not fit into the cache. This graph transposes twice, where a ste
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -19,7 +21,15 @@ FORMAT = 8  # of the file; what ONNX Runtime reads since 1.10
 INPUT, OUTPUT = "window", "reconstruction"
 
 
-def onnx_of(model: Any) -> bytes:
+def export(model: Any) -> dict[str, bytes]:
+    """Keras model -> {"model.keras": ..., "model.onnx": ...}."""
+    with tempfile.TemporaryDirectory() as folder:
+        keras_file = Path(folder, "model.keras")
+        model.save(keras_file)
+        return {"model.keras": keras_file.read_bytes(), "model.onnx": to_onnx(model)}
+
+
+def to_onnx(model: Any) -> bytes:
     """Content of a model.onnx that computes what a Keras model (N, T, F) -> (N, T, F) of ``network.model`` does."""
     import onnx
     from onnx import TensorProto, helper
@@ -38,10 +48,10 @@ def onnx_of(model: Any) -> bytes:
     return content
 
 
-def weights_of(content: bytes) -> list[npt.NDArray[np.float32]]:
-    """Weights of the Keras model that ``onnx_of`` made a model.onnx of, in the order and shapes of ``get_weights``.
+def read_weights(content: bytes) -> list[npt.NDArray[np.float32]]:
+    """Weights of the Keras model that ``to_onnx`` made a model.onnx of, in the order and shapes of ``get_weights``.
 
-    They are the same to the bit. A file from a stranger has been through ``fault_of`` before; nothing of model.keras is read, as that
+    They are the same to the bit. A file from a stranger has been through ``validate`` before; nothing of model.keras is read, as that
     says itself what code is to be run.
 
     Raises:

@@ -1,28 +1,24 @@
-"""The tail threshold: the generalised Pareto fit, the share it keeps, and that no anomaly moves it."""
+"""Peaks over threshold: the generalised Pareto fit, the share it keeps, and that no anomaly moves it."""
 
 from __future__ import annotations
 
 import itertools
-import warnings
 
 import numpy as np
 import pytest
+from helpers.errors import no_warnings
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import stats
 
 from autoencoder.thresholds.base import Array
-from autoencoder.thresholds.pareto import SHAPES, Pareto, fit
-from autoencoder.thresholds.tail import TailThreshold
+from autoencoder.thresholds.pareto import SHAPE_RANGE, Pareto, fit
+from autoencoder.thresholds.peaks_over_threshold import PeaksOverThreshold
 
 quick = settings(deadline=None, max_examples=50, derandomize=True)
 
 
-@pytest.fixture(autouse=True)
-def no_warnings() -> object:
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
-        yield
+__all__ = ["no_warnings"]
 
 
 # --- the fit ---
@@ -30,7 +26,7 @@ def no_warnings() -> object:
 
 @pytest.mark.parametrize("shape", [-0.3, -0.1, 0.0, 0.1, 0.3])
 @pytest.mark.parametrize("scale", [0.02, 1.0, 300.0])
-def test_the_fit_is_as_good_as_the_one_of_scipy(shape: float, scale: float) -> None:
+def test_fit_is_as_good_as_scipys(shape: float, scale: float) -> None:
     probability = 0.01  # beyond a few percent of the peaks: what a limit is made of
     truth = stats.genpareto.isf(probability, shape, scale=scale)
     ours, theirs = [], []
@@ -45,7 +41,7 @@ def test_the_fit_is_as_good_as_the_one_of_scipy(shape: float, scale: float) -> N
 
 
 @pytest.mark.parametrize("shape", [-0.4, -1e-12, 0.0, 1e-12, 0.4])
-def test_exceedances_and_quantiles_are_those_of_scipy_and_undo_each_other(shape: float) -> None:
+def test_exceedance_and_quantile_equal_scipy(shape: float) -> None:
     tail = Pareto(shape, 2.5)
     heights = np.linspace(0, 6, 20)
     probabilities = tail.exceedance(heights)
@@ -60,16 +56,16 @@ def test_exceedances_and_quantiles_are_those_of_scipy_and_undo_each_other(shape:
     peaks=st.lists(st.floats(0, 1e6), max_size=60),
     scale=st.sampled_from([1e-200, 1e-6, 1.0, 1e200]),
 )
-def test_whatever_the_peaks_the_fit_is_a_tail(peaks: list[float], scale: float) -> None:
+def test_any_peaks_give_a_tail(peaks: list[float], scale: float) -> None:
     tail = fit(np.array(peaks) * scale)
-    assert SHAPES[0] <= tail.shape <= SHAPES[1]
+    assert SHAPE_RANGE[0] <= tail.shape <= SHAPE_RANGE[1]
     assert 0 < tail.scale < np.inf
     assert 0 <= tail.quantile(0.5) <= tail.quantile(0.01) < np.inf
 
 
 @quick
 @given(seed=st.integers(0, 99), scale=st.floats(1e-9, 1e9))
-def test_the_fit_follows_the_unit(seed: int, scale: float) -> None:
+def test_fit_follows_the_unit(seed: int, scale: float) -> None:
     peaks = np.random.default_rng(seed).exponential(size=100)
     one, other = fit(peaks), fit(scale * peaks)
     assert other.shape == pytest.approx(one.shape, abs=1e-6)
@@ -88,14 +84,14 @@ ERRORS = {
 
 def limits(errors: Array, budget: float, training: int = 2000) -> Array:
     """Limits of all errors after the first ones, which prime the threshold."""
-    threshold = TailThreshold(budget)
+    threshold = PeaksOverThreshold(budget)
     threshold.fit(errors[:training])
     return threshold.process(errors[training:])
 
 
 @pytest.mark.parametrize("kind", sorted(ERRORS))
 @pytest.mark.parametrize("budget", [1e-2, 1e-3])
-def test_of_stationary_errors_the_share_asked_for_is_flagged(kind: str, budget: float) -> None:
+def test_budget_is_kept(kind: str, budget: float) -> None:
     count = 100_000 if kind == "half normal" else 20_000
     errors = ERRORS[kind](np.random.default_rng(3), 2000 + count)
     flagged = np.mean(errors[2000:] > limits(errors, budget))
@@ -103,7 +99,7 @@ def test_of_stationary_errors_the_share_asked_for_is_flagged(kind: str, budget: 
 
 
 @pytest.mark.parametrize("change", ["level", "spread"])
-def test_the_share_is_kept_while_level_or_spread_drifts(change: str) -> None:
+def test_budget_is_kept_while_errors_drift(change: str) -> None:
     rng, count = np.random.default_rng(4), 22_000
     ramp = np.linspace(1, 4, count)
     errors = np.abs(rng.normal(size=count))
@@ -114,7 +110,7 @@ def test_the_share_is_kept_while_level_or_spread_drifts(change: str) -> None:
 
 @pytest.mark.parametrize("height", [100.0, 1e6])
 @pytest.mark.parametrize("seed", range(3))
-def test_an_anomaly_neither_lifts_the_limit_on_entering_the_memory_nor_drops_it_on_leaving(height: float, seed: int) -> None:
+def test_an_anomaly_moves_no_limit(height: float, seed: int) -> None:
     errors = np.abs(np.random.default_rng(seed).normal(size=22_000))
     disturbed = errors.copy()
     disturbed[4000:4050] = height * np.median(errors)
@@ -126,7 +122,7 @@ def test_an_anomaly_neither_lifts_the_limit_on_entering_the_memory_nor_drops_it_
 
 
 @pytest.mark.parametrize("before", [0, 6])
-def test_anomalies_that_come_thick_and_fast_do_not_hide_one_another(before: int) -> None:
+def test_frequent_anomalies_hide_nothing(before: int) -> None:
     rng = np.random.default_rng(9)
     errors = np.abs(rng.normal(size=40_000))
     normal = np.ones(len(errors), dtype=bool)
@@ -140,7 +136,7 @@ def test_anomalies_that_come_thick_and_fast_do_not_hide_one_another(before: int)
     assert 0.3e-3 <= flagged[late & normal].mean() <= 2e-3
 
 
-def test_an_anomaly_in_the_training_part_does_not_hide_later_ones() -> None:
+def test_anomaly_in_the_training_part() -> None:
     errors = np.abs(np.random.default_rng(5).normal(size=4000))
     spoilt = errors.copy()
     spoilt[1000:1010] = 100
@@ -155,9 +151,9 @@ def test_a_change_that_stays_becomes_normal() -> None:
     assert flagged[-5000:].mean() < 0.02
 
 
-def test_probabilities_are_those_of_the_errors() -> None:
+def test_probabilities() -> None:
     rng = np.random.default_rng(7)
-    threshold = TailThreshold(1e-3)
+    threshold = PeaksOverThreshold(1e-3)
     threshold.fit(rng.exponential(size=10_000))
     heights = np.array([0.1, 0.7, 2.0, 5.0, 9.0])
     _, probabilities = threshold.judge(heights)
@@ -166,15 +162,15 @@ def test_probabilities_are_those_of_the_errors() -> None:
     assert threshold.judge(np.array([1e9]))[1] < 1e-6
 
 
-def test_the_limit_is_the_height_that_the_budget_says() -> None:
+def test_limit_is_where_the_budget_says() -> None:
     errors = np.random.default_rng(8).exponential(size=10_000)
     for budget in (0.01, 0.001, 0.0001):
-        threshold = TailThreshold(budget)
+        threshold = PeaksOverThreshold(budget)
         threshold.fit(errors)
         assert threshold.process(errors[:1])[0] == pytest.approx(-np.log(budget), rel=0.12)
 
 
-def test_a_smaller_budget_means_a_higher_limit() -> None:
+def test_smaller_budget_higher_limit() -> None:
     errors = np.abs(np.random.default_rng(9).normal(size=12_000))
     found = [limits(errors, budget) for budget in (0.05, 0.01, 0.001, 0.0001)]
     for lower, higher in itertools.pairwise(found):
