@@ -21,6 +21,10 @@ class Fleet(Protocol):
         """Points (S,), (S, F) -> their detections, a row a stream; a stream without a point has NaN, and stays as it was."""
         ...
 
+    def write_back(self) -> None:
+        """Bring the detectors to where the fleet stands, so that they can be saved or go on by themselves."""
+        ...
+
 
 def make_fleet(detector: StreamDetector, streams: int) -> Fleet:
     """Detectors for S streams with all that a trained detector has learnt; they begin anew, each with a threshold of its own.
@@ -31,10 +35,18 @@ def make_fleet(detector: StreamDetector, streams: int) -> Fleet:
         detector: trained; it is left as it is.
         streams: S.
     """
-    detectors = [detector.clone() for _ in range(streams)]
+    return join([detector.clone() for _ in range(streams)])
+
+
+def join(detectors: Sequence[StreamDetector]) -> Fleet:
+    """Fleet of trained detectors, each wherever its stream stands; until ``write_back`` they must not go on by themselves.
+
+    What shares one network and has tail thresholds is judged in one call; the detections are the same in any case.
+    """
     scorers = [one.scorer for one in detectors if isinstance(one.scorer, LstmAutoencoderScorer)]
     thresholds = [one.threshold for one in detectors if isinstance(one.threshold, PeaksOverThreshold)]
-    if len(scorers) == len(thresholds) == streams:
+    networks = {id(scorer.network) for scorer in scorers}
+    if len(scorers) == len(thresholds) == len(detectors) and len(networks) == 1:
         return _Together(scorers, thresholds)
     return _OneByOne(detectors)
 
@@ -50,6 +62,10 @@ class _Together:
         errors, predictions = self._scorers.process(values)
         return to_detections(time, values, predictions, errors, *self._thresholds.judge(errors))
 
+    def write_back(self) -> None:
+        self._scorers.write_back()
+        self._thresholds.write_back()
+
 
 class _OneByOne:
     """Any detectors."""
@@ -62,3 +78,6 @@ class _OneByOne:
         return Detections.concatenate(
             [detector.process(time[row], values[row]) for detector, row in zip(self._detectors, rows, strict=True)]
         )
+
+    def write_back(self) -> None:
+        """They stand there already."""

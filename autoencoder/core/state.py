@@ -162,7 +162,7 @@ class Reader:
             raise self.fault(key, f"holds values below {low:g}")
         return value
 
-    def integers(self, key: str, shape: Shape, low: int = -MAX_INTEGER, high: int = MAX_INTEGER) -> npt.NDArray[np.int64]:
+    def integers(self, key: str, shape: Shape, low: int = -(1 << 63), high: int = (1 << 63) - 1) -> npt.NDArray[np.int64]:
         """Whole-number array of that shape, its values in [low, high]."""
         value = self._shaped(key, shape, "i", "a whole-number array").astype(np.int64)
         if not ((value >= low) & (value <= high)).all():

@@ -51,7 +51,7 @@ def to_onnx(model: Any) -> bytes:
 def read_weights(content: bytes) -> list[npt.NDArray[np.float32]]:
     """Weights of the Keras model that ``to_onnx`` made a model.onnx of, in the order and shapes of ``get_weights``.
 
-    They are the same to the bit. A file from a stranger has been through ``validate`` before; nothing of model.keras is read, as that
+    They are the same to the bit. A file from elsewhere has been through ``validate`` before; nothing of model.keras is read, as that
     says itself what code is to be run.
 
     Raises:

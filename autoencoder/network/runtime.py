@@ -88,7 +88,7 @@ class Runtime:
         parts = iter([slice(first, first + BATCH_WINDOWS) for first in range(0, len(windows), BATCH_WINDOWS)])
 
         def work() -> None:
-            for part in parts:  # shared: whoever is free takes the next one
+            for part in parts:  # shared: a thread that is free takes the next one
                 reconstructions[part] = self._run(windows[part])
 
         helpers = [self._pool.submit(work) for _ in range(self._helpers)]

@@ -118,17 +118,10 @@ def train(
 ) -> tuple[Any, History]:
     """Train on windows (N, T, F), oldest first; returns a Keras model with the best weights, and the validation losses.
 
-    The same windows, architecture, config and start give the same weights.
-
-    Args:
-        windows: (N, T, F).
-        architecture: of the network.
-        config: how it is trained.
-        progress: told how training goes.
-        start: content of the model.onnx whose weights training starts from; None: random ones.
+    It begins with the weights in ``start``, the content of a model.onnx, or with random ones. The same arguments give the same weights.
 
     Raises:
-        ModelError: those are weights of another architecture.
+        ModelError: ``start`` holds weights of another architecture.
     """
     import keras
     import tensorflow as tf

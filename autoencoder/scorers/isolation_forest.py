@@ -11,7 +11,7 @@ import numpy.typing as npt
 
 from autoencoder.core.errors import ConfigError
 from autoencoder.core.state import POSITIVE, Field, Reader, State, array, integer
-from autoencoder.core.types import Array, Integers, Progress
+from autoencoder.core.types import Array, Integers, Progress, unknown
 from autoencoder.scorers.features import FEATURES, spread, window_features
 from autoencoder.scorers.recent import RecentPointsScorer, Setting
 
@@ -34,11 +34,9 @@ class IsolationTrees:
         feature: (T, M) the column that each of M nodes of each of T trees asks for; -1 at a leaf. Node 0 is the root; trees with
             fewer nodes are filled up with leaves that nothing leads to.
         threshold: (T, M) a point whose value is at most this goes left.
-        left: (T, M) the node on the left, always of a higher number; -1 at a leaf.
-        right: (T, M) likewise.
+        left, right: (T, M) the node on that side, always of a higher number; -1 at a leaf.
         reached: (T, M) how many training points reached the node.
-        samples: how many training points each tree was grown from.
-        columns: K.
+        samples, columns: how many training points each tree was grown from, and K.
     """
 
     feature: Integers
@@ -82,6 +80,7 @@ class IsolationTrees:
         return np.exp2(-lengths / average_path_length(np.array(self.samples)))
 
     def _mean_lengths(self, points: npt.NDArray[np.float32]) -> Array:
+        """Mean lengths (B,) of the paths of points (B, K)."""
         roots, levels, columns, thresholds, children, path_lengths = self._flat
         values = points.ravel()  # (B K,)
         row = np.arange(0, len(values), self.columns)[:, None]  # (B, 1) where each point starts
@@ -122,18 +121,16 @@ class IsolationTrees:
         """
         saved = Reader(state, "the isolation trees")
         samples, columns = saved.integer("samples", 2, MAX_SAMPLES), saved.integer("columns", 1, MAX_SAMPLES)
-        feature = saved.integers("feature", ("T", "M"), LEAF, columns - 1)
-        count, nodes = feature.shape
-        if not 0 < nodes <= 2 * samples - 1 or not count:
+        table, feature = ("T", "M"), saved.integers("feature", ("T", "M"), LEAF, columns - 1)
+        nodes = feature.shape[1]
+        if not feature.size or nodes > 2 * samples - 1:
             raise saved.fault("feature", "has an impossible shape")
-        threshold = saved.array("threshold", ("T", "M"))
-        left, right = (saved.integers(name, ("T", "M"), high=nodes - 1) for name in ("left", "right"))
+        left, right = (saved.integers(name, table, high=nodes - 1) for name in ("left", "right"))
         for name, child in (("left", left), ("right", right)):
             if (child <= np.arange(nodes))[feature != LEAF].any():  # a step leads to a higher number, so that every path ends
                 raise saved.fault(name, "leads in a circle")
-        return IsolationTrees(
-            feature, threshold, left, right, saved.integers("reached", ("T", "M"), 1, samples), samples, columns
-        )
+        threshold, reached = saved.array("threshold", table), saved.integers("reached", table, 1, samples)
+        return IsolationTrees(feature, threshold, left, right, reached, samples, columns)
 
 
 def average_path_length(count: npt.NDArray[np.integer[Any]]) -> Array:
@@ -225,8 +222,8 @@ class IsolationForestScorer(RecentPointsScorer):
         for done, (scored, learnt) in enumerate([halves, halves[::-1]]):
             show(done, 3, "isolation forest")
             errors.append(self._grow(learnt).score(scored))
-        show(2, 3, "isolation forest")
         self.calibration_errors = np.concatenate(errors)
+        show(2, 3, "isolation forest")
         self._trees = self._grow(points)
         show(3, 3, "isolation forest")
         self._recent = valid[-self._kept :].copy()
@@ -239,7 +236,7 @@ class IsolationForestScorer(RecentPointsScorer):
     def _score(self, values: Array) -> tuple[Array, Array]:
         window = self._settings["window"]
         stretch = np.concatenate([self._recent[-window:], values])
-        errors, predictions = np.full(len(values), np.nan), np.full(values.shape, np.nan)
+        errors, predictions = unknown(len(values)), unknown(*values.shape)
         if len(stretch) > window:
             points, medians = self._features(stretch)
             errors[-len(points) :], predictions[-len(points) :] = self._trees.score(points), medians
@@ -267,21 +264,15 @@ class SlidingIsolationForestScorer(IsolationForestScorer):
 
     Args:
         window: how many points before it a point is compared with.
-        n_estimators: how many trees.
-        max_samples: how many points each tree is grown from.
-        seed: of the random choices; each forest has another one, derived from it.
+        forest: the other settings, as there; each forest has a seed of its own, derived from ``seed``.
         refit_window: how many recent complete points a forest is grown from.
         refit_every: complete points from one forest to the next, counted from the end of the training part or from a reset.
 
-    Raises:
-        ConfigError: a setting is out of range.
-
     Examples:
         >>> values = np.random.default_rng(0).normal(size=(300, 1))
-        >>> scorer = SlidingIsolationForestScorer(window=8, n_estimators=10, refit_window=100, refit_every=50).fit(values)
-        >>> errors, predictions = scorer.process(values)
-        >>> scorer.info()["refits"]
-        6
+        >>> scorer = SlidingIsolationForestScorer(window=8, n_estimators=5, refit_window=100, refit_every=50).fit(values)
+        >>> scorer.process(values)[0].shape, scorer.info()["refits"]
+        ((300,), 6)
     """
 
     name = "isolation_forest_sliding"
@@ -291,17 +282,8 @@ class SlidingIsolationForestScorer(IsolationForestScorer):
         "refit_every": Setting("refit_every", 1, 250),
     }
 
-    def __init__(
-        self,
-        window: int = 16,
-        n_estimators: int = 100,
-        max_samples: int = 256,
-        seed: int = 0,
-        refit_window: int = 1000,
-        refit_every: int = 250,
-    ) -> None:
-        settings = {"refit_window": refit_window, "refit_every": refit_every}
-        super().__init__(window, n_estimators, max_samples, seed, kept=refit_window, **settings)
+    def __init__(self, window: int = 16, *, refit_window: int = 1000, refit_every: int = 250, **forest: int) -> None:
+        super().__init__(window, kept=refit_window, refit_window=refit_window, refit_every=refit_every, **forest)
         if refit_window < (needed := self._min_training_points()):
             raise ConfigError(f"{self.GROUP}.refit_window is {refit_window}; it must be at least {needed}, e.g. 1000")
 

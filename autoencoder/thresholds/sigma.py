@@ -13,7 +13,7 @@ from autoencoder.thresholds.rolling import RollingThreshold, mean_and_deviation
 class SigmaThreshold(RollingThreshold):
     """Rolling mean + z standard deviations, where a normal variable exceeds z with probability ``budget``.
 
-    Known to everybody and good to compare with. It keeps its budget for normally distributed errors; errors with a heavier tail,
+    The simplest one, good to compare with. It keeps its budget for normally distributed errors; errors with a heavier tail,
     as absolute errors mostly have, are flagged more often than that.
 
     Flagged errors count with the limit that they exceeded (they are winsorised). Of a normal distribution's deviation that takes

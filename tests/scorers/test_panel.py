@@ -14,7 +14,7 @@ from autoencoder.core.errors import ModelError
 from autoencoder.core.state import pack
 from autoencoder.core.types import Detections
 from autoencoder.detector import StreamDetector
-from autoencoder.fleet import make_fleet
+from autoencoder.fleet import join, make_fleet
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.scorers.panel import LstmPanel, fit_panel
 from autoencoder.thresholds.panel import PeaksOverThresholdPanel
@@ -52,6 +52,22 @@ def test_fleet_equals_single_detectors(detector: str) -> None:
         for field in FIELDS:
             np.testing.assert_array_equal(getattr(found, field), getattr(expected, field), err_msg=f"stream {row}, {field}")
     assert sum(detections.anomalies.any() for detections in together) > STREAMS
+
+
+def test_running_detectors_join() -> None:
+    model, time = trained(), np.arange(TICKS)
+    values = np.stack([stream(seed, TICKS) for seed in range(1, 4)])  # (S, N, 1)
+    singles, batched = ([model.clone() for _ in values] for _ in range(2))
+    for row, pair in enumerate(zip(singles, batched, strict=True)):
+        for detector in pair:
+            detector.process(time[: 90 * row], values[row, : 90 * row])
+    fleet = join(batched)
+    together = [fleet.process(np.full(3, tick), values[:, tick]) for tick in range(200, 500)]
+    fleet.write_back()
+    for row, single in enumerate(singles):
+        expected = single.process(time[200:500], values[row, 200:500])
+        np.testing.assert_array_equal([tick.scores[row] for tick in together], expected.scores)
+        assert pack(batched[row].state()) == pack(single.state())
 
 
 def test_a_clone_goes_its_own_way() -> None:
