@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, NoReturn  # noqa: E402
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from autoencoder.config import Config
-    from autoencoder.reports.console import Console
+    from autoencoder.console import Console
 
 COMMANDS = ("run", "train", "bench", "dashboard")
 # flag -> the setting it changes
@@ -50,7 +52,7 @@ SERVES = {
     "column": ("csv", "stdin", "yfinance"),
     "time_column": ("csv", "stdin"),
     "label_column": ("csv",),
-    "series_column": ("csv",),
+    "series_column": ("csv", "stdin"),
     "follow": ("csv", "stdin", "yfinance"),
 }
 
@@ -137,22 +139,24 @@ def parser() -> argparse.ArgumentParser:
     return top
 
 
-def read_config(arguments: argparse.Namespace) -> Config:
-    """The configuration that files and flags make together.
+def read_config(arguments: argparse.Namespace, warn: Callable[[str], object] = str) -> Config:
+    """The configuration that files and flags make together; ``warn`` is told of former names of settings.
 
     Raises:
         ConfigError: a setting is wrong, or a flag means nothing to the source.
     """
     from autoencoder.config import load
     from autoencoder.core.errors import ConfigError
-    from autoencoder.reports.runs import CONFIG, has, require_inside
+    from autoencoder.reports.run_folder import CONFIG, has, require_inside
 
     saved = arguments.out if arguments.resume else arguments.model
     changes = {key: value for flag, key in SETTINGS.items() if (value := getattr(arguments, flag)) is not None}
 
+    renamed: dict[str, None] = {}
+
     def resolved() -> Config:
         file = require_inside(saved, CONFIG) if saved and has(saved, CONFIG) else None
-        return load(arguments.config, changes, arguments.set, saved=file, whole=arguments.resume)
+        return load(arguments.config, changes, arguments.set, saved=file, whole=arguments.resume, warn=renamed.setdefault)
 
     config = resolved()
     for flag, sources in SERVES.items():
@@ -161,7 +165,10 @@ def read_config(arguments: argparse.Namespace) -> Config:
             raise ConfigError(f"{name} means nothing to --source {config.source}; leave it out, or add --source {sources[0]}")
     if arguments.column:  # which setting that is depends on the source, and that may come from a file
         changes["yfinance.column" if config.source == "yfinance" else "csv.columns"] = arguments.column
-    return resolved() if arguments.column else config
+        config = resolved()
+    for sentence in renamed:
+        warn(sentence)
+    return config
 
 
 def call(arguments: argparse.Namespace, console: Console) -> int:
@@ -178,9 +185,10 @@ def call(arguments: argparse.Namespace, console: Console) -> int:
         from autoencoder.dashboard.command import dashboard
 
         return dashboard(arguments, console)
-    from autoencoder import commands
+    from autoencoder.commands.run import run
+    from autoencoder.commands.setup import RunOptions
+    from autoencoder.commands.train import train
     from autoencoder.core.errors import ConfigError
-    from autoencoder.preparation import Options
 
     if arguments.resume and not arguments.out:
         raise ConfigError("--resume needs --out DIR, the folder of the run that was cut off")
@@ -188,9 +196,9 @@ def call(arguments: argparse.Namespace, console: Console) -> int:
         raise ConfigError(f"--model means nothing to {'--resume' if arguments.resume else 'train'}; leave one of them out")
     if arguments.resume and arguments.command == "train":
         raise ConfigError("--resume means nothing to train, which leaves nothing to go on with; leave it out")
-    options = Options(arguments.out, arguments.model, arguments.resume, BEGAN)
-    command = {"run": commands.run, "train": commands.train}[arguments.command]
-    return command(read_config(arguments), options, console)
+    options = RunOptions(arguments.out, arguments.model, arguments.resume, BEGAN)
+    command = {"run": run, "train": train}[arguments.command]
+    return command(read_config(arguments, console.say), options, console)
 
 
 def guarded_call(arguments: argparse.Namespace, console: Console) -> int:
@@ -223,7 +231,7 @@ def main(argv: list[str] | None = None) -> int:
             arguments = dashboard_parser().parse_args(argv)
         else:
             arguments = parser().parse_intermixed_args(argv)
-        from autoencoder.reports.console import Console, quiet_libraries
+        from autoencoder.console import Console, quiet_libraries
 
         with nullcontext(sys.stderr) if arguments.verbose and sys.stderr else quiet_libraries() as stream:
             return guarded_call(arguments, Console(stream))

@@ -10,14 +10,14 @@ from typing import Protocol
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.budget import Budget, interval_of
 from autoencoder.core.errors import ModelError
 from autoencoder.core.events import AdaptationEvent
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Detections
-from autoencoder.scorers.base import Array, Expecting, Progress, Scorer
+from autoencoder.scorers.base import Array, Progress, Scorer
 from autoencoder.thresholds.base import Threshold
-from autoencoder.thresholds.tail import TailThreshold
+from autoencoder.thresholds.budget import Budget, interval_of
+from autoencoder.thresholds.peaks_over_threshold import PeaksOverThreshold
 
 Time = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]
 
@@ -43,8 +43,12 @@ class Detector(Protocol):
         """Whether points are judged."""
 
     @property
-    def waiting(self) -> int:
+    def training_seen(self) -> int:
         """Points of the training part seen so far; 0 once trained."""
+
+    @property
+    def training_values(self) -> Array:
+        """Values (N, F) of the training part seen so far; empty once trained."""
 
     @property
     def share(self) -> float:
@@ -64,9 +68,6 @@ class Detector(Protocol):
 
     def process(self, time: Time, values: Array) -> Detections:
         """Points (N,), (N, F) -> their detections."""
-
-    def expect(self, values: Array, after: Array) -> None:
-        """Values (N, F) that come after others (M, F): what takes time can begin."""
 
     def training_report(self) -> dict[str, object]:
         """What there is to know about training."""
@@ -126,7 +127,7 @@ class StreamDetector:
         self.training_seconds = 0.0
 
     @property
-    def waiting(self) -> int:
+    def training_seen(self) -> int:
         """Points of the training part seen so far; 0 once trained."""
         return sum(map(len, self._values))
 
@@ -138,7 +139,7 @@ class StreamDetector:
         """
         if self.trained:
             return self._judge(time, values)
-        rest = self.training_points - self.waiting
+        rest = self.training_points - self.training_seen
         self._times.append(time[:rest])
         self._values.append(values[:rest])
         head = _unknown(time[:rest], values[:rest])
@@ -147,18 +148,13 @@ class StreamDetector:
         self._train()
         return Detections.concatenate([head, self._judge(time[rest:], values[rest:])])
 
-    def expect(self, values: Array, after: Array) -> None:
-        """Values (N, F) that ``process`` is given, as this very array, after ``after`` (M, F), which is next; detections do not change."""
-        if self.trained and isinstance(self.scorer, Expecting):
-            self.scorer.expect(values, after)
-
     def _train(self) -> None:
         began = perf_counter()
         time, values = np.concatenate(self._times), np.concatenate(self._values)
         self._interval = interval_of(time)
         self._set_share(self._budget.share(self._interval))
         self.scorer.fit(values, self._progress)
-        self._calibration_errors = self.scorer.calibration_errors()[-LONGEST_PRIMING:]
+        self._calibration_errors = self.scorer.calibration_errors[-LONGEST_PRIMING:]
         self._features = values.shape[1]
         self._prime()
         self.trained = True
@@ -174,7 +170,7 @@ class StreamDetector:
         self.share = share
         self.threshold = self._make_threshold(share)
         # the score of a point is its tail probability whatever threshold judges it, so that it means the same everywhere
-        self._calibration = self.threshold if isinstance(self.threshold, TailThreshold) else TailThreshold(share)
+        self._calibration = self.threshold if isinstance(self.threshold, PeaksOverThreshold) else PeaksOverThreshold(share)
 
     def _judge(self, time: Time, values: Array) -> Detections:
         if values.shape[1] != self._features:
@@ -202,7 +198,7 @@ class StreamDetector:
         return other
 
     @property
-    def opening(self) -> Array:
+    def training_values(self) -> Array:
         """Values (N, F) of the training part seen so far; empty once trained."""
         return np.concatenate(self._values) if self._values else np.empty((0, 1))
 
@@ -228,7 +224,7 @@ class StreamDetector:
 
     def training_report(self) -> dict[str, object]:
         """What there is to know about the training part."""
-        return {"points": self.training_points, **self.scorer.report()} if self.trained else {"points": self.training_points}
+        return {"points": self.training_points, **self.scorer.info()} if self.trained else {"points": self.training_points}
 
     def adaptation_report(self) -> dict[str, object]:
         """Nothing: it stays as it was trained."""
@@ -281,7 +277,7 @@ class StreamDetector:
         }
 
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
-        """Take back what ``state`` and ``scorer.files`` gave.
+        """Take back what ``state`` and ``scorer.artifacts`` gave.
 
         Raises:
             ModelError: damaged, or of another kind of detector or threshold.

@@ -9,9 +9,9 @@ from autoencoder.core.types import Detections
 from autoencoder.detector import StreamDetector, Time, to_detections
 from autoencoder.scorers.base import Array
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
-from autoencoder.scorers.lstm_streams import LstmStreams
-from autoencoder.thresholds.tail import TailThreshold
-from autoencoder.thresholds.tails import TailThresholds
+from autoencoder.scorers.panel import LstmPanel
+from autoencoder.thresholds.panel import PeaksOverThresholdPanel
+from autoencoder.thresholds.peaks_over_threshold import PeaksOverThreshold
 
 
 class Fleet(Protocol):
@@ -19,6 +19,10 @@ class Fleet(Protocol):
 
     def process(self, time: Time, values: Array) -> Detections:
         """Points (S,), (S, F) -> their detections, a row a stream; a stream without a point has NaN, and stays as it was."""
+        ...
+
+    def write_back(self) -> None:
+        """Bring the detectors to where the fleet stands, so that they can be saved or go on by themselves."""
         ...
 
 
@@ -31,10 +35,18 @@ def make_fleet(detector: StreamDetector, streams: int) -> Fleet:
         detector: trained; it is left as it is.
         streams: S.
     """
-    detectors = [detector.clone() for _ in range(streams)]
+    return join([detector.clone() for _ in range(streams)])
+
+
+def join(detectors: Sequence[StreamDetector]) -> Fleet:
+    """Fleet of trained detectors, each wherever its stream stands; until ``write_back`` they must not go on by themselves.
+
+    What shares one network and has tail thresholds is judged in one call; the detections are the same in any case.
+    """
     scorers = [one.scorer for one in detectors if isinstance(one.scorer, LstmAutoencoderScorer)]
-    thresholds = [one.threshold for one in detectors if isinstance(one.threshold, TailThreshold)]
-    if len(scorers) == len(thresholds) == streams:
+    thresholds = [one.threshold for one in detectors if isinstance(one.threshold, PeaksOverThreshold)]
+    networks = {id(scorer.network) for scorer in scorers}
+    if len(scorers) == len(thresholds) == len(detectors) and len(networks) == 1:
         return _Together(scorers, thresholds)
     return _OneByOne(detectors)
 
@@ -42,13 +54,17 @@ def make_fleet(detector: StreamDetector, streams: int) -> Fleet:
 class _Together:
     """LSTM autoencoders with tail thresholds: all streams in one call of everything that can be called for many."""
 
-    def __init__(self, scorers: Sequence[LstmAutoencoderScorer], thresholds: Sequence[TailThreshold]) -> None:
-        self._scorers = LstmStreams(scorers)
-        self._thresholds = TailThresholds(thresholds)
+    def __init__(self, scorers: Sequence[LstmAutoencoderScorer], thresholds: Sequence[PeaksOverThreshold]) -> None:
+        self._scorers = LstmPanel(scorers)
+        self._thresholds = PeaksOverThresholdPanel(thresholds)
 
     def process(self, time: Time, values: Array) -> Detections:
         errors, predictions = self._scorers.process(values)
         return to_detections(time, values, predictions, errors, *self._thresholds.judge(errors))
+
+    def write_back(self) -> None:
+        self._scorers.write_back()
+        self._thresholds.write_back()
 
 
 class _OneByOne:
@@ -62,3 +78,6 @@ class _OneByOne:
         return Detections.concatenate(
             [detector.process(time[row], values[row]) for detector, row in zip(self._detectors, rows, strict=True)]
         )
+
+    def write_back(self) -> None:
+        """They stand there already."""

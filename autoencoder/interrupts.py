@@ -11,8 +11,8 @@ from typing import Any, Self
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
-class Interrupts:
-    """While it is entered, SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt; within ``held`` they wait until that is left.
+class SignalGuard:
+    """While it is entered, SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt; within ``critical`` they wait until that is left.
 
     A signal that is ignored stays so (a job in the background ignores SIGINT, one under nohup SIGHUP). Outside the main thread nothing
     is changed: signals are then the business of whoever owns that thread.
@@ -41,7 +41,7 @@ class Interrupts:
             raise KeyboardInterrupt from error
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def critical(self) -> Iterator[None]:
         """What runs inside is not torn apart."""
         self._depth += 1
         try:
@@ -53,7 +53,7 @@ class Interrupts:
             self._was_raised = True
             raise KeyboardInterrupt
 
-    def over(self) -> None:
+    def ignore(self) -> None:
         """The work is done but for what belongs together and takes no time: from here on a signal changes nothing."""
         self._depth += 1
 

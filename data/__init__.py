@@ -1,1 +1,5 @@
-"""The data layer: knows files and networks, knows no model."""
+"""Sources of points: files, pipes, growing files, prices and synthetic streams; they know no model."""
+
+from data.chunk import Chunk, DataError, Event, InputError, Source
+
+__all__ = ["Chunk", "DataError", "Event", "InputError", "Source"]

@@ -1,145 +1,119 @@
-"""Live sources: lines that arrive on stdin, and a file that something else goes on writing.
-
-A bad line must not end a service. Once the first row is understood, a line that cannot be read is warned about and kept as a row
-of NaN, with its own time where that is readable and else that of the row before.
-"""
+"""Live sources: lines that arrive on stdin, and a file that something else goes on writing."""
 
 from __future__ import annotations
 
 import os
+import stat
+from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
+from enum import Enum
+from io import FileIO
 from pathlib import Path
 from time import monotonic, sleep
 from typing import BinaryIO
 
-from data.series import Chunk, DataError, InputError
-from data.text.layout import Request
-from data.text.lines import LineBuffer
-from data.text.rows import RowParser, Warn, ignore
-from data.text.tail import News, Tail
+from data.chunk import Chunk, DataError, InputError, Source, Warn, ignore, skip_rows, unreadable
+from data.parse import RowParser
+from data.schema import ColumnSelection
 
-_BLOCK = 1 << 16  # bytes: one chunk is made of no more
+_BLOCK_BYTES = 1 << 16  # one chunk is made of no more
 
 
-class _LiveRows:
-    """Bytes become rows, and bad lines become warnings."""
+class LiveSource(Source):
+    """Points that arrive while the program runs; a bad line does not end them (see ``data.parse.RowParser``).
 
-    def __init__(self, name: str, request: Request, warn: Warn) -> None:
-        self.parser = RowParser(name, request, warn)
-        self._lines = LineBuffer(name, tolerant=True)
-        self._warn = warn
-        self._told_order = False
-
-    def push(self, data: bytes) -> Chunk | None:
-        """The rows that the next bytes complete."""
-        chunk = self.parser.feed(self._lines.push(data), tolerant=True)
-        if not self._told_order and (sentence := self.parser.order_warning()):
-            self._warn(sentence)
-            self._told_order = True
-        return chunk
-
-    def skip(self, data: bytes) -> None:
-        """Pass over bytes unread."""
-        self.parser.skip(len(self._lines.push(data)))
-
-    def finish(self) -> Chunk | None:
-        """The row of a last line that has no end, where it is a row as it stands."""
-        try:
-            return self.parser.feed(self._lines.finish())
-        except InputError as error:
-            if not self.parser.started:
-                raise
-            self._warn(f"{error}; the line is cut off and left out")
-            return None
-
-    def new_file(self) -> None:
-        """Forget half a line, and be at the top of another file with the same columns."""
-        self._lines.clear()
-        self.parser.new_file()
-
-
-class StdinSource:
-    """Points that arrive on a pipe, in chunks of whatever complete lines are there.
-
-    A line is a number, a time and a number, a row under a header, or a JSON object; the first line tells which. Interrupts pass
-    through.
-
-    Attributes:
-        name: "stdin".
-        columns: names of the F value columns.
-        points: None, for nobody knows how many will come.
-        timezone: zone of the first time; None where times carry none or rows are counted.
+    Both kinds take ``columns`` (the value columns; empty: the obvious one), ``time_column`` (None: the obvious one, or rows are
+    counted), ``series_column`` (says which series a row belongs to; None: all are of one) and ``warn`` (told, in a sentence each,
+    of bad lines, of times that do not ascend and of what happens to a file). They wait for the first row, which tells the rest.
     """
+
+    length: int | None = None
+
+    def __init__(self, name: str, selection: ColumnSelection, warn: Warn) -> None:
+        """Wait for the first row.
+
+        Raises:
+            InputError: nothing came, or the first row cannot be understood.
+            DataError: the stream cannot be read.
+        """
+        self.name = name
+        self._parser = RowParser(name, selection, warn, tolerant=True)
+        self._arrivals = self._arrive()
+        self._first = next(self._arrivals, None)
+        self._parser.require_rows()
+        self.columns = self._parser.columns
+        self.timezone = self._parser.first_timezone
+        self.series, self.has_series = self._parser.series, selection.series is not None
+
+    @abstractmethod
+    def _arrive(self) -> Iterator[Chunk]:
+        """Yield rows as they arrive."""
+
+    def _rest(self) -> Iterator[Chunk]:
+        """The first row that was waited for, and all that come after it; a second call goes on where the first one stopped."""
+        first, self._first = self._first, None
+        if first is not None:
+            yield first
+        yield from self._arrivals
+
+
+class StdinSource(LiveSource):
+    """Points that arrive on a binary pipe, in chunks of whatever complete lines are there. Interrupts pass through."""
+
+    rewindable = False
 
     def __init__(
         self,
         stream: BinaryIO,
         columns: Sequence[str] = (),
         time_column: str | None = None,
-        warn: Warn | None = None,
+        warn: Warn = ignore,
+        series_column: str | None = None,
     ) -> None:
-        """Wait for the first row, which tells the columns.
-
-        Args:
-            stream: binary, such as ``sys.stdin.buffer``.
-            columns: names of the value columns; empty: the obvious one.
-            time_column: name of the time column; None: the obvious one, or rows are counted.
-            warn: told, in a sentence each, of lines that cannot be read and of times that do not ascend.
-
-        Raises:
-            InputError: nothing came, or the first row cannot be understood.
-            DataError: the stream cannot be read.
-        """
-        self.name = "stdin"
-        self.points: int | None = None
-        self._read_what_is_there = getattr(stream, "read1", stream.read)  # an unbuffered stream has no read1 and needs none
+        self._read_available = getattr(stream, "read1", stream.read)  # an unbuffered stream has no read1 and needs none
         with suppress(OSError):  # a parent may have left the pipe non-blocking, and an empty one would then look closed
             os.set_blocking(stream.fileno(), True)
-        self._rows = _LiveRows(self.name, Request(tuple(columns), time_column), warn or ignore)
-        self._arrivals = self._arrive()
-        self._first = next(self._arrivals, None)
-        self._rows.parser.require_rows()
-        self.columns = self._rows.parser.columns
-        self.timezone = self._rows.parser.first_timezone
+        super().__init__("stdin", ColumnSelection(tuple(columns), time_column, series=series_column), warn)
 
-    def chunks(self) -> Iterator[Chunk]:
-        """Yield rows as they arrive, until the stream is closed; a second call goes on where the first one stopped.
+    def chunks(self, start: int = 0) -> Iterator[Chunk]:
+        """Yield rows as they arrive, until the stream is closed.
+
+        Args:
+            start: rows that were given before a restart; the producer leaves them out, and counted rows are counted on from there.
 
         Raises:
             DataError: the stream cannot be read.
         """
-        first, self._first = self._first, None
-        if first is not None:
-            yield first
-        yield from self._arrivals
+        for chunk in self._rest():
+            yield replace(chunk, time=chunk.time + start) if start and self._parser.counts_rows else chunk
 
     def _arrive(self) -> Iterator[Chunk]:
         while data := self._read():
-            if chunk := self._rows.push(data):
+            if chunk := self._parser.feed(data):
                 yield chunk
-        if chunk := self._rows.finish():
+        if chunk := self._parser.finish():
             yield chunk
 
     def _read(self) -> bytes:
         try:
-            return bytes(self._read_what_is_there(_BLOCK))
+            return bytes(self._read_available(_BLOCK_BYTES))
         except OSError as error:
             raise DataError(f"stdin cannot be read ({error.strerror or error}); pipe lines of numbers into it") from error
 
 
-class FollowSource:
+class FollowSource(LiveSource):
     """Points of a file that grows, like ``tail -F``: what is there first, then what is appended.
 
     The file may be rotated (the old one is read to its end, then the new one from its start, whose header may have the columns in
     another order), cut short (it is read from its start again) and away for a while. As with ``tail``, what is written and cut
-    away between two looks is missed. Half a line waits for its end.
+    away between two polls is missed. Half a line waits for its end.
 
-    Attributes:
-        name: the file's name without its folder.
-        columns: names of the F value columns.
-        points: None, for nobody knows how many will come.
-        timezone: zone of the first time; None where times carry none or rows are counted.
+    Args:
+        path: a regular file that exists; it may be empty.
+        poll_seconds: wait between two polls of a file that has nothing new.
+        idle_timeout: seconds without anything new after which the stream ends; None: never.
     """
 
     def __init__(
@@ -147,92 +121,121 @@ class FollowSource:
         path: str | Path,
         columns: Sequence[str] = (),
         time_column: str | None = None,
-        poll: float = 0.5,
-        from_start: bool = True,
-        warn: Warn | None = None,
+        poll_seconds: float = 0.5,
+        warn: Warn = ignore,
         idle_timeout: float | None = None,
+        series_column: str | None = None,
     ) -> None:
-        """Open the file and wait for its first row, which tells the columns.
-
-        Args:
-            path: a regular file that exists; it may be empty.
-            columns: names of the value columns; empty: the obvious one.
-            time_column: name of the time column; None: the obvious one, or rows are counted.
-            poll: seconds between two looks at a file that has nothing new.
-            from_start: give the rows that are there already; otherwise they only tell the columns.
-            warn: told, in a sentence each, of bad lines, of times that do not ascend, and of what happens to the file.
-            idle_timeout: seconds without news after which the stream ends; None: never.
-
-        Raises:
-            InputError: the file cannot be opened, no row came in time, or the first row cannot be understood.
-        """
         path = Path(path)
-        self.name = path.name
-        self.points: int | None = None
-        self._poll = poll
+        self._poll_seconds = poll_seconds
         self._idle_timeout = idle_timeout
-        self._rows = _LiveRows(self.name, Request(tuple(columns), time_column), warn or ignore)
-        self._tail = Tail(path, warn or ignore)
-        self._arrivals = self._arrive()
-        self._first: Chunk | None = None
+        self._tail = TailReader(path, warn)
         try:
-            self._wait_for_first_row(from_start)
+            super().__init__(path.name, ColumnSelection(tuple(columns), time_column, series=series_column), warn)
         except BaseException:
             self.close()
             raise
-        self.columns = self._rows.parser.columns
-        self.timezone = self._rows.parser.first_timezone
 
-    def chunks(self) -> Iterator[Chunk]:
-        """Yield rows as they are written; ends after ``idle_timeout`` only. A second call goes on where the first one stopped.
+    def chunks(self, start: int = 0) -> Iterator[Chunk]:
+        """Yield rows from row ``start`` of the file on, as they are written; ends after ``idle_timeout`` only.
 
         Raises:
             DataError: the file cannot be read any more.
         """
-        first, self._first = self._first, None
-        if first is not None:
-            yield first
-        yield from self._arrivals
+        yield from skip_rows(self._rest(), start)
         self.close()
 
     def close(self) -> None:
         """Let go of the file."""
         self._tail.close()
 
-    def _wait_for_first_row(self, from_start: bool) -> None:
-        if not from_start:
-            self._pass_over_what_is_there()
-        if not self._rows.parser.started:
-            self._first = next(self._arrivals, None)
-        self._rows.parser.require_rows()
-
-    def _pass_over_what_is_there(self) -> None:
-        while (look := self._tail.look())[0] is not News.NOTHING:
-            news, data = look
-            if news is News.BYTES and self._rows.parser.started:
-                self._rows.skip(data)
-            else:
-                self._take(news, data)
-        self._rows.skip(b"")  # rows are counted from here on
-
     def _arrive(self) -> Iterator[Chunk]:
         quiet_since = monotonic()
         while True:
-            news, data = self._tail.look()
-            if news is News.NOTHING:
+            event, data = self._tail.poll()
+            if event is TailEvent.NOTHING:
                 if self._idle_timeout is not None and monotonic() - quiet_since >= self._idle_timeout:
                     break
-                sleep(self._poll)
+                sleep(self._poll_seconds)
                 continue
-            if chunk := self._take(news, data):
+            chunk = self._parser.finish() if event is TailEvent.NEW_FILE else self._parser.feed(data)
+            if event is not TailEvent.BYTES:
+                self._parser.new_file()
+            if chunk:
                 yield chunk
             quiet_since = monotonic()
-        if chunk := self._rows.finish():
+        if chunk := self._parser.finish():
             yield chunk
 
-    def _take(self, news: News, data: bytes) -> Chunk | None:
-        if news is News.BYTES:
-            return self._rows.push(data)
-        last = self._rows.finish() if news is News.NEW_FILE else None
-        self._rows.new_file()
-        return last
+
+class TailEvent(Enum):
+    """What a poll of the file found."""
+
+    NOTHING = "nothing new"
+    BYTES = "more bytes"
+    NEW_FILE = "the file before has been read to its end, and another one goes on in its place"
+    CUT = "the file is shorter than what was read of it, and is read from its start again"
+
+
+class TailReader:
+    """Reads a growing file like ``tail -F``; ``warn`` is told when it is cut or away.
+
+    Raises:
+        InputError: the file cannot be opened, or is a folder or a pipe.
+    """
+
+    def __init__(self, path: Path, warn: Warn) -> None:
+        self._path = path
+        self._warn = warn
+        self._file = _open_regular(path)
+        self._is_away = False
+
+    def poll(self) -> tuple[TailEvent, bytes]:
+        """What is new, without waiting; the bytes are empty unless the event is ``BYTES``.
+
+        Raises:
+            DataError: the file cannot be read any more.
+        """
+        if data := self._read():
+            return TailEvent.BYTES, data
+        try:
+            named, opened = self._path.stat(), os.fstat(self._file.fileno())
+            if not os.path.samestat(named, opened):
+                if data := self._read():  # it may have come between the last read and the replacement
+                    return TailEvent.BYTES, data
+                new_file = _open_regular(self._path)
+                self._file.close()
+                self._file = new_file
+                return TailEvent.NEW_FILE, b""
+        except (OSError, InputError):
+            if not self._is_away:
+                self._warn(f"{self._path} is gone or may not be read; waiting for it to come back")
+            self._is_away = True
+            return TailEvent.NOTHING, b""
+        self._is_away = False
+        if opened.st_size < (position := self._file.tell()):
+            cut = f"{self._path.name} was cut from {position:,} to {opened.st_size:,} bytes"
+            self._warn(f"{cut}; it is read from its start again")
+            self._file.seek(0)
+            return TailEvent.CUT, b""
+        return TailEvent.NOTHING, b""
+
+    def close(self) -> None:
+        """Let go of the file."""
+        self._file.close()
+
+    def _read(self) -> bytes:
+        try:
+            return self._file.read(_BLOCK_BYTES) or b""
+        except OSError as error:
+            raise DataError(f"{self._path} cannot be read any more ({error.strerror or error})") from error
+
+
+def _open_regular(path: Path) -> FileIO:
+    try:
+        mode = path.stat().st_mode  # asked first: opening a pipe would wait for its writer
+        if stat.S_ISREG(mode) or stat.S_ISDIR(mode):  # a folder is told apart by the attempt to open it
+            return FileIO(path)
+    except (OSError, ValueError) as error:  # ValueError: a zero byte in the path
+        raise unreadable(path, error) from error
+    raise InputError(f"{path} is no regular file and cannot be followed; pipe it into --source stdin instead")

@@ -1,12 +1,11 @@
 """Synthetic streams: trend, drift, level shifts, two seasons and noise, with injected anomalies and their labels.
 
-The stream is a pure function of the settings and the seed: the noise of a block of points and every anomaly are drawn from generators
-of their own, keyed by the seed and the place in the stream. So a run may start anywhere, and an endless stream needs no memory.
+The stream is a pure function of the settings and the seed: each block of noise and each anomaly has a random generator of its own,
+keyed by the seed and its place in the stream. So a run may start anywhere, and an endless stream needs no memory.
 """
 
 from __future__ import annotations
 
-import itertools
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -14,11 +13,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from data.series import Chunk, InputError
+from data.chunk import Chunk, Event, InputError, Source
 
 Array = npt.NDArray[np.float64]
 
-BLOCK = 512  # points whose noise shares one generator
+NOISE_BLOCK = 512  # points whose noise shares one generator
 START = np.datetime64("2025-01-01T00:00:00", "ns")
 _NOISE, _ANOMALY, _ORDER, _MISSING = range(4)  # what a generator is for
 
@@ -54,23 +53,6 @@ class Signal:
     missing: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
-    """One injected anomaly: its kind, its rows [start, end), its size in the stream's unit (signed where that matters)."""
-
-    kind: str
-    start: int
-    end: int
-    size: float
-
-
-def _shape(kind: str, length: int) -> Array:
-    """Offset of an additive anomaly over its length, 1 at its height."""
-    if kind == "slow_drift":
-        return np.linspace(0.0, 1.0, length)
-    return np.ones(length)
-
-
 # kind -> (shortest, longest) length in short seasons; a length below one point is one point
 LENGTHS: Mapping[str, tuple[float, float]] = {
     "spike": (0.0, 0.0),
@@ -84,109 +66,97 @@ LENGTHS: Mapping[str, tuple[float, float]] = {
 KINDS = tuple(LENGTHS)
 
 
-class SyntheticSource:
+@dataclass(kw_only=True, eq=False)
+class SyntheticSource(Source):
     """A seeded stream with labelled anomalies.
 
-    Args:
-        points: length of a bounded stream; None for an endless one.
+    Attributes:
+        length: points of a bounded stream; None for an endless one.
         seed: everything random follows from it.
         signal: the normal part.
         kinds: which anomalies are injected, out of ``KINDS``.
-        rate: anomalies a 1,000 points, after ``clean``.
+        rate: anomalies a 1,000 points, after ``start_after``.
         size: height of an anomaly in standard deviations of the noise (spikes and dips); the other kinds follow from it.
-        clean: the first points that hold no anomaly, as a number of points.
+        start_after: number of points at the start that hold no anomaly.
         interval: seconds between two points' timestamps.
-        pace: points a second in real time; 0 gives them as fast as they are taken.
+        points_per_second: pace in real time; 0 gives the points as fast as they are taken.
         chunk_size: points a chunk (with a pace: as many as are due).
         sleep: waits so many seconds; tests replace it.
 
     Raises:
-        InputError: a setting is out of range or a kind unknown.
+        InputError: a kind is unknown.
     """
 
     name = "synthetic"
-    columns: tuple[str, ...] = ("value",)
-    timezone: str | None = "UTC"
+    columns = ("value",)
+    timezone = "UTC"
 
-    def __init__(
-        self,
-        *,
-        points: int | None = 6000,
-        seed: int = 0,
-        signal: Signal | None = None,
-        kinds: tuple[str, ...] = KINDS,
-        rate: float = 6.0,
-        size: float = 10.0,
-        clean: int = 1800,
-        interval: float = 1800.0,
-        pace: float = 0.0,
-        chunk_size: int = 1024,
-        sleep: Callable[[float], None] = time.sleep,
-    ) -> None:
-        unknown = sorted(set(kinds) - set(KINDS))
+    length: int | None = 6000
+    seed: int = 0
+    signal: Signal = Signal()
+    kinds: tuple[str, ...] = KINDS
+    rate: float = 6.0
+    size: float = 10.0
+    start_after: int = 1800
+    interval: float = 1800.0
+    points_per_second: float = 0.0
+    chunk_size: int = 1024
+    sleep: Callable[[float], None] = time.sleep
+
+    def __post_init__(self) -> None:
+        unknown = sorted(set(self.kinds) - set(KINDS))
         if unknown:
             raise InputError(f"synthetic.anomalies.kinds holds {unknown[0]!r}; known kinds are {', '.join(KINDS)}")
-        self.points = points
-        self.seed = seed
-        self.signal = signal or Signal()
-        self.kinds = tuple(kind for kind in KINDS if kind in kinds)
-        self.rate = rate
-        self.size = size
-        self.clean = clean
-        self.interval = np.timedelta64(round(interval * 1e9), "ns")
-        self.pace = pace
-        self.chunk_size = chunk_size
-        self._sleep = sleep
+        self.kinds = tuple(kind for kind in KINDS if kind in self.kinds)
+        self.throttled = self.points_per_second > 0
 
     def chunks(self, start: int = 0) -> Iterator[Chunk]:
         """Yield the stream from row ``start`` on; chunks end at multiples of ``chunk_size``."""
         began = time.monotonic()
         row = start
-        while self.points is None or row < self.points:
+        while self.length is None or row < self.length:
             stop = (row // self.chunk_size + 1) * self.chunk_size
-            if self.pace > 0:
-                due = start + int((time.monotonic() - began) * self.pace)
+            if self.throttled:
+                due = start + int((time.monotonic() - began) * self.points_per_second)
                 if due < row + 1:
-                    self._sleep(max(0.0, began + (row + 1 - start) / self.pace - time.monotonic()))
+                    self.sleep(max(0.0, began + (row + 1 - start) / self.points_per_second - time.monotonic()))
                     continue
+                if due - row > self.chunk_size:  # more than a chunk is not caught up with after a pause, e.g. for training
+                    began = time.monotonic() - (row + self.chunk_size - start) / self.points_per_second
                 stop = min(stop, due)
-            stop = stop if self.points is None else min(stop, self.points)
-            yield self.rows(row, stop)
+            stop = stop if self.length is None else min(stop, self.length)
+            yield self._rows(row, stop)
             row = stop
 
-    def rows(self, start: int, stop: int) -> Chunk:
-        """Rows [start, stop) of the stream, whatever was asked for before."""
-        index = np.arange(start, stop)
-        values = self._normal(index)
-        noise, missing = self._noise(start, stop)
-        labels = np.zeros(len(index), dtype=bool)
-        for event in self.events(start, stop):
-            rows = np.arange(max(event.start, start), min(event.end, stop))
-            labels[rows - start] = True
-            values[rows - start], noise[rows - start] = self._inject(event, rows, values[rows - start], noise[rows - start])
-        values = np.where(missing, np.nan, values + noise)  # (N,)
-        return Chunk(START + index * self.interval, values[:, None], labels)
-
-    def events(self, start: int, stop: int) -> list[Event]:
+    def events(self, stop: int, start: int = 0) -> list[Event]:
         """The anomalies that touch rows [start, stop), in order; they never overlap each other."""
         if not self.kinds or self.rate <= 0:
             return []
         slot = self._slot
-        first = max(0, (start - self.clean) // slot)
-        candidates = (self._event(number) for number in range(first, max(first, (stop - self.clean) // slot + 1)))
-        bound = np.inf if self.points is None else self.points
+        first = max(0, (start - self.start_after) // slot)
+        candidates = (self._event(number) for number in range(first, max(first, (stop - self.start_after) // slot + 1)))
+        bound = np.inf if self.length is None else self.length
         return [event for event in candidates if event.end > start and event.start < stop and event.end <= bound]
+
+    def _rows(self, start: int, stop: int) -> Chunk:
+        """Rows [start, stop) of the stream."""
+        index = np.arange(start, stop)
+        values = self._normal(index)
+        noise, missing = self._noise(start, stop)
+        labels = np.zeros(len(index), dtype=bool)
+        for event in self.events(stop, start):
+            rows = np.arange(max(event.start, start), min(event.end, stop))
+            labels[rows - start] = True
+            values[rows - start], noise[rows - start] = self._inject(event, rows, values[rows - start], noise[rows - start])
+        values = np.where(missing, np.nan, values + noise)  # (N,)
+        return Chunk(START + index * np.timedelta64(round(self.interval * 1e9), "ns"), values[:, None], labels)
 
     @property
     def _slot(self) -> int:
-        """Points that one anomaly has to itself; long enough for the longest kind and the quiet time after it."""
-        longest = max(LENGTHS[kind][1] for kind in self.kinds) * self.signal.period
-        return max(int(1000 / self.rate), int(longest) + self._quiet + 2)
-
-    @property
-    def _quiet(self) -> int:
-        """Points without an anomaly that stand between two, so that each is an event of its own."""
-        return self.signal.period
+        """Points that one anomaly has to itself: the longest kind, and a season without one so that each is an event of its own."""
+        period = self.signal.period
+        longest = max(LENGTHS[kind][1] for kind in self.kinds) * period
+        return max(int(1000 / self.rate), int(longest) + period + 2)
 
     def _event(self, number: int) -> Event:
         """Anomaly ``number`` of the stream; every len(kinds) anomalies hold each kind once, in random order."""
@@ -195,7 +165,7 @@ class SyntheticSource:
         random = self._generator(_ANOMALY, number)
         shortest, longest = LENGTHS[kind]
         length = max(1, round(random.uniform(shortest, longest) * self.signal.period))
-        begin = self.clean + number * self._slot + int(random.integers(0, self._slot - length - self._quiet))
+        begin = self.start_after + number * self._slot + int(random.integers(0, self._slot - length - self.signal.period))
         size = self.size * self.signal.noise * random.uniform(0.8, 1.2)
         sign = {"spike": 1.0, "dip": -1.0}.get(kind) or random.choice((-1.0, 1.0))
         return Event(kind, begin, begin + length, float(sign * size))
@@ -208,14 +178,16 @@ class SyntheticSource:
             return np.full_like(normal, self._normal(np.array([event.start]))[0]), noise * 0.02
         if event.kind == "season":  # the short season runs half a period off
             return normal - self._season(rows) + self._season(rows + self.signal.period // 2), noise
-        offset = event.size * _shape(event.kind, event.end - event.start)[rows - event.start]
+        length = event.end - event.start
+        shape = np.linspace(0.0, 1.0, length) if event.kind == "slow_drift" else np.ones(length)
+        offset = event.size * shape[rows - event.start]
         return normal + offset, noise
 
     def _normal(self, index: npt.NDArray[np.int64]) -> Array:
         """Level, trend, drift, lasting shift and both seasons at rows (N,) -> (N,)."""
         signal = self.signal
         wander = np.sin(2 * np.pi * index / 4000.0) + 0.5 * np.sin(2 * np.pi * index / 9000.0 * np.sqrt(2))
-        shift_row = signal.level_shift_at * (10_000 if self.points is None else self.points)
+        shift_row = signal.level_shift_at * (10_000 if self.length is None else self.length)
         normal: Array = (
             signal.level
             + signal.trend * index / 1000.0
@@ -233,20 +205,14 @@ class SyntheticSource:
 
     def _noise(self, start: int, stop: int) -> tuple[Array, npt.NDArray[np.bool_]]:
         """Noise (N,) and missing (N,) of rows [start, stop), drawn block by block."""
-        first = start // BLOCK
-        blocks = range(first, -(-stop // BLOCK))
-        noise = np.concatenate([self._generator(_NOISE, block).normal(0.0, self.signal.noise, BLOCK) for block in blocks])
-        rows = slice(start - first * BLOCK, stop - first * BLOCK)
+        first = start // NOISE_BLOCK
+        blocks = range(first, -(-stop // NOISE_BLOCK))
+        noise = np.concatenate([self._generator(_NOISE, block).normal(0.0, self.signal.noise, NOISE_BLOCK) for block in blocks])
+        rows = slice(start - first * NOISE_BLOCK, stop - first * NOISE_BLOCK)
         if not self.signal.missing:
             return noise[rows], np.zeros(stop - start, dtype=bool)
-        lost = [self._generator(_MISSING, block).random(BLOCK) < self.signal.missing for block in blocks]
+        lost = [self._generator(_MISSING, block).random(NOISE_BLOCK) < self.signal.missing for block in blocks]
         return noise[rows], np.concatenate(lost)[rows]
 
     def _generator(self, *key: int) -> np.random.Generator:
         return np.random.default_rng((self.seed, *key))
-
-
-def kinds_of(source: SyntheticSource, points: int) -> dict[str, list[Event]]:
-    """The anomalies of the first ``points`` rows, by kind."""
-    events = sorted(source.events(0, points), key=lambda event: event.kind)
-    return {kind: list(group) for kind, group in itertools.groupby(events, key=lambda event: event.kind)}

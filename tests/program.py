@@ -19,10 +19,10 @@ ROOT = Path(__file__).resolve().parent.parent
 PATIENCE = 60.0  # seconds after which a process that does not do what a test waits for has failed
 
 # settings under which a detector is trained in a moment
-FOREST = ("--detector", "isolation_forest", "--plot", "none", "--set", "forest.trees=10")
+FOREST = ("--detector", "isolation_forest", "--plot", "none", "--set", "forest.n_estimators=10")
 # imports nothing heavy: for processes of their own
 GAUSSIAN = ("--detector", "windowed_gaussian", "--plot", "none", "--set", "windowed_gaussian.window=64")
-TINY_LSTM = ("--set", "training.steps=60", "--set", "network.hidden=[8]", "--set", "network.steps=16")
+TINY_LSTM = ("--set", "training.max_steps=60", "--set", "network.units=[8]", "--set", "network.sequence_length=16")
 
 
 @dataclass(frozen=True)

@@ -10,11 +10,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from helpers.yahoo_server import Mode, YahooServer
 from program import FOREST, GAUSSIAN, Outcome, count_lines, finish, metrics, rows, start, wait_until, wave, write_csv
-from yahoo_server import Mode, YahooServer
 
 from autoencoder.core.errors import ModelError
-from autoencoder.reports.runs import SCORES, RunFolder
+from autoencoder.reports.run_folder import SCORES, RunFolder
 
 Program = Callable[..., Outcome]
 
@@ -189,8 +189,8 @@ def test_a_configuration_that_is_wrong_is_refused(program: Program, fault: str) 
     [
         ("threshold.bugdet=0.1", ["threshold.bugdet", "did you mean threshold.budget?"]),
         ("network.window=abc", ["network.window is 'abc'", "'auto' or a whole number"]),
-        ("network.hidden=[a]", ["network.hidden.0 is 'a'", "a whole number"]),
-        ("network.hidden=8", ["network.hidden is 8", "a list"]),
+        ("network.units=[a]", ["network.units.0 is 'a'", "a whole number"]),
+        ("network.units=8", ["network.units is 8", "a list"]),
         ("seed=-1", ["seed is -1", "greater than or equal to 0"]),
         ("seed.x=1", ["seed is {'x': 1}"]),
         ("checkpoint.every=0", ["checkpoint.every is 0"]),
@@ -313,7 +313,7 @@ def test_bad_lines_on_stdin_are_told_and_kept_as_missing(tmp_path: Path) -> None
     outcome = piped(tmp_path, "".join(lines))
     assert outcome.code == 0
     told = [line for line in outcome.err.splitlines() if "is kept as missing" in line]
-    assert [line.split(",")[1] for line in told] == [" line 201", " line 251"]
+    assert [line.partition(":")[0].split(",")[1] for line in told] == [" line 201", " line 251"]
     assert [row for row, scores in enumerate(rows(tmp_path / "o")) if scores["value"] == ""] == [200, 250]
 
 
@@ -357,8 +357,8 @@ def test_a_failing_yahoo_is_one_line_and_exit_code_one(tmp_path: Path, ticker: s
 
 
 def test_a_source_that_fails_on_the_way_keeps_what_was_judged(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    from data.chunk import DataError
     from data.files import FileSource
-    from data.series import DataError
 
     write_csv(Path("x.csv"), wave(400), header="value")
     whole = FileSource.chunks

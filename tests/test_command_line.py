@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.yahoo_server import YahooServer
 from program import (
     FOREST,
     GAUSSIAN,
@@ -31,11 +32,10 @@ from program import (
     wave,
     write_csv,
 )
-from yahoo_server import YahooServer
 
 import main
-from autoencoder.reports.runs import FILES
-from data.series import Chunk
+from autoencoder.reports.run_folder import RESULTS
+from data.chunk import Chunk
 from data.synthetic import SyntheticSource
 
 Program = Callable[..., Outcome]
@@ -124,7 +124,7 @@ def test_a_fault_of_the_program_itself_is_one_line_too(program: Program, monkeyp
     def fail(*_: object) -> int:
         raise ZeroDivisionError("a mistake")
 
-    monkeypatch.setattr("autoencoder.commands.run", fail)
+    monkeypatch.setattr("autoencoder.commands.run.run", fail)
     outcome = program()
     assert outcome.code == 1
     assert "ZeroDivisionError" in outcome.error and "--verbose" in outcome.error
@@ -138,7 +138,7 @@ def test_a_whole_run_writes_the_files_of_the_contract_and_talks_like_a_person(ls
     assert outcome.code == 0, outcome.err
     assert outcome.out == ""
     assert not MACHINE_TALK.search(outcome.err), outcome.err
-    assert {path.name for path in folder.iterdir()} == set(FILES) - {"checkpoint.npz", "alerts.jsonl", "adaptations.jsonl"}
+    assert {path.name for path in folder.iterdir()} == set(RESULTS) - {"adaptations.jsonl"}
     first, *_, last = outcome.err.splitlines()
     assert first == "synthetic: 3,000 points, 1,500 of them trained on, 1,500 judged"
     assert last.startswith("run: scores.csv, ")
@@ -396,16 +396,15 @@ def test_a_run_interrupted_before_anything_was_written_leaves_no_folder(
 def test_an_interrupt_at_the_very_end_still_ends_with_130_and_whole_files(
     program: Program, monkeypatch: pytest.MonkeyPatch, uninterrupted: Path
 ) -> None:
-    from autoencoder.reports.runs import RunFolder
+    from autoencoder.reports.scores_csv import ResultWriter
 
-    close = RunFolder.close
+    close = ResultWriter.close
 
-    def close_and_interrupt(self: RunFolder) -> None:
-        monkeypatch.setattr(RunFolder, "close", close)
-        close(self)
+    def close_and_interrupt(self: ResultWriter, *arguments: Any, **options: Any) -> None:
+        close(self, *arguments, **options)
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(RunFolder, "close", close_and_interrupt)
+    monkeypatch.setattr(ResultWriter, "close", close_and_interrupt)
     outcome = program("--out", "o", *FOREST, *SMALL)
     assert (outcome.code, outcome.err.count("\n")) == (130, 1)
     assert Path("o/scores.csv").read_bytes() == (uninterrupted / "scores.csv").read_bytes()
@@ -555,7 +554,7 @@ def test_an_interrupted_stream_ends_with_130_and_whole_rows_and_can_go_on(tmp_pa
 
 def test_a_followed_file_is_judged_as_it_grows_until_the_run_is_interrupted(tmp_path: Path) -> None:
     table = write_csv(tmp_path / "growing.csv", range(200), wave(202)[:200])
-    arguments = ("--source", "csv", "--path", table, "--follow", "--set", "csv.poll=0.02", "--set", "training.points=150")
+    arguments = ("--source", "csv", "--path", table, "--follow", "--set", "csv.poll_seconds=0.02", "--set", "training.points=150")
     process = start(*arguments, "--out", "o", *GAUSSIAN, folder=tmp_path)
     wait_until(lambda: count_lines(tmp_path / "o/scores.csv") == 201, process)
     with table.open("a") as file:
@@ -577,8 +576,8 @@ def test_an_interrupt_while_the_first_line_is_waited_for_leaves_no_folder(tmp_pa
 @pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="looks into /proc to see that TensorFlow is at work")
 @pytest.mark.parametrize("command", ["run", "train"])
 def test_an_interrupt_in_training_ends_with_130_and_nothing_half_written(tmp_path: Path, command: str) -> None:
-    endless = ("--set", "training.steps=1000000", "--set", "training.patience=1000000")
-    detector = ("--set", "network.hidden=[8]") if command == "run" else (*FOREST, "--set", "forest.trees=10000")
+    endless = ("--set", "training.max_steps=1000000", "--set", "training.patience=1000000")
+    detector = ("--set", "network.units=[8]") if command == "run" else (*FOREST, "--set", "forest.n_estimators=10000")
     process = start(command, "--out", "o", *QUIET, *endless, *detector, "--set", "synthetic.points=1000", folder=tmp_path)
     library = "_pywrap_tensorflow" if command == "run" else "sklearn"
     wait_until(lambda: library in Path(f"/proc/{process.pid}/maps").read_text(), process)

@@ -11,15 +11,15 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.budget import Budget
 from autoencoder.core.errors import AutoencoderError, ConfigError, ModelError, TrainingError
 from autoencoder.core.state import State, pack, unpack
 from autoencoder.core.types import Detections
 from autoencoder.detector import StreamDetector
 from autoencoder.scorers import SCORERS, Scorer
-from autoencoder.scorers.forest import IsolationForestScorer
 from autoencoder.scorers.gaussian import WindowedGaussianScorer
+from autoencoder.scorers.isolation_forest import IsolationForestScorer
 from autoencoder.thresholds import THRESHOLDS, Threshold
+from autoencoder.thresholds.budget import Budget
 
 TRAINING, COUNT = 150, 400
 FIELDS = ("time", "values", "predictions", "errors", "thresholds", "scores", "anomalies")
@@ -71,7 +71,7 @@ def test_cutting_the_stream_changes_nothing(kind: str, cuts: list[int]) -> None:
 
 @pytest.mark.parametrize("scorer", ["windowed_gaussian", "isolation_forest"])
 def test_one_point_at_a_time_gives_the_same_verdicts(scorer: str) -> None:
-    settings = {"trees": 5, "window": 8} if scorer == "isolation_forest" else {"window": 40}
+    settings = {"n_estimators": 5, "window": 8} if scorer == "isolation_forest" else {"window": 40}
     one, other = (make(scorer=SCORERS[scorer](**settings)) for _ in range(2))
     assert_same(judge(one, list(range(1, COUNT))), judge(other, []))
 
@@ -83,7 +83,7 @@ def test_a_fresh_detector_goes_on_from_a_saved_state_in_training_and_after(kind:
     whole = judge(make(kind), [])
     first = make(kind)
     head = first.process(time[:place], values[:place])
-    saved, files = unpack(pack(first.state()), "x"), dict(first.scorer.files()) if first.trained else {}
+    saved, files = unpack(pack(first.state()), "x"), dict(first.scorer.artifacts()) if first.trained else {}
     first.process(time[place:], values[place:])  # what goes on does not change what was saved
     second = make(kind)
     second.load(saved, files)
@@ -150,7 +150,7 @@ def test_an_adopted_model_judges_a_new_stream_from_its_first_full_window_with_it
     trained.process(time, values)
     assert isinstance(trained.state()["share"], float)
     adopted = make("sigma", budget=0.25, points=0)
-    adopted.adopt(unpack(pack(trained.state()), "x"), trained.scorer.files())
+    adopted.adopt(unpack(pack(trained.state()), "x"), trained.scorer.artifacts())
     assert (adopted.trained, adopted.share, adopted.training_seconds) == (True, 0.25, 0.0)
     detections = adopted.process(time, values)
     assert not np.isnan(detections.thresholds[-1])
@@ -162,7 +162,7 @@ def test_what_was_never_trained_cannot_be_adopted() -> None:
     time, values = stream()
     waiting = make()
     waiting.process(time[:10], values[:10])
-    assert waiting.waiting == 10
+    assert waiting.training_seen == 10
     with pytest.raises(ModelError, match="not trained"):
         make().adopt(waiting.state(), {})
 
@@ -187,7 +187,7 @@ def paths(state: State, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 def test_a_state_with_a_part_missing_or_of_another_kind_is_refused_or_harmless(data: st.DataObject) -> None:
     """Whatever a damaged file holds, there is an error of our own or a detector that judges."""
     time, values = stream(gaps=False)
-    detector = make("quantile", IsolationForestScorer(window=8, trees=2, samples=16))
+    detector = make("quantile", IsolationForestScorer(window=8, n_estimators=2, max_samples=16))
     detector.process(time, values)
     state = unpack(pack(detector.state()), "x")
     path = data.draw(st.sampled_from(paths(state)))
@@ -199,7 +199,7 @@ def test_a_state_with_a_part_missing_or_of_another_kind_is_refused_or_harmless(d
         del node[path[-1]]
     else:
         node[path[-1]] = replacement
-    fresh = make("quantile", IsolationForestScorer(window=8, trees=2, samples=16))
+    fresh = make("quantile", IsolationForestScorer(window=8, n_estimators=2, max_samples=16))
     try:
         fresh.load(state, {})
         fresh.process(time[:50], values[:50])
@@ -235,7 +235,7 @@ def test_a_rate_asked_of_a_saved_model_goes_by_the_distance_of_the_points_it_was
 def test_a_constant_training_part_is_refused() -> None:
     time, values = stream(gaps=False)
     with pytest.raises(TrainingError, match="constant"):
-        make(scorer=IsolationForestScorer(window=8, trees=2)).process(time, np.ones_like(values))
+        make(scorer=IsolationForestScorer(window=8, n_estimators=2)).process(time, np.ones_like(values))
 
 
 def test_a_report_is_there_before_and_after_training() -> None:

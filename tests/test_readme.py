@@ -19,12 +19,19 @@ from autoencoder.benchmark.command import parser as bench_parser
 from autoencoder.config import Config, keys
 from autoencoder.core.errors import TrainingError
 from autoencoder.dashboard.command import parser as dashboard_parser
-from autoencoder.reports.rows import header
-from autoencoder.reports.runs import CHECKPOINT
+from autoencoder.reports.run_folder import CHECKPOINT
+from autoencoder.reports.scores_csv import header
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text(encoding="utf-8")
+DOCUMENTS = {
+    path: path.read_text(encoding="utf-8")
+    for path in (
+        ROOT / "README.md",
+        *sorted(path for path in (ROOT / "docs").glob("*.md") if path.stem not in ("experiments", "reliability")),
+    )
+}
+README = "\n".join(DOCUMENTS.values())
 FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
@@ -35,7 +42,7 @@ def blocks(language: str) -> list[str]:
 
 def table(*head: str) -> list[list[str]]:
     """The rows of the table with this head, as the texts of their cells."""
-    lines = README.splitlines()
+    lines = [*README.splitlines(), ""]
     start = lines.index("| " + " | ".join(head) + " |") + 2
     end = next(row for row in range(start, len(lines)) if not lines[row].startswith("|"))
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in lines[start:end]]
@@ -48,7 +55,8 @@ def names(cell: str) -> list[str]:
 
 def commands() -> list[str]:
     """The arguments of every ``python main.py`` in a block of shell commands."""
-    return [arguments for block in blocks("sh") for arguments in re.findall(r"python main\.py *(.*)", block)]
+    in_tables = re.findall(r"`(?:[\w-]+ \\\| )?python main\.py *([^`]*)`", README)
+    return in_tables + [arguments for block in blocks("sh") for arguments in re.findall(r"python main\.py *(.*)", block)]
 
 
 def flags_of_the_program() -> set[str]:
@@ -99,7 +107,7 @@ def test_a_command_of_the_readme_is_understood(command: str) -> None:
 
 
 def test_every_source_has_a_command() -> None:
-    runs = [shlex.split(command) for command in commands() if not command.startswith("bench")]
+    runs = [shlex.split(command, comments=True) for command in commands() if not command.startswith(("bench", "dashboard"))]
     sources = {main.parser().parse_intermixed_args(arguments).source for arguments in runs}
     assert {"synthetic", "yfinance", "csv", "stdin"} <= sources
 
@@ -110,8 +118,17 @@ def test_make_knows_the_targets_that_the_readme_names() -> None:
 
 
 def test_files_that_the_readme_links_exist() -> None:
-    linked = [target for target in re.findall(r"\]\(([^)]+)\)", README) if "://" not in target]
-    assert [target for target in linked if not (ROOT / target).exists()] == []
+    linked = [
+        path.parent / target
+        for path, text in DOCUMENTS.items()
+        for target in re.findall(r"\]\(([^)]+)\)", text)
+        if "://" not in target
+    ]
+    assert [str(target) for target in linked if not target.exists()] == []
+
+
+def test_the_readme_is_a_page() -> None:
+    assert (ROOT / "README.md").read_text(encoding="utf-8").count("\n") <= 220
 
 
 @pytest.mark.parametrize("name", ["picture.png", "dashboard.png"])
@@ -121,7 +138,7 @@ def test_a_picture_is_small_enough_for_a_page(name: str) -> None:
 
 def test_a_run_leaves_the_files_and_columns_that_the_readme_describes(tmp_path: Path) -> None:
     out = tmp_path / "run"
-    quick = ["--set", "synthetic.points=500", "--set", "training.steps=20", "--set", "network.hidden=[8]"]
+    quick = ["--set", "synthetic.points=500", "--set", "training.max_steps=20", "--set", "network.units=[8]"]
     command = [sys.executable, str(ROOT / "main.py"), "--source", "synthetic", *quick, "--out", str(out)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

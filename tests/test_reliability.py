@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-import signal
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,18 @@ from program import Outcome
 from torture import faults, fuzz, hostile, kills, soak
 from torture.harness import Count
 
-from autoencoder.budget import Budget
-from autoencoder.core.errors import RunError
 from autoencoder.detector import StreamDetector
-from autoencoder.interrupts import Interrupts
-from autoencoder.pipeline import Stream
+from autoencoder.panel import Panel
+from autoencoder.pipeline import Run
 from autoencoder.reports.incidents import IncidentTracker
-from autoencoder.reports.runs import CONFIG, RunFolder, read_checkpoint
-from autoencoder.reports.tally import Tally
+from autoencoder.reports.run_folder import CONFIG, RunFolder, read_checkpoint
+from autoencoder.reports.scores_csv import ResultWriter
+from autoencoder.reports.statistics import RunStatistics
 from autoencoder.scorers import SCORERS
+from autoencoder.series import Series
 from autoencoder.thresholds import THRESHOLDS
-from data.series import Chunk
+from autoencoder.thresholds.budget import Budget
+from data.chunk import Chunk, Source
 
 needs_linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="watches processes through /proc")
 
@@ -69,24 +69,24 @@ def test_memory_and_open_files_stay_as_they_are(tmp_path: Path) -> None:
 # --- resuming, in this process ---
 
 QUICK: dict[str, dict[str, Any]] = {
-    "isolation_forest": {"window": 8, "trees": 5, "samples": 32},
-    "isolation_forest_sliding": {"window": 8, "trees": 5, "samples": 32, "history": 100, "refit_every": 50},
-    "half_space_trees": {"trees": 5, "height": 4, "samples": 64},
+    "isolation_forest": {"window": 8, "n_estimators": 5, "max_samples": 32},
+    "isolation_forest_sliding": {"window": 8, "n_estimators": 5, "max_samples": 32, "refit_window": 100, "refit_every": 50},
+    "half_space_trees": {"n_trees": 5, "height": 4, "window_size": 64},
     "windowed_gaussian": {"window": 50},
 }
 POINTS, TRAINING = 320, 150
 combinations = [(scorer, "tail") for scorer in sorted(QUICK)] + [("windowed_gaussian", kind) for kind in sorted(THRESHOLDS)]
 
 
-class Cut:
+class Cut(Source):
     """A source in chunks that end at these rows; it dies after so many of them."""
 
-    name, columns, timezone, points = "wave", ("value",), None, None
+    name, columns, timezone, length = "wave", ("value",), None, None
 
     def __init__(self, ends: list[int], chunks: int | None = None) -> None:
         self._ends, self._chunks = sorted({*ends, POINTS}), chunks
 
-    def chunks(self) -> Iterable[Chunk]:
+    def chunks(self, start: int = 0) -> Iterator[Chunk]:
         rows = np.arange(POINTS)
         values = 10 + 3 * np.sin(rows / 4) + np.random.default_rng(3).normal(scale=0.3, size=POINTS) + 9.0 * (rows % 67 == 66)
         for number, (start, end) in enumerate(zip([0, *self._ends], self._ends, strict=False)):
@@ -99,14 +99,26 @@ class _KilledError(BaseException):
     pass
 
 
-def stream(source: Cut, folder: RunFolder, scorer: str, threshold: str) -> Stream:
-    detector = StreamDetector(
-        SCORERS[scorer](**QUICK[scorer]),
-        lambda share: THRESHOLDS[threshold](budget=share, window=64),
-        Budget.parse(0.05),
-        TRAINING,
-    )
-    return Stream(source, detector, IncidentTracker(5), Tally(), folder, "seed: 1\n", 40, TRAINING)  # type: ignore[arg-type]
+def start(source: Cut, folder: RunFolder, scorer: str, threshold: str) -> Run:
+    """A run; it goes on with the checkpoint in its folder, if there is one."""
+
+    def make(name: str | None, points: int | None) -> Series:
+        detector = StreamDetector(
+            SCORERS[scorer](**QUICK[scorer]),
+            lambda share: THRESHOLDS[threshold](budget=share, window=64),
+            Budget.parse(0.05),
+            TRAINING,
+        )
+        return Series(name, detector, IncidentTracker(5), lambda _: 5)
+
+    panel, statistics = Panel(make, str), RunStatistics()
+    panel.add(None)
+    run = Run(source, panel, statistics, folder, "seed: 1\n", 40, warn=str)  # type: ignore[arg-type]
+    checkpoint = read_checkpoint(folder.path) if (folder.path / CONFIG).exists() else None
+    keep = run.resume(checkpoint, {}) if checkpoint else None
+    run.results = ResultWriter(folder.path, ("value",), "", keep)
+    run.sinks = [run.results, statistics]
+    return run
 
 
 def files(folder: Path) -> dict[str, bytes]:
@@ -114,10 +126,9 @@ def files(folder: Path) -> dict[str, bytes]:
 
 
 def whole(folder: Path, scorer: str, threshold: str) -> dict[str, bytes]:
-    run = stream(Cut([100, 200]), RunFolder(folder), scorer, threshold)
-    run.folder.open_rows(("value",), "")
+    run = start(Cut([100, 200]), RunFolder(folder), scorer, threshold)
     run.run()
-    run.finish()
+    run.close()
     return files(folder)
 
 
@@ -137,17 +148,14 @@ def test_a_run_that_dies_anywhere_and_is_resumed_leaves_the_same_bytes(
     """However its source is cut into chunks before and after."""
     base = tmp_path_factory.mktemp("died")
     dies_after = data.draw(st.integers(0, len(set(before))))
-    died = stream(Cut(before, dies_after), RunFolder(base / "o"), scorer, threshold)
+    died = start(Cut(before, dies_after), RunFolder(base / "o"), scorer, threshold)
     died.folder.write(CONFIG, died.settings)
-    died.folder.open_rows(("value",), "")
     with pytest.raises(_KilledError):
         died.run()
     died.folder.close()  # as the system does
-    resumed = stream(Cut(after), RunFolder(base / "o", resume=True), scorer, threshold)
-    checkpoint = read_checkpoint(base / "o")
-    resumed.folder.open_rows(("value",), "", resumed.resume(checkpoint, {}) if checkpoint else None)
+    resumed = start(Cut(after), RunFolder(base / "o", resume=True), scorer, threshold)
     resumed.run()
-    resumed.finish()
+    resumed.close()
     assert files(base / "o") == whole(base / "whole", scorer, threshold)
     shutil.rmtree(base)
 
@@ -156,32 +164,18 @@ def test_a_run_that_dies_anywhere_and_is_resumed_leaves_the_same_bytes(
 def test_a_checkpoint_that_cannot_be_written_is_told_once_and_stops_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from autoencoder.reports import disk
+    from autoencoder.reports import files as files_module
 
     said: list[str] = []
-    run = stream(Cut(list(range(10, POINTS, 10))), RunFolder(tmp_path / "o"), "windowed_gaussian", "tail")
+    run = start(Cut(list(range(10, POINTS, 10))), RunFolder(tmp_path / "o"), "windowed_gaussian", "tail")
     run.warn = said.append
-    run.folder.open_rows(("value",), "")
 
     def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("autoencoder.reports.runs.write_whole", full)
+    monkeypatch.setattr("autoencoder.reports.run_folder.write_whole", full)
     run.run()
-    monkeypatch.setattr("autoencoder.reports.runs.write_whole", disk.write_whole)
-    run.finish()
+    monkeypatch.setattr("autoencoder.reports.run_folder.write_whole", files_module.write_whole)
+    run.close()
     assert len(said) == 1 and "No space left" in said[0] and "the run goes on" in said[0]
     assert files(tmp_path / "o") == whole(tmp_path / "whole", "windowed_gaussian", "tail")
-
-
-def test_whatever_an_interrupted_import_ends_with_counts_as_the_interrupt() -> None:
-    with pytest.raises(KeyboardInterrupt), Interrupts():
-        try:
-            signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt as interrupt:
-            raise SystemError("AST constructor recursion depth mismatch") from interrupt
-    with pytest.raises(RunError), Interrupts():  # but what the program itself has to tell is told
-        try:
-            signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt as interrupt:
-            raise RunError("the disk is full") from interrupt

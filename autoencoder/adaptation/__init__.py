@@ -1,6 +1,4 @@
-"""Adaptation: when a stream has changed for good, a better model takes the detector's place, and only then.
+"""Adaptation: replaces the model of a stream when the stream has changed for good and a better model is at hand.
 
-``adaptive`` is the detector that is replaced; ``drift`` tells a change from an event, ``schedule`` says when to train and on what,
-``shadow`` trains beside the stream or in step with it, ``trial`` compares two models, ``calibration`` sets the threshold of the new one,
-and ``probation`` lets the old one come back. What was done is a ``record``.
+``detector`` cuts the stream into blocks, ``updater`` decides after each block, and every other module is one step of that decision.
 """

@@ -1,9 +1,9 @@
-"""DriftMonitor: tells a passing event from a change that stays.
+"""DriftMonitor: tells an event that passes from a change that stays.
 
-The stream is looked at in blocks of equal length, one window each, so that a season inside a block says nothing about its level. A block
-is odd in some figure where that lies far from what it was in the reference blocks. An event makes a few blocks odd; only where nearly all
-of the last ``patience`` blocks are odd in the same figure and in the same direction, and the values have been what they are now for all
-of that time, has the stream changed for good.
+The stream is monitored in blocks of equal length, one window each, so that a season inside a block says nothing about its level. A
+block deviates in a statistic that lies far from its values in the reference blocks. An event makes a few blocks deviate; the stream has
+changed for good only where nearly all of the last ``confirm_windows`` blocks deviate in the same statistic and the same direction, and
+the values have been what they are now for all of that time.
 """
 
 from __future__ import annotations
@@ -12,121 +12,105 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
+from autoencoder.adaptation.buffer import Block
+from autoencoder.adaptation.cleaning import MAD_TO_STD
 from autoencoder.core.state import Reader, State
-from autoencoder.scorers.base import Array
+from autoencoder.core.types import Array, Bools
 
-FAR = 4.0  # deviations of the reference blocks beyond which a block is odd
-MOSTLY = 0.8  # share of the last blocks that must be odd: an anomaly on top of a change makes one look normal
-LEAST_LEVEL = 0.15  # deviation of the level that is taken for granted, in deviations of the values within a block
-LEAST_FACTOR = 0.1  # the same for figures that are logarithms: scale, season and error
-ALARMS = 0.1  # share of flagged points above which a block is odd
-SMOOTHED = 5  # blocks whose median says what the values are like: a short anomaly touches two of them at most
-FEWEST = 4  # reference blocks without which nothing is odd
-MOST = 60  # newest reference blocks that are kept
-DELTA = 0.002  # ADWIN's confidence
-MAD = 1.4826  # median absolute deviation -> standard deviation of a normal distribution
+DRIFT_Z = 4.0  # robust deviations from the reference blocks beyond which a block deviates
+MIN_SHARE = 0.8  # of the last blocks that must deviate: an anomaly on top of a change makes one look normal
+MIN_LEVEL_STD = 0.15  # least deviation of the level, in deviations of the values within a block
+MIN_LOG_STD = 0.1  # least deviation of scale, season and error, which are logarithms
+MAX_ANOMALIES = 0.1  # share of anomalies above which a block deviates
+SMOOTHED_BLOCKS = 5  # blocks whose median tells the current values: a short anomaly touches two of them at most
+MIN_REFERENCE_BLOCKS = 4  # below that no block deviates
+MAX_REFERENCE_BLOCKS = 60  # the newest ones are kept
+ADWIN_DELTA = 0.002  # its confidence
 
 ERROR, ALARM, ADWIN_ERROR = "error", "alarms", "error (ADWIN)"
 
 
 @dataclass(frozen=True, slots=True)
 class Drift:
-    """A change that stays.
+    """A change that stays."""
 
-    Attributes:
-        tests: the figures that show it.
-        blocks: blocks since it began, the newest included.
-    """
-
-    tests: tuple[str, ...]
-    blocks: int
-
-
-def block_figures(values: Array, before: Array | None, errors: Array, flags: npt.NDArray[np.bool_]) -> Array:
-    """Figures (3 F + 2,) of a block: level, log scale and log season of each column, log error and share of flags; NaN where unknown.
-
-    Args:
-        values: (B, F) of the block.
-        before: (B, F) of the block before it; None where there is none.
-        errors: (B,) NaN where unknown.
-        flags: (B,).
-    """
-    with np.errstate(divide="ignore"):
-        level = np.median(values, axis=0)
-        low, high = np.quantile(values, [0.1, 0.9], axis=0)
-        scale = np.log(high - low)
-        # how far the block lies from the one a window before: a season of that length takes itself off, another one does not
-        season = np.log(np.median(np.abs(values - before), axis=0)) if before is not None else np.full(values.shape[1], np.nan)
-        known = errors[~np.isnan(errors)]
-        error = np.log(np.median(known)) if len(known) else np.nan
-    figures = np.concatenate([level, scale, season, [error, flags.mean()]])
-    return np.where(np.isinf(figures), -50.0, figures)  # a constant block has a scale of next to nothing
+    tests: tuple[str, ...]  # the statistics that show it
+    blocks: int  # since it began, the newest included
 
 
 class DriftMonitor:
-    """Watches the figures of a stream's blocks.
+    """Monitors statistics of a stream's blocks.
 
-    Two kinds of test look at them: distances from the reference's median in median absolute deviations, for every figure, and ADWIN
-    (Bifet and Gavaldà 2007, doi 10.1137/1.9781611972771.42) for the error, which finds a rise too small to make single blocks odd.
-    Neither is believed before the change has stayed for ``patience`` blocks.
+    Two kinds of test apply: distances from the reference's median in median absolute deviations, for every statistic, and ADWIN
+    (Bifet and Gavaldà 2007, doi 10.1137/1.9781611972771.42) for the error, which finds a rise too small to make single blocks deviate.
+    Either counts only once the change has stayed for ``confirm_windows`` blocks.
 
     Args:
-        patience: blocks for which a change must stay.
-        features: columns (F) of the stream.
+        confirm_windows: blocks for which a change must stay.
     """
 
-    def __init__(self, patience: int, features: int) -> None:
-        self._patience = patience
-        self._features = features
-        self.refer(np.empty((0, 3 * features + 2)))
+    def __init__(self, confirm_windows: int) -> None:
+        self._confirm = confirm_windows
+        self.reset()
 
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The figures, in order."""
-        kinds = ("level", "scale", "season")
-        columns = [f" of column {column + 1}" for column in range(self._features)] if self._features > 1 else [""]
-        return (*(kind + column for kind in kinds for column in columns), ERROR, ALARM)
+    def reset(self) -> None:
+        """Forget everything; the reference is built from the next blocks."""
+        self._features = 0  # columns (F) of the stream; 0 before the first block
 
-    def refer(self, figures: Array) -> None:
-        """Take figures (R, S) of normal blocks for the reference, and forget the others."""
-        self._reference = figures[-MOST:].copy()
-        self._figures = np.zeros((0, self._reference.shape[1]))  # (K, S) of the newest blocks
+    def set_reference(self, values: Array, errors: Array, size: int) -> None:
+        """Take the blocks of ``size`` points of normal values (N, F) with errors (N,) as the reference, and forget the others."""
+        normal = np.zeros(size, dtype=bool)
+        ends = range(len(values) % size + 2 * size, len(values) + 1, size)  # each block has one before it
+        statistics = [
+            _statistics(values[end - size : end], errors[end - size : end], normal, values[end - 2 * size : end - size])
+            for end in ends
+        ]
+        self._begin(np.array(statistics).reshape(-1, 3 * values.shape[1] + 2))
+
+    def accept(self) -> None:
+        """Take the newest blocks as the reference, for want of a better model."""
+        if self._features:
+            self._begin(np.concatenate([self._reference, self._recent])[-self._confirm :])
+
+    def _begin(self, reference: Array) -> None:
+        """Start from statistics (R, S) of reference blocks."""
+        self._features = (reference.shape[1] - 2) // 3
+        self._reference = reference[-MAX_REFERENCE_BLOCKS:].copy()
+        self._recent = np.zeros((0, reference.shape[1]))  # (K, S) of the newest blocks
         self._risen: list[int] = []  # what ADWIN said after each of them: 0, 1
         self._errors: list[float] = []  # what ADWIN has seen
-        self._calm = float("nan")  # mean error before ADWIN first saw it change
+        self._baseline_error = float("nan")  # mean error before the first change that ADWIN saw
         self._adwin = _adwin()
         for error in self._reference[:, -2].tolist():
             self._feed(error)
 
-    def accept(self) -> None:
-        """Take the newest blocks for the reference: nothing better is known."""
-        self.refer(np.concatenate([self._reference, self._figures])[-self._patience :])
-
-    def take(self, figures: Array) -> Drift | None:
-        """Figures (S,) of the next block -> the change that has now stayed for long enough, if there is one."""
-        self._figures = np.concatenate([self._figures, figures[None]])[-4 * self._patience :]
-        self._risen = [*self._risen, self._feed(float(figures[-2]))][-4 * self._patience :]
+    def update(self, block: Block, previous: Array | None) -> Drift | None:
+        """The next block, and the values (B, F) before it, if known -> the change that has now stayed for long enough, if there is one."""
+        statistics = _statistics(block.values, block.errors, block.anomalies, previous)
+        if not self._features:
+            self._begin(np.empty((0, len(statistics))))
+        self._recent = np.concatenate([self._recent, statistics[None]])[-4 * self._confirm :]
+        self._risen = [*self._risen, self._feed(float(statistics[-2]))][-4 * self._confirm :]
         distances = self._distances()
-        signs = np.column_stack([np.where(np.abs(distances) > FAR, np.sign(distances), 0.0), self._risen])  # (K, S + 1)
-        if not signs[-1].any() and len(self._reference) < MOST:
-            self._reference = np.concatenate([self._reference, figures[None]])  # a short reference grows
-        return self._verdict(signs, distances)
+        signs = np.column_stack([np.where(np.abs(distances) > DRIFT_Z, np.sign(distances), 0.0), self._risen])  # (K, S + 1)
+        if not signs[-1].any() and len(self._reference) < MAX_REFERENCE_BLOCKS:
+            self._reference = np.concatenate([self._reference, statistics[None]])  # a short reference grows
+        return self._lasting_change(signs, distances)
 
     def _distances(self) -> Array:
-        """How far the newest blocks lie from the reference: (K, S) in its deviations, 0 where that is not known or harms nobody."""
-        if len(self._reference) < FEWEST:
-            return np.zeros_like(self._figures)
-        centre = _median(self._reference)  # (S,)
-        spread = MAD * _median(np.abs(self._reference - centre))
+        """How far the newest blocks lie from the reference: (K, S) in its deviations, 0 where that is unknown or harmless."""
+        if len(self._reference) < MIN_REFERENCE_BLOCKS:
+            return np.zeros_like(self._recent)
         features = self._features
-        width = np.exp(centre[features : 2 * features]) / 2.56  # of a normal distribution, its deviation
-        least = np.concatenate([LEAST_LEVEL * width, np.full(2 * features + 1, LEAST_FACTOR), [0.0]])
-        distances = (self._figures - centre) / np.maximum(np.maximum(spread, least), 1e-12)
-        distances[:, -1] = FAR * self._figures[:, -1] / ALARMS
-        harmless_below = distances[:, 2 * features :]  # plainer seasons and smaller errors harm nobody
-        np.maximum(harmless_below, 0.0, out=harmless_below)
+        centre = _median(self._reference)  # (S,)
+        spread = MAD_TO_STD * _median(np.abs(self._reference - centre))
+        std = np.exp(centre[features : 2 * features]) / 2.56  # the scale is the range of 80 % of a normal distribution
+        least = np.concatenate([MIN_LEVEL_STD * std, np.full(2 * features + 1, MIN_LOG_STD), [0.0]])
+        distances = (self._recent - centre) / np.maximum(np.maximum(spread, least), 1e-12)
+        distances[:, -1] = DRIFT_Z * self._recent[:, -1] / MAX_ANOMALIES
+        one_sided = distances[:, 2 * features :]  # a plainer season and smaller errors are harmless
+        np.maximum(one_sided, 0.0, out=one_sided)
         known: Array = np.nan_to_num(distances)
         return known
 
@@ -137,95 +121,119 @@ class DriftMonitor:
         mean = float(self._adwin.estimation)
         self._errors.append(error)
         self._adwin.update(error)
-        if self._adwin.drift_detected and np.isnan(self._calm):
-            self._calm = mean
-        return int(not np.isnan(self._calm) and self._adwin.estimation > self._calm + LEAST_FACTOR)
+        if self._adwin.drift_detected and np.isnan(self._baseline_error):
+            self._baseline_error = mean
+        return int(not np.isnan(self._baseline_error) and self._adwin.estimation > self._baseline_error + MIN_LOG_STD)
 
-    def _verdict(self, signs: Array, distances: Array) -> Drift | None:
-        """What signs (K, S + 1) and distances (K, S) of the newest blocks say."""
-        if len(signs) < self._patience:
+    def _lasting_change(self, signs: Array, distances: Array) -> Drift | None:
+        """The change that signs (K, S + 1) and distances (K, S) of the newest blocks show, if there is one."""
+        if len(signs) < self._confirm:
             return None
-        sums = signs[-self._patience :].sum(axis=0)
-        for_good = np.abs(sums) >= MOSTLY * self._patience  # (S + 1,)
-        # events that come thick and fast may make most blocks odd, but leave normal ones in between
+        sums = signs[-self._confirm :].sum(axis=0)
+        # events in quick succession may make most blocks deviate, but leave normal ones in between: these end a run
         lengths = {
-            name: _run(signs[:, column] == np.sign(sums[column]))
-            for column, name in enumerate((*self.names, ADWIN_ERROR))
-            if for_good[column]
+            name: _run_length(signs[:, column] == np.sign(sums[column]))
+            for column, name in enumerate(self._names())
+            if abs(sums[column]) >= MIN_SHARE * self._confirm
         }
-        lasting = {name: length for name, length in lengths.items() if length >= self._patience}
+        lasting = {name: length for name, length in lengths.items() if length >= self._confirm}
         if not lasting:
             return None
-        # what is odd for longer may have begun with an event: all of these points must be of the new normal
+        # what deviates for longer may have begun with an event: all of these points must be of the new normal
         blocks = min(lasting.values())
-        settled = _settled(distances[:, : 3 * self._features])
-        if settled >= self._patience:
+        settled = _settled_blocks(distances[:, : 3 * self._features])
+        if settled >= self._confirm:
             return Drift(tuple(lasting), min(blocks, settled))
-        # values that never settle are not waited for longer than that
-        return Drift(tuple(lasting), blocks) if max(lasting.values()) >= 2 * self._patience else None
+        # values that never settle are waited for twice as long
+        return Drift(tuple(lasting), blocks) if max(lasting.values()) >= 2 * self._confirm else None
+
+    def _names(self) -> tuple[str, ...]:
+        """The statistics (S + 1), in order."""
+        columns = [f" of column {column + 1}" for column in range(self._features)] if self._features > 1 else [""]
+        return (*(kind + column for kind in ("level", "scale", "season") for column in columns), ERROR, ALARM, ADWIN_ERROR)
 
     def state(self) -> State:
-        """Reference, newest blocks and what ADWIN was given."""
+        """Reference, newest blocks and what ADWIN was given; empty before the first block."""
+        if not self._features:
+            return {}
         return {
             "features": self._features,
             "reference": self._reference.copy(),
-            "figures": self._figures.copy(),
+            "figures": self._recent.copy(),
             "risen": np.array(self._risen, np.int64),
             "errors": np.array(self._errors),
-            "calm": None if np.isnan(self._calm) else self._calm,
         }
 
     def load(self, state: State) -> None:
-        """Take back what ``state`` gave."""
+        """Restore ``state``."""
+        self.reset()
+        if not state:
+            return
         saved = Reader(state, "the drift monitor")
-        self._features = saved.integer("features", 1, 10_000)
-        width = 3 * self._features + 2
-        self.refer(np.empty((0, width)))
+        width = 3 * saved.integer("features", 1, 10_000) + 2
+        self._begin(np.empty((0, width)))
         self._reference = saved.array("reference", (None, width), finite=False)
-        self._figures = saved.array("figures", (None, width), finite=False)
-        self._risen = saved.integers("risen", (len(self._figures),)).tolist()
-        for error in saved.array("errors", (None,)).tolist():  # ADWIN's own memory is what it makes of these
+        self._recent = saved.array("figures", (None, width), finite=False)
+        self._risen = saved.integers("risen", (len(self._recent),)).tolist()
+        for error in saved.array("errors", (None,)).tolist():  # ADWIN's own memory follows from these
             self._feed(error)
 
 
-def _run(odd: npt.NDArray[np.bool_]) -> int:
-    """Blocks for which a figure has been odd (K,): back to the first of two that were not."""
-    normal = np.flatnonzero(~odd[:-1] & ~odd[1:])
-    since = odd[int(normal[-1]) + 2 if len(normal) else 0 :]
+def _statistics(values: Array, errors: Array, anomalies: Bools, previous: Array | None) -> Array:
+    """Statistics (S,) of a block (B, F), (B,), (B,) after ``previous`` (B, F), S = 3 F + 2; NaN where unknown.
+
+    These are level, log scale and log season of each column, log error and share of anomalies.
+    """
+    with np.errstate(divide="ignore"):
+        level = np.median(values, axis=0)
+        low, high = np.quantile(values, [0.1, 0.9], axis=0)
+        scale = np.log(high - low)
+        # distance from the block before: a season of one window cancels out, another one does not
+        season = np.full_like(level, np.nan) if previous is None else np.log(np.median(np.abs(values - previous), axis=0))
+        known = errors[~np.isnan(errors)]
+        error = np.log(np.median(known)) if len(known) else np.nan
+    statistics = np.concatenate([level, scale, season, [error, anomalies.mean()]])
+    return np.where(np.isinf(statistics), -50.0, statistics)  # a constant block has a scale of next to nothing
+
+
+def _run_length(deviates: Bools) -> int:
+    """Blocks (K,) for which a statistic has deviated: back to the first of two that did not."""
+    normal = np.flatnonzero(~deviates[:-1] & ~deviates[1:])
+    since = deviates[int(normal[-1]) + 2 if len(normal) else 0 :]
     return len(since) - int(np.argmax(since)) if since.any() else 0
 
 
-def _settled(distances: Array) -> int:
-    """Blocks for which values at distances (K, 3 F) from the reference have been what they are now; 0 where they are changing."""
-    padded = np.concatenate([np.repeat(distances[:1], SMOOTHED - 1, axis=0), distances])
-    smooth: Array = np.median(np.lib.stride_tricks.sliding_window_view(padded, SMOOTHED, axis=0), axis=-1)  # (K, S)
-    elsewhere = _apart(smooth, smooth[-1])
-    changes = np.flatnonzero(elsewhere.any(axis=1))
+def _settled_blocks(distances: Array) -> int:
+    """Blocks for which values at distances (K, 3 F) from the reference have been what they are now; 0 while they change."""
+    padded = np.concatenate([np.repeat(distances[:1], SMOOTHED_BLOCKS - 1, axis=0), distances])
+    smooth: Array = np.median(np.lib.stride_tricks.sliding_window_view(padded, SMOOTHED_BLOCKS, axis=0), axis=-1)  # (K, 3 F)
+    apart = _are_apart(smooth, smooth[-1])
+    changes = np.flatnonzero(apart.any(axis=1))
     if not len(changes):
         return len(distances)
-    changed = elsewhere[changes[-1]]  # (S,)
-    first = max(0, int(changes[-1]) + 1 - SMOOTHED // 2)  # the median is late
-    here = np.asarray(~_apart(distances[first:], smooth[-1])[:, changed].any(axis=1))
-    if not here[-1]:
+    changed = apart[changes[-1]]  # (3 F,)
+    first = max(0, int(changes[-1]) + 1 - SMOOTHED_BLOCKS // 2)  # the median is late
+    same = np.asarray(~_are_apart(distances[first:], smooth[-1])[:, changed].any(axis=1))
+    if not same[-1]:
         return 0
     of_two = changed[2 * len(changed) // 3 :].any()  # a season is told from two blocks: one of them may be from before
-    return len(here) - int(np.argmax(here)) - int(of_two)
+    return len(same) - int(np.argmax(same)) - int(of_two)
 
 
-def _apart(distances: Array, now: Array) -> npt.NDArray[np.bool_]:
-    """Which distances (K, S) are not those of now (S,): far off, and by more than half the way to the reference."""
-    apart: npt.NDArray[np.bool_] = np.abs(distances - now) > np.maximum(FAR, np.maximum(np.abs(distances), np.abs(now)) / 2)
+def _are_apart(distances: Array, now: Array) -> Bools:
+    """Which distances (K, 3 F) differ from those of now (3 F,): far off, and by more than half the way to the reference."""
+    apart: Bools = np.abs(distances - now) > np.maximum(DRIFT_Z, np.maximum(np.abs(distances), np.abs(now)) / 2)
     return apart
 
 
 def _adwin() -> Any:
     from river.drift import ADWIN
 
-    return ADWIN(delta=DELTA, clock=1, grace_period=5, min_window_length=3)
+    return ADWIN(delta=ADWIN_DELTA, clock=1, grace_period=5, min_window_length=3)
 
 
 def _median(rows: Array) -> Array:
-    """Median (S,) of rows (R, S), of those that are known; NaN where none is."""
+    """Median (S,) of the known values in rows (R, S); NaN for none."""
     known = ~np.isnan(rows).all(axis=0)
     median = np.full(rows.shape[1], np.nan)
     median[known] = np.nanmedian(rows[:, known], axis=0)

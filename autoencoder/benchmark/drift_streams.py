@@ -1,9 +1,9 @@
-"""Streams that change for good, or in which an event lasts, with anomalies before, during and after. Everything about them is known."""
+"""Streams that change for good, or in which an event lasts, with labelled anomalies before, during and after."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -19,14 +19,15 @@ CHANGE = 3500  # row at which the change begins
 SETTLED = 1000  # points within which every change is complete and what follows is the new normal
 EVENT = 300  # points that an event lasts: six seasons, after which all is as before
 SLOT = 200  # points that one anomaly has to itself
-SIZE = 10.0  # height of an anomaly in standard deviations of the noise; where season or noise has grown it has, too
+ANOMALY_SIZE = 10.0  # height of an anomaly in standard deviations of the noise; where season or noise has grown it has, too
+ANOMALY_KINDS = ("spike", "plateau", "dip", "variance")  # no flat line: three times the noise would hide it
 
 Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """How the normal stream is made, row by row, (N,) each: it is level + amplitude * season(phase) + noise * chance."""
+    """Parts of the normal stream, (N,) each: it is level + amplitude * season(phase) + noise * chance."""
 
     level: Array
     amplitude: Array
@@ -36,46 +37,37 @@ class Shape:
 
 @dataclass(frozen=True, slots=True)
 class DriftStream:
-    """One stream.
+    """One stream of N points."""
 
-    Attributes:
-        kind: of the change or event.
-        values: (N,).
-        labels: (N,) True inside an anomaly.
-        events: first row and row after the last of every anomaly, in order; an event that lasts is one.
-        change: row at which the change begins; None where nothing changes for good.
-        settled: row from which on the new normal holds; the same as ``change`` where the change is sudden. Of an event its first row.
-    """
-
-    kind: str
-    values: Array
-    labels: Bools
-    events: tuple[tuple[int, int], ...]
-    change: int | None
-    settled: int
+    kind: str  # of the change or event
+    values: Array  # (N,)
+    labels: Bools  # (N,) True inside an anomaly
+    events: tuple[tuple[int, int], ...]  # rows [start, end) of every anomaly, in order; an event that lasts is one
+    change: int | None  # row at which the change begins; None where nothing changes for good
+    settled: int  # row from which on the new normal holds, ``change`` itself where that is sudden; of an event its first row
 
 
 def _trend(rows: Array, shape: Shape) -> Shape:
-    return _with(shape, level=shape.level + 0.03 * np.maximum(rows, 0.0))
+    return replace(shape, level=shape.level + 0.03 * np.maximum(rows, 0.0))
 
 
 def _level_shift(rows: Array, shape: Shape) -> Shape:
     """The load triples: whatever swings around the level swings three times as far."""
     factor = np.where(rows >= 0, 3.0, 1.0)
-    return Shape(shape.level * factor, shape.amplitude * factor, shape.phase, shape.noise * factor)
+    return replace(shape, level=shape.level * factor, amplitude=shape.amplitude * factor, noise=shape.noise * factor)
 
 
 def _growing_amplitude(rows: Array, shape: Shape) -> Shape:
-    return _with(shape, amplitude=shape.amplitude * (1.0 + 2.5 * np.clip(rows / SETTLED, 0.0, 1.0)))
+    return replace(shape, amplitude=shape.amplitude * (1.0 + 2.5 * np.clip(rows / SETTLED, 0.0, 1.0)))
 
 
 def _changed_period(rows: Array, shape: Shape) -> Shape:
     """The season runs at another speed from here on, without a jump."""
-    return _with(shape, phase=np.where(rows >= 0, shape.phase + rows * (1 / 30 - 1 / PERIOD), shape.phase))
+    return replace(shape, phase=np.where(rows >= 0, shape.phase + rows * (1 / 30 - 1 / PERIOD), shape.phase))
 
 
 def _rising_noise(rows: Array, shape: Shape) -> Shape:
-    return _with(shape, noise=shape.noise * (1.0 + 2.0 * np.clip(rows / (SETTLED / 2), 0.0, 1.0)))
+    return replace(shape, noise=shape.noise * (1.0 + 2.0 * np.clip(rows / (SETTLED / 2), 0.0, 1.0)))
 
 
 def _nothing(rows: Array, shape: Shape) -> Shape:
@@ -107,7 +99,7 @@ def _lifted(values: Array, random: np.random.Generator) -> Array:
     return lifted
 
 
-# kind -> what becomes of the values (``EVENT``,) while it lasts
+# kind -> the values (``EVENT``,) while it lasts, from those that were there
 EVENTS: dict[str, Callable[[Array, np.random.Generator], Array]] = {
     "stuck sensor": _stuck,
     "another level": _elsewhere,
@@ -132,7 +124,7 @@ def drift_stream(kind: str, points: int, seed: int) -> DriftStream:
     shape = change(rows - CHANGE, normal)
     seasonal = shape.level + shape.amplitude * _season(shape.phase)  # (N,)
     noise = shape.noise * random.normal(size=points)  # (N,)
-    sizes = SIZE * NOISE * np.maximum(shape.amplitude / AMPLITUDE, shape.noise / NOISE)  # (N,)
+    sizes = ANOMALY_SIZE * NOISE * np.maximum(shape.amplitude / AMPLITUDE, shape.noise / NOISE)  # (N,)
     labels, events = np.zeros(points, dtype=bool), []
     for number, first in enumerate(range(TRAINING, points - SLOT, SLOT)):
         start, end = _inject(number, first, seasonal, noise, sizes, random)
@@ -163,7 +155,7 @@ def _season(phase: Array) -> Array:
 
 def _inject(number: int, first: int, seasonal: Array, noise: Array, sizes: Array, random: np.random.Generator) -> tuple[int, int]:
     """Put anomaly ``number`` somewhere into its slot, which starts at row ``first``; kinds take turns. Returns its rows."""
-    kind = KINDS[number % len(KINDS)]
+    kind = ANOMALY_KINDS[number % len(ANOMALY_KINDS)]
     length = 1 if kind in ("spike", "dip") else int(random.integers(PERIOD // 2, PERIOD + 1))
     start = first + int(random.integers(0, SLOT - length - PERIOD // 2))
     rows = slice(start, start + length)
@@ -173,11 +165,3 @@ def _inject(number: int, first: int, seasonal: Array, noise: Array, sizes: Array
     else:
         seasonal[rows] += {"spike": size, "dip": -size}.get(kind, size * random.choice((-1.0, 1.0)))
     return start, start + length
-
-
-# a flat line is not among them: amid three times the noise nobody could tell it
-KINDS = ("spike", "plateau", "dip", "variance")
-
-
-def _with(shape: Shape, **changed: Array) -> Shape:
-    return Shape(**{name: changed.get(name, getattr(shape, name)) for name in ("level", "amplitude", "phase", "noise")})

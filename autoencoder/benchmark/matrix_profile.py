@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from autoencoder.core.errors import ConfigError, TrainingError
-from autoencoder.network.windows import Array, dominant_period
+from autoencoder.core.types import Array
+from autoencoder.network.period import dominant_period
 from autoencoder.scorers.base import Progress
 
 MOST_POINTS = 45_000  # longer series are down-sampled: the work grows with the square of the length
@@ -29,7 +28,11 @@ def find_discord(values: Array, train: int, progress: Progress) -> int:
         ConfigError: stumpy is not installed.
         TrainingError: fewer points follow the training part than a window has.
     """
-    stumpy = _import_stumpy()
+    try:
+        import stumpy
+    except ImportError:
+        needs = "matrix_profile needs the package stumpy: install it with 'pip install stumpy', or leave it out"
+        raise ConfigError(needs) from None
     factor = -(-len(values) // MOST_POINTS)
     series = down_sample(values, factor)  # (M,)
     learnt = train // factor
@@ -46,13 +49,3 @@ def down_sample(values: Array, factor: int) -> Array:
     whole = len(values) // factor * factor
     means: Array = values[:whole].reshape(-1, factor).mean(axis=1)
     return means
-
-
-def _import_stumpy() -> Any:
-    try:
-        import stumpy
-    except ImportError:
-        raise ConfigError(
-            "matrix_profile needs the package stumpy: install it with 'pip install stumpy', or leave it out"
-        ) from None
-    return stumpy

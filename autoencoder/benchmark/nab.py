@@ -3,7 +3,7 @@
 A detector gives every point of every file a score; one threshold over the whole corpus turns scores into alarms. The first alarm
 in a labelled window earns the more the earlier it comes, a window without an alarm costs, and so does each alarm outside a
 window, the more the further it lies behind the last one. Three profiles weigh these differently. The result is scaled so that 0
-is a detector that never speaks and 100 one that meets every window at its first point and nothing else.
+is a detector without alarms and 100 one that meets every window at its first point and nothing else.
 
 Source: Lavin and Ahmad, "Evaluating Real-Time Anomaly Detection Algorithms: the Numenta Anomaly Benchmark", ICMLA 2015,
 doi 10.1109/ICMLA.2015.141; the details follow release 1.1 of the benchmark's own scorer.
@@ -12,14 +12,14 @@ doi 10.1109/ICMLA.2015.141; the details follow release 1.1 of the benchmark's ow
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
-from data.series import InputError
+from data.chunk import InputError
 
 Array = npt.NDArray[np.float64]
 Times = npt.NDArray[np.datetime64]
@@ -29,13 +29,13 @@ Span: TypeAlias = tuple[int, int]
 PROBATION_SHARE = 0.15
 PROBATION_LIMIT = 750
 OUTSIDE = -1  # the window number of a point in no window
-FAR = 3.0  # widths behind a window from which on, as before any window, a false alarm costs in full
+FULL_COST_WIDTHS = 3.0  # so many widths behind a window, as before any window, a false alarm costs in full
 STEEPNESS = 2.5  # tanh(2.5) = 0.987 is what an alarm at a window's first point earns before scaling
 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """What an application gains by a found window and pays for a false alarm and a missed window.
+    """The gain of a found window, and the costs of a false alarm and of a missed window.
 
     The official profiles also name a weight for true negatives; the official scorer never reads it.
     """
@@ -54,55 +54,37 @@ PROFILES: Mapping[str, Profile] = {
 
 @dataclass(frozen=True, slots=True)
 class FileResult:
-    """What a detector said of one file, and what is true of it.
+    """A detector's scores of one file beside the file's labels."""
 
-    Attributes:
-        timestamps: (N,) datetime64, in the order of the file.
-        anomaly_scores: (N,) the higher, the more abnormal; NaN counts as 0.
-        windows: the labelled windows in order, each (first, last) with both ends inside.
-    """
-
-    timestamps: Times
-    anomaly_scores: Array
-    windows: Sequence[Window]
-
-    def __post_init__(self) -> None:
-        if len(self.timestamps) != len(self.anomaly_scores):
-            raise ValueError(f"{len(self.timestamps)} timestamps but {len(self.anomaly_scores)} scores; give one for each")
+    timestamps: Times  # (N,) datetime64, in the order of the file
+    anomaly_scores: Array  # (N,) the higher, the more abnormal; NaN counts as 0
+    windows: Sequence[Window]  # the labelled windows in order, each (first, last) with both ends inside
 
 
 @dataclass(frozen=True, slots=True)
 class Score:
-    """A corpus' score under one profile: 0 for silence, 100 for perfection, NaN where no file has a window to find.
+    """A corpus' score under one profile, at the best threshold."""
 
-    ``threshold`` is what gave it: points that score as high are alarms. It is infinite where silence does best.
-    """
-
-    score: float
-    threshold: float
+    score: float  # 0 for silence, 100 for perfection, NaN where no file has a window to find
+    threshold: float  # points that score as high are alarms; infinite where silence does best
 
 
 @dataclass(frozen=True, slots=True)
 class FileCounts:
-    """One file at one threshold: windows found, windows missed, alarms outside windows, and its part of the unscaled score."""
+    """One file at one threshold: windows found, windows missed, and alarms outside windows."""
 
-    true_positives: int
-    false_negatives: int
-    false_positives: int
-    raw: float
+    found: int
+    missed: int
+    false_alarms: int
 
 
 @dataclass(frozen=True, slots=True)
 class _Points:
-    """The M points that count: those after probation.
+    """The M points that are scored: those after probation."""
 
-    ``worth`` (M,) is an alarm's value before the profile's weight: (0, 1] in a window, [-1, 0) outside. ``window`` (M,) is the
-    number of the point's window, counted from 0 up to ``windows``, or OUTSIDE.
-    """
-
-    scores: Array
-    worth: Array
-    window: npt.NDArray[np.int64]
+    scores: Array  # (M,)
+    worth: Array  # (M,) an alarm's value before the profile's weight: (0, 1] in a window, [-1, 0) outside
+    window: npt.NDArray[np.int64]  # (M,) number of the point's window, counted from 0 up to ``windows``, or OUTSIDE
     windows: int
 
 
@@ -112,34 +94,16 @@ def nab_scores(results: Mapping[str, FileResult]) -> dict[str, Score]:
     Args:
         results: each file by its name, e.g. "realKnownCause/nyc_taxi.csv".
 
-    Returns:
-        The score and its threshold by profile name, as in PROFILES.
-
     Raises:
         InputError: a window holds no point of its file.
     """
-    points = _by_falling_score(_scorable(name, result) for name, result in results.items())
+    points = _by_falling_score([_scorable(name, result) for name, result in results.items()])
     return {name: _best(points, profile) for name, profile in PROFILES.items()}
 
 
-def nab_score_at(results: Mapping[str, FileResult], profile: str, threshold: float) -> float:
-    """Score a corpus under one profile at a given threshold, e.g. one found on other files.
-
-    Raises:
-        InputError: a window holds no point of its file.
-    """
-    counts = nab_counts(results, threshold, profile).values()
-    windows = sum(count.true_positives + count.false_negatives for count in counts)
-    return _scaled(sum(count.raw for count in counts), windows, PROFILES[profile])
-
-
-def nab_counts(results: Mapping[str, FileResult], threshold: float, profile: str = "standard") -> dict[str, FileCounts]:
-    """Count found and missed windows and false alarms (points) of each file where scores of at least ``threshold`` are alarms.
-
-    Raises:
-        InputError: a window holds no point of its file.
-    """
-    return {name: _counts(_scorable(name, result), threshold, PROFILES[profile]) for name, result in results.items()}
+def nab_counts(results: Mapping[str, FileResult], threshold: float) -> dict[str, FileCounts]:
+    """Count found and missed windows and false alarms (points) of each file where scores of at least ``threshold`` are alarms."""
+    return {name: _counts(_scorable(name, result), threshold) for name, result in results.items()}
 
 
 def probation_points(points: int) -> int:
@@ -176,24 +140,21 @@ def _span(name: str, timestamps: Times, window: Window) -> Span:
 def _worth(points: int, spans: Sequence[Span]) -> tuple[Array, npt.NDArray[np.int64]]:
     """What an alarm at each point is worth (N,), and the number of the window that the point lies in (N,)."""
     rows = np.arange(points)
-    position = np.full(points, FAR)  # in widths of the window: from -1 up to 0 within it, above 0 behind it
+    position = np.full(points, FULL_COST_WIDTHS)  # in widths of the window: from -1 up to 0 within it, above 0 behind it
     window = np.full(points, OUTSIDE)
     for number, (start, end) in enumerate(spans):
         width = end - start
         position[start:end] = (rows[start:end] - end) / width
         window[start:end] = number
         # Up to the next window, which overwrites the rest. One point has no width to measure by: all behind it is far.
-        position[end:] = (rows[end:] - end + 1) / (width - 1) if width > 1 else FAR
-    worth = np.where(position < FAR, -np.tanh(STEEPNESS * position), -1.0)
+        position[end:] = (rows[end:] - end + 1) / (width - 1) if width > 1 else FULL_COST_WIDTHS
+    worth = np.where(position < FULL_COST_WIDTHS, -np.tanh(STEEPNESS * position), -1.0)
     worth[window != OUTSIDE] /= np.tanh(STEEPNESS)
     return worth, window
 
 
-def _by_falling_score(files: Iterable[_Points]) -> _Points:
+def _by_falling_score(files: Sequence[_Points]) -> _Points:
     """Join the files' points, highest score first, with windows numbered through."""
-    files = list(files)
-    if not files:
-        return _Points(np.empty(0), np.empty(0), np.empty(0, dtype=np.int64), 0)
     offsets = np.cumsum([0] + [file.windows for file in files])
     scores = np.concatenate([file.scores for file in files])
     window = np.concatenate(
@@ -226,16 +187,10 @@ def _gains(points: _Points, profile: Profile) -> Array:
     return gains
 
 
-def _counts(points: _Points, threshold: float, profile: Profile) -> FileCounts:
-    alarms = points.scores >= threshold
-    false = alarms & (points.window == OUTSIDE)
-    true = alarms & (points.window != OUTSIDE)
-    best = np.zeros(points.windows)  # an alarm in a window is worth more than 0
-    np.maximum.at(best, points.window[true], points.worth[true])
-    missed = int(np.count_nonzero(best == 0.0))
-    earned = profile.true_positive * best.sum() + profile.false_positive * points.worth[false].sum()
-    raw = earned - profile.false_negative * missed
-    return FileCounts(points.windows - missed, missed, int(np.count_nonzero(false)), float(raw))
+def _counts(points: _Points, threshold: float) -> FileCounts:
+    alarms = points.window[points.scores >= threshold]  # (A,)
+    found = len(np.unique(alarms[alarms != OUTSIDE]))
+    return FileCounts(found, points.windows - found, int(np.count_nonzero(alarms == OUTSIDE)))
 
 
 def _scaled(raw: float, windows: int, profile: Profile) -> float:

@@ -29,6 +29,7 @@ class AdaptationEvent:
         dated: the time counts nanoseconds since 1970.
         event: what was done, one of ``EVENTS``.
         details: reasons and figures.
+        series: name of the series whose model it is; None where a run has only one.
     """
 
     row: int
@@ -36,6 +37,7 @@ class AdaptationEvent:
     dated: bool
     event: str
     details: dict[str, Any]
+    series: str | None = None
 
 
 def write_adaptations(adaptations: Sequence[AdaptationEvent]) -> str:

@@ -1,12 +1,13 @@
 """State: what a part of the detector remembers, as plain data, and its form as bytes.
 
-Every stateful part gives its memory as a ``State`` and takes it back, so that a checkpoint is one call and never needs pickle. Bytes are
-an npz archive of the arrays and one JSON text with everything else; reading them builds nothing but arrays, numbers and text, and takes no
-more memory than ``LARGEST`` allows, whatever the archive claims.
+Every ``Stateful`` part gives its memory as a ``State`` and takes it back, so that a checkpoint is one call and never needs pickle. Bytes
+are an npz archive of the arrays and one JSON text with everything else; reading them builds nothing but arrays, numbers and text, and takes
+no more memory than ``MAX_STATE_BYTES`` allows, whatever the archive claims.
 """
 
 from __future__ import annotations
 
+import copy
 import io
 import json
 import math
@@ -14,25 +15,34 @@ import re
 import struct
 import zipfile
 import zlib
-from typing import Any, TypeAlias
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 
 from autoencoder.core.errors import ModelError
+from autoencoder.core.types import Array
 
 Leaf: TypeAlias = npt.NDArray[Any] | int | float | str | bool | None
 State: TypeAlias = dict[str, "Leaf | State"]
+Size: TypeAlias = int | str | None
+Shape: TypeAlias = tuple[Size, ...]
 
-LARGEST = 1 << 29  # bytes that are unpacked at most
-LARGEST_TEXT = 1 << 22  # bytes of the JSON text, which takes many times as much once it is read
-LARGEST_INDEX = 1 << 20  # bytes of the archive's table of contents
+MAX_STATE_BYTES = 1 << 29  # bytes that are unpacked at most
+MAX_TEXT_BYTES = 1 << 22  # bytes of the JSON text, which takes many times as much once it is read
+MAX_INDEX_BYTES = 1 << 20  # bytes of the archive's table of contents
+MAX_INTEGER = 1 << 62
+POSITIVE = 5e-324  # the least number above 0
 _TEXT = "state.json"
 _END = struct.Struct("<4s4H2LH")  # the record that ends a zip archive; its sixth field is the size of the table of contents
 _HEADER = re.compile(
     rb"\{'descr': '([<|][fiub]\d)', 'fortran_order': (True|False), 'shape': \(((?:\d{1,12}, ?)*\d{0,12})\), \} *\n"
 )
 _MAGIC = b"\x93NUMPY\x01\x00"
+_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, struct.error, zipfile.BadZipFile, zlib.error)
 
 
 def pack(state: State) -> bytes:
@@ -63,38 +73,27 @@ def unpack(data: bytes, name: str) -> State:
     """Bytes -> state; ``name`` is the file that errors speak of.
 
     Raises:
-        ModelError: damaged, or larger than ``LARGEST`` when unpacked.
+        ModelError: damaged, or larger than ``MAX_STATE_BYTES`` when unpacked.
     """
     try:
         arrays, text = _read_archive(data, name)
         return _to_state(json.loads(text), arrays)
-    except (
-        ValueError,
-        KeyError,
-        TypeError,
-        AttributeError,
-        OSError,
-        EOFError,
-        RuntimeError,  # "encrypted", or nested too deeply
-        struct.error,
-        zipfile.BadZipFile,
-        zlib.error,
-    ) as error:
+    except (*_DAMAGE, RuntimeError) as error:  # the last: encrypted, or nested too deeply
         raise ModelError(f"{name} is damaged ({type(error).__name__}); copy the run folder again or train again") from error
 
 
 def _read_archive(data: bytes, name: str) -> tuple[dict[str, npt.NDArray[Any]], bytes]:
     """The arrays of an archive, and its text; every size is looked at before anything of that size is made."""
     signature, *_, index_size, _, comment = _END.unpack(data[-_END.size :])
-    if signature != b"PK\5\6" or comment or index_size > LARGEST_INDEX or data[-42:-38] == b"PK\6\7":
+    if signature != b"PK\5\6" or comment or index_size > MAX_INDEX_BYTES or data[-42:-38] == b"PK\6\7":
         raise ValueError("ends in no table of contents that this program writes")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = archive.infolist()
         size = sum(entry.file_size for entry in entries)
         largest_text = max((entry.file_size for entry in entries if entry.filename == f"{_TEXT}.npy"), default=0)
-        if size > LARGEST or largest_text > LARGEST_TEXT:
+        if size > MAX_STATE_BYTES or largest_text > MAX_TEXT_BYTES:
             raise ModelError(
-                f"{name} would unpack to {size:,} bytes, {largest_text:,} of them text; at most {LARGEST:,} and {LARGEST_TEXT:,} "
+                f"{name} would unpack to {size:,} bytes, {largest_text:,} of them text; at most {MAX_STATE_BYTES:,} and {MAX_TEXT_BYTES:,} "
                 "are read; it is damaged or was not written by this program; copy the run folder again or train again"
             )
         if not {entry.compress_type for entry in entries} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:
@@ -132,6 +131,8 @@ def _to_state(tree: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Stat
 class Reader:
     """Typed access to a state that came from a file; every fault is a ModelError that names the field.
 
+    A size in a shape is a number, None for any, or a letter: the same letter stands for the same size in all fields.
+
     Args:
         state: what was unpacked.
         owner: what the state is of, for messages.
@@ -140,67 +141,156 @@ class Reader:
     def __init__(self, state: State, owner: str) -> None:
         self._state = state
         self._owner = owner
+        self._sizes: dict[str, int] = {}
 
-    def _value(self, key: str) -> Any:
-        if key not in self._state:
-            raise self._fault(key, "is missing")
-        return self._state[key]
-
-    def _fault(self, key: str, what: str) -> ModelError:
+    def fault(self, key: str, what: str) -> ModelError:
+        """Error that says what is wrong with a field."""
         return ModelError(
             f"the saved state of {self._owner} cannot be used: {key} {what}; copy the run folder again or train again"
         )
 
-    def array(self, key: str, shape: tuple[int | None, ...], *, finite: bool = True) -> npt.NDArray[np.float64]:
-        """Float array of that shape (None: any length)."""
-        value = self._value(key)
-        fits = isinstance(value, np.ndarray) and value.dtype == np.float64 and value.ndim == len(shape)
-        if not fits or any(want is not None and want != have for want, have in zip(shape, value.shape, strict=True)):
-            raise self._fault(key, f"is not an array of shape {shape}")
+    def has(self, key: str) -> bool:
+        """Whether the field is there."""
+        return key in self._state
+
+    def array(self, key: str, shape: Shape, *, finite: bool = True, low: float | None = None) -> Array:
+        """Float array of that shape, its values ``low`` or more."""
+        value = self._shaped(key, shape, "f", "an array").astype(np.float64)
         if finite and not np.isfinite(value).all():
-            raise self._fault(key, "holds values that are not finite")
-        return np.array(value)
+            raise self.fault(key, "holds values that are not finite")
+        if low is not None and not (value >= low).all():
+            raise self.fault(key, f"holds values below {low:g}")
+        return value
 
-    def integers(self, key: str, shape: tuple[int | None, ...]) -> npt.NDArray[np.int64]:
-        """Whole-number array of that shape (None: any length)."""
-        value = self._value(key)
-        if not isinstance(value, np.ndarray) or value.dtype.kind != "i" or value.ndim != len(shape):
-            raise self._fault(key, f"is not a whole-number array of shape {shape}")
-        if any(want is not None and want != have for want, have in zip(shape, value.shape, strict=True)):
-            raise self._fault(key, f"is not a whole-number array of shape {shape}")
-        return value.astype(np.int64)
+    def integers(self, key: str, shape: Shape, low: int = -(1 << 63), high: int = (1 << 63) - 1) -> npt.NDArray[np.int64]:
+        """Whole-number array of that shape, its values in [low, high]."""
+        value = self._shaped(key, shape, "i", "a whole-number array").astype(np.int64)
+        if not ((value >= low) & (value <= high)).all():
+            raise self.fault(key, f"holds numbers that are not from {low} to {high}")
+        return value
 
-    def integer(self, key: str, low: int, high: int = 1 << 62) -> int:
+    def integer(self, key: str, low: int = 0, high: int = MAX_INTEGER) -> int:
         """Whole number in [low, high]."""
         value = self._value(key)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise self._fault(key, f"is {value!r:.40}; it must be a whole number from {low} to {high}")
+            raise self.fault(key, f"is {value!r:.40}; it must be a whole number from {low} to {high}")
         return value
 
-    def number(self, key: str) -> float:
-        """Finite number."""
+    def number(self, key: str, low: float = -math.inf, high: float = math.inf) -> float:
+        """Finite number in [low, high]."""
         value = self._value(key)
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-            raise self._fault(key, f"is {value!r:.40}; it must be a finite number")
+            raise self.fault(key, f"is {value!r:.40}; it must be a finite number")
+        if not low <= value <= high:
+            raise self.fault(key, f"is {value!r:.40}; it must be from {low:g} to {high:g}")
         return float(value)
+
+    def number_or_nan(self, key: str) -> float:
+        """Finite number, or NaN where None was saved: not known yet."""
+        return math.nan if self._value(key) is None else self.number(key)
 
     def boolean(self, key: str) -> bool:
         """True or False."""
-        value = self._value(key)
-        if not isinstance(value, bool):
-            raise self._fault(key, f"is {value!r:.40}; it must be true or false")
-        return value
+        return bool(self._of_type(key, bool, "true or false"))
 
     def text(self, key: str) -> str:
         """Text."""
-        value = self._value(key)
-        if not isinstance(value, str):
-            raise self._fault(key, "is not text")
-        return value
+        return str(self._of_type(key, str, "text"))
 
     def state(self, key: str) -> State:
         """Nested state."""
-        value = self._value(key)
-        if not isinstance(value, dict):
-            raise self._fault(key, "is not a group of fields")
+        value: State = self._of_type(key, dict, "a group of fields")
         return value
+
+    def _value(self, key: str) -> Any:
+        if not self.has(key):
+            raise self.fault(key, "is missing")
+        return self._state[key]
+
+    def _of_type(self, key: str, wanted: type, what: str) -> Any:
+        value = self._value(key)
+        if not isinstance(value, wanted):
+            raise self.fault(key, f"is {value!r:.40}; it must be {what}")
+        return value
+
+    def _shaped(self, key: str, shape: Shape, kind: str, what: str) -> npt.NDArray[Any]:
+        value = self._value(key)
+        known = tuple(self._sizes.get(size, size) if isinstance(size, str) else size for size in shape)
+        fits = isinstance(value, np.ndarray) and value.dtype.kind == kind and value.ndim == len(shape)
+        if not fits or any(isinstance(want, int) and want != have for want, have in zip(known, value.shape, strict=True)):
+            raise self.fault(key, f"is not {what} of shape {known}")
+        self._sizes |= {size: have for size, have in zip(shape, value.shape, strict=True) if isinstance(size, str)}
+        return np.asarray(value)
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """How one attribute is saved.
+
+    Attributes:
+        key: name in the state.
+        read: takes its value from a reader.
+        write: makes what is saved of it; a copy of itself by default.
+    """
+
+    key: str
+    read: Callable[[Reader], Any]
+    write: Callable[[Any], Leaf | State] = copy.copy
+
+
+def _field(read: Callable[..., Any], write: Callable[[Any], Leaf | State] = copy.copy) -> Callable[..., Field]:
+    """What declares a field that a method of ``Reader`` reads."""
+    return lambda key, *args, **limits: Field(key, lambda saved: read(saved, key, *args, **limits), write)
+
+
+array, integers = _field(Reader.array), _field(Reader.integers)
+integer, number = _field(Reader.integer), _field(Reader.number)
+number_or_nan = _field(Reader.number_or_nan, lambda value: None if math.isnan(value) else float(value))
+
+
+class Stateful:
+    """A part with a memory: ``STATE`` declares which attributes are saved, in what shape and range.
+
+    ``load(state())`` makes a part of the same make stand exactly where this one stands.
+
+    Attributes:
+        name: what errors call the part.
+        STATE: the field of each attribute that is saved.
+    """
+
+    name: ClassVar[str]
+    STATE: ClassVar[Mapping[str, Field]] = {}
+
+    def state(self) -> State:
+        """All that is remembered, as copies."""
+        return {field.key: field.write(getattr(self, attribute)) for attribute, field in self.STATE.items()}
+
+    def load(self, state: State) -> None:
+        """Take back what ``state`` gave.
+
+        Raises:
+            ModelError: damaged, or of another make; the message names the field.
+        """
+        saved = Reader(state, self.name)
+        vars(self).update({attribute: field.read(saved) for attribute, field in self.STATE.items()})
+        self._complete(saved)
+
+    def _complete(self, saved: Reader) -> None:
+        """Check that the loaded attributes fit together, and derive what is not saved."""
+
+
+class Resettable(Stateful, ABC):
+    """A part of which a trained one serves several streams."""
+
+    @abstractmethod
+    def reset(self) -> None:
+        """Forget the stream and keep what was learnt: the next points belong to another stream."""
+
+    def clone(self) -> Self:
+        """A part for another stream that shares what this one has learnt; arrays are not copied, as none is changed in place."""
+        other = copy.copy(self)
+        for attribute, part in vars(self).items():
+            if isinstance(part, Resettable):
+                setattr(other, attribute, part.clone())
+        other.reset()
+        return other

@@ -1,4 +1,4 @@
-// Draws what charts.py describes: panels that share the time axis, each with a line, its companion and flagged dots.
+// Draws what chart.py describes: panels that share the time axis, each with a line, its companion and flagged dots.
 // The page sends new points into the same canvas, so nothing jumps or flickers; zooming asks the page for a finer line.
 
 const LEFT = 60, RIGHT = 10, TOP = 22, BOTTOM = 40, GAP = 34; // pixels around and between panels
@@ -52,13 +52,12 @@ class Chart {
       ...data,
       x: floats(data.x),
       flags: bytes(data.flags),
-      panels: data.panels.map((panel) => ({ ...panel, line: floats(panel.line), companion: floats(panel.companion) })),
+      panels: data.panels.map((panel) => withRange({ ...panel, line: floats(panel.line), companion: floats(panel.companion) }, data)),
     };
     if (data.focus !== this.focus) {
       [this.focus, this.zoom] = [data.focus, data.zoom];
       clearTimeout(this.timer);
     }
-    this.clock = clockOf(data.timezone);
     const height = TOP + BOTTOM + data.panels.reduce((sum, panel) => sum + HEIGHTS[panel.kind] + GAP, -GAP);
     this.find(".stage").style.height = `${height}px`;
     Object.assign(this.root.dataset, { points: data.points, flagged: data.flagged, updates: Number(this.root.dataset.updates ?? 0) + 1 });
@@ -209,7 +208,7 @@ class Chart {
   drawTimes(pen) {
     const [low, high] = this.range, last = this.boxes.at(-1), bottom = last.top + last.height;
     const most = Math.max(2, Math.floor(this.width / 95));
-    const ticks = this.data.dates ? dateTicks(low, high, most, this.clock) : evenTicks(low, high, most).filter(({ value }) => Number.isInteger(value));
+    const ticks = this.data.dates ? dateTicks(low, high, most) : evenTicks(low, high, most).filter(({ value }) => Number.isInteger(value));
     pen.strokeStyle = this.colors.grid;
     pen.fillStyle = this.colors.text;
     pen.textAlign = "center";
@@ -319,7 +318,7 @@ class Chart {
       line.insertCell().textContent = text;
     };
     const title = document.createElement("b");
-    title.textContent = dates ? this.clock.write(x[row]) : `point ${x[row].toLocaleString("en-US")}`;
+    title.textContent = dates ? written(x[row]) + this.data.zone : `point ${x[row].toLocaleString("en-US")}`;
     for (const { name, kind, line, companion } of panels) {
       add(name, number(line[row]));
       add(kind === "value" ? "expected" : "threshold", number(companion[row]));

@@ -1,26 +1,22 @@
-"""The ``dashboard`` command: starts the page's server, says where it is, and ends with it."""
+"""The ``dashboard`` command: serves the page until it is interrupted."""
 
 from __future__ import annotations
 
 import argparse
 import importlib.util
-import os
+import io
 import socket
-import subprocess
-import sys
-import tempfile
+import threading
 import time
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
 
+from autoencoder.console import Console
 from autoencoder.core.errors import ConfigError, RunError
-from autoencoder.interrupts import Interrupts
-from autoencoder.reports.console import Console
 
-HOST = "127.0.0.1"  # nobody else can reach it
-FIRST_PORT, TRIES = 8501, 100
-PAGE, SERVE = (Path(__file__).resolve().with_name(name) for name in ("page.py", "serve.py"))
-START_SECONDS = 60.0  # for the server to answer
-END_SECONDS = 10.0  # for it to end: a run that is under way is written down first
+HOST = "127.0.0.1"  # reached from this machine only
+FIRST_PORT, PORTS = 8501, 100  # where a free one is looked for
+PAGE = Path(__file__).resolve().with_name("page.py")
 
 
 def parser() -> argparse.ArgumentParser:
@@ -36,11 +32,11 @@ def parser() -> argparse.ArgumentParser:
 
 
 def dashboard(arguments: argparse.Namespace, console: Console) -> int:
-    """Serve the page until it is interrupted.
+    """Serve the page.
 
     Raises:
         ConfigError: wrong usage, streamlit is not installed, or the port cannot be had.
-        RunError: the server does not start, or ends by itself.
+        RunError: the server does not start.
         KeyboardInterrupt: the user has ended it.
     """
     if not hasattr(arguments, "port"):  # the command came after flags, which are those of another command then
@@ -48,23 +44,17 @@ def dashboard(arguments: argparse.Namespace, console: Console) -> int:
     if importlib.util.find_spec("streamlit") is None:
         raise ConfigError("the dashboard needs streamlit, which is not installed; pip install -r requirements-dashboard.txt")
     port = choose_port(arguments.port)
-    with Interrupts(), tempfile.TemporaryFile() as complaints:
-        server = subprocess.Popen(
-            [sys.executable, str(SERVE), str(PAGE), "--server.port", str(port)],
-            stdin=subprocess.PIPE,  # closed when this process is gone
-            stdout=subprocess.DEVNULL,
-            stderr=complaints,
-        )
+    from streamlit.web import cli
+
+    level = "info" if arguments.verbose else "critical"
+    threading.Thread(target=_announce, args=(port, console), daemon=True).start()
+    with redirect_stdout(io.StringIO()) as said:
         try:
-            _wait_for_answer(server, port)
-            console.say(f"the dashboard is at http://{HOST}:{port}; Ctrl-C ends it")
-            server.wait()
-            complaints.seek(0)
-            lines = complaints.read().decode(errors="replace").split("\n")
-            reason = next((line.strip() for line in reversed(lines) if line.strip()), f"exit code {server.returncode}")
-            raise RunError(f"the dashboard's server has ended ({reason}); start it again")
-        finally:
-            _end(server)
+            cli.main(["run", str(PAGE), f"--server.port={port}", f"--logger.level={level}"], "streamlit", standalone_mode=False)
+        except SystemExit:
+            reason = " ".join(said.getvalue().split())
+            raise RunError(f"the dashboard's server does not start ({reason}); try another port with --port N") from None
+    raise KeyboardInterrupt  # a signal is all that ends the server
 
 
 def choose_port(wanted: int | None) -> int:
@@ -74,10 +64,10 @@ def choose_port(wanted: int | None) -> int:
         ConfigError: it is no port, or taken.
     """
     if wanted is None:
-        for port in range(FIRST_PORT, FIRST_PORT + TRIES):
-            if _is_free(port):
-                return port
-        raise ConfigError(f"no port from {FIRST_PORT} to {FIRST_PORT + TRIES - 1} is free; give another one with --port N")
+        ports = range(FIRST_PORT, FIRST_PORT + PORTS)
+        if (found := next(filter(_is_free, ports), None)) is None:
+            raise ConfigError(f"no port from {ports[0]} to {ports[-1]} is free; give another one with --port N")
+        return found
     if not 1 <= wanted <= 65535:
         raise ConfigError(f"--port is {wanted}; it must be from 1 to 65535, e.g. {FIRST_PORT}")
     if not _is_free(wanted):
@@ -86,33 +76,15 @@ def choose_port(wanted: int | None) -> int:
 
 
 def _is_free(port: int) -> bool:
-    with socket.socket() as probe:
-        if os.name == "posix":
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as a server does: old connections do not hold it
-        try:
-            probe.bind((HOST, port))
-        except OSError:
-            return False
-    return True
+    with suppress(OSError), socket.create_server((HOST, port)):  # as a server opens it: old connections do not hold it
+        return True
+    return False
 
 
-def _wait_for_answer(server: subprocess.Popen[bytes], port: int) -> None:
-    end = time.monotonic() + START_SECONDS
-    while server.poll() is None:
-        with socket.socket() as probe:
-            if probe.connect_ex((HOST, port)) == 0:
-                return
-        if time.monotonic() > end:
-            raise RunError(f"the dashboard's server does not answer within {START_SECONDS:g} s; try again")
+def _announce(port: int, console: Console) -> None:
+    """Say where the page is as soon as it is there."""
+    while True:
+        with suppress(OSError), socket.create_connection((HOST, port)):
+            break
         time.sleep(0.05)
-
-
-def _end(server: subprocess.Popen[bytes]) -> None:
-    """End the server, gently at first; Ctrl-C in a terminal has reached it already."""
-    if server.poll() is None:
-        server.terminate()
-        try:
-            server.wait(END_SECONDS)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
+    console.say(f"the dashboard is at http://{HOST}:{port}; Ctrl-C ends it")

@@ -1,8 +1,25 @@
-// Numbers, ticks and clocks for chart.js, which follows it in one module.
+// Numbers, ticks and times for chart.js, which follows it in one module.
 
 const bytes = (text) => Uint8Array.from(atob(text), (letter) => letter.charCodeAt(0));
-const floats = (text) => new Float64Array(bytes(text).buffer);
+const floats = (text) => new Float64Array(bytes(text).buffer).map((value) => (Number.isFinite(value) ? value : NaN));
 const number = (value) => (Number.isNaN(value) ? "not known" : value.toLocaleString("en-US", { maximumSignificantDigits: 5 }));
+
+// A panel with the range of heights that it shows.
+function withRange(panel, { log, everyday }) {
+  let low = Infinity, high = -Infinity, least = Infinity;
+  for (const line of [panel.line, panel.companion]) for (const value of line) {
+    if (value < low) low = value;
+    if (value > high) high = value;
+  }
+  for (const value of panel.companion) if (value > 0 && value < least) least = value;
+  if (low > high) return { ...panel, low: 0, high: 1, log: false };
+  if (panel.kind === "error" && log && high > 0) {
+    // how far errors lie below the everyday ones says nothing, and would take the room of those above
+    return { ...panel, low: Math.min(everyday / 5, least / 1.5, high / 10), high: high * 1.8, log };
+  }
+  const margin = 0.08 * (high - low) || 0.05 * Math.abs(high) || 0.5;
+  return { ...panel, low: panel.kind === "error" && low >= 0 ? 0 : low - margin, high: high + margin, log: false };
+}
 
 function nearest(x, time) {
   let low = 0, high = x.length - 1;
@@ -47,53 +64,36 @@ const STEPS = [
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 const two = (count) => String(count).padStart(2, "0");
 
-// Ticks lie at round times of the clock on the wall of that zone.
-function dateTicks(low, high, most, clock) {
-  const from = clock.local(low), to = clock.local(high), ticks = [];
-  const step = STEPS.find((each) => (to - from) / each <= most);
-  const add = (wall, text, under) => {
-    ticks.push({ value: clock.instant(wall), text, under: under === add.under ? "" : under });
+function dateTicks(low, high, most) {
+  const ticks = [], step = STEPS.find((each) => (high - low) / each <= most);
+  const add = (value, text, under) => {
+    ticks.push({ value, text, under: under === add.under ? "" : under });
     add.under = under;
   };
   if (!step) {
-    const months = [1, 2, 3, 6, 12, 24, 60, 120].find((count) => (to - from) / (count * MONTH) <= most) ?? 240;
-    const start = new Date(from);
+    const months = [1, 2, 3, 6, 12, 24, 60, 120].find((count) => (high - low) / (count * MONTH) <= most) ?? 240;
+    const start = new Date(low);
     for (let count = Math.floor((start.getUTCFullYear() * 12 + start.getUTCMonth()) / months) * months; ; count += months) {
-      const wall = Date.UTC(Math.floor(count / 12), count % 12), year = String(Math.floor(count / 12));
-      if (wall > to) return ticks;
-      if (wall >= from) months < 12 ? add(wall, MONTHS[count % 12], year) : add(wall, year, "");
+      const time = Date.UTC(Math.floor(count / 12), count % 12), year = String(Math.floor(count / 12));
+      if (time > high) return ticks;
+      if (time >= low) months < 12 ? add(time, MONTHS[count % 12], year) : add(time, year, "");
     }
   }
-  for (let wall = Math.ceil(from / step) * step; wall <= to; wall += step) {
-    const date = new Date(wall), day = `${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]}`, year = date.getUTCFullYear();
+  for (let time = Math.ceil(low / step) * step; time <= high; time += step) {
+    const date = new Date(time), day = `${date.getUTCDate()} ${MONTHS[date.getUTCMonth()]}`, year = date.getUTCFullYear();
     const minute = `${two(date.getUTCHours())}:${two(date.getUTCMinutes())}`;
-    if (step >= DAY) add(wall, day, String(year));
-    else if (step >= MINUTE) add(wall, minute, `${day} ${year}`);
-    else if (step >= SECOND) add(wall, `${minute}:${two(date.getUTCSeconds())}`, `${day} ${year}`);
-    else add(wall, `${two(date.getUTCSeconds())}.${String(date.getUTCMilliseconds()).padStart(3, "0")}`, `${day} ${year} ${minute}`);
+    if (step >= DAY) add(time, day, String(year));
+    else if (step >= MINUTE) add(time, minute, `${day} ${year}`);
+    else if (step >= SECOND) add(time, `${minute}:${two(date.getUTCSeconds())}`, `${day} ${year}`);
+    else add(time, `${two(date.getUTCSeconds())}.${String(date.getUTCMilliseconds()).padStart(3, "0")}`, `${day} ${year} ${minute}`);
   }
   return ticks;
 }
 
-// What the clock on the wall shows in a time zone, as milliseconds, and back; times without a zone are shown as they are.
-function clockOf(zone) {
-  let offset = () => 0;
-  if (zone && zone !== "UTC") {
-    try {
-      const fields = { year: "numeric", month: "numeric", day: "numeric", hour: "numeric", minute: "numeric", second: "numeric" };
-      const format = new Intl.DateTimeFormat("en-US", { timeZone: zone, hourCycle: "h23", ...fields });
-      offset = (time) => {
-        const at = Object.fromEntries(format.formatToParts(time).map(({ type, value }) => [type, Number(value)]));
-        return Date.UTC(at.year, at.month - 1, at.day, at.hour, at.minute, at.second) - Math.floor(time / SECOND) * SECOND;
-      };
-    } catch { zone = "UTC"; } // a zone that this browser does not know
-  }
-  const local = (time) => time + offset(time);
-  const write = (time) => {
-    const [day, clock] = new Date(local(time)).toISOString().split("T"), exact = clock.slice(0, -1).replace(/\.000$/, "").replace(/:00$/, "");
-    return exact === "00:00" ? day : `${day} ${exact}${zone ? ` ${zone}` : ""}`;
-  };
-  return { local, write, instant: (wall) => wall - offset(wall - offset(wall)) };
+// A time as text, with as much of it as it needs.
+function written(time) {
+  const [day, clock] = new Date(time).toISOString().split("T"), exact = clock.slice(0, -1).replace(/\.000$/, "").replace(/:00$/, "");
+  return exact === "00:00" ? day : `${day} ${exact}`;
 }
 
 function isDark(color) {

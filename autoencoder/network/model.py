@@ -13,18 +13,18 @@ class Architecture:
     Attributes:
         steps: T, steps in a window.
         features: F, values a step.
-        hidden: units of each encoder LSTM layer from the outside in; the decoder mirrors them.
-        latent: size of the code between encoder and decoder.
+        units: of each encoder LSTM layer from the outside in; the decoder mirrors them.
+        latent_dim: size of the code between encoder and decoder.
         dropout: share of the code that is dropped in training.
-        hide: newest steps that the encoder does not see, so that they must be expected and cannot be copied.
+        horizon: newest steps that the encoder does not see, so that they must be expected and cannot be copied.
     """
 
     steps: int
     features: int
-    hidden: tuple[int, ...] = (32,)
-    latent: int = 8
+    units: tuple[int, ...] = (32,)
+    latent_dim: int = 8
     dropout: float = 0.0
-    hide: int = 1
+    horizon: int = 1
 
 
 def build(architecture: Architecture) -> Any:
@@ -32,16 +32,17 @@ def build(architecture: Architecture) -> Any:
     import keras
     from keras import layers
 
+    horizon = architecture.horizon
     window = keras.Input((architecture.steps, architecture.features), name="window")  # (N, T, F)
-    x = layers.Cropping1D((0, architecture.hide), name="seen")(window) if architecture.hide else window  # (N, T - hide, F)
-    for depth, units in enumerate(architecture.hidden):
-        last = depth == len(architecture.hidden) - 1
+    x = layers.Cropping1D((0, horizon), name="seen")(window) if horizon else window  # (N, T - horizon, F)
+    for depth, units in enumerate(architecture.units):
+        last = depth == len(architecture.units) - 1
         x = layers.LSTM(units, return_sequences=not last, name=f"encoder_{depth}")(x)  # (N, H) at last
-    x = layers.Dense(architecture.latent, name="latent")(x)  # (N, latent)
+    x = layers.Dense(architecture.latent_dim, name="latent")(x)  # (N, latent)
     if architecture.dropout:
         x = layers.Dropout(architecture.dropout, name="dropout")(x)
     x = layers.RepeatVector(architecture.steps, name="repeat")(x)  # (N, T, latent)
-    for depth, units in enumerate(reversed(architecture.hidden)):
+    for depth, units in enumerate(reversed(architecture.units)):
         x = layers.LSTM(units, return_sequences=True, name=f"decoder_{depth}")(x)  # (N, T, H)
     reconstruction = layers.Dense(architecture.features, name="reconstruction")(x)  # (N, T, F)
     return keras.Model(window, reconstruction, name="lstm_autoencoder")

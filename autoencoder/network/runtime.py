@@ -1,35 +1,24 @@
-"""Runtime: the trained network as an ONNX file, checked against Keras, and the session that runs it without TensorFlow."""
+"""Runtime: the session that runs the trained network from its ONNX file, without TensorFlow."""
 
 from __future__ import annotations
 
 import functools
-import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from autoencoder.core.errors import ModelError
-from autoencoder.network.onnx_file import fault_of
-from autoencoder.network.onnx_graph import onnx_of
+from autoencoder.network.onnx_file import validate
 
 Windows = npt.NDArray[np.float32]
 
 TOLERANCE = 1e-4  # largest difference between Keras and ONNX Runtime, in scaled units, that is let through
-BATCH = 64  # windows a call: the activations of that many stay in the cache
-WORTH_A_THREAD = 16  # windows; fewer are done before another thread has woken up
-LARGEST_ARENA = 2 << 30  # bytes that all sessions of this process may take for activations
-
-
-def export(model: Any) -> dict[str, bytes]:
-    """Keras model -> {"model.keras": ..., "model.onnx": ...}."""
-    with tempfile.TemporaryDirectory() as folder:
-        keras_file = Path(folder, "model.keras")
-        model.save(keras_file)
-        return {"model.keras": keras_file.read_bytes(), "model.onnx": onnx_of(model)}
+BATCH_WINDOWS = 64  # windows a call: the activations of that many stay in the cache
+MIN_THREADED_WINDOWS = 16  # windows; fewer are done before another thread has woken up
+MAX_ARENA_BYTES = 2 << 30  # bytes that all sessions of this process may take for activations
 
 
 def check_parity(model: Any, runtime: Runtime, windows: Windows) -> float:
@@ -61,12 +50,11 @@ class Runtime:
     def __init__(self, onnx: bytes, threads: int = 1) -> None:
         import onnxruntime
 
-        if fault := fault_of(onnx):
-            raise ModelError(f"model.onnx cannot be loaded (it {fault}); train again, or copy the run folder again")
+        validate(onnx)
         _bound_memory(onnxruntime)
         options = onnxruntime.SessionOptions()
         options.add_session_config_entry("session.use_env_allocators", "1")
-        options.intra_op_num_threads = 1  # threads share out batches, not the steps of one: nobody has to wait for anybody
+        options.intra_op_num_threads = 1  # threads share out batches, not the steps of one: none waits for another
         options.inter_op_num_threads = 1
         options.log_severity_level = 4
         try:
@@ -94,13 +82,13 @@ class Runtime:
 
     def begin(self, windows: Windows) -> Callable[[], Windows]:
         """Start to reconstruct windows (N, T, F) on the other threads; what is returned lends a hand and gives the reconstructions."""
-        if 0 < len(windows) < WORTH_A_THREAD:
+        if 0 < len(windows) < MIN_THREADED_WINDOWS:
             return functools.partial(self._run, windows)
         reconstructions = np.empty_like(windows)
-        parts = iter([slice(first, first + BATCH) for first in range(0, len(windows), BATCH)])
+        parts = iter([slice(first, first + BATCH_WINDOWS) for first in range(0, len(windows), BATCH_WINDOWS)])
 
         def work() -> None:
-            for part in parts:  # shared: whoever is free takes the next one
+            for part in parts:  # shared: a thread that is free takes the next one
                 reconstructions[part] = self._run(windows[part])
 
         helpers = [self._pool.submit(work) for _ in range(self._helpers)]
@@ -131,7 +119,7 @@ class Runtime:
 def _bound_memory(onnxruntime: Any) -> None:
     """Let sessions share one arena of bounded size."""
     place = onnxruntime.OrtMemoryInfo("Cpu", onnxruntime.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, onnxruntime.OrtMemType.DEFAULT)
-    onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg({"max_mem": LARGEST_ARENA}))
+    onnxruntime.create_and_register_allocator(place, onnxruntime.OrtArenaCfg({"max_mem": MAX_ARENA_BYTES}))
 
 
 def _first_line(error: Exception) -> str:

@@ -1,4 +1,4 @@
-"""Training: windows in, a trained Keras model and its learning curve out.
+"""Training: windows in, a trained Keras model and its history out.
 
 Keras' ``fit`` spends more time around a small LSTM than in it, so all optimiser steps between two validations are one XLA program. It is
 compiled once for an architecture and serves every later training in the process: the weights of the compiled model are reset, not the
@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -17,43 +16,50 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.core.errors import ModelError
+from autoencoder.core.types import Progress
+from autoencoder.network.export import read_weights
 from autoencoder.network.model import Architecture, build
-from autoencoder.network.onnx_graph import weights_of
 
 Windows = npt.NDArray[np.float32]
-Progress = Callable[[int, int, str], None]
 
 VALIDATE_EVERY = 50  # optimiser steps
 VALIDATION_WINDOWS = 512  # at most, evenly spread: enough to rank two sets of weights
 
 
 @dataclass(frozen=True, slots=True)
-class Recipe:
+class TrainingConfig:
     """How the network is trained.
 
     Attributes:
-        steps: most optimiser steps; steps, not epochs, so that training time does not grow with the series.
-        batch: windows a step.
+        max_steps: most optimiser steps; steps, not epochs, so that training time does not grow with the series.
+        batch_size: windows a step.
         learning_rate: Adam's, at the start; it falls to a hundredth along a cosine.
-        validation: share of the windows, the newest ones, that is held back to stop early and to keep the best weights.
+        validation_split: share of the windows, the newest ones, that is held back to stop early and to keep the best weights.
         patience: validations without improvement before training stops.
         seed: of the initial weights, dropout and the choice of windows.
     """
 
-    steps: int = 1200
-    batch: int = 64
+    max_steps: int = 1200
+    batch_size: int = 64
     learning_rate: float = 3e-3
-    validation: float = 0.15
+    validation_split: float = 0.15
     patience: int = 8
     seed: int = 0
 
 
 @dataclass(slots=True)
-class Curve:
-    """What training showed: validation losses (mean squared error) by optimiser step, and the best of them."""
+class History:
+    """Validation losses (mean squared error) by optimiser step, and the best of them."""
 
     steps: list[int] = field(default_factory=list)
     losses: list[float] = field(default_factory=list)
+
+    def append(self, step: int, loss: float) -> bool:
+        """Add a loss; returns whether it is the best so far."""
+        is_best = not self.losses or loss < self.best
+        self.steps.append(step)
+        self.losses.append(loss)
+        return is_best
 
     @property
     def best(self) -> float:
@@ -97,80 +103,78 @@ def _compile(architecture: Architecture) -> _Compiled:
     return _Compiled(model, optimizer, tf.function(fit, jit_compile=True), tf.function(reconstruct, jit_compile=True))
 
 
-def split(windows: Windows, validation: float) -> tuple[Windows, Windows]:
+def split(windows: Windows, validation_split: float) -> tuple[Windows, Windows]:
     """Chronological split (N, T, F) -> (N - M, T, F), (M, T, F): the newest share is for validation."""
-    held_back = max(1, round(len(windows) * validation))
+    held_back = max(1, round(len(windows) * validation_split))
     return windows[:-held_back], windows[-held_back:]
 
 
 def train(
     windows: Windows,
     architecture: Architecture,
-    recipe: Recipe,
+    config: TrainingConfig,
     progress: Progress | None = None,
     start: bytes | None = None,
-) -> tuple[Any, Curve]:
-    """Train on windows (N, T, F), oldest first; returns a Keras model with the best weights, and the learning curve.
+) -> tuple[Any, History]:
+    """Train on windows (N, T, F), oldest first; returns a Keras model with the best weights, and the validation losses.
 
-    The same windows, architecture, recipe and start give the same weights.
-
-    Args:
-        windows: (N, T, F).
-        architecture: of the network.
-        recipe: how it is trained.
-        progress: told how training goes.
-        start: content of the model.onnx whose weights training starts from; None: random ones.
+    It begins with the weights in ``start``, the content of a model.onnx, or with random ones. The same arguments give the same weights.
 
     Raises:
-        ModelError: those are weights of another architecture.
+        ModelError: ``start`` holds weights of another architecture.
     """
     import keras
     import tensorflow as tf
 
-    keras.utils.set_random_seed(recipe.seed)
+    keras.utils.set_random_seed(config.seed)
     fresh = build(architecture)
     if start is not None:
         _set_weights(fresh, start)
-    compiled = _compile(architecture)
-    for variable, value in zip(compiled.model.variables, fresh.variables, strict=True):
-        variable.assign(value)
-    for variable in compiled.optimizer.variables:
-        variable.assign(tf.zeros_like(variable))
-
-    training, held_back = split(windows, recipe.validation)
+    compiled = _compiled_with(architecture, fresh)
+    training, held_back = split(windows, config.validation_split)
     held_back = held_back[np.unique(np.linspace(0, len(held_back) - 1, VALIDATION_WINDOWS).astype(int))]
-    random = np.random.default_rng(recipe.seed)
-    curve, best, since_best = Curve(), compiled.model.get_weights(), 0
+    random = np.random.default_rng(config.seed)
+    history, best, since_best = History(), compiled.model.get_weights(), 0
 
     def validate() -> float:
         return float(np.mean(np.square(compiled.reconstruct(tf.constant(held_back)).numpy() - held_back)))
 
     if start is not None:  # weights that were good already may be the best
-        curve.steps.append(0)
-        curve.losses.append(validate())
-    for done in range(0, recipe.steps, VALIDATE_EVERY):
-        step = min(done + VALIDATE_EVERY, recipe.steps)
-        chosen = random.integers(0, len(training), (VALIDATE_EVERY, recipe.batch))
-        rates = [recipe.learning_rate * _cosine(number / recipe.steps) for number in range(done + 1, done + VALIDATE_EVERY + 1)]
+        history.append(0, validate())
+    for done in range(0, config.max_steps, VALIDATE_EVERY):
+        step = min(done + VALIDATE_EVERY, config.max_steps)
+        chosen = random.integers(0, len(training), (VALIDATE_EVERY, config.batch_size))
+        rates = [
+            config.learning_rate * _cosine(number / config.max_steps) for number in range(done + 1, done + VALIDATE_EVERY + 1)
+        ]
         compiled.fit(tf.constant(training[chosen]), tf.constant(rates, tf.float32), tf.constant(step - done))
         loss = validate()
-        if not curve.losses or loss < curve.best:
+        since_best += 1
+        if history.append(step, loss):
             best, since_best = compiled.model.get_weights(), 0
-        else:
-            since_best += 1
-        curve.steps.append(step)
-        curve.losses.append(loss)
         if progress:
-            progress(step, recipe.steps, f"validation loss {loss:.4f}, best {curve.best:.4f}")
-        if since_best >= recipe.patience:
+            progress(step, config.max_steps, f"validation loss {loss:.4f}, best {history.best:.4f}")
+        if since_best >= config.patience:
             break
     fresh.set_weights(best)
-    return fresh, curve
+    return fresh, history
+
+
+def _compiled_with(architecture: Architecture, fresh: Any) -> _Compiled:
+    """The compiled programs, with the weights of a fresh Keras model and an optimiser that has done no step."""
+    import tensorflow as tf
+
+    compiled = _compile(architecture)
+    for variable, value in zip(compiled.model.variables, fresh.variables, strict=True):
+        variable.assign(value)
+    for variable in compiled.optimizer.variables:
+        variable.assign(tf.zeros_like(variable))
+    return compiled
 
 
 def _set_weights(model: Any, start: bytes) -> None:
     try:
-        model.set_weights(weights_of(start))
+        model.set_weights(read_weights(start))
     except ValueError as error:
         raise ModelError(f"model.onnx cannot be trained on: it holds another network ({error}); train again") from None
 

@@ -11,89 +11,153 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from autoencoder.core.errors import TrainingError
+from autoencoder.core.types import Array, Bools, Integers
+from autoencoder.network.period import first_period
 
-SHORTEST_PERIOD = 4  # points; below that "periodic" and "noisy" cannot be told apart
-WEAKEST_PERIOD = 0.2  # autocorrelation that a dominant period must reach where at least three of it were seen
-WEAKEST_TWICE = 0.5  # and where it was seen only twice
+MIN_STEPS = 4  # of a window
+MIN_WINDOWS = 64  # below that there is nothing to train on and nothing to validate with
+JUMP_VARIANCES = 9.0  # times the usual variance within a window, beyond which there is a jump in it
 
 
 @dataclass(frozen=True, slots=True)
-class Geometry:
+class WindowSpec:
     """Shape of a window: ``steps`` (T) steps of ``stride`` points."""
 
     steps: int
     stride: int
 
     @property
-    def span(self) -> int:
+    def points(self) -> int:
         """Points a window covers."""
         return self.steps * self.stride
 
 
-def autocorrelation(values: Array) -> Array:
-    """Autocorrelation of values (N,) at lags 0..N/2 -> (N // 2 + 1,), straight line removed; NaN-free input."""
-    count = len(values)
-    index = np.arange(count)
-    residual = values - np.polyval(np.polyfit(index, values, 1), index)
-    spectrum = np.fft.rfft(residual, 2 * count)
-    covariance = np.fft.irfft(np.abs(spectrum) ** 2)[: count // 2 + 1]
-    # each lag is averaged over the pairs it has, or long periods would look weaker than they are
-    covariance = covariance / np.arange(count, count - len(covariance), -1)
-    return covariance / covariance[0] if covariance[0] > 0 else np.zeros_like(covariance)
+def choose_spec(values: Array, missing: int, window: int | None, steps: int, periods: float) -> WindowSpec:
+    """Spec that was asked for, or that fits the dominant period; shortened where the values are too few for it.
 
+    Args:
+        values: (N, F) of the training part, without gaps.
+        missing: points of it that were left out.
+        window: points to cover; None takes ``periods`` dominant periods.
+        steps: most steps of a window; as many as that of one that follows the period, where there is room.
+        periods: that a window covers.
 
-def dominant_period(values: Array) -> int | None:
-    """Dominant period of values (N,) in points, None where nothing repeats.
-
-    The highest peak of the autocorrelation beyond its first fall below zero; of its peaks within 10 % of the highest the shortest lag
-    is taken, because every multiple of a period is one too. At least two periods must fit; one seen less than three times must be plainer.
+    Raises:
+        TrainingError: too few values.
     """
-    if len(values) < 3 * SHORTEST_PERIOD:
-        return None
-    correlation = autocorrelation(values)
-    thrice = len(values) // 3
-    correlation[thrice + 1 :][correlation[thrice + 1 :] < WEAKEST_TWICE] = 0.0
-    below = np.flatnonzero(correlation < 0)
-    if not len(below):
-        return None
-    inner = correlation[1:-1]
-    peaks = 1 + np.flatnonzero((inner >= correlation[:-2]) & (inner > correlation[2:]))
-    peaks = peaks[(peaks > max(below[0], SHORTEST_PERIOD - 1))]
-    if not len(peaks) or correlation[peaks].max() < WEAKEST_PERIOD:
-        return None
-    high = peaks[correlation[peaks] >= 0.9 * correlation[peaks].max()]
-    return int(high[0])
+    longest = (len(values) - MIN_WINDOWS + 1) // (1 if window else 2)  # points of a window that leaves enough windows
+    if window is None:
+        stride = min(max(1, round(periods * first_period(values) / steps)), longest // steps)
+        spec = WindowSpec(steps if stride else longest, max(1, stride))
+    else:
+        stride = -(-window // steps)
+        spec = WindowSpec(window // stride, stride)
+    if spec.steps < MIN_STEPS or spec.points > longest:
+        # without a window that was asked for, twice the shortest must fit beside the windows
+        needed = MIN_WINDOWS - 1 + (window or 2 * MIN_STEPS)
+        raise TrainingError(
+            f"the training part has {len(values):,} usable points"
+            + (f" ({missing:,} are missing)" if missing else "")
+            + f"; a window of {window or f'at least {MIN_STEPS}'} points needs {needed:,} or more: "
+            "give a longer series, raise training.points or training.fraction, or set a smaller network.window"
+        )
+    return spec
 
 
-def choose_geometry(values: Array, steps: int, cover: float) -> Geometry:
-    """Geometry whose windows cover ``cover`` dominant periods of values (N, F) with ``steps`` steps; stride 1 where nothing repeats.
+def sliding_windows(values: Array, spec: WindowSpec) -> Array:
+    """All windows of values (M, F) -> (M - points + 1, T, F), none where M is too small; window i ends at point i + points - 1.
 
-    The column whose period is strongest to see (the first that has one) decides.
+    The result is a view where a step is one point.
     """
-    periods = [dominant_period(column) for column in values.T]
-    period = next((period for period in periods if period), None)
-    if period is None:
-        return Geometry(steps, 1)
-    stride = max(1, round(cover * period / steps))
-    return Geometry(steps, stride)
-
-
-def sliding(values: Array, geometry: Geometry) -> Array:
-    """All windows of values (M, F) -> (M - span + 1, T, F); window i ends at point i + span - 1. A view where a step is one point."""
     values = np.ascontiguousarray(values, dtype=np.float64)
-    span, features = geometry.span, values.shape[1]
+    points, features = spec.points, values.shape[1]
     row, column = values.strides
     # what numpy's sliding_window_view makes, without its checks, which cost more than all else that is done for a single point
-    shape = (len(values) - span + 1, features, span)
-    view = np.ndarray(shape, np.float64, values, strides=(row, column, row))  # (N, F, span), no copy
-    return stepped(view, geometry)
+    shape = (max(0, len(values) - points + 1), features, points)
+    view = np.ndarray(shape, np.float64, values, strides=(row, column, row))  # (N, F, points), no copy
+    return downsample(view, spec)
 
 
-def stepped(stretches: Array, geometry: Geometry) -> Array:
-    """Stretches of span points, (N, F, span) -> windows (N, T, F) of them."""
-    if geometry.stride == 1:
+def downsample(stretches: Array, spec: WindowSpec) -> Array:
+    """Stretches of points, (N, F, points) -> windows (N, T, F) of them."""
+    if spec.stride == 1:
         return stretches.transpose(0, 2, 1)
-    parts = stretches.reshape(*stretches.shape[:2], geometry.steps, geometry.stride)  # (N, F, T, stride)
-    steps: Array = np.add.reduce(parts, axis=-1) / geometry.stride  # (N, F, T)
+    parts = stretches.reshape(*stretches.shape[:2], spec.steps, spec.stride)  # (N, F, T, stride)
+    steps: Array = np.add.reduce(parts, axis=-1) / spec.stride  # (N, F, T)
     return steps.transpose(0, 2, 1)
+
+
+def clean_windows(values: Array, spec: WindowSpec) -> tuple[Array, Integers]:
+    """Windows (M, T, F) of values (N, F) without a gap or a jump in them, and the rows (M,) that they end at.
+
+    Raises:
+        TrainingError: too few are without a gap.
+    """
+    windows = sliding_windows(values, spec)
+    variance = windows.var(axis=1)  # (N - points + 1, F), NaN where a window has a gap
+    clean = ~np.isnan(variance).any(axis=1)
+    require_windows(clean, "a gap")
+    clean &= (variance <= JUMP_VARIANCES * np.median(variance[clean], axis=0)).all(axis=1)
+    return windows[clean], np.flatnonzero(clean) + spec.points - 1
+
+
+def require_windows(usable: Bools, without: str) -> None:
+    """Refuse to learn from too few usable windows (M,).
+
+    Raises:
+        TrainingError: they are too few.
+    """
+    if (count := int(np.count_nonzero(usable))) < MIN_WINDOWS:
+        raise TrainingError(f"{count:,} windows without {without} are left to learn from; there must be {MIN_WINDOWS}")
+
+
+@dataclass(frozen=True, slots=True)
+class WindowScaler:
+    """Centres and scales windows; a window's result does not depend on the others in the call.
+
+    The scale is halfway (in squares) between the window's own deviation and the ``spread`` of the training part: amplitude that slowly
+    grows is followed, amplitude that is suddenly gone is still seen.
+
+    Attributes:
+        spec: of the windows.
+        visible: oldest steps of a window that the encoder sees; centre and scale are theirs.
+        spread: (F,) root mean variance of the training part's windows; (N, F) where each window belongs to a stream of its own.
+    """
+
+    spec: WindowSpec
+    visible: int
+    spread: Array
+
+    @staticmethod
+    def fit(windows: Array, spec: WindowSpec, visible: int) -> WindowScaler:
+        """Scaler for windows like these (N, T, F)."""
+        return WindowScaler(spec, visible, np.sqrt(windows[:, :visible].var(axis=1).mean(axis=0)))
+
+    def scale(self, windows: Array) -> tuple[npt.NDArray[np.float32], Array, Array]:
+        """Windows (N, T, F) -> scaled windows (N, T, F), centre (N, F), scale (N, F), or () of one number."""
+        scaled, centre, scale = self._scale(windows, self.visible)
+        return scaled.astype(np.float32), centre, scale
+
+    def half_windows(self, windows: Array) -> Array:
+        """Newest half of windows (N, T, F), centred and scaled by itself -> (N, T // 2 * F)."""
+        steps = self.spec.steps // 2
+        return self._scale(windows[:, -steps:], steps)[0].reshape(len(windows), -1)
+
+    def _scale(self, windows: Array, visible: int) -> tuple[Array, Array, Array]:
+        """Windows (N, T, F), centred and scaled by their ``visible`` oldest steps -> the same (N, T, F), centre and scale (N, F).
+
+        A single window of one column is a row (T,), with a centre and a scale (): NumPy takes twice as long for axes of length 1.
+        """
+        is_single = windows.shape[0] == windows.shape[2] == 1
+        if is_single:
+            rows, spread = windows[0, :, 0], self.spread.reshape(())
+        else:
+            rows = np.ascontiguousarray(windows.transpose(0, 2, 1))  # (N, F, T): a sum along the last axis is the same for any N
+            spread = self.spread
+        centre = np.add.reduce(rows[..., :visible], axis=-1) / visible  # as mean does, in a fraction of its time for one window
+        rows = rows - (centre if is_single else centre[..., None])
+        variance = np.add.reduce(np.square(rows[..., :visible]), axis=-1) / visible
+        scale = np.sqrt((variance + np.square(spread)) / 2)
+        rows /= scale if is_single else scale[..., None]
+        return rows.reshape(windows.shape) if is_single else np.ascontiguousarray(rows.transpose(0, 2, 1)), centre, scale

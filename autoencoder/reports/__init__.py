@@ -1,1 +1,1 @@
-"""Reports: everything that only reads detections."""
+"""Reports: what a run writes down and shows; they read detections and nothing else."""

@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
-from types import NoneType
 from typing import Any
 
 import numpy as np
@@ -13,8 +12,7 @@ import numpy.typing as npt
 
 from autoencoder.core.errors import ModelError
 from autoencoder.core.state import Reader, State
-from autoencoder.core.types import Detections
-from autoencoder.reports.alarms import AlarmFilter
+from autoencoder.core.types import Array, Detections
 
 _NANOSECONDS = np.dtype("datetime64[ns]")
 _EPOCH = datetime(1970, 1, 1)
@@ -25,7 +23,7 @@ class Incident:
     """Consecutive flags.
 
     Attributes:
-        id: counts from 1.
+        id: counts from 1, over all series of a run.
         start: time (text) of the first flagged point.
         end: time of the last flagged point.
         peak_time: time of the flagged point with the highest severity.
@@ -33,9 +31,9 @@ class Incident:
         expected: (F,) what was predicted there.
         severity: its score in [0, 1].
         n_points: flagged points.
-        first_row: row of the first flagged point in the stream (in its own series), from 0.
+        first_row: row of the first flagged point in its series, from 0.
         last_row: row of the last flagged point.
-        alarm: somebody is to be told: a score of it rises above all that came shortly before (``AlarmFilter``).
+        alarm: worth an alert: one of its scores rises above all that came shortly before (``AlarmFilter``).
         series: name of the series it is in; None where a run has only one.
     """
 
@@ -62,41 +60,33 @@ class Incident:
             record[key] = known[0] if len(known) == 1 else known
         return json.dumps(record)
 
-    def freeze(self) -> str:
-        """All fields as text, for a checkpoint."""
-        return json.dumps(asdict(self))
-
     @staticmethod
-    def thaw(text: str) -> Incident:
-        """The incident that ``freeze`` gave.
-
-        Raises:
-            ModelError: the text is damaged.
-        """
+    def from_record(record: dict[str, Any]) -> Incident:
+        """The incident of a parsed ``to_json``. Raises ValueError: it is none."""
         try:
-            parsed = json.loads(text)
-            incident = Incident(**{**parsed, "peak_value": tuple(parsed["peak_value"]), "expected": tuple(parsed["expected"])})
-            for field in fields(Incident):  # a checkpoint may come from a stranger
-                _require_kind(getattr(incident, field.name), str(field.type))
-            return incident
-        except (ValueError, TypeError, KeyError, RecursionError) as error:
-            raise ModelError(
-                f"the checkpoint is damaged (an incident: {type(error).__name__}); run anew without --resume"
-            ) from None
+            values = {key: value for key, value in record.items() if key != "status"}
+            for key in ("peak_value", "expected"):
+                column = values[key] if isinstance(values[key], list) else [values[key]]
+                values[key] = tuple(float("nan") if value is None else float(value) for value in column)
+            incident = Incident(**values)
+        except (TypeError, KeyError, AttributeError) as error:
+            raise ValueError(f"no incident ({error})") from None
+        for field in fields(incident):
+            value, kind = getattr(incident, field.name), _KINDS.get(str(field.type), tuple)
+            if type(value) is not kind and (field.name, value) != ("series", None):
+                raise ValueError(f"{field.name} is no {kind.__name__}")
+        return incident
 
 
-def _require_kind(value: object, kind: str) -> None:
-    values = value if isinstance(value, tuple) else (value,)
-    types: dict[str, type | tuple[type, ...]] = {
-        "int": int,
-        "str": str,
-        "str | None": (str, NoneType),
-        "bool": bool,
-        "float": (int, float),
-    }
-    wanted = types["float" if kind.startswith("tuple") else kind]
-    if not all(isinstance(each, wanted) and isinstance(each, bool) == (kind == "bool") for each in values):
-        raise TypeError(f"{kind} expected")
+_KINDS: dict[str, type] = {"int": int, "str": str, "str | None": str, "float": float, "bool": bool}
+
+
+def read_incidents(text: str) -> list[Incident]:
+    """Incidents from a checkpoint, one ``to_json`` a line. Raises ModelError: the text is damaged."""
+    try:
+        return [Incident.from_record(json.loads(line)) for line in text.splitlines()]
+    except (ValueError, RecursionError) as error:
+        raise ModelError(f"the checkpoint is damaged (an incident: {type(error).__name__}); run anew without --resume") from None
 
 
 def time_text(time: npt.NDArray[np.generic], suffix: str = "") -> list[str]:
@@ -115,7 +105,7 @@ def time_text(time: npt.NDArray[np.generic], suffix: str = "") -> list[str]:
 
 
 def _one_time_text(nanoseconds: int | None, suffix: str) -> str:
-    """What ``time_text`` gives for a time in nanoseconds since 1970 (None: NaT), in a fraction of the time that arrays of one take."""
+    """What ``time_text`` gives for nanoseconds since 1970 (None: NaT), in a fraction of the time that arrays of one take."""
     if nanoseconds is None:
         return ""
     seconds, rest = divmod(nanoseconds, 10**9)
@@ -123,56 +113,98 @@ def _one_time_text(nanoseconds: int | None, suffix: str) -> str:
     return (_EPOCH + timedelta(0, seconds)).isoformat() + fraction + suffix
 
 
+class AlarmFilter:
+    """Keeps a score only where it rises above every score of the ``cooldown`` points before it, so that one event alarms once.
+
+    A worse turn of the same event still comes through. Cutting the stream into other chunks changes nothing.
+
+    Args:
+        cooldown: points after a score in which lower ones raise no alarm.
+    """
+
+    def __init__(self, cooldown: int) -> None:
+        self._cooldown = cooldown
+        self._recent = np.zeros(cooldown)  # the scores before the next one, NaN where unknown
+
+    def process(self, scores: Array) -> Array:
+        """Scores (N,) -> the same where they rise, 0 elsewhere and where unknown.
+
+        >>> AlarmFilter(2).process(np.array([0.2, 0.5, 0.4, 0.6, 0.1, 0.1, 0.3]))
+        array([0.2, 0.5, 0. , 0.6, 0. , 0. , 0.3])
+        """
+        if not len(scores):
+            return scores.copy()
+        stream = np.concatenate([self._recent, scores])  # (C + N,)
+        self._recent = stream[len(scores) :]
+        stream = np.where(stream == stream, stream, 0.0)
+        step = stream.itemsize
+        recent = np.ndarray((len(scores), self._cooldown), stream.dtype, stream, strides=(step, step))  # (N, C), no copy
+        newest = stream[self._cooldown :]
+        rises: Array = newest * (newest > np.maximum.reduce(recent, axis=1))
+        return rises
+
+    def skip(self, scores: Array) -> None:
+        """Scores (N,) none of which may raise an alarm."""
+        self._recent = np.concatenate([self._recent, scores])[len(scores) :]
+
+    def state(self) -> State:
+        """The recent scores."""
+        return {"recent": np.where(self._recent == self._recent, self._recent, 0.0)}
+
+    def load(self, state: State) -> None:
+        """Take back what ``state`` gave."""
+        self._recent = Reader(state, "the alarm filter").array("recent", (self._cooldown,))
+
+
 class IncidentTracker:
-    """Joins flags into incidents as the stream runs.
+    """Joins the flags of one series into incidents as the stream runs.
 
     Args:
         merge_gap: points without a flag that may lie inside one incident; may be set until the first flag.
-        zone: what is put behind every time ("Z" for UTC).
-        hysteresis: share of the limit; while errors lie above it, an incident that is open goes on.
-        refractory: points after a score in which only a higher one is an alarm.
+        zone: suffix of every time ("Z" for UTC).
+        hysteresis: share of the threshold; while errors lie above it, an open incident goes on.
+        cooldown: points after a score in which only a higher one is an alarm.
     """
 
-    def __init__(self, merge_gap: int, zone: str = "", *, hysteresis: float = 1.0, refractory: int = 200) -> None:
+    def __init__(self, merge_gap: int, zone: str = "", *, hysteresis: float = 1.0, cooldown: int = 200) -> None:
         self.merge_gap = merge_gap
         self._zone = zone
         self._hysteresis = hysteresis
-        self._alarms = AlarmFilter(refractory)
-        self._row = 0
-        self._count = 0
-        self._felt_row = 0  # last row in which the open incident was felt: flagged, or not yet below the hysteresis
+        self._alarms = AlarmFilter(cooldown)
+        self.row = 0
+        self.count = 0
+        self._active_row = 0  # last row in which the open incident was flagged, or not yet below the hysteresis
         self.open: Incident | None = None
 
     def process(self, detections: Detections) -> list[Incident]:
         """Take in detections; returns the incidents that ended, in order."""
-        ended: list[Incident] = []
-        felt = (detections.anomalies | (detections.errors > self._hysteresis * detections.thresholds)).nonzero()[0].tolist()
-        if felt:
+        closed: list[Incident] = []
+        above = detections.errors > self._hysteresis * detections.thresholds
+        active = (detections.anomalies | above).nonzero()[0].tolist()
+        if active:
             rises = self._alarms.process(detections.scores) > 0
         else:
             self._alarms.skip(detections.scores)
-        for index in felt:
-            row = self._row + index
-            ended += self._end_before(row)
+        for index in active:
+            row = self.row + index
+            closed += self._close_before(row)
             if detections.anomalies[index]:
-                self.open = self._joined(detections, index, row, bool(rises[index]))
-            self._felt_row = row
-        self._row += len(detections)
-        return ended + self._end_before(self._row)
+                self.open = self._extended(detections, index, row, bool(rises[index]))
+            self._active_row = row
+        self.row += len(detections)
+        return closed + self._close_before(self.row)
 
-    def _end_before(self, row: int) -> list[Incident]:
-        """The open incident, if it was not felt for too long to be joined at ``row``."""
-        if self.open and row - self._felt_row > self.merge_gap + 1:
-            return self.finish()
-        return []
+    def _close_before(self, row: int) -> list[Incident]:
+        """The open incident, if it ended too long before ``row`` to be joined with it."""
+        return self.finish() if row - self._active_row > self.merge_gap + 1 else []
 
     def finish(self) -> list[Incident]:
         """The stream is over: the incident that is still open, if there is one."""
-        ended = [self.open] if self.open else []
+        closed = [self.open] if self.open else []
         self.open = None
-        return ended
+        return closed
 
-    def _joined(self, detections: Detections, index: int, row: int, rises: bool) -> Incident:
+    def _extended(self, detections: Detections, index: int, row: int, rises: bool) -> Incident:
         """The open incident, or a new one, with this flagged point in it."""
         now = time_text(detections.time[index : index + 1], self._zone)[0]
         score = float(detections.scores[index])
@@ -184,8 +216,8 @@ class IncidentTracker:
             "severity": round(severity, 6),
         }
         if not self.open:
-            self._count += 1
-            return Incident(id=self._count, start=now, end=now, n_points=1, first_row=row, last_row=row, alarm=rises, **peak)
+            self.count += 1
+            return Incident(id=self.count, start=now, end=now, n_points=1, first_row=row, last_row=row, alarm=rises, **peak)
         alarm = self.open.alarm or rises
         longer = replace(self.open, end=now, n_points=self.open.n_points + 1, last_row=row, alarm=alarm)
         return replace(longer, **peak) if severity > self.open.severity else longer
@@ -194,19 +226,18 @@ class IncidentTracker:
         """Position, count and the open incident."""
         return {
             "merge_gap": self.merge_gap,
-            "row": self._row,
-            "count": self._count,
-            "felt_row": self._felt_row,
+            "row": self.row,
+            "count": self.count,
+            "active_row": self._active_row,
             "alarms": self._alarms.state(),
-            "open": self.open.freeze() if self.open else "",
+            "open": self.open.to_json("open") if self.open else "",
         }
 
     def load(self, state: State) -> None:
         """Take back what ``state`` gave."""
         saved = Reader(state, "the incidents")
         self.merge_gap = saved.integer("merge_gap", 0)
-        self._row, self._count = saved.integer("row", 0), saved.integer("count", 0)
-        self._felt_row = saved.integer("felt_row", 0)
+        self.row, self.count = saved.integer("row", 0), saved.integer("count", 0)
+        self._active_row = saved.integer("active_row", 0)
         self._alarms.load(saved.state("alarms"))
-        frozen = saved.text("open")
-        self.open = Incident.thaw(frozen) if frozen else None
+        self.open = next(iter(read_incidents(saved.text("open"))), None)

@@ -1,240 +1,129 @@
-"""Webhook: alerts as HTTP requests, and the thread that sends them until they get through."""
+"""Webhook: what alerts are queued for programs and chats, and in which form."""
 
 from __future__ import annotations
 
 import json
-import logging
-import random
-import threading
-import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
-from typing import Any, Literal, TypeAlias
-from urllib.parse import urlsplit
+from typing import Any
 
-from autoencoder.reports.spool import Alert, Spool
-
-PATIENCE = 0.5  # seconds for which nobody minds that a program does not say what it waits for
-AGAIN = (408, 425, 429)  # of the 4xx, those that mean "later", not "never"
+from autoencoder.reports.anomaly_log import one_line, values_text
+from autoencoder.reports.delivery import WebhookSender
+from autoencoder.reports.incidents import Incident
+from autoencoder.reports.outbox import Alert, Outbox
+from autoencoder.reports.run_folder import OUTBOX, RunFolder
+from autoencoder.reports.sinks import Batch
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """How a request ended.
+class Webhook:
+    """Queues an alert for every incident that opens and for every one that closes; a ``Sink``, once it is started.
 
-    Attributes:
-        outcome: "failed" may be tried again, the others are final.
-        reason: in words that hold nothing of the address.
-        wait: seconds the receiver asks to be left alone; None: it did not say.
-    """
-
-    outcome: Literal["delivered", "refused", "failed"]
-    reason: str = ""
-    wait: float | None = None
-
-
-Post: TypeAlias = Callable[[str, Alert], Answer]
-Format: TypeAlias = Callable[[str, Alert], dict[str, Any]]
-
-
-def is_web_address(text: str) -> bool:
-    """Whether a text is an http or https address with a host.
-
-    >>> [is_web_address(text) for text in ("https://example.org/a?b", "ftp://example.org", "https://", "http://a b", "http://[")]
-    [True, False, False, False, False]
-    """
-    try:
-        parts = urlsplit(text)
-        is_whole = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
-    except ValueError:  # brackets or a port that are none
-        return False
-    return is_whole and text.isprintable() and " " not in text
-
-
-class HttpPost:
-    """Posts one alert; redirects are not followed, because they would take the secrets with them.
+    An alert is known by its key, which follows from the run, the incident and the event alone: a resumed run that comes by something
+    again queues it with the same key.
 
     Args:
-        url: http or https address; a secret.
-        token: sent as ``Authorization: Bearer``; a secret. None: what the address itself may hold (``https://user:word@host``).
-        form: key and alert -> the JSON object that is posted.
-        timeout: seconds to wait for a connection, and again for an answer.
+        sender: delivers, on a thread of its own.
+        capacity: alerts that may wait.
+        alarms_only: leave out the incidents that are no alarm (``Incident.alarm``).
+        warn: given a sentence when alerts are dropped.
     """
 
-    def __init__(self, url: str, token: str | None, form: Format, timeout: float) -> None:
-        from requests.auth import HTTPBasicAuth
-        from requests.utils import get_auth_from_url
+    def __init__(self, sender: WebhookSender, *, capacity: int, alarms_only: bool, warn: Callable[[str], None]) -> None:
+        self._sender, self._capacity, self._alarms_only, self._warn = sender, capacity, alarms_only, warn
+        self._announced: set[tuple[str | None, int]] = set()  # series and first row of the incidents whose opening was queued
+        self._has_dropped = False
 
-        # its log lines hold the address; with --verbose a warning among them would reach the console
-        logging.getLogger("urllib3").setLevel(logging.CRITICAL)
-        self._url, self._form, self._timeout = url, form, timeout
-        user, word = get_auth_from_url(url)
-        # something is given in any case: else requests takes what ~/.netrc holds for that host
-        self._auth = HTTPBasicAuth(user, word) if user and not token else _Bearer(token)
+    def start(self, folder: RunFolder, source: str = "", columns: Sequence[str] = ()) -> None:
+        """Begin to deliver, first what an earlier run in that folder left. Raises ModelError, RunError: see ``Outbox``."""
+        self._folder = folder
+        self._outbox = Outbox(folder.path / OUTBOX, self._capacity)
+        self._about = {"source": one_line(source)[:200], "columns": [one_line(column)[:200] for column in columns]}
+        self._sender.start(self._outbox)
 
-    def __call__(self, key: str, alert: Alert) -> Answer:
-        """Post it; whatever goes wrong is an answer."""
-        import requests
+    def write(self, batch: Batch) -> None:
+        """Queue what is new: no more than an append to a file, whatever becomes of it."""
+        self._queue_closed(batch.closed)
+        for incident in batch.open:
+            self._queue_opened(incident)
 
-        headers = {"Content-Type": "application/json", "Idempotency-Key": key, "User-Agent": "lstm-autoencoder"}
-        try:
-            with requests.post(
-                self._url,
-                data=json.dumps(self._form(key, alert)).encode(),
-                headers=headers,
-                auth=self._auth,
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,  # the body is not read: it says nothing, and may be endless
-            ) as response:
-                return judged(response.status_code, response.headers.get("Retry-After"))
-        except requests.exceptions.Timeout:
-            return Answer("failed", f"no answer within {self._timeout:g} s")
-        except requests.exceptions.SSLError:
-            return Answer("failed", "its certificate is not trusted")
-        except requests.exceptions.ConnectionError:
-            return Answer("failed", "no connection, or it broke off")
-        except Exception as error:  # the thread must outlive whatever a library raises; its message may hold the address
-            return Answer("failed", f"{type(error).__name__}")
+    def flush(self) -> None:
+        """Have all alerts on the disk."""
+        self._outbox.flush()
 
-
-class _Bearer:
-    def __init__(self, token: str | None) -> None:
-        self._token = token
-
-    def __call__(self, request: Any) -> Any:
-        if self._token:
-            request.headers["Authorization"] = f"Bearer {self._token}"
-        return request
-
-
-def judged(status: int, retry_after: str | None) -> Answer:
-    """What a status code and a Retry-After header (RFC 9110, section 10.2.3) mean.
-
-    >>> [judged(status, None).outcome for status in (204, 302, 404, 429, 503)]
-    ['delivered', 'failed', 'refused', 'failed', 'failed']
-    >>> judged(429, "7")
-    Answer(outcome='failed', reason='it answered 429', wait=7.0)
-    """
-    if 200 <= status < 300:
-        return Answer("delivered")
-    if 300 <= status < 400:
-        return Answer("failed", f"it answered {status}, a redirect, which is not followed")
-    if 400 <= status < 500 and status not in AGAIN:
-        return Answer("refused", f"it answered {status}")
-    return Answer("failed", f"it answered {status}", _seconds(retry_after))
-
-
-def _seconds(retry_after: str | None) -> float | None:
-    """A number of seconds, or the time until a date; None where it is neither."""
-    text = (retry_after or "").strip()
-    if text.isascii() and text.isdigit() and len(text) < 10:
-        return float(text)
-    with suppress(TypeError, ValueError, IndexError, OverflowError):
-        then = parsedate_to_datetime(text)
-        then = then if then.tzinfo else then.replace(tzinfo=UTC)
-        return max(0.0, (then - datetime.now(UTC)).total_seconds())
-    return None
-
-
-class Courier:
-    """A thread that takes alerts from a spool, in order, and posts each until it gets through or is refused.
-
-    Args:
-        post: sends one.
-        warn: told in a sentence when the receiver fails, when it is back, and when it refuses the first alert.
-        retry: seconds before the second try; doubled with every failure up to ``longest_retry``, and shortened by a random part of up to
-            a half, so that many senders do not come back all at once.
-        longest_retry: most seconds between two tries, whatever the receiver asks for.
-        deadline: seconds that ``stop`` waits at most.
-    """
-
-    def __init__(self, post: Post, warn: Callable[[str], None], *, retry: float, longest_retry: float, deadline: float) -> None:
-        self._post, self._warn = post, warn
-        self._retry, self._longest, self._deadline = retry, longest_retry, deadline
-        self._dice = random.Random()  # its own: the training draws from the common one, and is to be the same every time
-        self._voice = threading.Lock()  # held while speaking, so that nobody speaks after ``stop``
-        self._is_silent = False
-        self._has_refused = False
-        self._failures = 0  # in a row
-        self._has_hurried = False
-        self._ends = 0.0  # when the deadline is over
-        self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self, spool: Spool) -> None:
-        """Begin with what waits."""
-        self._spool = spool
-        self._thread = threading.Thread(target=self._work, name="webhook", daemon=True)  # never keeps the process alive
-        self._thread.start()
+    def close(self, closed: Sequence[Incident] = (), *, resumable: bool = False) -> None:
+        """Queue the incidents that end with the stream, unless they go on when it is resumed."""
+        if not resumable:
+            self._queue_closed(closed)
 
     def stop(self, *, wait: bool = True) -> None:
-        """Wait until all are dealt with, at most until the deadline; then close the spool. A second call does nothing.
+        """Give what waits a last chance, see ``WebhookSender.stop``; an interrupt ends that."""
+        with suppress(KeyboardInterrupt):
+            self._sender.stop(wait=wait)
 
-        Args:
-            wait: false: do not wait at all.
+    def discard_if_empty(self) -> None:
+        """The run is done: take the outbox away, if nothing waits in it."""
+        if not self.counts()["waiting"]:
+            self._folder.remove(OUTBOX)
 
-        Raises:
-            KeyboardInterrupt: somebody had no patience; the spool is closed all the same.
-        """
-        if not self._thread:
-            return
-        self._ends = time.monotonic() + (self._deadline if wait else 0.0)
-        self._closing.set()
-        self._spool.finish()
-        try:
-            self._thread.join(min(PATIENCE, self._deadline) if wait else 0.0)
-            if wait and self._thread.is_alive():
-                self._say(f"webhook: {self._spool.counts()['waiting']:,} alerts wait; at most {self._deadline:g} s more for them")
-                self._thread.join(self._ends - time.monotonic())
-        finally:
-            with self._voice:
-                self._is_silent = True
-            self._spool.close()
-            self._thread = None
+    def counts(self) -> dict[str, int]:
+        """Alerts delivered, refused, dropped and still waiting."""
+        return self._outbox.counts()
 
-    def _work(self) -> None:
-        while head := self._spool.head():
-            key, alert = head
-            answer = self._post(key, alert)
-            if answer.outcome == "failed":
-                self._spool.release()
-            else:
-                self._spool.settle(key, answer.outcome)
-            self._tell(answer)
-            self._failures = self._failures + 1 if answer.outcome == "failed" else 0
-            is_over = self._closing.is_set() and time.monotonic() >= self._ends
-            if is_over or (self._failures and not self._rest(answer.wait)):
-                return
+    def closing_line(self) -> str:
+        """The same in a sentence."""
+        counts = self.counts()
+        line = f"webhook: {counts['delivered']:,} alert{'s' * (counts['delivered'] != 1)} delivered"
+        line += "".join(f", {counts[name]:,} {name}" for name in ("refused", "dropped") if counts[name])
+        if counts["waiting"]:
+            line += f", {counts['waiting']:,} waiting in {self._outbox.path}; --resume sends them"
+        return line
 
-    def _rest(self, asked: float | None) -> bool:
-        """Pause after a failure; returns whether to go on. The end of the run cuts one pause short, if nobody asked for it."""
-        backoff = min(self._longest, self._retry * 2.0 ** min(self._failures - 1, 30)) * self._dice.uniform(0.5, 1.0)
-        pause = max(backoff, min(asked or 0.0, self._longest))
-        until = time.monotonic() + pause
-        if not self._closing.wait(pause):
-            return True
-        if not asked and not self._has_hurried:
-            self._has_hurried = True
-            return time.monotonic() < self._ends
-        if until >= self._ends:  # nothing can come of waiting any longer
-            return False
-        time.sleep(max(0.0, until - time.monotonic()))
-        return True
+    def _queue_closed(self, closed: Sequence[Incident]) -> None:
+        for incident in closed:
+            self._queue_opened(incident)
+            if incident.alarm or not self._alarms_only:
+                self._announced.discard((incident.series, incident.first_row))
+                self._put("closed", incident)
 
-    def _tell(self, answer: Answer) -> None:
-        if answer.outcome == "failed" and not self._failures:
-            self._say(f"webhook: {answer.reason}; alerts wait in {self._spool.path} and are sent as soon as it answers")
-        elif answer.outcome != "failed" and self._failures:
-            self._say("webhook: it answers again")
-        if answer.outcome == "refused" and not self._has_refused:
-            self._has_refused = True
-            self._say(f"webhook: {answer.reason}; an alert that is refused is not sent again; check the address and the token")
+    def _queue_opened(self, incident: Incident) -> None:
+        place = (incident.series, incident.first_row)
+        if place not in self._announced and (incident.alarm or not self._alarms_only):
+            self._announced.add(place)
+            self._put("opened", incident)
 
-    def _say(self, sentence: str) -> None:
-        with self._voice:
-            if not self._is_silent:
-                self._warn(sentence)
+    def _put(self, event: str, incident: Incident) -> None:
+        about = f"{incident.first_row} {incident.start} {event} {incident.series or ''}"
+        key = str(uuid.uuid5(uuid.UUID(self._outbox.run), about))
+        status = "open" if event == "opened" else "closed"
+        alert: Alert = {"event": event, "run": self._outbox.run, **self._about, "incident": json.loads(incident.to_json(status))}
+        if not self._outbox.put(key, alert) and not self._has_dropped:
+            self._has_dropped = True
+            self._warn(f"webhook: {self._capacity:,} alerts wait, which is all there is room for; the oldest are dropped")
+
+
+def as_json(key: str, alert: Alert) -> dict[str, Any]:
+    """The body of a request for programs."""
+    return {"key": key, **alert}
+
+
+def as_slack(key: str, alert: Alert) -> dict[str, Any]:
+    """The body of a request for Slack, and for what understands the same: one sentence.
+
+    >>> incident = Incident(1, "2025-02-15", "2025-02-16", "2025-02-16", (61.3,), (56.2,), 0.98, 2, 40, 41, True)
+    >>> as_slack("", {"event": "closed", "source": "<load>.csv", "incident": json.loads(incident.to_json())})["text"]
+    'Over: anomaly in &lt;load&gt;.csv, 2025-02-15 to 2025-02-16, 2 points; at its peak seen 61.3, expected 56.2, severity 0.98'
+    """
+    incident = Incident.from_record(alert["incident"])
+    seen = f"seen {values_text(incident.peak_value)}, expected {values_text(incident.expected)}, severity {incident.severity:.2f}"
+    where = alert["source"] if incident.series is None else f"{alert['source']}, series {incident.series!r}"
+    if alert["event"] == "opened":
+        sentence = f"Anomaly in {where} since {incident.start}: {seen}"
+    else:
+        points = f"{incident.n_points:,} point{'s' * (incident.n_points != 1)}"
+        sentence = f"Over: anomaly in {where}, {incident.start} to {incident.end}, {points}; at its peak {seen}"
+    # the three characters that Slack wants escaped; its < starts links and calls such as <!channel>
+    return {"text": sentence.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
+
+
+FORMATS = {"json": as_json, "slack": as_slack}

@@ -2,20 +2,37 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
-from autoencoder.scorers.base import Array, Progress, Scorer
-from autoencoder.scorers.forest import IsolationForestScorer, SlidingIsolationForestScorer
+from autoencoder.core.types import Array, Progress
+from autoencoder.scorers.base import Refittable, Scorer
 from autoencoder.scorers.gaussian import WindowedGaussianScorer
-from autoencoder.scorers.half_space import HalfSpaceTreesScorer
+from autoencoder.scorers.half_space_trees import HalfSpaceTreesScorer
+from autoencoder.scorers.isolation_forest import IsolationForestScorer, SlidingIsolationForestScorer
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 
-SCORERS: dict[str, Callable[..., Scorer]] = {
+SCORERS: Mapping[str, Callable[..., Scorer]] = {
     "lstm_autoencoder": LstmAutoencoderScorer,
     "isolation_forest": IsolationForestScorer,
     "isolation_forest_sliding": SlidingIsolationForestScorer,
     "half_space_trees": HalfSpaceTreesScorer,
     "windowed_gaussian": WindowedGaussianScorer,
 }
+SEASONAL = "seasonal"  # forecasts until a detector is trained; no detector of its own
 
-__all__ = ["SCORERS", "Array", "Progress", "Scorer"]
+
+def create(name: str, **params: Any) -> Scorer:
+    """An untrained scorer; the parameters are plain values, so that another process can make the same one.
+
+    >>> create("windowed_gaussian", window=100).info()
+    {'window': 100}
+    """
+    if name == SEASONAL:
+        from autoencoder.scorers.seasonal import SeasonalScorer
+
+        return SeasonalScorer(**params)
+    return SCORERS[name](**params)
+
+
+__all__ = ["SCORERS", "SEASONAL", "Array", "Progress", "Refittable", "Scorer", "create"]

@@ -2,44 +2,30 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
-import numpy as np
-import numpy.typing as npt
+from abc import ABC, abstractmethod
 
 from autoencoder.core.errors import ConfigError
-from autoencoder.core.state import State
+from autoencoder.core.state import Stateful
+from autoencoder.core.types import Array
 
-Array = npt.NDArray[np.float64]
+__all__ = ["Array", "Threshold", "check_budget"]
 
 
-class Threshold(Protocol):
+class Threshold(Stateful, ABC):
     """A state machine over errors that judges before it learns.
 
-    The law: ``process`` gives the same limits however the errors are cut into chunks; the limit of a point has not seen that
-    point. A NaN error gets a limit of NaN and leaves the state as it was. An error above its limit is a flag; it must neither
-    lift the limit for later points when it enters the recent errors nor drop it when it leaves them.
+    The law: ``process`` gives the same thresholds however the errors are cut into chunks; the threshold of a point has not seen that
+    point. A NaN error gets a threshold of NaN and leaves the state as it was. An error above its threshold is an anomaly; it must neither
+    lift the threshold for later points when it enters the recent errors nor drop it when it leaves them.
     """
 
+    @abstractmethod
     def fit(self, errors: Array) -> None:
-        """Start from errors (M,) of normal behaviour, before the first ``process``."""
-        ...
+        """Start from errors (M,) of normal data, before the first ``process``; NaN are left out."""
 
+    @abstractmethod
     def process(self, errors: Array) -> Array:
-        """Errors (N,) -> limits (N,)."""
-        ...
-
-    def state(self) -> State:
-        """All that is remembered."""
-        ...
-
-    def load(self, state: State) -> None:
-        """Take back what ``state`` gave.
-
-        Raises:
-            ModelError: damaged, or not this threshold's.
-        """
-        ...
+        """Errors (N,) -> thresholds (N,), each set before its error was seen."""
 
 
 def check_budget(budget: float) -> float:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
-import numpy.typing as npt
 
 from autoencoder.core.errors import ConfigError
-from autoencoder.core.state import Reader, State
-from autoencoder.thresholds.base import Array
-from autoencoder.thresholds.rolling import RollingThreshold, mean_and_deviation, read_known, write_known
+from autoencoder.core.state import number_or_nan
+from autoencoder.core.types import Array, Integers
+from autoencoder.thresholds.rolling import RollingThreshold, mean_and_deviation
 
-MOST_LEFT_OUT = 0.2  # share of the window that is left out as anomalies at most
+MAX_LEFT_OUT = 0.2  # share of the window that is left out as anomalies at most
 DEVIATIONS = np.arange(2.0, 10.5, 0.5)  # z, in standard deviations above the mean: the candidates of the paper
 
 
@@ -28,7 +29,7 @@ class NonparametricThreshold(RollingThreshold):
 
     The paper judges smoothed errors; the limit given here is the raw error at which the smoothed one would reach that limit.
     A flagged error stays an anomaly: it is left out of the search, and of the smoothing, so that none outlasts itself. Where
-    flags fill more than ``MOST_LEFT_OUT`` of the window the level has changed; then all errors count, clipped at their limits, no
+    flags fill more than ``MAX_LEFT_OUT`` of the window the level has changed; then all errors count, clipped at their limits, no
     candidate separates so many from the rest, and the highest candidate carries the limit up.
 
     ``budget`` is not used: the method has no such notion. Its flags depend on how far the errors' peaks stand out.
@@ -45,7 +46,15 @@ class NonparametricThreshold(RollingThreshold):
 
     Raises:
         ConfigError: a setting is out of range.
+
+    Examples:
+        >>> threshold = NonparametricThreshold(budget=0.01)
+        >>> threshold.fit(np.random.default_rng(0).exponential(size=500))
+        >>> threshold.process(np.array([0.5, 60.0, 0.5])).round(0)
+        array([10., 11., 11.])
     """
+
+    STATE: ClassVar = {**RollingThreshold.STATE, "_smoothed": number_or_nan("smoothed")}
 
     def __init__(self, budget: float, window: int = 2000, smoothing: float = 8.0, pruning: float = 0.13) -> None:
         super().__init__(budget, window)
@@ -55,25 +64,10 @@ class NonparametricThreshold(RollingThreshold):
             raise ConfigError(f"threshold.pruning is {pruning}; it must be in [0, 1), e.g. 0.13")
         self._weight = 2 / (smoothing + 1)
         self._pruning = pruning
-
-    def state(self) -> State:
-        """As every rolling threshold's, for smoothed errors, and the last smoothed error (None: there is none yet)."""
-        return {**super().state(), "smoothed": write_known(self._smoothed)}
-
-    def load(self, state: State) -> None:
-        """Take back what ``state`` gave; settings changed since take hold at the next estimate.
-
-        Raises:
-            ModelError: damaged, or not a state of this kind of threshold.
-        """
-        super().load(state)
-        self._smoothed = read_known(state, Reader(state, "the threshold"), "smoothed")
-
-    def _forget(self) -> None:
-        super()._forget()
         self._smoothed = float("nan")
 
     def _learn_training(self, errors: Array) -> None:
+        self._smoothed = float("nan")
         self._judge_and_learn(errors)
 
     def _judge_and_learn(self, errors: Array) -> Array:
@@ -101,7 +95,7 @@ class NonparametricThreshold(RollingThreshold):
     def _estimate(self, errors: Array, limits: Array) -> float:
         unflagged = errors <= limits
         smoothed = errors[unflagged]
-        if len(smoothed) < (1 - MOST_LEFT_OUT) * len(errors):
+        if len(smoothed) < (1 - MAX_LEFT_OUT) * len(errors):
             smoothed = np.minimum(errors, limits)
         epsilon = find_epsilon(smoothed)
         normal = highest_normal(smoothed, epsilon, self._pruning)
@@ -144,10 +138,10 @@ def highest_normal(smoothed: Array, epsilon: float, pruning: float) -> float:
     return float(peaks[anomalous_runs])
 
 
-def _count_runs(standardised: Array, deviations: Array) -> npt.NDArray[np.int64]:
+def _count_runs(standardised: Array, deviations: Array) -> Integers:
     """How many runs of consecutive errors of the standardised ones (n,) lie above each of the deviations (Z,) -> (Z,)."""
     before = np.concatenate([[-np.inf], standardised[:-1]])
     rises = np.flatnonzero((standardised > deviations[0]) & (standardised > before))
     starts = (standardised[rises] > deviations[:, None]) & (before[rises] <= deviations[:, None])  # (Z, rises)
-    counts: npt.NDArray[np.int64] = starts.sum(axis=1)
+    counts: Integers = starts.sum(axis=1)
     return counts

@@ -1,17 +1,17 @@
-"""Generalised Pareto distribution: fit and tail, for peaks over a threshold."""
+"""Generalised Pareto distribution, for peaks over a threshold, and the probabilities of errors whose tail follows one."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-Array = npt.NDArray[np.float64]
+from autoencoder.core.types import Array
 
-FEWEST = 5  # peaks below which the shape cannot be told and an exponential tail is taken
-FLAT = 1e-9  # shapes nearer to 0 are taken for 0
-SHAPES = (-0.5, 0.5)  # heavier tails have no variance, lighter ones an end that the next point may pass
+MIN_PEAKS = 5  # peaks below which the shape cannot be told and an exponential tail is taken
+FLAT_SHAPE = 1e-9  # shapes nearer to 0 are taken for 0
+BODY_GRID = np.linspace(1.0, 0.0, 65)  # exceedance probabilities at which the body of the errors is kept
+SHAPE_RANGE = (-0.5, 0.5)  # heavier tails have no variance, lighter ones an end that the next point may pass
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class Pareto:
 
     def quantile(self, exceedance: float) -> float:
         """Height that a peak passes with probability ``exceedance`` in (0, 1]."""
-        if abs(self.shape) < FLAT:
+        if abs(self.shape) < FLAT_SHAPE:
             return float(-self.scale * np.log(exceedance))
         return float(self.scale / self.shape * (exceedance**-self.shape - 1.0))
 
@@ -37,7 +37,7 @@ def exceedance(peaks: Array, shapes: Array, scales: Array) -> Array:
     with np.errstate(over="ignore", divide="ignore"):  # infinitely far out: the probability is 0
         ratio = peaks / scales
         curved = np.maximum(0.0, 1.0 + shapes * ratio) ** (-1.0 / shapes)
-        probability: Array = np.where(np.abs(shapes) < FLAT, np.exp(-ratio), curved)
+        probability: Array = np.where(np.abs(shapes) < FLAT_SHAPE, np.exp(-ratio), curved)
     return probability
 
 
@@ -45,24 +45,79 @@ def fit(peaks: Array) -> Pareto:
     """Fit to peaks (N,) > 0 with the estimator of Zhang and Stephens (2009, doi 10.1198/tech.2009.08017).
 
     It needs no iteration and never fails to converge: the profile likelihood is averaged over a grid of candidates that follows from the
-    data. The shape is drawn to 0 with the weight of ten peaks (Vehtari et al. 2024, jmlr.org/papers/v25/19-556) and kept in ``SHAPES``.
+    data. The shape is drawn to 0 with the weight of ten peaks (Vehtari et al. 2024, jmlr.org/papers/v25/19-556) and kept in
+    ``SHAPE_RANGE``.
     """
     ordered = np.sort(peaks[peaks > 0])
     count = len(ordered)
-    if count < FEWEST or ordered[-1] <= ordered[0] * (1 + 1e-9):
+    if count < MIN_PEAKS or ordered[-1] <= ordered[0] * (1 + 1e-9):
         return Pareto(0.0, float(ordered.mean()) if count else np.finfo(float).tiny)
     unit = ordered[-1]
     ordered = ordered / unit  # free of overflow for any unit
     candidates = 30 + int(np.sqrt(count))
-    quartile = ordered[int(count / 4 + 0.5) - 1]
-    grid = 1.0 + (1.0 - np.sqrt(candidates / (np.arange(1, candidates + 1) - 0.5))) / (
-        3.0 * quartile
-    )  # (C,) theta, below 1 / max
+    quartile = max(ordered[int(count / 4 + 0.5) - 1], 1e-300)  # what it divides stays finite
+    falling = 1.0 - np.sqrt(candidates / (np.arange(1, candidates + 1) - 0.5))
+    grid = 1.0 + falling / (3.0 * quartile)  # (C,) theta, below 1 / max
     shapes = np.log1p(-grid[:, None] * ordered).mean(axis=1)  # (C,) minus the usual sign
     likelihood = count * (np.log(np.maximum(grid / -shapes, np.finfo(float).tiny)) - shapes - 1.0)
     weights = np.exp(likelihood - likelihood.max())
     theta = float((grid * weights).sum() / weights.sum())
     shape = float(np.log1p(-theta * ordered).mean())
     scale = -shape / theta if abs(theta) > 1e-12 else float(ordered.mean())
-    shape = float(np.clip(shape * count / (count + 10.0), *SHAPES))
+    shape = float(np.clip(shape * count / (count + 10.0), *SHAPE_RANGE))
     return Pareto(shape, scale * unit)
+
+
+@dataclass(frozen=True, slots=True)
+class TailModel:
+    """What errors are judged by: for one stream each number is () and the body (B,); for N streams they are (N,) and (N, B).
+
+    Attributes:
+        limit: above it an error is a flag.
+        level: median of the recent errors.
+        spread: distance from their lowest decile to it; errors less the level, in this unit, are comparable over time.
+        peak_level: comparable error above which the tail begins.
+        share: of the errors that lie there.
+        shape: of the tail.
+        scale: of the tail.
+        body: comparable errors at ``BODY_GRID``.
+    """
+
+    limit: Array
+    level: Array
+    spread: Array
+    peak_level: Array
+    share: Array
+    shape: Array
+    scale: Array
+    body: Array
+
+    @staticmethod
+    def unknown() -> TailModel:
+        """Of one stream whose errors cannot be judged yet."""
+        return TailModel(*[np.array(np.nan)] * 7 + [np.full(len(BODY_GRID), np.nan)])
+
+    def probabilities(self, errors: Array) -> Array:
+        """Errors (N,) -> probabilities (N,) that a normal error is larger."""
+        comparable = (errors - self.level) / self.spread
+        probabilities: Array = np.maximum(self._in_the_body(comparable), self.share)
+        beyond = comparable > self.peak_level
+        if np.count_nonzero(beyond):
+            peaks = np.maximum(comparable - self.peak_level, 0.0)
+            probabilities = np.where(beyond, self.share * exceedance(peaks, self.shape, self.scale), probabilities)
+        return probabilities
+
+    def _in_the_body(self, comparable: Array) -> Array:
+        """Probabilities (N,) by the body alone: ``np.interp``, and for N streams what it does, to the bit."""
+        if self.body.ndim == 1:
+            return np.asarray(np.interp(comparable, self.body, BODY_GRID))
+        rows = np.arange(len(comparable))
+        place = np.clip((self.body <= comparable[:, None]).sum(axis=1) - 1, 0, len(BODY_GRID) - 2)
+        low, high = self.body[rows, place], self.body[rows, place + 1]
+        with np.errstate(divide="ignore", invalid="ignore"):  # beyond both ends, which come next
+            slope = (BODY_GRID[place + 1] - BODY_GRID[place]) / (high - low)
+            between = slope * (comparable - low) + BODY_GRID[place]
+        ends = np.where(comparable < self.body[:, 0], BODY_GRID[0], BODY_GRID[-1])
+        outer = (comparable < self.body[:, 0]) | (comparable >= self.body[:, -1])
+        probabilities: Array = np.where(outer, ends, between)
+        return probabilities

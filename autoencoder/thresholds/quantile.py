@@ -6,12 +6,12 @@ import math
 
 import numpy as np
 
-from autoencoder.thresholds.base import Array
+from autoencoder.core.types import Array
 from autoencoder.thresholds.rolling import RollingThreshold
 
 NEAR_RANK = 16  # the fewest errors that may lie above the nearer of the two order statistics
 FAR_TO_NEAR = 4
-MOST_LEFT_OUT = 0.05  # share of the window that is left out as anomalies at most
+MAX_LEFT_OUT = 0.05  # share of the window that is left out as anomalies at most
 
 
 class QuantileThreshold(RollingThreshold):
@@ -24,14 +24,20 @@ class QuantileThreshold(RollingThreshold):
     budget, and keeps the largest errors out of the reckoning: of a flagged error only the fact counts, never the size.
 
     As many flags as the budget and chance explain are counted as normal errors; more are taken for anomalies and left out, but no
-    more than ``MOST_LEFT_OUT`` of the window: errors that stay high for longer are the new normal, and a limit that left out
+    more than ``MAX_LEFT_OUT`` of the window: errors that stay high for longer are the new normal, and a limit that left out
     whatever it flags would never reach them.
+
+    Examples:
+        >>> threshold = QuantileThreshold(budget=0.01)
+        >>> threshold.fit(np.random.default_rng(0).exponential(size=2000))
+        >>> threshold.process(np.array([0.5, 60.0, 0.5])).round(1)
+        array([4.8, 4.8, 4.8])
     """
 
     def _estimate(self, errors: Array, limits: Array) -> float:
         expected_flags = len(errors) * self.budget
         surplus = int(np.count_nonzero(errors > limits)) - math.ceil(expected_flags + math.sqrt(expected_flags))
-        normal = len(errors) - min(max(surplus, 0), int(MOST_LEFT_OUT * len(errors)))
+        normal = len(errors) - min(max(surplus, 0), int(MAX_LEFT_OUT * len(errors)))
         exceeding = self.budget * normal
         near = max(min(NEAR_RANK, normal // 4), min(math.ceil(2 * exceeding), normal // 8), int(exceeding))
         far = min(FAR_TO_NEAR * near, (normal + near + 1) // 2)

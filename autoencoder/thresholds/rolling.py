@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-from abc import ABC, abstractmethod
+from abc import abstractmethod
+from typing import ClassVar
 
 import numpy as np
 
 from autoencoder.core.errors import ConfigError, ModelError
-from autoencoder.core.state import Reader, State
-from autoencoder.thresholds.base import Array, check_budget
+from autoencoder.core.state import Reader, State, integer, number_or_nan
+from autoencoder.core.types import Array
+from autoencoder.thresholds.base import Threshold, check_budget
 
-MINIMUM = 30  # errors that must be known before a limit is worth anything
+MIN_ERRORS = 30  # that must be known before a limit is worth anything
 STEP = 32  # errors between two estimates of the limit
-LARGEST = 1e300  # errors beyond count as this much, so that differences and sums of them stay finite
+MAX_ERROR = 1e300  # errors beyond count as this much, so that differences and sums of them stay finite
 SETTLING_ROUNDS = 20
 
 
-class RollingThreshold(ABC):
+class RollingThreshold(Threshold):
     """A limit estimated from the last ``window`` errors, each kept together with the limit that judged it.
 
     The limit is estimated anew whenever the count of errors, the primed ones included, is a multiple of ``STEP``, and holds until
@@ -35,12 +37,17 @@ class RollingThreshold(ABC):
         ConfigError: a setting is out of range.
     """
 
+    name = "the threshold"
+    STATE: ClassVar = {"_seen": integer("seen"), "_limit": number_or_nan("limit")}
+
     def __init__(self, budget: float, window: int = 2000) -> None:
         self.budget = check_budget(budget)
-        if window < MINIMUM:
-            raise ConfigError(f"threshold.window is {window}; it must be at least {MINIMUM}, e.g. 2000")
+        if window < MIN_ERRORS:
+            raise ConfigError(f"threshold.window is {window}; it must be at least {MIN_ERRORS}, e.g. 2000")
         self.window = window
-        self._forget()
+        self._recent = _Recent(window)
+        self._seen = 0
+        self._limit = float("nan")
 
     def fit(self, errors: Array) -> None:
         """Start from errors (M,) of normal behaviour; all that was remembered before is forgotten, NaN are left out.
@@ -48,9 +55,9 @@ class RollingThreshold(ABC):
         The primed errors were judged by no limit, and an anomaly among them would lift the limit until it leaves the window. So
         the limit that they give judges them in turn, until it settles where the stream itself would hold it.
         """
-        self._forget()
+        self._recent, self._seen, self._limit = _Recent(self.window), 0, float("nan")
         self._learn_training(_bounded(errors[~np.isnan(errors)]))
-        if self._seen < MINIMUM:
+        if self._seen < MIN_ERRORS:
             return
         self._limit = self._estimate(*self._recent.rows())
         for _ in range(SETTLING_ROUNDS):
@@ -61,7 +68,7 @@ class RollingThreshold(ABC):
                 break
 
     def process(self, errors: Array) -> Array:
-        """Errors (N,) -> limits (N,); NaN until ``MINIMUM`` errors are known, and for NaN errors, which change nothing."""
+        """Errors (N,) -> limits (N,); NaN until ``MIN_ERRORS`` errors are known, and for NaN errors, which change nothing."""
         limits = np.full(len(errors), np.nan)
         known = np.flatnonzero(~np.isnan(errors))  # (V,) places of the V <= N valid errors
         valid = _bounded(errors[known])
@@ -69,52 +76,35 @@ class RollingThreshold(ABC):
         while start < len(valid):
             stop = min(start + STEP - self._seen % STEP, len(valid))
             limits[known[start:stop]] = self._judge_and_learn(valid[start:stop])
-            if self._seen % STEP == 0 and self._seen >= MINIMUM:
+            if self._seen % STEP == 0 and self._seen >= MIN_ERRORS:
                 self._limit = self._estimate(*self._recent.rows())
             start = stop
         return limits
 
     def state(self) -> State:
         """The recent errors and their limits, oldest first, the count of errors, and the limit in force (None: not known yet)."""
-        errors, limits = self._recent.rows()
-        return {
-            "kind": type(self).__name__,
-            "errors": errors.copy(),  # (n,), n <= window
-            "limits": limits.copy(),  # (n,), infinite where no limit was known
-            "seen": self._seen,
-            "limit": write_known(self._limit),
-        }
+        errors, limits = self._recent.rows()  # (n,), n <= window; limits are infinite where none was known
+        return {"kind": type(self).__name__, "errors": errors.copy(), "limits": limits.copy(), **super().state()}
 
     def load(self, state: State) -> None:
-        """Take back what ``state`` gave; settings changed since take hold at the next estimate.
-
-        Raises:
-            ModelError: damaged, or not a state of this kind of threshold.
-        """
-        saved = Reader(state, "the threshold")
-        if saved.text("kind") != type(self).__name__:
+        """Take back what ``state`` gave; settings changed since take hold at the next estimate."""
+        if (kind := Reader(state, self.name).text("kind")) != type(self).__name__:
             raise ModelError(
-                f"the saved threshold is a {saved.text('kind'):.40}, this run asks for a {type(self).__name__}; "
+                f"the saved threshold is a {kind:.40}, this run asks for a {type(self).__name__}; "
                 "set threshold.kind as it was, or train again"
             )
-        errors = saved.array("errors", (None,))
-        limits = saved.array("limits", (len(errors),), finite=False)
-        seen = saved.integer("seen", len(errors))
-        if np.isnan(limits).any() or len(errors) < min(seen, MINIMUM):
-            raise ModelError("the saved state of the threshold cannot be used: its parts do not fit together; train again")
-        self._forget()
-        self._seen = seen
-        self._limit = read_known(state, saved, "limit")
+        super().load(state)
+
+    def _complete(self, saved: Reader) -> None:
+        errors, limits = saved.array("errors", ("N",)), saved.array("limits", ("N",), finite=False, low=-np.inf)
+        if not min(self._seen, MIN_ERRORS) <= len(errors) <= self._seen:
+            raise saved.fault("seen", f"is {self._seen}, with {len(errors)} errors remembered")
+        self._recent = _Recent(self.window)
         self._recent.push(errors, limits)
 
     @abstractmethod
     def _estimate(self, errors: Array, limits: Array) -> float:
-        """The limit that the recent errors (n,) and the limits (n,) that judged them give; n >= ``MINIMUM``."""
-
-    def _forget(self) -> None:
-        self._recent = _Recent(self.window)
-        self._seen = 0
-        self._limit = float("nan")
+        """The limit that the recent errors (n,) and the limits (n,) that judged them give; n >= ``MIN_ERRORS``."""
 
     def _learn_training(self, errors: Array) -> None:
         """Remember errors (M,) that no limit has judged."""
@@ -173,19 +163,5 @@ def mean_and_deviation(values: Array) -> tuple[float, float]:
     return float(top) - float(widest) * float(gaps.mean()), float(widest) * float(gaps.std())
 
 
-def write_known(number: float) -> float | None:
-    """A number as it is saved; unknown (NaN) is None."""
-    return None if np.isnan(number) else float(number)
-
-
-def read_known(state: State, saved: Reader, key: str) -> float:
-    """What ``write_known`` saved.
-
-    Raises:
-        ModelError: neither a finite number nor None.
-    """
-    return float("nan") if state.get(key, "missing") is None else saved.number(key)
-
-
 def _bounded(errors: Array) -> Array:
-    return np.clip(errors, -LARGEST, LARGEST)
+    return np.clip(errors, -MAX_ERROR, MAX_ERROR)

@@ -135,7 +135,7 @@ No process may take more than 2 GB.
 
 - A run folder from a stranger can still be wrong: it may hold a network that sees nothing. With `--resume` it also says, in `config.yaml`,
   which file is read and where prices are cached: look at it first.
-- A log that is rotated twice, or cut and written anew, between two looks (`csv.poll`) loses what was in between, as with `tail -F`.
+- A log that is rotated twice, or cut and written anew, between two looks (`csv.poll_seconds`) loses what was in between, as with `tail -F`.
   A followed file that was rotated while the run was down cannot be resumed, which is told at once.
 - The power was not cut; what the disk does with `fsync` is up to the disk.
 """

@@ -21,7 +21,7 @@ from torture.harness import GAUSSIAN, Count, Ended, Process, in_pairs, noisy_wav
 
 _LIBC = ctypes.CDLL(None)  # made here: nothing may be imported between a fork and what follows it
 LONG = ("--set", "synthetic.points=30000", *GAUSSIAN)
-FOLLOW = ("--source", "csv", "--follow", "--set", "csv.poll=0.01", *GAUSSIAN)
+FOLLOW = ("--source", "csv", "--follow", "--set", "csv.poll_seconds=0.01", *GAUSSIAN)
 
 
 def suffer(folder: Path, seed: int, tries: int) -> list[Count]:
@@ -238,7 +238,7 @@ def _webhook_down(count: Count, folder: Path, dice: random.Random, whole: Path) 
     same = (folder / "o/scores.csv").read_bytes() == (whole / "scores.csv").read_bytes()
     if "webhook" not in ended.said or not same:
         return f"said {ended.said[-300:]!r}" if same else "scores.csv differs"
-    return None if (folder / "o/alerts.jsonl").exists() else "the alerts are lost"
+    return None if (folder / "o/alerts.sqlite").exists() else "the alerts are lost"
 
 
 def _two_runs(count: Count, folder: Path, dice: random.Random, whole: Path) -> str | None:

@@ -32,7 +32,7 @@ def shake(folder: Path, seed: int, tries: int) -> list[Count]:
 
 def _count(name: str, read: Reader, sound: list[bytes], dice: random.Random, tries: int) -> Count:
     from autoencoder.core.errors import AutoencoderError
-    from data.series import DataError
+    from data.chunk import DataError
 
     count = Count(f"fuzzing: {name}")
     refused = 0
@@ -159,7 +159,7 @@ def _sources(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
         from data.live import FollowSource
 
         path.write_bytes(data)
-        source = FollowSource(path, poll=0.0, idle_timeout=0.0)
+        source = FollowSource(path, poll_seconds=0.0, idle_timeout=0.0)
         return list(source.chunks())
 
     text = [plain, table, lines]
@@ -191,7 +191,7 @@ def _settings(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
 
     settings = [
         b"threshold.budget=1 per day",
-        b"network.hidden=[8, 8]",
+        b"network.units=[8, 8]",
         b"csv.columns=[a, b]",
         b"seed=3",
         b"synthetic.season.period=24",
@@ -205,12 +205,12 @@ def _settings(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
 
 def _states(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
     """A detector's state, a network, the tables of a run."""
-    from autoencoder.adaptation.adaptive import AdaptiveDetector
+    from autoencoder.adaptation.detector import AdaptiveDetector
     from autoencoder.core.events import PROMOTED
     from autoencoder.core.state import State, pack, unpack
     from autoencoder.detector import StreamDetector
     from autoencoder.network.runtime import Runtime
-    from autoencoder.reports.rows import read_rows
+    from autoencoder.reports.scores_csv import read_scores
 
     values = np.array(noisy_wave(1500, 1))[:, None]
     values[500:] += 50  # a change that stays
@@ -246,7 +246,7 @@ def _states(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
     def of_scores(data: bytes) -> object:
         path = folder / "scores.csv"
         path.write_bytes(data)
-        return read_rows(path, 1000)
+        return read_scores(folder, max_rows=1000)
 
     scores = b"time,value,prediction,error,threshold,score,anomaly\n" + b"2024-01-01T00:00:00Z,1.5,1.4,0.1,0.5,0.2,0\n" * 30
     network = sound_network()
@@ -263,10 +263,10 @@ def _states(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
 
 def _plain(kind: str, **options: object) -> Callable[[], Any]:
     """Makes a detector with such a scorer."""
-    from autoencoder.budget import Budget
     from autoencoder.detector import StreamDetector
     from autoencoder.scorers import SCORERS
     from autoencoder.thresholds import THRESHOLDS
+    from autoencoder.thresholds.budget import Budget
 
     return lambda: StreamDetector(
         SCORERS[kind](**options), lambda share: THRESHOLDS["tail"](budget=share, window=200), Budget.parse(0.01), 400
@@ -274,18 +274,20 @@ def _plain(kind: str, **options: object) -> Callable[[], Any]:
 
 
 def _adaptive() -> Any:
-    from autoencoder.assembly import make_adaptive
     from autoencoder.config import load
+    from autoencoder.factory.detectors import make_adaptive
 
-    adapts = ("enabled=true", "deterministic=true", "patience=3", "history=500", "early=null")
+    adapts = ("enabled=true", "synchronous=true", "confirm_windows=3", "buffer_points=500", "cold_start_points=null")
     settings = [*(f"adaptation.{one}" for one in adapts), "detector=windowed_gaussian", "windowed_gaussian.window=64"]
     return make_adaptive(load(None, {}, settings), 400)
 
 
 _KINDS: dict[str, Callable[[], Any]] = {
     "windowed_gaussian": _plain("windowed_gaussian", window=64),
-    "isolation_forest": _plain("isolation_forest", window=8, trees=5, samples=32),
-    "isolation_forest_sliding": _plain("isolation_forest_sliding", window=8, trees=5, samples=32, history=100, refit_every=50),
+    "isolation_forest": _plain("isolation_forest", window=8, n_estimators=5, max_samples=32),
+    "isolation_forest_sliding": _plain(
+        "isolation_forest_sliding", window=8, n_estimators=5, max_samples=32, refit_window=100, refit_every=50
+    ),
     "windowed_gaussian that adapts": _adaptive,
 }
 

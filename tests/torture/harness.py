@@ -24,9 +24,9 @@ SETTINGS = ("plot.kind=none", "windowed_gaussian.window=64", "training.points=15
 GAUSSIAN = ("--detector", "windowed_gaussian", *(part for text in SETTINGS for part in ("--set", text)))
 TINY = (
     "training.points=1500",
-    "training.steps=150",
-    "network.hidden=[8]",
-    "network.steps=16",
+    "training.max_steps=150",
+    "network.units=[8]",
+    "network.sequence_length=16",
     "plot.kind=none",
     "checkpoint.every=250",
 )

@@ -433,7 +433,7 @@ TRAINED_ON: dict[str, Prepare] = {
         "a network with weights in another file",
     )
 }
-TRAIN_ON = ("--set", "adaptation.enabled=true", "--set", "adaptation.deterministic=true", "--set", "adaptation.every=5000")
+TRAIN_ON = ("--set", "adaptation.enabled=true", "--set", "adaptation.synchronous=true", "--set", "adaptation.retrain_every=5000")
 RUNS: dict[str, Prepare] = {
     "a pickle in the checkpoint": _in_state("checkpoint.npz", _pickle),
     "a terabyte in the checkpoint": _in_state("checkpoint.npz", _giant_shape),

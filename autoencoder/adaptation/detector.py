@@ -1,0 +1,182 @@
+"""AdaptiveDetector: a detector whose model is replaced by a better one when the stream has changed for good."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+
+import numpy as np
+
+from autoencoder.adaptation.buffer import BlockBuffer
+from autoencoder.adaptation.retraining import ScorerSpec
+from autoencoder.adaptation.schedule import FIRST, AdaptationConfig
+from autoencoder.adaptation.trainer import Trainer
+from autoencoder.adaptation.updater import BASELINE, MODEL, Build, ModelUpdater
+from autoencoder.core.events import EVENTS, PROMOTED, AdaptationEvent
+from autoencoder.core.state import Reader, State
+from autoencoder.core.types import Array, Detections
+from autoencoder.detector import Time
+from autoencoder.scorers.base import Scorer
+
+
+class AdaptiveDetector:
+    """Detects as ``StreamDetector`` does, while a ``ModelUpdater`` keeps its model fitting the stream.
+
+    The updater acts only between two blocks of one window each. Their places do not depend on how the stream is cut into chunks, so with a
+    ``SyncTrainer`` detections do not either.
+
+    Args:
+        build: makes an untrained detector of a scorer and the length of its training part.
+        model: the scorer.
+        trainer: trains candidates for its place.
+        config: when to adapt.
+
+    Examples:
+        >>> from autoencoder.adaptation.trainer import SyncTrainer
+        >>> from autoencoder.thresholds.budget import Budget
+        >>> from autoencoder.detector import StreamDetector
+        >>> from autoencoder.thresholds import THRESHOLDS
+        >>> def build(scorer, points):
+        ...     return StreamDetector(scorer, lambda share: THRESHOLDS["tail"](budget=share), Budget.parse(0.001), points)
+        >>> model = ScorerSpec("windowed_gaussian", {"window": 2000})
+        >>> config = AdaptationConfig(confirm_windows=5, buffer_points=1000, training_points=400)
+        >>> detector = AdaptiveDetector(build, model, SyncTrainer(), config)
+        >>> values = np.random.default_rng(0).normal(size=(2000, 1))
+        >>> values[1000:] += 30
+        >>> detections = detector.process(np.arange(2000), values)
+        >>> [event.event for event in detector.adaptations][:3]
+        ['drift declared', 'shadow started', 'promoted']
+        >>> float(detections.anomalies[1000:1200].mean()) > 0.1, float(detections.anomalies[1600:].mean()) < 0.01
+        (True, True)
+    """
+
+    def __init__(self, build: Build, model: ScorerSpec, trainer: Trainer, config: AdaptationConfig) -> None:
+        self._updater = ModelUpdater(build, model, trainer, config)
+        self._block = BlockBuffer()
+        self._row = -1  # of the last point
+        self.longest_pause = 0.0  # seconds between two blocks
+
+    def process(self, time: Time, values: Array) -> Detections:
+        """Points (N,), (N, F) -> their detections; see ``StreamDetector.process``."""
+        current = self._updater.detector
+        if current.trained:
+            return self._detect(time, values)
+        rest = current.training_points - current.training_seen
+        parts = [part for part in (current.training_values, values[:rest]) if len(part)]
+        head = current.process(time[:rest], values[:rest])
+        self._row += len(head)
+        if not current.trained:
+            return head
+        self._updater.start(np.concatenate(parts))
+        return Detections.concatenate([head, self._detect(time[rest:], values[rest:])])
+
+    def _detect(self, time: Time, values: Array) -> Detections:
+        """Detections of the points after the training part; the model is updated where a block ends."""
+        parts = []
+        while len(values):
+            size = self._updater.block_size
+            complete = np.cumsum(~np.isnan(values).any(axis=1))
+            stop = int(np.searchsorted(complete, size - len(self._block))) + 1
+            detections = self._updater.detector.process(time[:stop], values[:stop])
+            parts.append(detections)
+            self._block.add(detections)
+            self._row += len(detections)
+            if len(self._block) >= size:
+                began = perf_counter()
+                self._updater.update(self._block.pop(), self._row, detections.time[-1])
+                self.longest_pause = max(self.longest_pause, perf_counter() - began)
+            time, values = time[stop:], values[stop:]
+        return Detections.concatenate(parts) if parts else self._updater.detector.process(time, values)
+
+    # --- see ``Detector`` ---
+
+    @property
+    def scorer(self) -> Scorer:
+        """The current one."""
+        return self._updater.detector.scorer
+
+    @property
+    def trained(self) -> bool:
+        """Whether the training part is over."""
+        return self._updater.detector.trained
+
+    @property
+    def training_values(self) -> Array:
+        """Values (N, F) of the training part seen so far; empty once trained."""
+        return self._updater.detector.training_values
+
+    @property
+    def training_seen(self) -> int:
+        """Points of the training part seen so far; 0 once trained."""
+        return self._updater.detector.training_seen
+
+    @property
+    def training_points(self) -> int:
+        """Length of the training part."""
+        return self._updater.detector.training_points
+
+    @training_points.setter
+    def training_points(self, points: int) -> None:
+        self._updater.detector.training_points = points
+
+    @property
+    def share(self) -> float:
+        """Share of normal points that may be flagged."""
+        return self._updater.detector.share
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds that the first training took."""
+        return self._updater.detector.training_seconds
+
+    @property
+    def has_model(self) -> bool:
+        """Whether there is a model that can be saved for other streams: a baseline is none."""
+        return self.trained and self._updater.kind == MODEL
+
+    @property
+    def adaptations(self) -> Sequence[AdaptationEvent]:
+        """What was done about the model so far."""
+        return self._updater.events
+
+    def expect(self, values: Array, after: Array) -> None:
+        """Ignored: the model of values to come may be another one by then."""
+
+    def training_report(self) -> dict[str, object]:
+        """What there is to know about training."""
+        return self._updater.detector.training_report()
+
+    def adaptation_report(self) -> dict[str, object]:
+        """How often what was done, until which row a baseline detected (None: to the end), and the longest pause in seconds."""
+        counts = {event.replace(" ", "_"): sum(each.event == event for each in self.adaptations) for event in EVENTS}
+        firsts = [each.row for each in self.adaptations if each.event == PROMOTED and each.details["reason"] == FIRST]
+        has_baseline = bool(firsts) or self._updater.kind == BASELINE
+        baseline = {"baseline_until_row": firsts[0] if firsts else None} if has_baseline else {}
+        return {**counts, **baseline, "longest_pause": self.longest_pause}
+
+    def stop(self) -> None:
+        """The stream is over: a training in progress is cancelled."""
+        self._updater.stop()
+
+    def adopt(self, state: State, files: Mapping[str, bytes]) -> None:
+        """Take over what a saved detector learnt; see ``StreamDetector.adopt``."""
+        self._updater.detector.adopt(state, files)
+
+    def saved_model(self) -> State:
+        """State of the current detector, for ``adopt``."""
+        return self._updater.detector.state()
+
+    def state(self) -> State:
+        """Everything remembered, artifacts included; see ``ModelUpdater.state``."""
+        return {**self._updater.state(), "block": self._block.state(), "row": self._row}
+
+    def load(self, state: State, files: Mapping[str, bytes]) -> None:
+        """Restore ``state``; ``files`` are those of the folder, which may be newer or older, and are not used.
+
+        Raises:
+            ModelError: damaged, or of another kind of detector.
+        """
+        self._updater.load(state)
+        saved = Reader(state, "the adaptation")
+        self._block.load(saved.state("block"))
+        self._row = saved.integer("row", -1)

@@ -1,0 +1,242 @@
+"""ModelUpdater: decides after each block of a stream whether to train, promote or roll back a model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+
+from autoencoder.adaptation.buffer import Block, HistoryBuffer
+from autoencoder.adaptation.cleaning import calibration_set, clean_rows, clean_windows, outlier_rows, trainable_rows
+from autoencoder.adaptation.drift import Drift, DriftMonitor
+from autoencoder.adaptation.retraining import BASELINE_SPEC, SavedScorer, ScorerSpec, TrainingJob, TrainingResult, exclude
+from autoencoder.adaptation.rollback import RollbackMonitor, from_files, to_files
+from autoencoder.adaptation.schedule import TIME, AdaptationConfig, Schedule
+from autoencoder.adaptation.trainer import Trainer
+from autoencoder.core import events
+from autoencoder.core.errors import ModelError
+from autoencoder.core.events import AdaptationEvent, read_adaptations, write_adaptations
+from autoencoder.core.state import Reader, State
+from autoencoder.core.types import Array, Bools
+from autoencoder.detector import StreamDetector
+from autoencoder.scorers import Scorer
+
+MODEL, BASELINE = "model", "baseline"  # kinds of scorer
+MIN_WINDOW = 16  # points; a scorer that looks back on fewer gets blocks of
+SHORT_BLOCK = 48  # points, for a block must say something of level and scale
+HOLDOUT_SHARE = 0.25  # newest share of the points that candidates are backtested on
+MIN_BLOCKS = 3  # in the holdout, and as many clean windows to train on
+
+Build = Callable[[Scorer, int], StreamDetector]
+
+
+class ModelUpdater:
+    """Keeps the model of one stream up to date.
+
+    The stream has changed once a ``DriftMonitor`` says so. Then, or when the ``Schedule`` does, a candidate is trained on the newest points
+    that are not excluded from training. It is promoted where it beats the current model on a holdout, the newest of these points. For
+    ``confirm_windows`` blocks the previous model runs in shadow mode, and is rolled back to where it would have been better.
+
+    Arguments are those of ``AdaptiveDetector``.
+
+    Attributes:
+        detector: the current one.
+        kind: of its scorer, MODEL or BASELINE.
+        events: what was done so far.
+    """
+
+    def __init__(self, build: Build, model: ScorerSpec, trainer: Trainer, config: AdaptationConfig) -> None:
+        self._build_detector = build
+        self._specs = {MODEL: model, BASELINE: BASELINE_SPEC}
+        self._trainer = trainer
+        self._config = config
+        self.kind = BASELINE if config.cold_start_points else MODEL
+        self.detector = self._build(self.kind)
+        self.events: list[AdaptationEvent] = []
+        self._history = HistoryBuffer(config.buffer_points)
+        self._drift = DriftMonitor(config.confirm_windows)
+        self._schedule = Schedule(config)
+        self._rollback: RollbackMonitor | None = None
+        self._holdout_start = 0  # of the candidate in training, in points seen
+        self._row = -1
+        self._time: np.generic = np.int64(0)  # of the newest block's last point
+
+    def _build(self, kind: str) -> StreamDetector:
+        if kind not in self._specs:
+            raise ModelError(f"the saved state of the adaptation cannot be used: kind is {kind:.40}; run anew without --resume")
+        points = self._config.cold_start_points if kind == BASELINE else None
+        return self._build_detector(self._specs[kind].create(), points or self._config.training_points)
+
+    @property
+    def block_size(self) -> int:
+        """Points of the next block."""
+        span = self.detector.scorer.window
+        return span if self.kind == MODEL and span >= MIN_WINDOW else SHORT_BLOCK
+
+    def start(self, training_values: Array) -> None:
+        """The training part (N, F) is over: it is the first history, and the reference for drift."""
+        valid = training_values[~np.isnan(training_values).any(axis=1)]
+        errors = np.full(len(valid), np.nan)
+        known = self.detector.normal_errors[-len(valid) :]
+        errors[len(valid) - len(known) :] = known
+        self._history.add(valid, errors, np.zeros(len(valid), dtype=bool))
+        self._drift.set_reference(valid, errors, self.block_size)
+
+    def update(self, block: Block, row: int, time: np.generic) -> None:
+        """A block is full, with the point of a row and time."""
+        self._row, self._time = row, time
+        size, history = self.block_size, self._history
+        previous = history.values[-size:] if len(history) >= size else None
+        history.add(block.values, block.errors, block.anomalies)
+        exclude(self.detector.scorer, block.anomalies, block.errors)
+        drift = self._drift.update(block, previous)
+        if self._rollback:
+            self._rollback.update(block)
+            if self._rollback.blocks >= self._config.confirm_windows:
+                self._confirm_or_roll_back(self._rollback)
+        self._consider_training(drift)
+        if result := self._trainer.poll():
+            self._promote_or_drop(result)
+
+    def stop(self) -> None:
+        """Cancel a training in progress."""
+        self._trainer.stop()
+
+    def _record(self, event: str, **details: object) -> None:
+        time, is_date = int(self._time.astype(np.int64)), self._time.dtype.kind == "M"
+        self.events.append(AdaptationEvent(self._row, time, is_date, event, details))
+
+    # --- train ---
+
+    def _consider_training(self, drift: Drift | None) -> None:
+        """Start a training, if there is a reason, enough to learn from and a free trainer."""
+        if self._rollback:
+            return
+        seen, schedule = self._history.seen, self._schedule
+        if schedule.update(seen, self.block_size, drift, is_baseline=self.kind == BASELINE) and drift:
+            self._record(events.DECLARED, tests=list(drift.tests), since_points=drift.blocks * self.block_size)
+        if schedule.reason and self._trainer.is_free and (job := self._job()):
+            schedule.start(seen)
+            self._record(events.STARTED, reason=schedule.reason, points=int((~np.isnan(job.training).any(axis=1)).sum()))
+            self._trainer.submit(job)
+
+    def _job(self) -> TrainingJob | None:
+        """A training on the points since the change; None while those are too few."""
+        size, history = self.block_size, self._history
+        count = min(history.seen - self._schedule.since, len(history))
+        values, clean = history.values[-count:], self._trainable(count)
+        holdout = max(MIN_BLOCKS * size, round(HOLDOUT_SHARE * count))
+        windows = int(clean_windows(clean[:-holdout], size)[size - 1 :].sum())
+        if windows < MIN_BLOCKS * size or clean[-holdout:].sum() < size:
+            return None
+        self._holdout_start = history.seen - holdout
+        scorer = self.detector.scorer
+        return TrainingJob(
+            current=SavedScorer(self._specs[self.kind], scorer.state(), scorer.artifacts(), self.detector.normal_errors),
+            candidate=self._specs[MODEL],
+            training=np.where(clean[:, None], values, np.nan)[:-holdout],
+            holdout=values[-holdout:].copy(),
+            clean=clean[-holdout:],
+            window=size,
+        )
+
+    def _trainable(self, count: int) -> Bools:
+        """Which of the newest ``count`` (K) points may be learnt (K,)."""
+        schedule = self._schedule
+        trusted = self._history.seen - schedule.promoted if schedule.promoted > schedule.since else 0
+        return trainable_rows(self._history, count, self.block_size, None if schedule.reason == TIME else trusted)
+
+    # --- promote or drop ---
+
+    def _promote_or_drop(self, result: TrainingResult) -> None:
+        """A candidate is trained and backtested."""
+        reason = self._schedule.reason
+        if rejection := result.rejection or self._promote(result.scorer):
+            self._record(events.DROPPED, reason=reason, why=rejection, **result.figures)
+            if self._schedule.drop(was_tried=bool(result.figures)):
+                self._drift.accept()
+        else:
+            self._schedule.promote(self._history.seen)
+            self._record(events.PROMOTED, reason=reason, **result.figures)
+
+    def _promote(self, saved: SavedScorer | None) -> str:
+        """Make a candidate the current model; returns why not, if it cannot be."""
+        assert saved
+        try:
+            candidate = saved.load()
+        except ModelError as error:
+            return str(error)
+        history = self._history
+        behind = min(history.seen - self._holdout_start, len(history))
+        since = max(behind, min(history.seen - self._schedule.since, len(history)))
+        values, clean = history.values[-behind:], self._trainable(since)[-behind:]
+        errors, _ = candidate.process(values)  # it catches up on what came since its training part
+        exclude(candidate, ~clean, errors)
+        window = max(candidate.window, MIN_WINDOW)
+        usable = errors[window:][clean_rows(clean[window:] & ~np.isnan(errors[window:]), window)]
+        if len(usable) < window:
+            return "too few points were left to set its threshold by"
+        older = history.errors[: len(history) - since][~history.anomalies[: len(history) - since]]
+        self._rollback = RollbackMonitor(self.detector, self.kind)
+        calibration = calibration_set(usable, [self.detector.normal_errors, older])
+        self.detector = self.detector.succeeded_by(candidate, calibration)
+        self.kind = MODEL
+        history.replace_errors(errors)
+        self._drift.set_reference(values, errors, self.block_size)
+        return ""
+
+    # --- confirm or roll back ---
+
+    def _confirm_or_roll_back(self, monitor: RollbackMonitor) -> None:
+        """The time of the previous model is over: the better one stays."""
+        self._rollback = None
+        if monitor.is_better:
+            self.detector, self.kind = monitor.detector, monitor.kind
+            self._history.replace_errors(np.empty(0))
+            self._drift.reset()
+            self._record(events.ROLLED_BACK, **monitor.report())
+        else:
+            self._record(events.CONFIRMED, **monitor.report())
+            self._recalibrate(monitor.blocks * self.block_size)
+
+    def _recalibrate(self, points: int) -> None:
+        """Calibrate the threshold anew on the first ``points`` of a promoted model, which tell more than its holdout."""
+        history = self._history
+        errors, outliers = history.errors[-points:], outlier_rows(history.values[-points:])
+        usable = errors[clean_rows(~(history.anomalies[-points:] | outliers | np.isnan(errors)), self.block_size)]
+        if len(usable) >= self.block_size:
+            calibration = calibration_set(usable, [self.detector.normal_errors])
+            self.detector = self.detector.succeeded_by(self.detector.scorer, calibration)
+
+    # --- state ---
+
+    def state(self) -> State:
+        """Everything remembered, artifacts included; a training in progress starts anew after ``load``."""
+        return {
+            "kind": self.kind,
+            "present": self.detector.state(),
+            "files": from_files(self.detector.scorer.artifacts()) if self.detector.trained else {},
+            "recent": self._history.state(),
+            "watch": self._drift.state(),
+            "schedule": self._schedule.state(),
+            "probation": self._rollback.state() if self._rollback else {},
+            "adaptations": write_adaptations(self.events),
+        }
+
+    def load(self, state: State) -> None:
+        """Restore ``state``.
+
+        Raises:
+            ModelError: damaged, or of another kind of detector.
+        """
+        saved = Reader(state, "the adaptation")
+        self.stop()
+        self.kind = saved.text("kind")
+        self.detector = self._build(self.kind)
+        self.detector.load(saved.state("present"), to_files(saved.state("files")))
+        self._history.load(saved.state("recent"))
+        self._drift.load(saved.state("watch"))
+        self._schedule.load(saved.state("schedule"))
+        probation = saved.state("probation")
+        self._rollback = RollbackMonitor.load(probation, self._build) if probation else None
+        self.events = read_adaptations(saved.text("adaptations"))

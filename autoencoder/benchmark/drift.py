@@ -1,0 +1,248 @@
+"""Does a detector follow a change that stays, and only that? Measured on streams whose changes and anomalies are known."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autoencoder.benchmark.drift_streams import (
+    CHANGES,
+    EVENT,
+    EVENTS,
+    PERIOD,
+    SETTLED,
+    TRAINING,
+    Bools,
+    DriftStream,
+    drift_stream,
+)
+from autoencoder.benchmark.report import Report, Summary, Target, at_least, at_most, table, targets_table
+from autoencoder.console import Console
+from autoencoder.core.events import CONFIRMED, PROMOTED, ROLLED_BACK, AdaptationEvent
+from autoencoder.detector import Detector
+
+STREAMS = "streams.jsonl"
+ADAPTIVE, STATIC = "adaptation", "no adaptation"
+ECHO = PERIOD  # points after an anomaly in which a flag may belong to it
+QUIET_POINTS = 100  # normal points of which at most the share ``NOISY`` is flagged where alarms have stopped
+NOISY = 0.05
+HARMFUL = ("level shift", "growing amplitude", "changed period", "rising noise")  # the changes that a detector must follow
+SLACK = 3  # windows within which alarms stop once a change counts as one
+MAX_RECALL_LOSS = 0.05
+MIN_HARMED = 0.5  # share of the streams that a detector without adaptation must fail on; else they are too easy
+MAX_WRONG = 1  # promotions that made things worse on streams that do not change
+MAX_BUDGETS = 1.5  # false alarms there, in budgets
+HEADER = (
+    *("change, detector", "streams", "alarms stop after", "never", "false alarms before", "after", "recall before", "after"),
+    *("promotions", "wrong"),
+)
+
+MakeDetector = Callable[[int], Detector]  # points of the training part -> a detector
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """One detector on one stream; ``settled`` is the end of the change, or the beginning of the event."""
+
+    detector: str  # its name
+    kind: str  # of the change or event
+    seed: int  # of the stream
+    quiet_after: int | None  # points from ``settled`` until the alarms stopped; None where they did not
+    false_before: float  # share of normal points flagged before the change
+    false_after: float  # the same after the alarms stopped
+    recall_before: float  # share of the anomalies found before the change
+    recall_after: float  # the same of those that lie after the change and after the alarms stopped
+    promotions: int  # how often another model took over
+    wrong: int  # how many of those were worse on the points that followed
+    first_promotion: int | None  # points from ``settled`` to the first one after the change began; None without one
+    budget: float  # share of normal points that may be flagged
+
+    @property
+    def delay(self) -> float:
+        """Points until the alarms stopped; infinite where they did not."""
+        return math.inf if self.quiet_after is None else float(self.quiet_after)
+
+
+def run_drift(
+    detectors: Mapping[str, MakeDetector],
+    seeds: Sequence[int],
+    points: Mapping[str, int],
+    folder: Path,
+    console: Console,
+) -> list[Case]:
+    """Run every detector over a stream of each kind and seed; cases that ``folder`` holds already are not run again.
+
+    ``points`` gives the length of a stream by kind. A detector that does not adapt learns no event, so events are for ``ADAPTIVE`` alone.
+    """
+    path = folder / STREAMS
+    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
+    done = {(case.detector, case.kind, case.seed): case for case in (Case(**json.loads(line)) for line in lines)}
+    wanted = [
+        (name, kind, seed) for seed in seeds for kind in points for name in detectors if kind in CHANGES or name == ADAPTIVE
+    ]
+    bar = console.progress("streams")
+    for number, (name, kind, seed) in enumerate(wanted):
+        bar(number, len(wanted), f"{name}, {kind}")
+        if (name, kind, seed) not in done:
+            stream = drift_stream(kind, points[kind], seed)
+            case = done[name, kind, seed] = measure(name, detectors[name](TRAINING), stream, seed)
+            with path.open("a", encoding="utf-8") as file:
+                file.write(json.dumps(asdict(case)) + "\n")
+    bar.finish()
+    return [done[key] for key in wanted]
+
+
+def measure(name: str, detector: Detector, stream: DriftStream, seed: int) -> Case:
+    """One detector on one stream."""
+    flags = detector.process(np.arange(len(stream.values)), stream.values[:, None]).anomalies
+    normal = ~stream.labels
+    for _, end in stream.events:
+        normal[end : end + ECHO] = False
+    change = stream.settled if stream.change is None else stream.change
+    quiet = _quiet_from(flags, normal, stream.settled)
+    stopped = quiet < len(flags) - QUIET_POINTS
+    settled = max(quiet, change + SETTLED) if stopped else change + SETTLED
+    promoted = [event.row for event in detector.adaptations if event.event == PROMOTED]
+    return Case(
+        detector=name,
+        kind=stream.kind,
+        seed=seed,
+        quiet_after=quiet - stream.settled if stopped else None,
+        false_before=_share(flags[TRAINING:change][normal[TRAINING:change]]),
+        false_after=_share(flags[settled:][normal[settled:]]),
+        recall_before=_recall(flags, stream.events, TRAINING, change),
+        recall_after=_recall(flags, stream.events, settled, len(flags)),
+        promotions=len(promoted),
+        wrong=sum(map(_was_wrong, detector.adaptations)),
+        first_promotion=next((row - stream.settled for row in promoted if row >= change), None),
+        budget=detector.share,
+    )
+
+
+def _quiet_from(flags: Bools, normal: Bools, settled: int) -> int:
+    """Row after the last flag of the last noisy run of ``QUIET_POINTS`` normal points: one with more than the share ``NOISY`` flagged.
+
+    Only runs that reach beyond ``settled`` count; without one there is quiet from there on.
+    """
+    rows = np.flatnonzero(normal)
+    flagged = flags[rows]
+    sums = np.concatenate([[0], np.cumsum(flagged)])
+    noisy = sums[QUIET_POINTS:] - sums[:-QUIET_POINTS] > NOISY * QUIET_POINTS
+    ends = np.flatnonzero(noisy) + QUIET_POINTS - 1  # places in ``rows``
+    ends = ends[rows[ends] >= settled]
+    if not len(ends):
+        return settled
+    return max(settled, int(rows[np.flatnonzero(flagged[: ends[-1] + 1])[-1]]) + 1)
+
+
+def _recall(flags: Bools, events: Iterable[tuple[int, int]], first: int, last: int) -> float:
+    return _share(np.array([flags[start:end].any() for start, end in events if start >= first and end <= last], dtype=bool))
+
+
+def _share(flags: Bools) -> float:
+    return float(flags.mean()) if len(flags) else math.nan
+
+
+def _was_wrong(event: AdaptationEvent) -> bool:
+    """Whether this is the end of a promotion that made things worse."""
+    details = event.details
+    return event.event == ROLLED_BACK or (event.event == CONFIRMED and details["loss"] > details["loss_of_the_model_before"])
+
+
+def drift_report(cases: Sequence[Case], patience: int = 10) -> Report:
+    """Report of a run, in which a change had to stay for ``patience`` windows."""
+    groups = _grouped(cases)
+    detectors = list(dict.fromkeys(case.detector for case in cases))
+    ordered = [(kind, name) for kind in (*CHANGES, *EVENTS) for name in detectors if (kind, name) in groups]
+    figures = [{"kind": kind, "detector": name, **_figures(groups[kind, name])} for kind, name in ordered]
+    targets = drift_targets(cases, patience)
+    text = (
+        "# Drift\n\nStreams that change for good, or in which an event lasts, with anomalies before and after. Alarms have stopped where "
+        f"at most {NOISY:.0%} of {QUIET_POINTS} normal points are flagged; points are counted from the end of the change or the beginning "
+        f"of the event, medians over the streams (a window is {PERIOD} points).\n\nBars:\n\n{targets_table(targets)}\n"
+        f"{table(HEADER, list(map(_row, figures)))}"
+    )
+    data = {"bars": list(map(asdict, targets)), "figures": figures, "streams": list(map(asdict, cases))}
+    return Report(text, "", {"benchmark": "drift", **data})
+
+
+def drift_targets(cases: Sequence[Case], patience: int = 10) -> list[Target]:
+    """The figures beside what they should be; a stream on which alarms never stop counts as endless."""
+    groups = _grouped(cases)
+    targets = []
+    for kind in HARMFUL:
+        ours = groups.get((kind, ADAPTIVE), [])
+        static = {case.seed: case for case in groups.get((kind, STATIC), [])}
+        lost = [case.recall_before - case.recall_after for case in ours]
+        harmed = [_is_harmed(case, static[case.seed]) for case in ours if case.seed in static]
+        delays = Summary.of(case.delay for case in ours)
+        targets += [
+            at_most(f"{kind}: points until alarms stop", (patience + SLACK) * PERIOD, delays),
+            at_most(f"{kind}: recall before less recall after, mean", MAX_RECALL_LOSS, _mean(lost)),
+            at_least(f"{kind}: share of streams harmed without adaptation", MIN_HARMED, _mean(harmed)),
+        ]
+    calm = groups.get(("none", ADAPTIVE), [])
+    wrong = _sum(case.wrong for case in calm)
+    targets += [
+        at_most(f"no change: promotions that made it worse, in {len(calm)} streams", MAX_WRONG, wrong),
+        at_most("no change: false alarms, in budgets", MAX_BUDGETS, Summary.of(case.false_after / case.budget for case in calm)),
+    ]
+    for kind in EVENTS:
+        held = groups.get((kind, ADAPTIVE), [])
+        early = _sum(case.first_promotion is not None and case.first_promotion < patience * PERIOD for case in held)
+        what = f"{kind}, {EVENT} points: learnt before patience is over, in {len(held)} streams"
+        targets.append(at_most(what, 0, early))
+    return targets
+
+
+def _grouped(cases: Sequence[Case]) -> dict[tuple[str, str], list[Case]]:
+    """Cases by kind and detector."""
+    groups: dict[tuple[str, str], list[Case]] = {}
+    for case in cases:
+        groups.setdefault((case.kind, case.detector), []).append(case)
+    return groups
+
+
+def _mean(values: Sequence[float]) -> Summary:
+    known = [float(value) for value in values if value == value]
+    return Summary(float(np.mean(known)), min(known), max(known)) if known else Summary.of([])
+
+
+def _sum(counts: Iterable[int]) -> Summary:
+    """The sum of one number a stream; unknown where there is no stream."""
+    known = list(counts)
+    return Summary.of([float(sum(known))] if known else [])
+
+
+def _is_harmed(ours: Case, static: Case) -> bool:
+    """Whether the same stream gives false alarms for longer, or hides anomalies, where nothing adapts."""
+    return static.delay > ours.delay or static.recall_after < ours.recall_after - MAX_RECALL_LOSS
+
+
+def _figures(group: Sequence[Case]) -> dict[str, Any]:
+    quiet = [case.quiet_after for case in group if case.quiet_after is not None]
+    shares = ("false_before", "false_after", "recall_before", "recall_after")
+    return {
+        "streams": len(group),
+        "quiet_after": float(np.median(quiet)) if quiet else None,
+        "slowest": max(quiet, default=None),
+        "never": len(group) - len(quiet),
+        **{name: float(np.nanmean([getattr(case, name) for case in group])) for name in shares},
+        "promotions": sum(case.promotions for case in group),
+        "wrong": sum(case.wrong for case in group),
+    }
+
+
+def _row(figure: Mapping[str, Any]) -> list[str]:
+    quiet = "-" if figure["quiet_after"] is None else f"{figure['quiet_after']:,.0f} (at most {figure['slowest']:,})"
+    false = [f"{figure[name]:.2%}" for name in ("false_before", "false_after")]
+    recall = [f"{figure[name]:.2f}" for name in ("recall_before", "recall_after")]
+    counts = [f"{figure[name]}" for name in ("promotions", "wrong")]
+    name = f"{figure['kind']}, {figure['detector']}"
+    return [name, f"{figure['streams']}", quiet, f"{figure['never']}", *false, *recall, *counts]

@@ -1,0 +1,194 @@
+"""How fast is it, beside rivals and all in one run? One point, bulk, many series, training, start, memory, growth."""
+
+from __future__ import annotations
+
+import os
+import platform
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
+from importlib.metadata import version
+from pathlib import Path
+
+import numpy as np
+
+from autoencoder.benchmark import speed_runs as runs
+from autoencoder.benchmark.report import Report, Summary, Target, at_least, at_most, table, targets_table
+from autoencoder.benchmark.speed_runs import Network, Program
+from autoencoder.config import Config
+from autoencoder.console import Console
+from autoencoder.network.model import Architecture
+from autoencoder.network.training import TrainingConfig
+
+Rounds = dict[str, list[float]]  # what was measured -> a figure for each round
+Results = dict[str, Rounds]  # by table
+
+OURS, PROCESS, PREDICT, FIT = "this program", "this program, as a process", "Keras model.predict", "Keras fit"
+RIVALS = {"isolation_forest": "isolation forest", "half_space_trees": "half-space trees (river)"}
+ONE, TAIL = "one point, us", "one point, us, 99th percentile"
+BULK, SERIES = "in bulk, points a second", "many series, points a second"
+TRAINING, START = "training to the same loss, s", "start to first detection, s"
+MEMORY, GROWTH = "peak memory by points through a pipe, MB", "file to scores.csv by points, s"
+BULK_SHARE = 4  # a rival gets so many times as many points in bulk as it took one by one
+MIN_BULK = 2000  # and at least so many
+TRAINING_WINDOWS = 1500
+LIBRARIES = ("numpy", "onnxruntime", "tensorflow", "keras", "river")
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured."""
+
+    rounds: int  # of everything but memory and growth
+    seconds: float  # that a contestant gets points one by one, a round
+    bulk: int  # points in bulk, a round
+    series: tuple[int, ...]  # numbers of them
+    ticks: int  # of many series, a round; some ticks cost more, as thresholds learn in blocks
+    memory: tuple[int, ...]  # numbers of points through a pipe
+    growth: tuple[int, ...]  # numbers of points from a file
+    steps: int  # of training, at most
+
+
+GROWING = (10_000, 30_000, 100_000, 300_000, 1_000_000)
+FULL = Sizes(5, 2.0, 300_000, (1, 10, 100, 1_000), 64, (10_000, 1_000_000), GROWING, 1_000_000)
+QUICK = Sizes(1, 0.1, 2_000, (1, 5), 3, (1_000, 2_000), (1_000, 2_000), 50)
+
+
+def run_speed(config: Config, sizes: Sizes, console: Console) -> Results:
+    """Measure everything with the default model, which is trained first.
+
+    Raises:
+        RunError: a process that was to be measured failed.
+    """
+    training = config.training.model_copy(update={"max_steps": min(config.training.max_steps, sizes.steps)})
+    bar = console.progress("speed")
+    with tempfile.TemporaryDirectory() as place:
+        speed = _Speed(config.model_copy(update={"training": training}), sizes, Path(place))
+        parts: list[Callable[[], Results]] = [speed.points, speed.many_series, speed.training, speed.start_and_growth]
+        results: Results = {}
+        for done, part in enumerate(parts):
+            bar(done, len(parts), part.__name__.replace("_", " "))
+            results |= part()
+    bar.finish()
+    return results
+
+
+class _Speed:
+    """The parts of a run."""
+
+    def __init__(self, config: Config, sizes: Sizes, place: Path) -> None:
+        import keras
+
+        self._config, self._sizes = config, sizes
+        self._values, lines = runs.stream_lines(config, max(*sizes.growth, *sizes.memory, sizes.bulk))
+        self._program = Program.train(config, "lstm_autoencoder", place / "model", lines)
+        self._rivals = {name: Program.train(config, kind, place / kind, lines) for kind, name in RIVALS.items()}
+        self._keras = keras.models.load_model(place / "model" / "model.keras")
+        self._windows = runs.windows_of(self._values[: MIN_BULK + sizes.bulk // 15], self._keras.input_shape[1])
+
+    def points(self) -> Results:
+        """Points one after the other, and all at once; in each round all take turns, so that other load falls on all of them."""
+        sizes, program = self._sizes, self._program
+        contestants: dict[str, Program | Network] = {
+            OURS: program,
+            **self._rivals,
+            **runs.keras_networks(self._keras, self._windows),
+        }
+        medians: Rounds = {name: [] for name in contestants}
+        tails: Rounds = {name: [] for name in contestants}
+        rates: Rounds = {name: [] for name in (PROCESS, *contestants)}
+        program.as_process(MIN_BULK)  # compiles what Python has not compiled yet
+        for _ in range(sizes.rounds):
+            rates[PROCESS].append(sizes.bulk / program.as_process(sizes.bulk)[0])
+            for name, contestant in contestants.items():
+                times = contestant.one_by_one(sizes.seconds)
+                medians[name].append(float(np.median(times)))
+                tails[name].append(float(np.quantile(times, 0.99)))
+                rates[name].append(contestant.bulk_rate(min(sizes.bulk, max(MIN_BULK, BULK_SHARE * len(times)))))
+        return {ONE: medians, TAIL: tails, BULK: rates}
+
+    def many_series(self) -> Results:
+        """One point a series at every tick."""
+        sizes, measure = self._sizes, self._program.many_series
+        return {SERIES: {f"{count:,}": measure(self._values, count, sizes.rounds, sizes.ticks) for count in sizes.series}}
+
+    def training(self) -> Results:
+        """This program and Keras ``fit``, with another seed in every round."""
+        network, chosen, seeds = self._config.network, self._config.training, range(self._sizes.rounds)
+        shape = Architecture(self._windows.shape[1], 1, network.units, network.latent_dim, network.dropout, network.horizon)
+        config = TrainingConfig(
+            chosen.max_steps, chosen.batch_size, chosen.learning_rate, chosen.validation_split, chosen.patience
+        )
+        windows = self._windows[:TRAINING_WINDOWS]
+        races = [runs.training_race(windows, shape, replace(config, seed=self._config.seed + seed)) for seed in seeds]
+        return {TRAINING: {OURS: [ours for ours, _ in races], FIT: [theirs for _, theirs in races]}}
+
+    def start_and_growth(self) -> Results:
+        """Seconds to the first detection; memory and time with the number of points."""
+        program = self._program
+        start = [program.cold_start() for _ in range(self._sizes.rounds)]
+        memory = {f"{points:,}": [program.as_process(points, piped=True)[1] / 1e6] for points in self._sizes.memory}
+        growth = {f"{points:,}": [points / program.bulk_rate(points)] for points in self._sizes.growth}
+        return {START: {OURS: start}, MEMORY: memory, GROWTH: growth}
+
+
+def speed_targets(results: Results) -> list[Target]:
+    """The figures beside what they should be."""
+    ours, training = results[ONE][OURS], results[TRAINING]
+    series, rates = list(results[SERIES].items())[-1]
+    (short, low), *_, (long, high) = results[MEMORY].items()
+    return [
+        at_least("model.predict / this program, one point", 300, _ratio(results[ONE][PREDICT], ours)),
+        at_most("99th percentile / median, one point", 5, _ratio(results[TAIL][OURS], ours)),
+        at_least("points a second, file to scores.csv, as a process", 50_000, Summary.of(results[BULK][PROCESS])),
+        at_least(f"points a second, {series} series with one model", 30_000, Summary.of(rates)),
+        at_least("Keras fit / this program, time to the same loss", 2.5, _ratio(training[FIT], training[OURS])),
+        at_most("seconds from process start to first detection", 1, Summary.of(results[START][OURS])),
+        at_most(f"memory at {long} points / at {short}", 1.3, _ratio(high, low)),
+        at_most("growth of time with points, exponent", 1.05, Summary.of([growth_exponent(results[GROWTH])])),
+    ]
+
+
+def growth_exponent(seconds: Rounds) -> float:
+    """Exponent e of seconds ~ points ** e, by least squares of the logarithms.
+
+    >>> round(growth_exponent({"10": [2.0], "100": [20.0], "1,000": [200.0]}), 6)
+    1.0
+    """
+    points = [int(name.replace(",", "")) for name in seconds]
+    return float(np.polyfit(np.log(points), np.log([np.median(rounds) for rounds in seconds.values()]), 1)[0])
+
+
+def _ratio(above: Sequence[float], below: Sequence[float]) -> Summary:
+    """Of two that ran in the same rounds: a round's load falls on both, so the rounds are compared one by one."""
+    return Summary.of(first / second for first, second in zip(above, below, strict=True))
+
+
+def speed_report(results: Results, sizes: Sizes) -> Report:
+    """Report of a run."""
+    targets, machine = speed_targets(results), machine_line()
+    quick = "With --quick: it shows that everything runs; the figures say little.\n\n" if sizes == QUICK else ""
+    text = (
+        f"# Speed\n\n{machine}. Medians of repeated rounds, and their lowest and highest. Keras and tf.function run the network "
+        "alone on ready windows; the other rows are whole programs, from line to written row.\n\n"
+        f"{quick}Bars:\n\n{targets_table(targets)}\n" + "\n".join(map(_table, results, results.values()))
+    )
+    bars = [asdict(target) for target in targets]
+    return Report(text, "", {"benchmark": "speed", "machine": machine, "sizes": asdict(sizes), "bars": bars, "results": results})
+
+
+def _table(title: str, rows: Rounds) -> str:
+    found = {name: Summary.of(rounds) for name, rounds in rows.items()}
+    return table([title, "median", "lowest to highest"], [[name, str(one), one.extent()] for name, one in found.items()])
+
+
+def machine_line() -> str:
+    """Processor, cores, load, Python and libraries of this machine."""
+    try:
+        facts = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:  # another system
+        facts = []
+    processor = next((line.partition(":")[2].strip() for line in facts if line.startswith("model name")), platform.machine())
+    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
+    return f"{processor}, {os.cpu_count()} cores{load}; Python {platform.python_version()}, {libraries}"

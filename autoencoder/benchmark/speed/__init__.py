@@ -1,1 +1,0 @@
-"""The parts of ``bench speed``: what is measured, against whom, and what the machine could do at best."""

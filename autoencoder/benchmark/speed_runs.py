@@ -1,0 +1,272 @@
+"""Timed runs for ``bench speed``: the whole program, in this process or in one of its own, and the Keras network alone."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from time import perf_counter, perf_counter_ns, sleep
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from autoencoder.commands.run import run
+from autoencoder.commands.setup import RunOptions
+from autoencoder.commands.train import train
+from autoencoder.config import Config
+from autoencoder.console import Console
+from autoencoder.core.errors import RunError
+from autoencoder.factory.detectors import make_detector
+from autoencoder.factory.sources import open_source
+from autoencoder.fleet import make_fleet
+from autoencoder.network import training
+from autoencoder.network.model import Architecture, build
+from autoencoder.reports.run_folder import SCORES, read_model
+from autoencoder.scorers.base import Array
+from data.chunk import Chunk
+
+Windows = npt.NDArray[np.float32]
+
+MAIN = Path(__file__).resolve().parents[2] / "main.py"
+HEADER = b"timestamp,value\n"
+TRAINING_STREAM = 6000  # points of the stream whose first part trains
+OTHER_SEED = 1  # added to the run's seed: a stream of the same kind as the one trained on, and not the same
+WARM_UP = 500  # points before the clock counts: windows fill, caches too
+FIRST_LINES = 200  # that a cold start is given at once: more than a window, so that the first detection is among them
+BATCH = 256  # windows a call of the compiled function
+START_TIMEOUT = 120.0  # seconds
+FIT_PATIENCE = 4.0  # Keras fit is stopped when it has taken so many times as long as this program
+# Runs a command and prints its seconds and its peak memory in bytes. It is a small process of its own, as on Linux a new process
+# begins with its parent's peak.
+LAUNCHER = """
+import json, resource, subprocess, sys, time
+began = time.perf_counter()
+code = subprocess.run(sys.argv[1:], stdout=subprocess.DEVNULL).returncode
+seconds = time.perf_counter() - began
+print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)]))
+raise SystemExit(code)
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """The program with one trained detector, and the lines of a csv file that it scores."""
+
+    config: Config
+    model: Path  # folder for ``--model``
+    lines: Sequence[bytes]  # without the header
+
+    @staticmethod
+    def train(config: Config, detector: str, folder: Path, lines: Sequence[bytes]) -> Program:
+        """Train a detector on the first part of the synthetic stream."""
+        chosen = _synthetic(config, TRAINING_STREAM).model_copy(update={"detector": detector})
+        _silently(train, chosen, RunOptions(out=folder))
+        return Program(chosen, folder, lines)
+
+    def one_by_one(self, seconds: float) -> Array:
+        """Microseconds (N,) from a line's arrival on a pipe to its written row, for as many lines as can arrive in so many seconds."""
+        arrivals, stdin = Arrivals(self.lines, seconds), sys.stdin
+        sys.stdin = io.TextIOWrapper(arrivals)
+        try:
+            with tempfile.TemporaryDirectory() as place:
+                self._run("stdin", place)
+        finally:
+            sys.stdin = stdin
+        return np.array(arrivals.nanoseconds[WARM_UP + 1 :]) / 1e3  # the header was the first line
+
+    def bulk_rate(self, points: int) -> float:
+        """Points a second from a csv file to the whole of scores.csv, in this process."""
+        with tempfile.TemporaryDirectory() as place:
+            path = self._write(place, points)
+            began = perf_counter()
+            self._run("csv", place, path=str(path))
+            return points / (perf_counter() - began)
+
+    def _run(self, source: str, place: str, **csv: str) -> None:
+        usual = Config()
+        update: dict[str, Any] = {"source": source, "csv": usual.csv.model_copy(update=csv), "alerts": usual.alerts}
+        update |= {"adaptation": usual.adaptation, "plot": usual.plot.model_copy(update={"kind": "none"})}
+        _silently(run, self.config.model_copy(update=update), RunOptions(out=Path(place, "run"), model=self.model))
+
+    def as_process(self, points: int, *, piped: bool = False) -> tuple[float, int]:
+        """Seconds and peak bytes of a process that scores so many points of a csv file, or the same through a pipe."""
+        with tempfile.TemporaryDirectory() as place:
+            path = self._write(place, points)
+            command = self._command("stdin", place) if piped else [*self._command("csv", place), "--path", str(path)]
+            with path.open("rb") as lines:
+                launcher = [sys.executable, "-c", LAUNCHER, *command]
+                done = subprocess.run(launcher, stdin=lines, capture_output=True, text=True, check=False)
+        if done.returncode:
+            last = (done.stderr.strip().splitlines() or ["no message"])[-1]
+            raise RunError(f"bench speed: a measured process ended with exit code {done.returncode} ({last}); run it anew")
+        seconds, peak = json.loads(done.stdout)
+        return seconds, peak
+
+    def cold_start(self) -> float:
+        """Seconds from the start of a process until the rows of the first points are in scores.csv."""
+        quiet: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        with tempfile.TemporaryDirectory() as place:
+            scores, began = Path(place, "run", SCORES), perf_counter()
+            with subprocess.Popen(self._command("stdin", place), **quiet) as process:
+                assert process.stdin
+                process.stdin.write(HEADER + b"".join(self.lines[:FIRST_LINES]))
+                process.stdin.flush()  # and left open, as by a producer that waits
+                while not scores.exists() or scores.read_bytes().count(b"\n") <= FIRST_LINES:
+                    if process.poll() is not None or perf_counter() - began > START_TIMEOUT:
+                        process.kill()
+                        raise RunError("bench speed: a process that was started wrote no rows; run it anew")
+                    sleep(0.001)
+                return perf_counter() - began
+
+    def _command(self, source: str, place: str) -> list[str]:
+        run = ["--source", source, "--model", str(self.model), "--plot", "none", "--out", str(Path(place, "run"))]
+        return [sys.executable, str(MAIN), *run]
+
+    def _write(self, place: str, points: int) -> Path:
+        path = Path(place, "points.csv")
+        path.write_bytes(HEADER + b"".join(self.lines[:points]))
+        return path
+
+    def many_series(self, values: Array, series: int, rounds: int, ticks: int) -> list[float]:
+        """Points a second, by round, when each of S series brings one point at every tick; each takes another part of values (N,)."""
+        detector = make_detector(self.config, 0)
+        detector.adopt(*read_model(self.model))
+        fleet, warm_up = make_fleet(detector, series), detector.scorer.window
+        length = warm_up + rounds * ticks
+        starts = np.linspace(0, len(values) - length, series).astype(int)
+        points = values[starts + np.arange(length)[:, None], None]  # (length, S, 1)
+        seconds = []
+        for tick, point in enumerate(points):
+            began = perf_counter()
+            fleet.process(np.full(series, tick), point)
+            seconds.append(perf_counter() - began)
+        return [ticks * series / sum(seconds[first : first + ticks]) for first in range(warm_up, length, ticks)]
+
+
+class Arrivals(io.BytesIO):
+    """A pipe on which one line arrives at a time, and a clock that runs from there until the next one is asked for.
+
+    Lines arrive for so many seconds after the first ``WARM_UP``.
+    """
+
+    def __init__(self, lines: Sequence[bytes], seconds: float) -> None:
+        super().__init__()
+        self._lines = iter([HEADER, *lines])
+        self._seconds = seconds
+        self._end = sys.maxsize  # nanoseconds
+        self._arrived: int | None = None
+        self.nanoseconds: list[int] = []
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        """The next line, and nothing at the end."""
+        asked = perf_counter_ns()
+        if self._arrived is not None:
+            self.nanoseconds.append(asked - self._arrived)
+        if len(self.nanoseconds) == WARM_UP:
+            self._end = asked + round(self._seconds * 1e9)
+        line = next(self._lines, b"") if asked < self._end else b""
+        self._arrived = perf_counter_ns()
+        return line
+
+
+def stream_lines(config: Config, points: int) -> tuple[Array, list[bytes]]:
+    """Values (N,) of another synthetic stream than the one trained on, and its N lines as a producer would write them."""
+    chunk = Chunk.concatenate(list(open_source(_synthetic(config, points, OTHER_SEED), lambda warning: None).chunks()))
+    values, times = chunk.values[:, 0], np.datetime_as_string(chunk.time.astype("datetime64[s]"))
+    return values, [f"{time}Z,{value!r}\n".encode() for time, value in zip(times.tolist(), values.tolist(), strict=True)]
+
+
+def _synthetic(config: Config, points: int, seed: int = 0) -> Config:
+    """The same configuration with the synthetic stream as its source, so many points long; ``seed`` is added to the run's."""
+    stream = config.synthetic.model_copy(update={"points": points, "pace": 0.0})
+    return config.model_copy(update={"source": "synthetic", "seed": config.seed + seed, "synthetic": stream})
+
+
+def _silently(command: Callable[[Config, RunOptions, Console], int], config: Config, options: RunOptions) -> None:
+    if command(config, options, Console(io.StringIO())):
+        raise KeyboardInterrupt  # the only way in which a command ends without success and without an error
+
+
+# --- Keras ---
+
+
+@dataclass(frozen=True, slots=True)
+class Network:
+    """The network of a Keras model alone: ``call`` runs windows (N, T, 1); they are ready, which favours it."""
+
+    call: Callable[[Windows], object]
+    windows: Windows
+
+    def one_by_one(self, seconds: float) -> Array:
+        """Microseconds (N,) of a window a call, for as many calls as fit in so many seconds."""
+        self.call(self.windows[:1])  # compiles
+        times: list[float] = []
+        while len(times) < 2 or (sum(times) < 1e6 * seconds and len(times) < len(self.windows)):
+            began = perf_counter_ns()
+            self.call(self.windows[len(times) : len(times) + 1])
+            times.append((perf_counter_ns() - began) / 1e3)
+        return np.array(times)
+
+    def bulk_rate(self, points: int) -> float:
+        """Windows a second of one call with so many of them, as far as there are so many."""
+        windows = self.windows[:points]
+        self.call(windows[:BATCH])  # compiles
+        began = perf_counter()
+        self.call(windows)
+        return len(windows) / (perf_counter() - began)
+
+
+def keras_networks(model: Any, windows: Windows) -> dict[str, Network]:
+    """A Keras model called in two ways: as tutorials do it, and as a compiled function."""
+    import tensorflow as tf
+
+    signature = [tf.TensorSpec((None, *windows.shape[1:]), tf.float32)]
+    function = tf.function(lambda batch: model(batch, training=False), input_signature=signature)
+
+    def in_batches(ready: Windows) -> list[Array]:
+        return [function(ready[row : row + BATCH]).numpy() for row in range(0, len(ready), BATCH)]
+
+    predict = Network(lambda ready: model.predict(ready, verbose=0), windows)
+    return {"Keras model.predict": predict, "tf.function": Network(in_batches, windows)}
+
+
+def windows_of(values: Array, steps: int) -> Windows:
+    """Windows (N - T + 1, T, 1) of values (N,), each about its own mean, in units of their common deviation: a network's input."""
+    windows = np.lib.stride_tricks.sliding_window_view(values, steps)[:, :, None]
+    centred = windows - windows.mean(axis=1, keepdims=True)
+    return np.ascontiguousarray(centred / centred.std(), dtype=np.float32)
+
+
+def training_race(windows: Windows, architecture: Architecture, config: training.TrainingConfig) -> tuple[float, float]:
+    """Seconds to the same validation loss on windows (N, T, F): of this program until its lowest, and of Keras ``fit`` until that.
+
+    Each trains from scratch as in a new process, imports aside. ``fit`` is stopped after ``FIT_PATIENCE`` times as long.
+    """
+    import keras
+
+    fitted, held_back = training.split(windows, config.validation_split)
+    training._compile.cache_clear()  # a process trains once, so compiling counts
+    reached: list[float] = []  # seconds of each validation
+    began = perf_counter()
+    model, curve = training.train(windows, architecture, config, lambda *_: reached.append(perf_counter() - began))
+    loss, ours, theirs = _loss(model, held_back), reached[int(np.argmin(curve.losses))], 0.0
+
+    keras.utils.set_random_seed(config.seed)
+    model = build(architecture)
+    model.compile(optimizer="adam", loss="mse")
+    while theirs < FIT_PATIENCE * ours and not (theirs and _loss(model, held_back) <= loss):
+        began = perf_counter()
+        model.fit(fitted, fitted, verbose=0)
+        theirs += perf_counter() - began
+    return ours, theirs
+
+
+def _loss(model: Any, windows: Windows) -> float:
+    """Mean squared error of a Keras model on windows (N, T, F)."""
+    return float(np.mean(np.square(np.asarray(model(windows, training=False)) - windows)))

@@ -1,0 +1,1 @@
+"""Commands ``run`` and ``train``: each gets a configuration, leaves a folder and returns the exit code."""

@@ -1,0 +1,226 @@
+"""The command ``run``: a source is scored, and a run folder is left."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+from autoencoder.commands.callbacks import IncidentPrinter, ModelSaver, ProgressBar, live_plot
+from autoencoder.commands.setup import RunOptions, import_training, naming, open_folder, too_short, train_network
+from autoencoder.commands.summary import closing_lines, draw_plot, write_metrics
+from autoencoder.config import Config, dump
+from autoencoder.console import Console, Stopwatch, Task
+from autoencoder.core.errors import AutoencoderError, ConfigError, ModelError, RunError, TrainingError
+from autoencoder.core.state import State
+from autoencoder.factory.runs import is_at_hand, make_panel, make_sinks, make_webhook, zone_of
+from autoencoder.factory.sources import open_source
+from autoencoder.interrupts import SignalGuard
+from autoencoder.models import SavedModel, save_model
+from autoencoder.panel import Panel
+from autoencoder.pipeline import Run, rows_done
+from autoencoder.reports.run_folder import (
+    CHECKPOINT,
+    CONFIG,
+    OUTBOX,
+    RunFolder,
+    has,
+    read_checkpoint,
+    read_metrics,
+    read_model_files,
+)
+from autoencoder.reports.scores_csv import ResultWriter
+from autoencoder.reports.statistics import RunStatistics
+from autoencoder.reports.webhook import Webhook
+from data.chunk import DataError, Source
+
+
+def run(config: Config, options: RunOptions, console: Console) -> int:
+    """Score a whole source, or as much of it as comes; leaves a run folder. Returns the exit code."""
+    watch = Stopwatch(options.began)
+    watch.seconds["start"] = time.perf_counter() - options.began
+    if options.resume and options.out and config.alerts.webhook.enabled and _has_only_alerts_left(options.out):
+        return _send_alerts(config, options.out, console)
+    with SignalGuard() as signals, _webhook(config, console) as webhook:
+        model = SavedModel.read(options.model, config.detector) if options.model else None
+        with open_folder(options, config.source, signals) as folder:
+            checkpoint, model = _begin(config, options, folder, model, console)
+            with watch.part("source"):
+                source = open_source(config, console.say)
+            training = console.progress("training")
+            panel = make_panel(config, source, model, console.say, training)
+            this = _make_run(config, source, panel, folder, checkpoint, webhook, signals, console)
+            if options.resume:
+                folder.write(CONFIG, this.settings)
+            if not panel.is_fitted:
+                import_training(config, watch)
+        fault = _feed(config, this, training, watch, console)
+        if fault and not _is_worth_keeping(this, fault):
+            folder.discard()
+            raise fault
+        return _conclude(config, this, fault, webhook, signals, watch, console)
+
+
+def _begin(
+    config: Config, options: RunOptions, folder: RunFolder, model: SavedModel | None, console: Console
+) -> tuple[State | None, SavedModel | None]:
+    """Write down what is asked for, first of all, so that a run that is killed before its first row can be resumed.
+
+    Returns:
+        The checkpoint from which a run is resumed, and the model with which it begins where there is none.
+    """
+    if not options.resume:
+        if model:
+            model.keep_in(folder)
+        folder.write(CONFIG, dump(config))
+        return None, model
+    checkpoint = read_checkpoint(folder.path)
+    rows = rows_done(checkpoint, dump(config)) if checkpoint else 0
+    # before the source is opened, which may wait for a producer, who waits for this
+    if config.source == "stdin":
+        console.say(f"{folder.path}: {rows:,} rows are done; the producer must begin with row {rows + 1:,}")
+    elif not rows:
+        console.say(f"{folder.path}: cut off before its first checkpoint; it begins again with the first row")
+    given = SavedModel.given_to(folder.path)
+    return checkpoint, given
+
+
+def _make_run(
+    config: Config,
+    source: Source,
+    panel: Panel,
+    folder: RunFolder,
+    checkpoint: State | None,
+    webhook: Webhook | None,
+    signals: SignalGuard,
+    console: Console,
+) -> Run:
+    """A run with all its sinks, that goes on where ``checkpoint`` stood, if there is one."""
+    run = Run(
+        source=source,
+        panel=panel,
+        statistics=RunStatistics(),
+        folder=folder,
+        settings=dump(config),
+        checkpoint_every=config.checkpoint.every,
+        critical=signals.critical,
+        warn=console.say,
+        writes_ahead=is_at_hand(source),
+    )
+    keep = run.resume(checkpoint, read_model_files(folder.path)) if checkpoint else None
+    run.results = ResultWriter(folder.path, source.columns, zone_of(source), keep, of_many=source.has_series)
+    run.sinks = make_sinks(config, source, panel, folder, run.results, run.statistics, webhook)
+    return run
+
+
+def _feed(config: Config, run: Run, training: Task, watch: Stopwatch, console: Console) -> BaseException | None:
+    """Run the stream to its end; returns what it was cut off by, if it was."""
+    panel = run.panel
+
+    def on_trained() -> None:
+        training.finish()
+        save_model(run.folder, config.detector, panel)
+
+    try:
+        with live_plot(run, config.plot.kind, config.plot.window, console) as window, console.bars(), naming(run.source):
+            savers = (
+                [ModelSaver(panel, lambda: save_model(run.folder, config.detector, panel))] if config.adaptation.enabled else []
+            )
+            run.callbacks = (ProgressBar(console, run), IncidentPrinter(console, run), *window, *savers)
+            with watch.part("stream"):
+                train_network(run.source, panel)
+                run.run(on_trained)
+            panel.require_scored()
+            if not panel.has_model:
+                raise too_short(panel, run.rows)
+            run.close()
+            if run.source.has_series and (reason := save_model(run.folder, config.detector, panel)):
+                console.say(reason)
+    except (KeyboardInterrupt, DataError, AutoencoderError) as fault:
+        return _close_after(fault, run)
+    finally:
+        panel.stop()
+        watch.seconds["training"] = panel.training_seconds
+        watch.seconds["scoring"] = watch.seconds.pop("stream", 0.0) - panel.training_seconds
+    return None
+
+
+def _conclude(
+    config: Config,
+    run: Run,
+    fault: BaseException | None,
+    webhook: Webhook | None,
+    signals: SignalGuard,
+    watch: Stopwatch,
+    console: Console,
+) -> int:
+    """Leave the metrics and the plot, and say how it went."""
+    with closing(run.folder):
+        if webhook:
+            webhook.stop()
+        try:
+            if config.plot.kind != "none":
+                with watch.part("picture"):
+                    draw_plot(run)
+            signals.ignore()
+            files = write_metrics(config, run, fault, watch, webhook)
+        except RunError as worse:
+            raise fault if isinstance(fault, RunError) else worse from None
+        lines = [webhook.closing_line()] if webhook else []
+        if isinstance(fault, KeyboardInterrupt):
+            go_on = "; --resume goes on with it" if has(run.folder.path, CHECKPOINT) else ""
+            lines.append(f"interrupted after {run.rows:,} points; what was done is in {run.folder.path}{go_on}")
+        elif not fault:
+            run.folder.remove(CHECKPOINT)
+            if webhook:
+                webhook.discard_if_empty()
+            lines += closing_lines(run, files)
+    for line in lines:
+        console.say(line)
+    if fault and not isinstance(fault, KeyboardInterrupt):
+        raise fault
+    return 130 if fault else 0
+
+
+@contextmanager
+def _webhook(config: Config, console: Console) -> Iterator[Webhook | None]:
+    """What posts alerts, if that is switched on; it ends at once where an error ends the run."""
+    webhook = make_webhook(config, console.say)
+    try:
+        yield webhook
+    finally:
+        if webhook:
+            webhook.stop(wait=False)
+
+
+def _close_after(fault: BaseException, run: Run) -> BaseException:
+    """Save what there is of a run that was cut off; returns the error to tell: where the disk is full, that."""
+    try:
+        run.close(is_cut_off=isinstance(fault, KeyboardInterrupt | DataError))
+    except RunError as worse:
+        return fault if isinstance(fault, RunError) else worse
+    return fault
+
+
+def _is_worth_keeping(run: Run, fault: BaseException) -> bool:
+    """Whether what was written stays: all but the rows of a training part that is no good and can be read again."""
+    wrong_input = isinstance(fault, ConfigError | ModelError | TrainingError)
+    return run.statistics.judged > 0 if wrong_input and run.source.rewindable else run.rows > 0
+
+
+def _has_only_alerts_left(folder: Path) -> bool:
+    return has(folder, OUTBOX) and read_metrics(folder).get("status") == "done"
+
+
+def _send_alerts(config: Config, path: Path, console: Console) -> int:
+    """Deliver what a run that is done could not; returns the exit code, 1 where something still waits."""
+    with SignalGuard(), _webhook(config, console) as webhook, closing(RunFolder(path, resume=True)) as folder:
+        assert webhook
+        webhook.start(folder)
+        webhook.stop()
+        folder.write_metrics({**read_metrics(path), "alerts": webhook.counts()})
+        folder.remove(CHECKPOINT)  # a kill at the very end may have left it
+        webhook.discard_if_empty()
+        console.say(webhook.closing_line())
+    return 1 if has(path, OUTBOX) else 0

@@ -1,0 +1,138 @@
+"""Summary: what a run leaves once its stream is over: metrics.json, the plot and the closing lines."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from autoencoder.config import Config
+from autoencoder.console import Stopwatch
+from autoencoder.core.events import DECLARED, PROMOTED, ROLLED_BACK
+from autoencoder.pipeline import Run
+from autoencoder.reports.adaptation_log import event_time
+from autoencoder.reports.run_folder import PLOT, RESULTS, has
+from autoencoder.reports.scores_csv import read_scores
+from autoencoder.reports.statistics import SeriesStatistics, summary
+from autoencoder.reports.webhook import Webhook
+
+MARKED = (DECLARED, PROMOTED, ROLLED_BACK)  # events that the plot shows
+MAX_DETAILED = 10  # series whose counts are in metrics.json
+
+
+def write_metrics(config: Config, run: Run, fault: BaseException | None, watch: Stopwatch, webhook: Webhook | None) -> list[str]:
+    """Write metrics.json; returns the names of the files a reader may look for.
+
+    Raises:
+        RunError: the run folder cannot be written.
+    """
+    source = run.source
+    adaptation = run.panel.adaptation_report()
+    metrics = {
+        "status": "done" if fault is None else "interrupted" if isinstance(fault, KeyboardInterrupt) else f"failed: {fault}",
+        "source": {"kind": config.source, "name": source.name, "columns": source.columns, "timezone": source.timezone},
+        "detector": config.detector,
+        "threshold": config.threshold.kind,
+        "counts": run.statistics.counts(_budget(run)),
+        "training": run.panel.training_report(),
+        "quality": _quality(run),
+        **({"adaptation": adaptation} if adaptation else {}),
+        **({"series": _series(run)} if source.has_series else {}),
+        "alerts": webhook.counts() if webhook else None,
+        "seconds": watch.report(),
+    }
+    run.folder.write_metrics(metrics)
+    return [name for name in RESULTS if has(run.folder.path, name)]
+
+
+def closing_lines(run: Run, files: Sequence[str]) -> list[str]:
+    """What a person is told at the end."""
+    name, statistics, panel = run.source.name, run.statistics, run.panel
+    lines = summary(
+        name, statistics.counts(_budget(run)), panel.training_points, _quality(run), statistics.worst, run.folder.path, files
+    )
+    if not run.source.has_series:
+        return lines
+    left_out = len(panel) - len(panel.scored)
+    told = f", {left_out:,} of them left out (metrics.json says why)" if left_out else ""
+    return [f"{name}: {len(panel):,} series{told}", *lines]
+
+
+def draw_plot(run: Run) -> None:
+    """Draw plot.png, of many series the one with the worst incident.
+
+    Raises:
+        RunError: the run folder cannot be written.
+    """
+    from autoencoder.reports.plot import draw, save
+
+    source, statistics = run.source, run.statistics
+    name = next(iter(_worst_first(run)), None)
+    one = statistics.series.get(name, SeriesStatistics())
+    detections = read_scores(run.folder.path, name)
+    left_out = one.points - len(detections)
+    labels = statistics.labels(name)
+    first = detections.time[:1]
+    events = [event for event in run.panel.adaptations if event.event in MARKED and event.series == name]
+    figure = draw(
+        detections,
+        title=_title(run, name, one, newest=left_out > 0),
+        columns=source.columns,
+        training_points=max(0, run.panel[name].detector.training_points - left_out) if len(run.panel) else 0,
+        labels=None if labels is None or len(labels) < one.points else labels[left_out:],
+        timezone=source.timezone,
+        events=[(event_time(event), event.event) for event in events if len(first) and event_time(event) >= first[0]],
+        spans=[(max(0, start - left_out), end - left_out) for start, end in one.spans if end >= left_out],
+    )
+    save(figure, run.folder.path / PLOT)
+
+
+def _title(run: Run, name: str | None, one: SeriesStatistics, *, newest: bool) -> str:
+    if name is None:
+        return run.source.name + (f", newest of {one.points:,}" if newest else "")
+    rank = "most severe" if one.spans else "one"
+    return f"{name!r}, {rank} of {len(run.panel):,} in {run.source.name}" + (", newest" if newest else "")
+
+
+def _budget(run: Run) -> float:
+    """The share of normal points that may be flagged: the mean of what each point was allowed."""
+    judged_by = {name: one.judged for name, one in run.statistics.series.items()}
+    allowed = [(one.detector.share, judged_by.get(one.name, 0)) for one in run.panel.scored]
+    judged = sum(count for _, count in allowed)
+    if len(allowed) == 1:
+        return allowed[0][0]
+    return sum(share * count for share, count in allowed if count) / judged if judged else float("nan")
+
+
+def _quality(run: Run) -> dict[str, Any] | None:
+    kinds: dict[str, list[tuple[int, int]]] = {}
+    for event in run.source.events(run.rows):
+        kinds.setdefault(event.kind, []).append((event.start, event.end))
+    training = {one.name: one.detector.training_points for one in run.panel.scored}
+    return run.statistics.quality(training, kinds)
+
+
+def _series(run: Run) -> dict[str, Any]:
+    statistics = run.statistics.series
+    worst = [(name, statistics[name]) for name in _worst_first(run) if name in statistics and statistics[name].spans]
+    return {
+        "count": len(run.panel),
+        "judged": len(run.panel.scored),
+        "left_out": {one.name: one.left_out for one in run.panel if one.left_out},
+        "worst": [
+            {
+                "series": name,
+                "points": one.points,
+                "judged": one.judged,
+                "flagged": one.flagged,
+                "incidents": len(one.spans),
+                "severity": one.severity,
+            }
+            for name, one in worst[:MAX_DETAILED]
+        ],
+    }
+
+
+def _worst_first(run: Run) -> list[str | None]:
+    """The names of the series that are scored, those with the most severe incidents first."""
+    statistics, nothing = run.statistics.series, SeriesStatistics()
+    return sorted((one.name for one in run.panel.scored), key=lambda name: -statistics.get(name, nothing).severity)

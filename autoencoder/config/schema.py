@@ -1,0 +1,277 @@
+"""Schema of config.yaml: a typed model for each section, with defaults and ranges."""
+
+from __future__ import annotations
+
+import re
+from datetime import date
+from typing import Annotated, Literal, Self, get_args
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
+from pydantic_core import PydanticCustomError
+
+from autoencoder.core.errors import ConfigError
+from autoencoder.thresholds.budget import Budget
+
+MAX_STREAM_SECONDS = 7e9  # of a synthetic stream: times are counted in nanoseconds, which end in 2262
+
+Share = Annotated[float, Field(gt=0, lt=1)]
+Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
+Positive = Annotated[float, Field(gt=0, le=1e12)]
+NotNegative = Annotated[float, Field(ge=0, le=1e12)]
+Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
+# yaml reads 2020-01-31 as a date
+Day = Annotated[str | None, BeforeValidator(lambda value: value.isoformat() if isinstance(value, date) else value)]
+
+
+class Section(BaseModel):
+    """A group of settings: no unknown keys, no changes, no infinities."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _no_switch_for_a_number(cls, value: object, info: ValidationInfo) -> object:
+        """Python takes true for 1; a person who writes it means something else."""
+        kind = cls.model_fields[info.field_name or ""].annotation
+        kinds = {getattr(part, "__origin__", part) for part in (kind, *get_args(kind))}
+        if isinstance(value, bool) and kinds & {int, float}:
+            raise PydanticCustomError("switch", "a number")
+        return value
+
+
+class Season(Section):
+    """One season of the synthetic stream."""
+
+    period: Annotated[int, Field(ge=4, le=1_000_000)] = 48
+    amplitude: NotNegative = 5.0
+
+
+class Anomalies(Section):
+    """Injected anomalies of the synthetic stream; each kind can be switched off."""
+
+    rate: NotNegative = 6.0
+    size: Positive = 10.0
+    start_after: Annotated[int, Field(ge=0)] = 1800
+    spike: bool = True
+    dip: bool = True
+    level_shift: bool = True
+    variance: bool = True
+    flat: bool = True
+    season: bool = True
+    slow_drift: bool = True
+
+
+class Synthetic(Section):
+    """The synthetic stream."""
+
+    points: Count | None = 6000
+    points_per_second: NotNegative = 0.0
+    interval: Annotated[float, Field(ge=1e-6, le=1e9)] = 1800.0
+    level: float = 50.0
+    trend: float = 0.5
+    drift: NotNegative = 1.0
+    level_shift: float = 0.0
+    level_shift_at: Annotated[float, Field(ge=0, le=1)] = 0.6
+    season: Season = Season()
+    long_season: Season = Season(period=336, amplitude=1.5)
+    noise: NotNegative = 0.5
+    missing: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    anomalies: Anomalies = Anomalies()
+
+    @model_validator(mode="after")
+    def _within_time(self) -> Self:
+        if self.points and self.points * self.interval > MAX_STREAM_SECONDS:
+            raise ValueError(
+                f"synthetic.points is {self.points:,} and synthetic.interval {self.interval:g} seconds, which leads beyond the year 2240; "
+                "take fewer points or a shorter interval"
+            )
+        return self
+
+
+class Yahoo(Section):
+    """Prices through yfinance."""
+
+    ticker: str | None = None
+    period: str = "5y"
+    start: Day = None
+    end: Day = None
+    interval: str = "1d"
+    column: Names = ("Close",)
+    adjusted: bool = True
+    timeout: Positive = 20.0
+    cache: str | None = None
+    cache_ttl: NotNegative = 3600.0
+    poll_seconds: Positive = 60.0
+
+
+class Csv(Section):
+    """csv, csv.gz and parquet files; the columns serve stdin too."""
+
+    path: str | None = None
+    columns: Names = ()
+    time_column: str | None = None
+    label_column: str | None = None
+    series_column: str | None = None
+    poll_seconds: Positive = 0.5
+
+
+class Training(Section):
+    """How much of the stream trains, and how long."""
+
+    points: Count | None = None
+    fraction: Share = 0.25
+    max_steps: Count = 1200
+    batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
+    learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.003
+    validation_split: Annotated[float, Field(gt=0, le=0.5)] = 0.15
+    patience: Count = 8
+
+
+class Network(Section):
+    """The LSTM autoencoder and its window."""
+
+    window: Literal["auto"] | Annotated[int, Field(ge=8, le=100_000)] = "auto"
+    sequence_length: Annotated[int, Field(ge=8, le=4096)] = 48
+    window_periods: Annotated[float, Field(gt=0, le=10)] = 1.0
+    units: Annotated[tuple[Annotated[int, Field(ge=1, le=1024)], ...], Field(min_length=1, max_length=8)] = (32,)
+    latent_dim: Annotated[int, Field(ge=1, le=1024)] = 8
+    dropout: Annotated[float, Field(ge=0, lt=1)] = 0.0
+    horizon: Annotated[int, Field(ge=0, le=4)] = 1
+    threads: Annotated[int, Field(ge=1, le=256)] | None = None
+
+
+class Forest(Section):
+    """The isolation forests."""
+
+    window: Annotated[int, Field(ge=4, le=10_000)] = 16
+    n_estimators: Annotated[int, Field(ge=1, le=10_000)] = 100
+    max_samples: Annotated[int, Field(ge=2, le=100_000)] = 256
+    refit_window: Annotated[int, Field(ge=64, le=1_000_000)] = 1000
+    refit_every: Count = 250
+
+
+class HalfSpaceTrees(Section):
+    """River's half-space trees."""
+
+    window: Annotated[int, Field(ge=1, le=1000)] = 2
+    n_trees: Annotated[int, Field(ge=1, le=1000)] = 25
+    height: Annotated[int, Field(ge=1, le=15)] = 8
+    window_size: Annotated[int, Field(ge=32, le=1_000_000)] = 250
+
+
+class WindowedGaussian(Section):
+    """The moving normal distribution."""
+
+    window: Annotated[int, Field(ge=32, le=100_000)] = 6400
+
+
+class Threshold(Section):
+    """The dynamic threshold."""
+
+    kind: Literal["tail", "quantile", "nonparametric", "sigma"] = "tail"
+    budget: float | str = 0.001
+    window: Annotated[int, Field(ge=64, le=1_000_000)] = 4000
+
+    @field_validator("budget")
+    @classmethod
+    def _readable(cls, value: float | str) -> float | str:
+        try:
+            Budget.parse(value)
+        except ConfigError as error:
+            raise ValueError(str(error)) from None
+        return value
+
+
+class Incidents(Section):
+    """When flagged points are one incident."""
+
+    merge_gap: Literal["auto"] | Annotated[int, Field(ge=0, le=1_000_000)] = "auto"
+    hysteresis: Annotated[float, Field(gt=0, le=1)] = 1.0
+    cooldown: Annotated[int, Field(ge=1, le=1_000_000)] = 200
+
+
+class Webhook(Section):
+    """Alerts that are posted to an address, which is a secret: the settings hold names of environment variables only."""
+
+    enabled: bool = False
+    url_env: str = "ANOMALY_WEBHOOK_URL"
+    token_env: str | None = None
+    format: Literal["json", "slack"] = "json"
+    alarms_only: bool = True
+    timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
+    backoff: Annotated[float, Field(gt=0, le=3600)] = 1.0
+    max_backoff: Annotated[float, Field(gt=0, le=86_400)] = 300.0
+    max_queue: Annotated[int, Field(ge=2, le=100_000)] = 1000
+    drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 5.0
+
+    @field_validator("url_env", "token_env")
+    @classmethod
+    def _name_of_a_variable(cls, value: str | None, info: ValidationInfo) -> str | None:
+        """A secret that is put here by mistake is kept out of the message and of the run folder."""
+        if value is not None and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
+            raise ValueError(
+                f"alerts.webhook.{info.field_name} is no name of an environment variable; it must be one in capitals, "
+                "e.g. ANOMALY_WEBHOOK_URL, and the variable holds the secret"
+            )
+        return value
+
+
+class Alerts(Section):
+    """Where incidents are reported, beside the run folder."""
+
+    log: bool = True
+    webhook: Webhook = Webhook()
+
+
+class Plot(Section):
+    """The plot."""
+
+    kind: Literal["live", "file", "none"] = "file"
+    window: Annotated[int, Field(ge=50, le=1_000_000)] = 1000
+
+
+class Checkpoint(Section):
+    """How often a run saves its state."""
+
+    every: Count = 10_000
+
+
+class Adaptation(Section):
+    """Retraining when the stream changes for good."""
+
+    enabled: bool = False
+    synchronous: bool | None = None
+    confirm_windows: Annotated[int, Field(ge=3, le=1000)] = 10
+    retrain_every: Count | None = None
+    buffer_points: Annotated[int, Field(ge=500, le=1_000_000)] = 4000
+    cold_start_points: Annotated[int, Field(ge=40, le=100_000)] | None = 50
+
+    @property
+    def starts_early(self) -> bool:
+        """Whether a baseline detects until the detector is trained."""
+        return self.enabled and self.cold_start_points is not None
+
+
+class Config(Section):
+    """Every setting of a run."""
+
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
+    source: Literal["synthetic", "yfinance", "csv", "stdin"] = "synthetic"
+    follow: bool = False
+    detector: Literal[
+        "lstm_autoencoder", "isolation_forest", "isolation_forest_sliding", "half_space_trees", "windowed_gaussian"
+    ] = "lstm_autoencoder"
+    training: Training = Training()
+    network: Network = Network()
+    forest: Forest = Forest()
+    half_space_trees: HalfSpaceTrees = HalfSpaceTrees()
+    windowed_gaussian: WindowedGaussian = WindowedGaussian()
+    threshold: Threshold = Threshold()
+    incidents: Incidents = Incidents()
+    alerts: Alerts = Alerts()
+    plot: Plot = Plot()
+    checkpoint: Checkpoint = Checkpoint()
+    adaptation: Adaptation = Adaptation()
+    synthetic: Synthetic = Synthetic()
+    yfinance: Yahoo = Yahoo()
+    csv: Csv = Csv()

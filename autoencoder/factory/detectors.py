@@ -1,0 +1,122 @@
+"""Detectors: a configuration -> scorer, threshold, detector, with adaptation or without."""
+
+from __future__ import annotations
+
+import os
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from autoencoder.config import Config
+from autoencoder.core.errors import ConfigError
+from autoencoder.detector import StreamDetector
+from autoencoder.scorers import create
+from autoencoder.scorers.base import Progress, Scorer
+from autoencoder.thresholds import THRESHOLDS
+from autoencoder.thresholds.base import Threshold
+from autoencoder.thresholds.budget import Budget
+
+if TYPE_CHECKING:
+    from autoencoder.adaptation.detector import AdaptiveDetector
+    from autoencoder.adaptation.retraining import ScorerSpec
+    from autoencoder.adaptation.trainer import ProcessLimit
+
+UNBOUNDED_TRAINING = 1000  # points that train where their number is unknown
+
+
+def training_points(config: Config, points: int | None) -> int:
+    """Length of the training part for a source of so many points (None: not known).
+
+    Raises:
+        ConfigError: the source is not that long.
+    """
+    if config.training.points is None:
+        return UNBOUNDED_TRAINING if points is None else max(1, round(points * config.training.fraction))
+    if points is not None and config.training.points > points:
+        raise ConfigError(f"training.points is {config.training.points:,}, but the source has {points:,} points; ask for fewer")
+    return config.training.points
+
+
+def scorer_spec(config: Config) -> ScorerSpec:
+    """Name and parameters of the scorer that the configuration names."""
+    from autoencoder.adaptation.retraining import ScorerSpec
+
+    return ScorerSpec(config.detector, _scorer_params(config))
+
+
+def make_scorer(config: Config) -> Scorer:
+    """The scorer that the configuration names, untrained."""
+    return create(config.detector, **_scorer_params(config))
+
+
+def _scorer_params(config: Config) -> dict[str, Any]:
+    """The parameters of that scorer, which bear the names of their settings."""
+    seed = {"seed": config.seed}
+    match config.detector:
+        case "isolation_forest":
+            return config.forest.model_dump(include={"window", "n_estimators", "max_samples"}) | seed
+        case "isolation_forest_sliding":
+            return config.forest.model_dump() | seed
+        case "half_space_trees":
+            return config.half_space_trees.model_dump() | seed
+        case "windowed_gaussian":
+            return config.windowed_gaussian.model_dump()
+    network = config.network.model_dump() | config.training.model_dump(exclude={"points", "fraction"}) | seed
+    window = None if network["window"] == "auto" else network["window"]
+    return network | {
+        "window": window,
+        "threads": network["threads"] or _cores(),
+        "exclude_anomalies": config.adaptation.enabled,
+    }
+
+
+def _cores() -> int:
+    """Cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def make_detector(config: Config, points: int, progress: Progress | None = None) -> StreamDetector:
+    """The detector that the configuration names, to be trained on the first ``points`` points."""
+    return _detector(config, make_scorer(config), points, progress)
+
+
+def make_adaptive(
+    config: Config,
+    points: int,
+    progress: Progress | None = None,
+    *,
+    early: bool = True,
+    waits: bool = False,
+    limit: ProcessLimit | None = None,
+) -> AdaptiveDetector:
+    """The same, replaced by a better one when the stream changes.
+
+    Args:
+        config: settings.
+        points: the first so many train.
+        progress: told how that goes.
+        early: a baseline begins, where ``adaptation.cold_start_points`` says so; a saved model needs none.
+        waits: the source waits for a training, where ``adaptation.synchronous`` does not say.
+        limit: on training processes, shared by the detectors of a panel.
+    """
+    from autoencoder.adaptation.detector import AdaptiveDetector
+    from autoencoder.adaptation.schedule import AdaptationConfig
+    from autoencoder.adaptation.trainer import SubprocessTrainer, SyncTrainer
+
+    chosen = config.adaptation
+    is_synchronous = waits if chosen.synchronous is None else chosen.synchronous
+    adaptation = AdaptationConfig(
+        confirm_windows=chosen.confirm_windows,
+        retrain_every=chosen.retrain_every,
+        buffer_points=max(chosen.buffer_points, points),
+        training_points=points,
+        cold_start_points=chosen.cold_start_points if early and chosen.starts_early else None,
+    )
+    build = partial(_detector, config, progress=progress)
+    return AdaptiveDetector(build, scorer_spec(config), SyncTrainer() if is_synchronous else SubprocessTrainer(limit), adaptation)
+
+
+def _detector(config: Config, scorer: Scorer, points: int, progress: Progress | None) -> StreamDetector:
+    def threshold(share: float) -> Threshold:
+        return THRESHOLDS[config.threshold.kind](budget=share, window=config.threshold.window)
+
+    return StreamDetector(scorer, threshold, Budget.parse(config.threshold.budget), points, progress)

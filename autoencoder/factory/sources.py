@@ -1,0 +1,88 @@
+"""Sources: where the points of a configuration come from."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from autoencoder.config import Config
+from autoencoder.core.errors import ConfigError
+from data.chunk import InputError, Source
+
+Warn = Callable[[str], None]
+
+CHUNK_ROWS = 4096
+ROWS_OF_MANY = 1 << 16  # rows of many series that are scored at a time
+
+
+def open_source(config: Config, warn: Warn) -> Source:
+    """The source that the configuration names.
+
+    Raises:
+        DataError: it cannot be read.
+        ConfigError: a setting it needs is missing.
+    """
+    return _SOURCES[config.source](config, warn)
+
+
+def _synthetic(config: Config, warn: Warn) -> Source:
+    from data.synthetic import KINDS, Signal, SyntheticSource
+
+    chosen, anomalies = config.synthetic, config.synthetic.anomalies
+    parts = ("level", "trend", "drift", "level_shift", "level_shift_at", "noise", "missing")
+    signal: dict[str, Any] = {name: getattr(chosen, name) for name in parts}
+    signal |= {"period": chosen.season.period, "amplitude": chosen.season.amplitude}
+    signal |= {"long_period": chosen.long_season.period, "long_amplitude": chosen.long_season.amplitude}
+    return SyntheticSource(
+        length=chosen.points,
+        seed=config.seed,
+        signal=Signal(**signal),
+        kinds=tuple(kind for kind in KINDS if getattr(anomalies, kind)),
+        rate=anomalies.rate,
+        size=anomalies.size,
+        start_after=anomalies.start_after,
+        interval=chosen.interval,
+        points_per_second=chosen.points_per_second,
+    )
+
+
+def _yfinance(config: Config, warn: Warn) -> Source:
+    from data.yahoo import YahooSource
+
+    if not config.yfinance.ticker:
+        raise ConfigError("yfinance.ticker is not set; give --ticker, e.g. --ticker AAPL")
+    return YahooSource(**config.yfinance.model_dump(), follow=config.follow, warn=warn)
+
+
+def _columns(config: Config) -> dict[str, Any]:
+    return config.csv.model_dump(include={"columns", "time_column", "series_column"})
+
+
+def _csv(config: Config, warn: Warn) -> Source:
+    from data.files import FileSource
+    from data.live import FollowSource
+
+    chosen = config.csv
+    if not chosen.path:
+        raise ConfigError("csv.path is not set; give --path FILE")
+    if config.follow:
+        return FollowSource(chosen.path, **_columns(config), poll_seconds=chosen.poll_seconds, warn=warn)
+    size = CHUNK_ROWS if chosen.series_column is None else ROWS_OF_MANY
+    return FileSource(chosen.path, **_columns(config), chunk_size=size, label_column=chosen.label_column, warn=warn)
+
+
+def _stdin(config: Config, warn: Warn) -> Source:
+    from data.live import StdinSource
+
+    if sys.stdin is None:
+        raise InputError("stdin is closed; pipe lines of numbers into it")
+    return StdinSource(sys.stdin.buffer, **_columns(config), warn=warn)
+
+
+_SOURCES: dict[str, Callable[[Config, Warn], Source]] = {
+    "synthetic": _synthetic,
+    "yfinance": _yfinance,
+    "csv": _csv,
+    "stdin": _stdin,
+}

@@ -1,1 +1,0 @@
-"""Many series in one file: each judged on its own, with one network for all."""

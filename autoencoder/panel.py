@@ -1,0 +1,354 @@
+"""Panel: a detector and an incident tracker for each series of a source; a source without series is a panel of one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, replace
+
+import numpy as np
+
+from autoencoder.core.errors import ConfigError, ModelError, TrainingError
+from autoencoder.core.events import AdaptationEvent
+from autoencoder.core.state import Reader, State, pack, unpack
+from autoencoder.core.types import Detections, unknown
+from autoencoder.reports.incidents import Incident
+from autoencoder.reports.sinks import Batch
+from autoencoder.scorers.base import Array, Progress
+from autoencoder.series import ALL, Rows, Series, by_series, places_of
+from autoencoder.shared_network import SharedNetwork
+from data.chunk import Chunk
+
+MAX_WARNINGS = 10  # series whose leaving out is said one by one
+
+Part = tuple[Series, Rows]  # a series, and its rows in a chunk
+
+
+class Panel:
+    """All series of a source, each with a detector of its own; LSTM autoencoders share one network.
+
+    Cutting the stream into other chunks changes nothing. A series that cannot be learnt is left out, and the others go on; a source without
+    series ends with the error. Incidents are numbered over all series in the order of the rows with which they began.
+
+    Args:
+        make: builds the series of that name; the second argument is the number of its points, None where that is not known.
+        warn: told in a sentence of each series that is left out.
+        progress: told how the training of the shared network goes.
+    """
+
+    def __init__(
+        self, make: Callable[[str | None, int | None], Series], warn: Callable[[str], None], progress: Progress | None = None
+    ) -> None:
+        self._make = make
+        self._warn = warn
+        self._series: dict[str | None, Series] = {}
+        self._untrained: set[str | None] = set()
+        self._network = SharedNetwork(progress)
+        self._open: dict[str | None, Incident] = {}
+        self._incidents = self._warnings = 0
+
+    # --- the series ---
+
+    def __len__(self) -> int:
+        return len(self._series)
+
+    def __getitem__(self, name: str | None) -> Series:
+        return self._series[name]
+
+    def __iter__(self) -> Iterator[Series]:
+        return iter(self._series.values())
+
+    @property
+    def scored(self) -> list[Series]:
+        """The series that are not left out."""
+        return [one for one in self if not one.left_out]
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether every series that is known is trained."""
+        return bool(self._series) and not self._untrained
+
+    @property
+    def has_model(self) -> bool:
+        """Whether a series is trained."""
+        return any(one.detector.trained for one in self)
+
+    def add(self, name: str | None, points: int | None = None) -> Series:
+        """The series of that name, new where there is none yet; ``points`` it will have, None where that is not known."""
+        if name not in self._series:
+            one = self._series[name] = self._make(name, points)
+            self._untrained.add(name)
+            self._update(one)
+            if one.left_out:
+                self._leave_out(one, one.left_out)
+            elif name is not None:
+                self._network.give_to(one.detector)
+        return self._series[name]
+
+    def require_scored(self) -> None:
+        """See that a series is left to score.
+
+        Raises:
+            TrainingError: none is.
+        """
+        if self.scored or not self._series:
+            return
+        one = next(iter(self))
+        count = len(self)
+        none = f"series {one.name!r} cannot be judged" if count == 1 else f"none of {count:,} series can be judged; {one.name!r}"
+        raise TrainingError(f"{none}: {one.left_out}")
+
+    def _leave_out(self, one: Series, reason: str) -> None:
+        one.left_out = reason
+        self._untrained.discard(one.name)
+        self._warnings += 1
+        if self._warnings <= MAX_WARNINGS:
+            self._warn(f"series {one.name!r} is left out: {reason}")
+        elif self._warnings == MAX_WARNINGS + 1:
+            self._warn("more series are left out; metrics.json names them all")
+
+    def _update(self, one: Series) -> None:
+        """Note whether a series is trained by now."""
+        if one.name in self._untrained and one.detector.trained:
+            self._untrained.discard(one.name)
+            if one.name is not None:
+                self._network.offer(one.detector)
+
+    # --- training ---
+
+    def fit_network(self, chunks: Iterable[Chunk], names: Sequence[str]) -> None:
+        """Train the network that the series of a bounded source share, on the training parts in its chunks."""
+        parts: dict[str | None, list[Array]] = {one.name: [] for one in self.scored}
+        missing = {name: self[name].detector.training_points for name in parts}
+        for chunk in chunks:
+            for name, rows in by_series(chunk, names):
+                if missing.get(name):
+                    parts[name].append(chunk.values[rows][: missing[name]])
+                    missing[name] -= len(parts[name][-1])
+        for name, fault in self._fit(parts).items():
+            self._leave_out(self[name], str(fault))
+
+    def _fit(self, parts: Mapping[str | None, Sequence[Array]]) -> dict[str, TrainingError]:
+        detectors = {one.name: one.detector for one in self.scored if one.name is not None}
+        return self._network.fit(detectors, {str(name): part for name, part in parts.items()})
+
+    def _fit_so_far(self, chunk: Chunk, parts: Sequence[Part]) -> None:
+        """Train the shared network of an unbounded source with what there is of every series when the first training part is complete."""
+        pieces = {one.name: [one.detector.training_values] for one in self.scored if not one.detector.trained}
+        for one, rows in parts:
+            if one.name in pieces:
+                pieces[one.name].append(chunk.values[rows])
+        self._fit({name: [piece for piece in part if len(piece)] for name, part in pieces.items()})
+        for one in self.scored:
+            self._network.give_to(one.detector)
+
+    def rows_to_model(self, chunk: Chunk, names: Sequence[str]) -> int:
+        """Rows of a chunk with which the first training part is complete; 0 where none will be, or a series is trained already."""
+        if self.has_model:
+            return 0
+        ends = []
+        for name, rows in by_series(chunk, names):
+            detector = self.add(name).detector
+            rest, places = detector.training_points - detector.training_seen, places_of(rows, len(chunk))
+            if 0 < rest <= len(places):
+                ends.append(int(places[rest - 1]) + 1)
+        return min(ends, default=0)
+
+    # --- the stream ---
+
+    def process(self, chunk: Chunk, names: Sequence[str] = ()) -> Batch:
+        """Points of any of the series -> what became of them.
+
+        Args:
+            chunk: the points; ``chunk.series`` are places in ``names``.
+            names: of the source's series.
+
+        Raises:
+            TrainingError, ConfigError: a source without series cannot be learnt.
+        """
+        parts = [(self.add(name), rows) for name, rows in by_series(chunk, names)]
+        if chunk.series is None:
+            detections = parts[0][0].process(chunk.time, chunk.values)
+            self._update(parts[0][0])
+            return Batch(detections, self._track(detections, parts), self.open, chunk.labels)
+        if not self._network.is_trained and self.rows_to_model(chunk, names):
+            self._fit_so_far(chunk, parts)
+        detections = self._detect(chunk, parts)
+        series = [names[place] for place in chunk.series.tolist()]
+        return Batch(detections, self._track(detections, parts), self.open, chunk.labels, series)
+
+    def _detect(self, chunk: Chunk, parts: Sequence[Part]) -> Detections:
+        """Detections of the rows of several series."""
+        detections = Detections(
+            chunk.time,
+            chunk.values,
+            unknown(*chunk.values.shape),
+            unknown(len(chunk)),
+            unknown(len(chunk)),
+            unknown(len(chunk)),
+            np.zeros(len(chunk), dtype=bool),
+        )
+        for one, rows in parts:
+            if one.left_out:
+                continue
+            try:
+                own = one.process(chunk.time[rows], chunk.values[rows])
+            except (TrainingError, ConfigError) as fault:
+                self._leave_out(one, str(fault))
+                continue
+            self._update(one)
+            for name in ("predictions", "errors", "thresholds", "scores", "anomalies"):
+                getattr(detections, name)[rows] = getattr(own, name)
+        return detections
+
+    def _track(self, detections: Detections, parts: Sequence[Part]) -> list[Incident]:
+        """The incidents that ended, in the order of the rows with which they did."""
+        begun: list[tuple[int, Series, int]] = []  # the row with which a new incident began, and its number in its series
+        ended: list[tuple[int, Series, Incident]] = []  # the row after which an incident is over
+        for one, rows in parts:
+            own = (
+                detections if rows is ALL else Detections(*(getattr(detections, each.name)[rows] for each in fields(Detections)))
+            )
+            first, places = one.tracker.row, places_of(rows, len(detections))
+            closed = one.tracker.process(own)
+            for incident in closed:
+                last = incident.last_row + one.tracker.merge_gap + 1 - first
+                ended.append((int(places[min(max(last, 0), len(places) - 1)]), one, incident))
+            for incident in (*closed, *filter(None, [one.tracker.open])):
+                if incident.id not in one.numbers:
+                    begun.append((int(places[incident.first_row - first]), one, incident.id))
+        for _, one, number in sorted(begun, key=_row):
+            self._incidents += 1
+            one.numbers[number] = self._incidents
+        for one, _ in parts:
+            self._remember_open(one)
+        return [_renumbered(one, incident, one.numbers.pop(incident.id)) for _, one, incident in sorted(ended, key=_row)]
+
+    def _remember_open(self, one: Series) -> None:
+        incident = one.tracker.open
+        if incident:
+            self._open[one.name] = _renumbered(one, incident, one.numbers[incident.id])
+        else:
+            self._open.pop(one.name, None)
+
+    @property
+    def open(self) -> list[Incident]:
+        """The incidents that go on, in the order in which they began."""
+        return sorted(self._open.values(), key=lambda incident: incident.id)
+
+    def finish(self) -> list[Incident]:
+        """The stream is over; returns the incidents that were still open."""
+        closed = self.open
+        for one in self:
+            one.tracker.finish()
+        self._open.clear()
+        return closed
+
+    def stop(self) -> None:
+        """End the trainings that are under way."""
+        for one in self:
+            one.detector.stop()
+
+    # --- what there is to know ---
+
+    @property
+    def training_points(self) -> int:
+        """Points of all training parts."""
+        return sum(one.detector.training_points for one in self.scored)
+
+    @property
+    def training_seen(self) -> int:
+        """Points of the training parts that are not complete."""
+        return sum(one.detector.training_seen for one in self.scored)
+
+    @property
+    def training_seconds(self) -> float:
+        """Seconds that the first trainings took."""
+        return self._network.seconds + sum(one.detector.training_seconds for one in self)
+
+    def training_report(self) -> dict[str, object]:
+        """What there is to know about training."""
+        if None in self._series:
+            return self[None].detector.training_report()
+        return {"points": self.training_points, **self._network.info}
+
+    def adaptation_report(self) -> dict[str, object]:
+        """What there is to know about adaptations, counts added up over the series; nothing where there can be none."""
+        reports = [one.detector.adaptation_report() for one in self.scored]
+        if None in self._series:
+            return reports[0]
+        counts = [key for report in reports[:1] for key, value in report.items() if isinstance(value, int)]
+        return {key: sum(int(str(report.get(key, 0))) for report in reports) for key in counts}
+
+    @property
+    def adaptations(self) -> list[AdaptationEvent]:
+        """What was done about the models so far, series by series."""
+        return [replace(event, series=one.name) for one in self for event in one.detector.adaptations]
+
+    # --- memory ---
+
+    def state(self) -> State:
+        """All that is remembered, but for the network's files: of a source without series, or packed series by series."""
+        if None in self._series:
+            return self[None].state()
+        about = [[one.name, one.left_out, [*one.numbers.items()]] for one in self]
+        packed = {  # one array a series, so that the archive's index stays small
+            str(place): np.frombuffer(pack(one.state()), np.uint8) for place, one in enumerate(self)
+        }
+        return {"series": json.dumps(about), "packed": dict(packed), "incidents": self._incidents}
+
+    def load(self, state: State, files: Mapping[str, bytes]) -> None:
+        """Take back what ``state`` gave; ``files`` are those of the network.
+
+        Raises:
+            ModelError: damaged.
+        """
+        if "series" not in state:
+            one = self.add(None)
+            one.load(state, files)
+            self._incidents = one.tracker.count
+            if one.tracker.open:
+                one.numbers = {one.tracker.open.id: one.tracker.open.id}
+            self._restored(one)
+            return
+        saved = Reader(state, "the run")
+        packed = saved.state("packed")
+        for place, (name, left_out, numbers) in enumerate(_parse(saved.text("series"))):
+            blob = packed.get(str(place))
+            if not isinstance(blob, np.ndarray) or blob.dtype != np.uint8:
+                raise ModelError(f"the checkpoint is damaged (series {name!r:.60}); run anew without --resume")
+            one = self.add(name)
+            one.load(unpack(blob.tobytes(), f"series {name!r:.60} of the checkpoint"), files)
+            one.left_out, one.numbers = left_out, numbers
+            self._restored(one)
+        self._incidents = saved.integer("incidents", 0)
+
+    def _restored(self, one: Series) -> None:
+        self._update(one)
+        if one.left_out:
+            self._untrained.discard(one.name)
+        if one.tracker.open and one.tracker.open.id not in one.numbers:
+            raise ModelError("the checkpoint is damaged (the numbers of the incidents); run anew without --resume")
+        self._remember_open(one)
+
+
+def _row(entry: tuple[int, Series, object]) -> int:
+    return entry[0]
+
+
+def _renumbered(one: Series, incident: Incident, number: int) -> Incident:
+    """An incident as the run knows it."""
+    return replace(incident, id=number, series=one.name)
+
+
+def _parse(text: str) -> list[tuple[str, str, dict[int, int]]]:
+    """Name, reason why it is left out, and numbers of the open incident, of each series in a checkpoint."""
+    try:
+        about = [
+            (name, left_out, {int(own): int(number) for own, number in numbers}) for name, left_out, numbers in json.loads(text)
+        ]
+    except (ValueError, TypeError, RecursionError):
+        about = None
+    if about is None or not all(isinstance(part, str) for one in about for part in one[:2]):
+        raise ModelError("the checkpoint is damaged (the names of the series); run anew without --resume")
+    return about

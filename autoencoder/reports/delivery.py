@@ -1,0 +1,228 @@
+"""Delivery: alerts as HTTP requests, and the thread that sends them until they get through.
+
+``urllib3.util.Retry`` reads the receiver's Retry-After and does no more: its own loop sleeps where the end of the run cannot wake it, says
+nothing of a receiver that fails until it succeeds, and reads the body of every failed answer, which may be endless.
+"""
+
+from __future__ import annotations
+
+import json
+import logging
+import random
+import threading
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Literal, TypeAlias
+from urllib.parse import urlsplit
+
+from autoencoder.core.errors import RunError
+from autoencoder.reports.outbox import Alert, Outbox
+
+QUIET_SECONDS = 0.5  # of waiting at the end of a run before that is announced
+RETRYABLE = (408, 425, 429)  # of the 4xx, those that mean "later", not "never"
+
+
+@dataclass(frozen=True, slots=True)
+class DeliveryResult:
+    """How a request ended.
+
+    Attributes:
+        outcome: "failed" may be tried again, the others are final.
+        reason: in words that hold nothing of the address.
+        wait: seconds the receiver asks to be left alone; 0 where it did not say.
+    """
+
+    outcome: Literal["delivered", "refused", "failed"]
+    reason: str = ""
+    wait: float = 0.0
+
+
+Post: TypeAlias = Callable[[str, Alert], DeliveryResult]
+Format: TypeAlias = Callable[[str, Alert], dict[str, Any]]
+
+
+def is_web_address(text: str) -> bool:
+    """Whether a text is an http or https address with a host.
+
+    >>> [is_web_address(text) for text in ("https://example.org/a?b", "ftp://example.org", "https://", "http://a b", "http://[")]
+    [True, False, False, False, False]
+    """
+    try:
+        parts = urlsplit(text)
+        is_whole = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
+    except ValueError:  # brackets or a port that are none
+        return False
+    return is_whole and text.isprintable() and " " not in text
+
+
+class HttpPost:
+    """Posts one alert; redirects are not followed, because they would take the secrets with them.
+
+    Args:
+        url: http or https address; a secret.
+        token: sent as ``Authorization: Bearer``; a secret. None: what the address itself may hold (``https://user:word@host``).
+        form: key and alert -> the JSON object that is posted.
+        timeout: seconds to wait for a connection, and again for an answer.
+    """
+
+    def __init__(self, url: str, token: str | None, form: Format, timeout: float) -> None:
+        # its log lines hold the address; with --verbose a warning among them would reach the console
+        logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+        self._url, self._token, self._form, self._timeout = url, token, form, timeout
+
+    def __call__(self, key: str, alert: Alert) -> DeliveryResult:
+        """Post it; whatever goes wrong is a result."""
+        import requests
+        from requests.auth import HTTPBasicAuth
+        from requests.utils import get_auth_from_url
+
+        user, word = get_auth_from_url(self._url)
+        headers = {"Content-Type": "application/json", "Idempotency-Key": key, "User-Agent": "lstm-autoencoder"}
+        headers |= {"Authorization": f"Bearer {self._token}"} if self._token else {}
+        try:
+            with requests.post(
+                self._url,
+                data=json.dumps(self._form(key, alert)).encode(),
+                headers=headers,
+                # without any, requests takes what ~/.netrc holds for that host
+                auth=HTTPBasicAuth(user, word) if user and not self._token else lambda request: request,
+                timeout=self._timeout,
+                allow_redirects=False,
+                stream=True,  # the body is not read: it says nothing, and may be endless
+            ) as response:
+                return read_answer(response.status_code, response.headers.get("Retry-After"))
+        except requests.exceptions.Timeout:
+            return DeliveryResult("failed", f"no answer within {self._timeout:g} s")
+        except requests.exceptions.SSLError:
+            return DeliveryResult("failed", "its certificate is not trusted")
+        except requests.exceptions.ConnectionError:
+            return DeliveryResult("failed", "no connection, or it broke off")
+        except Exception as error:  # the thread must outlive whatever a library raises; its message may hold the address
+            return DeliveryResult("failed", f"{type(error).__name__}")
+
+
+def read_answer(status: int, retry_after: str | None) -> DeliveryResult:
+    """What a status code and a Retry-After header (RFC 9110, section 10.2.3) mean.
+
+    >>> [read_answer(status, None).outcome for status in (204, 302, 404, 429, 503)]
+    ['delivered', 'failed', 'refused', 'failed', 'failed']
+    >>> read_answer(429, "7")
+    DeliveryResult(outcome='failed', reason='it answered 429', wait=7.0)
+    """
+    if 200 <= status < 300:
+        return DeliveryResult("delivered")
+    if 300 <= status < 400:
+        return DeliveryResult("failed", f"it answered {status}, a redirect, which is not followed")
+    if 400 <= status < 500 and status not in RETRYABLE:
+        return DeliveryResult("refused", f"it answered {status}")
+    from urllib3.exceptions import InvalidHeader
+    from urllib3.util import Retry
+
+    wait = 0.0
+    with suppress(InvalidHeader, ValueError, OverflowError):
+        wait = float(Retry(retry_after_max=10**9).parse_retry_after(retry_after or ""))
+    return DeliveryResult("failed", f"it answered {status}", wait)
+
+
+class WebhookSender:
+    """A thread that takes alerts from an outbox, in order, and posts each until it gets through or is refused.
+
+    Args:
+        post: sends one.
+        warn: given a sentence when the receiver fails, when it is back, and when it refuses the first alert.
+        backoff: seconds before the second try; doubled with every failure up to ``max_backoff``, and shortened by a random part of up to
+            a half, so that many senders do not come back all at once.
+        max_backoff: most seconds between two tries, whatever the receiver asks for.
+        drain_seconds: most seconds that ``stop`` waits.
+    """
+
+    def __init__(
+        self, post: Post, warn: Callable[[str], None], *, backoff: float, max_backoff: float, drain_seconds: float
+    ) -> None:
+        self._post, self._warn = post, warn
+        self._backoff, self._max_backoff, self._drain_seconds = backoff, max_backoff, drain_seconds
+        self._random = random.Random()  # its own: training draws from the common one, and must stay reproducible
+        self._speaking = threading.Lock()  # held while warning, so that nothing is said after ``stop``
+        self._is_silent = self._has_refused = self._has_hurried = False
+        self._failures = 0  # in a row
+        self._ends = 0.0  # when the time to drain is over
+        self._closing = threading.Event()
+        self._thread: threading.Thread | None = None
+
+    def start(self, outbox: Outbox) -> None:
+        """Begin with what waits."""
+        self._outbox = outbox
+        self._thread = threading.Thread(target=self._work, name="webhook", daemon=True)  # never keeps the process alive
+        self._thread.start()
+
+    def stop(self, *, wait: bool = True) -> None:
+        """Wait until all alerts are dealt with, at most ``drain_seconds``; then close the outbox. A second call does nothing.
+
+        Args:
+            wait: false: do not wait at all.
+
+        Raises:
+            KeyboardInterrupt: the wait was interrupted; the outbox is closed all the same.
+        """
+        if not self._thread:
+            return
+        self._ends = time.monotonic() + (self._drain_seconds if wait else 0.0)
+        self._closing.set()
+        self._outbox.finish()
+        try:
+            self._thread.join(min(QUIET_SECONDS, self._drain_seconds) if wait else 0.0)
+            if wait and self._thread.is_alive():
+                waiting = self._outbox.counts()["waiting"]
+                self._say(f"webhook: {waiting:,} alerts wait; at most {self._drain_seconds:g} s more for them")
+                self._thread.join(self._ends - time.monotonic())
+        finally:
+            with self._speaking:
+                self._is_silent = True
+            self._outbox.close()
+            self._thread = None
+
+    def _work(self) -> None:
+        try:
+            while head := self._outbox.head():
+                key, alert = head
+                result = self._post(key, alert)
+                if result.outcome != "failed":
+                    self._outbox.settle(key, result.outcome)
+                self._report(result)
+                self._failures = self._failures + 1 if result.outcome == "failed" else 0
+                is_over = self._closing.is_set() and time.monotonic() >= self._ends
+                if is_over or (self._failures and not self._pause(result.wait)):
+                    return
+        except RunError as error:
+            self._say(f"webhook: {error}; no more alerts are sent")
+
+    def _pause(self, asked: float) -> bool:
+        """Rest after a failure; returns whether to go on. The end of the run cuts one rest short, if the receiver did not ask for it."""
+        backoff = min(self._max_backoff, self._backoff * 2.0 ** min(self._failures - 1, 30)) * self._random.uniform(0.5, 1.0)
+        pause = max(backoff, min(asked, self._max_backoff))
+        until = time.monotonic() + pause
+        if not self._closing.wait(pause):
+            return True
+        if not asked and not self._has_hurried:
+            self._has_hurried = True
+            return time.monotonic() < self._ends
+        if until >= self._ends:  # nothing can come of waiting any longer
+            return False
+        time.sleep(max(0.0, until - time.monotonic()))
+        return True
+
+    def _report(self, result: DeliveryResult) -> None:
+        if result.outcome == "failed" and not self._failures:
+            self._say(f"webhook: {result.reason}; alerts wait in {self._outbox.path} and are sent as soon as it answers")
+        elif result.outcome != "failed" and self._failures:
+            self._say("webhook: it answers again")
+        if result.outcome == "refused" and not self._has_refused:
+            self._has_refused = True
+            self._say(f"webhook: {result.reason}; an alert that is refused is not sent again; check the address and the token")
+
+    def _say(self, sentence: str) -> None:
+        with self._speaking:
+            if not self._is_silent:
+                self._warn(sentence)

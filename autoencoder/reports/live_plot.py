@@ -1,0 +1,230 @@
+"""The plot of a stream as it comes, in a window that has a process of its own.
+
+A window wants an event loop on the main thread, where the stream runs already. Apart, neither waits for the other, and a window system
+that breaks down takes nothing with it. The stream's process never imports matplotlib.
+"""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from contextlib import suppress
+from dataclasses import dataclass
+from importlib.util import find_spec
+from multiprocessing.connection import Connection
+from typing import Any, Self
+
+import numpy as np
+import numpy.typing as npt
+
+from autoencoder.core.types import Detections
+from autoencoder.reports.sinks import Batch
+
+FRAME_SECONDS = 0.1  # a frame at most this often
+TOOLKITS = ("_tkinter", "PyQt6", "PySide6", "PyQt5", "PySide2", "gi", "wx")
+PROBE = "from matplotlib import pyplot as p; c = p.figure().canvas; print(p.get_backend(), c.required_interactive_framework)"
+PROBE_SECONDS = 30.0
+
+Labels = npt.NDArray[np.bool_]
+
+
+class RingBuffer:
+    """The newest points of a stream with their labels, at most ``capacity`` of them."""
+
+    def __init__(self, capacity: int) -> None:
+        self._capacity = capacity
+        self.newest: tuple[Detections, Labels] | None = None
+
+    def add(self, detections: Detections, labels: Labels) -> None:
+        """Take N points in and let go of those that are too old."""
+        if self.newest:
+            detections, labels = Detections.concatenate([self.newest[0], detections]), np.concatenate([self.newest[1], labels])
+        self.newest = detections[-self._capacity :], labels[-self._capacity :]
+
+
+@dataclass(frozen=True, slots=True)
+class PlotSettings:
+    """What the window knows before the first point.
+
+    Attributes:
+        title: name of the series.
+        columns: names of the F columns.
+        window: how many of the newest points are shown, 1 or more.
+        training_points: how many points at the start of the stream are the training part.
+        timezone: zone in which dates are written; None writes them as they are.
+    """
+
+    title: str
+    columns: tuple[str, ...]
+    window: int = 2000
+    training_points: int = 0
+    timezone: str | None = None
+
+
+class LivePlot:
+    """A window that follows the stream; a ``Callback``. The user may close it at any time, which ends the drawing and nothing else.
+
+    ``on_batch`` only hands the points to a thread, so that drawing never holds up the stream; what comes faster than it can be drawn is
+    drawn together, and no more is kept than is shown. The window shows up a second or so after this is made.
+    """
+
+    def __init__(self, settings: PlotSettings) -> None:
+        self._window = settings.window
+        self._pending = RingBuffer(settings.window)
+        self._points = self._flagged = 0
+        self._lock, self._arrived, self._ended = threading.Lock(), threading.Event(), threading.Event()
+        context = multiprocessing.get_context("spawn")
+        reader, self._writer = context.Pipe(duplex=False)
+        self._process = context.Process(target=show_window, args=(settings, reader), name="live plot", daemon=True)
+        self._process.start()
+        reader.close()  # so that writing fails once the window is gone
+        self._sender = threading.Thread(target=self._send, name="live plot", daemon=True)
+        self._sender.start()
+
+    @property
+    def closed(self) -> bool:
+        """The window is gone: closed by the user, by ``close``, or because it could not be opened."""
+        return not self._process.is_alive()
+
+    def on_batch(self, batch: Batch) -> None:
+        """Show N points more; returns at once."""
+        detections, labels = batch.detections, batch.labels
+        if self.closed or not len(detections):
+            return
+        with self._lock:
+            self._points += len(detections)
+            self._flagged += int(np.count_nonzero(detections.anomalies))
+            self._pending.add(detections, np.zeros(len(detections), dtype=bool) if labels is None else labels)
+        self._arrived.set()
+
+    def wait(self) -> None:
+        """Leave the window open until the user closes it."""
+        self._process.join()
+
+    def close(self) -> None:
+        """Close the window; a second call does nothing."""
+        self._ended.set()
+        self._arrived.set()
+        self._process.kill()  # it holds nothing worth saving; also frees a sender that waits for a window that no longer reads
+        self._process.join()
+        self._sender.join()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def _send(self) -> None:
+        with suppress(OSError), self._writer:  # OSError: the window is gone
+            while self._arrived.wait() and not self._ended.is_set():
+                self._arrived.clear()
+                with self._lock:
+                    frame = self._pending.newest, self._points, self._flagged
+                    self._pending = RingBuffer(self._window)
+                self._writer.send(frame)
+                self._ended.wait(FRAME_SECONDS)  # what comes meanwhile goes together
+
+
+def display_available() -> str | None:
+    """Try whether a window can be opened here; in a process of its own, as some toolkits abort where there is no display.
+
+    Returns:
+        None if it can, else why not, as a fragment of a sentence: "neither DISPLAY nor WAYLAND_DISPLAY is set".
+    """
+    servers = [f"{name}={os.environ[name]}" for name in ("DISPLAY", "WAYLAND_DISPLAY") if os.environ.get(name)]
+    place = f" at {' or '.join(servers)}" if servers else ""
+    if sys.platform.startswith("linux") and not servers:
+        return "neither DISPLAY nor WAYLAND_DISPLAY is set"
+    if sys.platform != "darwin" and not any(find_spec(toolkit) for toolkit in TOOLKITS):
+        return "no window toolkit is installed; install python3-tk, PyQt6 or PySide6"
+    try:
+        probe = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True, timeout=PROBE_SECONDS, check=False)
+    except subprocess.TimeoutExpired:
+        return " and ".join(servers) + " did not answer in time"
+    if probe.returncode:
+        complaint = [line.strip() for line in probe.stderr.splitlines() if line.strip()] or [f"exit code {probe.returncode}"]
+        return f"no window opens{place}: {complaint[-1]}"
+    backend, framework = probe.stdout.split()[-2:]
+    if framework != "None":
+        return None
+    chosen = os.environ.get("MPLBACKEND", "")
+    if backend.lower() == "agg" != chosen.lower():  # what matplotlib falls back to, without a word, where no display answers
+        return f"no window opens{place}"
+    return f"{'MPLBACKEND' if chosen else 'the backend of matplotlib'} is {chosen or backend}, which opens no windows"
+
+
+# --- the process of the window ---
+
+
+def show_window(settings: PlotSettings, reader: Connection) -> None:
+    """Show the window until the user closes it or the stream's process ends."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the stream's process, which then closes this one
+    with open(os.devnull, "wb") as nowhere:  # noqa: PTH123 - toolkits write what they like
+        for descriptor in (1, 2):
+            os.dup2(nowhere.fileno(), descriptor)
+    from matplotlib import pyplot
+
+    from autoencoder.reports.plot import SIZE
+
+    figure = pyplot.figure(figsize=SIZE, dpi=100)
+    if figure.canvas.required_interactive_framework is None:
+        sys.exit("matplotlib opens no window here")
+    window = _Window(settings, figure, reader)
+    timer = figure.canvas.new_timer(interval=int(1000 * FRAME_SECONDS))
+    timer.add_callback(window.refresh)
+    timer.start()
+    pyplot.show()
+
+
+class _Window:
+    """One figure that shows what comes through the pipe."""
+
+    def __init__(self, settings: PlotSettings, figure: Any, reader: Connection) -> None:
+        self._settings, self._figure, self._reader = settings, figure, reader
+        if manager := figure.canvas.manager:
+            manager.set_window_title(settings.title)
+        figure.text(0.5, 0.5, f"{settings.title}: waiting for the first points", ha="center", parse_math=False)
+        self._plot: Any = None
+        self._buffer = RingBuffer(settings.window)
+        self._counts: tuple[int, int] | None = None  # points and flags so far; None: nothing new to draw
+        self._rest_until = 0.0
+
+    def refresh(self) -> None:
+        """Draw what is new; not while the user zooms or pans, and at most half of the time, to leave the stream its share."""
+        from matplotlib import pyplot
+
+        try:
+            while self._reader.poll():
+                newest, points, flagged = self._reader.recv()
+                self._buffer.add(*newest)
+                self._counts = points, flagged
+        except (OSError, EOFError):  # the stream's process closed the pipe, or is gone
+            pyplot.close(self._figure)
+            return
+        toolbar = self._figure.canvas.toolbar
+        if self._counts and time.monotonic() >= self._rest_until and not (toolbar and toolbar.mode):
+            started = time.monotonic()
+            self._draw(*self._counts)
+            self._counts = None
+            self._rest_until = 2 * time.monotonic() - started
+
+    def _draw(self, points: int, flagged: int) -> None:
+        from autoencoder.reports.plot import RunPlot, headline
+
+        settings = self._settings
+        assert self._buffer.newest, "something came"
+        detections, labels = self._buffer.newest
+        if self._plot is None:
+            self._figure.clear()
+            dates = detections.time.dtype.kind == "M"
+            self._plot = RunPlot(self._figure, settings.columns, dates=dates, timezone=settings.timezone)
+        training_left = max(0, settings.training_points - (points - len(detections)))
+        title = headline(settings.title, points, flagged)
+        self._plot.show(detections, title, training_points=training_left, labels=labels)
+        self._figure.canvas.draw()

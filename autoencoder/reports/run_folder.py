@@ -1,0 +1,192 @@
+"""Run folder: where a run leaves its results, model and figures, and where it finds them again."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autoencoder.core.errors import ModelError
+from autoencoder.core.state import State, pack, unpack
+from autoencoder.reports.files import draft_of, lock, open_inside, read_whole, reporting, require_writable, write_whole
+
+DETECTOR = "detector.npz"  # what the detector learnt
+SCORES = "scores.csv"
+INCIDENTS = "incidents.jsonl"
+ADAPTATIONS = "adaptations.jsonl"
+METRICS = "metrics.json"
+CONFIG = "config.yaml"
+PLOT = "plot.png"
+LOG = "anomalies.log"
+MODEL_FILES = ("model.onnx", "model.keras")
+RESULTS = (SCORES, INCIDENTS, ADAPTATIONS, LOG, METRICS, PLOT, *MODEL_FILES, DETECTOR, CONFIG)  # what a finished run leaves
+CHECKPOINT = "checkpoint.npz"  # where a run stands
+OUTBOX = "alerts.sqlite"  # alerts that wait to be delivered
+FILES = (*RESULTS, CHECKPOINT, OUTBOX, f"{OUTBOX}-wal")  # the last is sqlite's, while the outbox is in use
+MAX_MODEL_BYTES = 1 << 28
+MAX_METRICS_BYTES = 1 << 24
+
+
+def default_folder(source: str) -> Path:
+    """``runs/<UTC time>-<source>``, not there yet."""
+    base = Path("runs") / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{source}"
+    names = (base.name, *(f"{base.name}-{number}" for number in range(2, 1000)))
+    return next(path for path in map(base.with_name, names) if not path.exists())
+
+
+class RunFolder:
+    """The folder of one run, locked while that goes on. Files are written whole and renamed into place.
+
+    Args:
+        path: the folder; it is made, and must be empty unless ``resume``.
+        resume: go on with a run that was cut off.
+
+    Raises:
+        ModelError: it holds files of another run (exit code 2), or cannot be written.
+    """
+
+    def __init__(self, path: Path, *, resume: bool = False) -> None:
+        self.path = path
+        self._resumes = resume
+        try:
+            if path.exists() and not path.is_dir():
+                raise ModelError(f"--out {path} is a file; give a folder that is new or empty")
+            self._is_new = not path.exists()
+            path.mkdir(parents=True, exist_ok=True)
+            if not resume and any(path.iterdir()):
+                raise ModelError(f"--out {path} is not empty; give a new folder, or --resume to go on with the run in it")
+            require_writable(path)
+            release = lock(self, path)
+            for name in FILES if release else ():
+                draft_of(path / name).unlink(missing_ok=True)  # a run that was killed may have left one
+        except OSError as error:
+            raise ModelError(f"--out {path} cannot be written ({error.strerror}); give another folder") from None
+        if not release:
+            raise ModelError(f"--out {path} belongs to a run that is still going on; wait for its end, or give another folder")
+        self._release = release
+
+    def write(self, name: str, content: bytes | str) -> Path:
+        """Put a file in place at once, or not at all. Raises RunError: it cannot be written."""
+        target = self.path / name
+        with reporting(target, "free space or give another --out folder"):
+            write_whole(target, content.encode() if isinstance(content, str) else content)
+        return target
+
+    def remove(self, name: str) -> None:
+        """Take a file away, if it is there, and what a kill may have left of it."""
+        target = self.path / name
+        for path in (target, draft_of(target)):
+            path.unlink(missing_ok=True)
+
+    def write_metrics(self, metrics: Mapping[str, Any]) -> None:
+        """metrics.json; unknown numbers become null."""
+        self.write(METRICS, json.dumps(_plain(metrics), indent=2) + "\n")
+
+    def write_model(self, state: State, files: Mapping[str, bytes]) -> None:
+        """What the detector learnt: its files and its state."""
+        for name, content in files.items():
+            self.write(name, content)
+        self.write(DETECTOR, pack(state))
+
+    def discard(self) -> None:
+        """Take away what this run wrote, and the folder if this run made it; a resumed run stays as it is."""
+        self.close()
+        if self._resumes:
+            return
+        with contextlib.suppress(OSError):
+            for name in FILES:
+                self.remove(name)
+            if self._is_new:
+                self.path.rmdir()
+
+    def close(self) -> None:
+        """Release the folder: another run may have it now."""
+        self._release()
+
+
+def read_model(folder: Path) -> tuple[State, dict[str, bytes]]:
+    """State and files of a saved model. Raises ModelError: missing, damaged or too large."""
+    if not is_folder(folder):
+        raise ModelError(f"--model {folder} is not a folder; give the run folder that a run or 'train' left")
+    if not has(folder, DETECTOR):
+        raise ModelError(f"--model {folder} holds no {DETECTOR}; give the run folder that a run or 'train' left")
+    state = unpack(_read(folder / DETECTOR), str(folder / DETECTOR))
+    return state, read_model_files(folder)
+
+
+def read_model_files(folder: Path) -> dict[str, bytes]:
+    """Those of the network's files that are there; ModelError where one cannot be read or is too large."""
+    return {name: _read(folder / name) for name in MODEL_FILES if has(folder, name)}
+
+
+def is_folder(path: Path) -> bool:
+    """Whether a path is a folder that can be looked into."""
+    return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where a name is too long or a parent may not be entered
+
+
+def has(folder: Path, name: str) -> bool:
+    """Whether a folder holds a file of that name."""
+    return os.path.isfile(folder / name)  # noqa: PTH113 - as above
+
+
+def read_checkpoint(folder: Path) -> State | None:
+    """Where a cut-off run stands; None where it was cut off before its first checkpoint.
+
+    Raises:
+        ModelError: there is no such run, it is done, or its checkpoint is damaged.
+    """
+    if has(folder, CHECKPOINT):
+        return unpack(_read(folder / CHECKPOINT), str(folder / CHECKPOINT))
+    status = read_metrics(folder).get("status")
+    if status == "trained" or not has(folder, CONFIG):
+        raise ModelError(f"--resume: {folder} holds no run; give the --out folder of the run that was cut off")
+    if status == "done":
+        raise ModelError(f"--resume: the run in {folder} is done; there is nothing left to go on with")
+    return None
+
+
+def read_metrics(folder: Path) -> dict[str, Any]:
+    """What metrics.json holds; empty where there is none: a run that was killed leaves none."""
+    try:
+        metrics = json.loads(read_whole(folder / METRICS, MAX_METRICS_BYTES) or b"")
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return metrics if isinstance(metrics, dict) else {}
+
+
+def _read(path: Path) -> bytes:
+    try:
+        data = read_whole(path, MAX_MODEL_BYTES)
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror}); copy the run folder again or train again") from None
+    if data is None:
+        raise ModelError(f"{path} is too large: at most {MAX_MODEL_BYTES:,} bytes are read; it was not written by this program")
+    return data
+
+
+def require_inside(folder: Path, name: str) -> Path:
+    """The path of a file in a folder of unknown origin; ModelError where it cannot be read or leads out of the folder."""
+    try:
+        open_inside(folder / name).close()
+    except OSError as error:
+        raise ModelError(f"{folder / name} cannot be read ({error.strerror}); copy the run folder again") from None
+    return folder / name
+
+
+def _plain(value: Any) -> Any:
+    """The same with plain Python numbers, NaN and infinity as None."""
+    if isinstance(value, Mapping):
+        return {str(key): _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    if isinstance(value, np.generic):
+        value = value.item()
+    if isinstance(value, float):
+        return round(value, 6) if np.isfinite(value) else None
+    return value

@@ -1,0 +1,211 @@
+"""The rows of a run: scores.csv, and incidents.jsonl beside it, written as the stream goes on; scores.csv read back."""
+
+from __future__ import annotations
+
+import csv
+import functools
+import re
+import warnings
+from collections.abc import Sequence
+from contextlib import closing
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from autoencoder.core.errors import ModelError, RunError
+from autoencoder.core.types import Detections
+from autoencoder.reports.files import NOT_A_PLAIN_FILE, AppendFile, open_inside, reporting
+from autoencoder.reports.incidents import Incident, time_text
+from autoencoder.reports.run_folder import INCIDENTS, SCORES
+from autoencoder.reports.sinks import Batch
+
+_BLOCK_ROWS = 10_000  # rows that are text at a time: they take ten times as much memory as their numbers
+_MAX_FIELDS = 1 << 16  # names of series whose field is remembered
+
+
+class ResultWriter:
+    """Appends to scores.csv and incidents.jsonl; a ``Sink``.
+
+    Each incident has one line. Those of the open ones stand last, and are written anew as they go on.
+
+    Args:
+        folder: path of the run folder.
+        columns: names of the F value columns.
+        zone: suffix of every time ("Z" for UTC).
+        keep: bytes of both files that stay (``sizes`` at the checkpoint); None: a new run.
+        of_many: every row names its series.
+
+    Raises:
+        ModelError: the files are not those of the checkpoint.
+        RunError: they cannot be written.
+    """
+
+    def __init__(
+        self, folder: Path, columns: tuple[str, ...], zone: str, keep: tuple[int, int] | None = None, *, of_many: bool = False
+    ) -> None:
+        self._folder, self._zone = folder, zone
+        self._closed_bytes = keep[1] if keep else 0
+        self._open: tuple[Incident, ...] = ()  # whose lines are the last
+        try:
+            self._scores = AppendFile(folder / SCORES, keep[0] if keep else 0)
+            self._incidents = AppendFile(folder / INCIDENTS, self._closed_bytes)
+            if not keep:
+                self._scores.write((",".join(header(columns, of_many=of_many)) + "\n").encode())
+        except EOFError as error:
+            raise ModelError(f"{error}, fewer than its checkpoint says; it cannot be resumed; run anew") from None
+        except OSError as error:
+            if error.errno in NOT_A_PLAIN_FILE:
+                raise ModelError(f"{error.filename} is a link, or no file at all; it is not gone on with; run anew") from None
+            raise RunError(f"{folder} cannot be written ({error.strerror}); give another --out folder") from None
+
+    def write(self, batch: Batch) -> None:
+        """Append the rows of a batch and its incidents; they are in the files when this returns."""
+        with reporting(self._folder):
+            self._scores.write(rows_text(batch.detections, self._zone, batch.series).encode())
+            self._write_incidents(batch.closed, batch.open)
+
+    def _write_incidents(self, closed: Sequence[Incident], is_open: Sequence[Incident]) -> None:
+        if closed or ((is_open or self._open) and tuple(is_open) != self._open):
+            done, last = (
+                "".join(incident.to_json(status) + "\n" for incident in group).encode()
+                for group, status in ((closed, "closed"), (is_open, "open"))
+            )
+            self._incidents.write(done + last, self._closed_bytes)
+            self._closed_bytes += len(done)
+            self._open = tuple(is_open)
+
+    def flush(self) -> None:
+        """Have all rows on the disk."""
+        with reporting(self._folder, "run anew on a sound disk"):
+            try:
+                self._scores.sync()
+                self._incidents.sync()
+            except FileNotFoundError:
+                what = "was moved or removed while the run went on; put it back and go on with --resume"
+                raise RunError(f"{self._folder} {what}") from None
+
+    @property
+    def sizes(self) -> tuple[int, int]:
+        """Bytes of scores.csv, and of the closed incidents in incidents.jsonl."""
+        return self._scores.size, self._closed_bytes
+
+    def close(self, closed: Sequence[Incident] = (), *, resumable: bool = False) -> None:
+        """Write the incidents that end with the stream, and close the files."""
+        with closing(self._scores), closing(self._incidents), reporting(self._folder):
+            if closed:
+                self._write_incidents(closed, ())
+
+
+def header(columns: tuple[str, ...], *, of_many: bool = False) -> list[str]:
+    """Column names of scores.csv; ``of_many``: a last one says which series a row belongs to."""
+    if len(columns) == 1:
+        values, predictions = ["value"], ["prediction"]
+    else:
+        names = [_column_field(name) for name in columns]
+        values, predictions = [f"value_{name}" for name in names], [f"prediction_{name}" for name in names]
+    return ["time", *values, *predictions, "error", "threshold", "score", "anomaly", *(["series"] if of_many else [])]
+
+
+def rows_text(detections: Detections, zone: str, series: Sequence[str] | None = None) -> str:
+    """Rows of scores.csv: values as they came, the rest to nine digits, unknown fields empty; ``series`` (N,) names each row's."""
+    rows = zip(
+        time_text(detections.time, zone),
+        *detections.values.T.tolist(),
+        *detections.predictions.T.tolist(),
+        detections.errors.tolist(),
+        detections.thresholds.tolist(),
+        detections.scores.tolist(),
+        detections.anomalies.tolist(),
+        strict=True,
+    )
+    form = _row_format(detections.values.shape[1])
+    text = "".join([form % row for row in rows]).replace("nan", "")  # no time has these letters
+    if series is None:
+        return text
+    return "".join([f"{line},{series_field(name)}\n" for line, name in zip(text.splitlines(), series, strict=True)])
+
+
+@functools.cache
+def _row_format(features: int) -> str:
+    return ",".join(["%s", *["%r"] * features, *["%.9g"] * (features + 3), "%d\n"])
+
+
+@functools.lru_cache(_MAX_FIELDS)
+def series_field(name: str) -> str:
+    r"""The name of a series as a csv field that is text to a spreadsheet; names that differ stay different.
+
+    What moves a cursor, ends a field in some country's spreadsheet, or would make the field a formula becomes a Python escape.
+
+    >>> print(series_field("web-1"), series_field("-1"), series_field("=1+1;\x1b"), series_field('disk "a", 2'))
+    web-1 -1 \x3d1+1\x3b\x1b "disk ""a"", 2"
+    """
+    safe = "".join(_escaped(character) if character in ";|\\" or not character.isprintable() else character for character in name)
+    if safe[:1] in ("=", "+", "-", "@") and not re.fullmatch(r"-\d+(\.\d+)?", safe):
+        safe = _escaped(safe[0]) + safe[1:]
+    return '"' + safe.replace('"', '""') + '"' if {",", '"'} & set(safe) else safe
+
+
+def _escaped(character: str) -> str:
+    code = ord(character)
+    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def _column_field(name: str) -> str:
+    """A column name as one csv field, whatever a spreadsheet takes for the end of one: what follows it could be a formula."""
+    return "".join(character if character.isprintable() and character not in ',;|"' else "_" for character in name)
+
+
+def read_scores(folder: Path, series: str | None = None, *, max_rows: int = 1_000_000) -> Detections:
+    """The newest rows of scores.csv, of one series where it is named.
+
+    Raises:
+        ModelError: it cannot be read, or was not written by this program.
+    """
+    path = folder / SCORES
+    field = "" if series is None else series_field(series)
+    ending = b"\n" if series is None else f",{field}\n".encode()
+    try:
+        with open_inside(path) as file:
+            names = next(csv.reader([file.readline().decode()]))
+            begin = file.tell()
+            older = max(0, sum(line.endswith(ending) for line in file) - max_rows)
+            file.seek(begin)
+            lines = islice((line.decode() for line in file if line.endswith(ending)), older, None)
+            own = next(csv.reader([field])) or [""]
+            parts = []
+            while block := list(islice(lines, _BLOCK_ROWS)):
+                rows = [row for row in csv.reader(block) if series is None or row[-1:] == own]  # some names end alike
+                parts += [parse_scores(names, rows)] if rows else []
+            return Detections.concatenate(parts or [parse_scores(names, [])])
+    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+        raise ModelError(f"{path} cannot be read as the scores of a run ({type(error).__name__}); run anew") from None
+
+
+def parse_scores(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Detections:
+    """Rows of scores.csv under its column names. Raises ValueError, KeyError: they are not what this program writes."""
+    columns = dict(zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True))
+
+    def numbers(name: str) -> npt.NDArray[np.float64]:
+        return np.array([float(field) if field else np.nan for field in columns[name]], dtype=np.float64)
+
+    return Detections(
+        _parse_times(columns["time"]),
+        np.column_stack([numbers(name) for name in names if name.startswith("value")]),
+        np.column_stack([numbers(name) for name in names if name.startswith("prediction")]),
+        numbers("error"),
+        numbers("threshold"),
+        numbers("score"),
+        np.array([field == "1" for field in columns["anomaly"]], dtype=bool),
+    )
+
+
+def _parse_times(fields: Sequence[str]) -> npt.NDArray[np.datetime64] | npt.NDArray[np.int64]:
+    if fields and all(field.lstrip("-").isdigit() for field in fields[:3]):
+        return np.array(fields, dtype=np.int64)
+    with warnings.catch_warnings(action="error", category=UserWarning):  # numpy warns of a zone and goes on
+        try:
+            return np.array([field.removesuffix("Z") for field in fields], dtype="datetime64[ns]")
+        except UserWarning as error:
+            raise ValueError(str(error)) from None

@@ -1,0 +1,61 @@
+"""The two contracts for what reads detections: a ``Sink`` writes them down and loses none, a ``Callback`` only shows them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from autoencoder.core.types import Detections
+from autoencoder.reports.incidents import Incident
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """What one chunk of N points became.
+
+    Attributes:
+        detections: N points, in order of arrival.
+        closed: incidents that ended in them, in order.
+        open: incidents that go on behind them; at most one a series.
+        labels: (N,) True inside a known anomaly; None where nothing is known.
+        series: (N,) name of the series that each point is of; None where the run has only one.
+    """
+
+    detections: Detections
+    closed: Sequence[Incident] = ()
+    open: Sequence[Incident] = ()
+    labels: npt.NDArray[np.bool_] | None = None
+    series: Sequence[str] | None = None
+
+
+class Sink(Protocol):
+    """Writes a run down: scores.csv and incidents.jsonl, anomalies.log, a webhook, adaptations.jsonl, the statistics."""
+
+    def write(self, batch: Batch) -> None:
+        """Record a batch; it outlives the process when this returns."""
+        ...
+
+    def flush(self) -> None:
+        """A checkpoint follows, behind which nothing is written again: what was written outlives a power cut when this returns."""
+        ...
+
+    def close(self, closed: Sequence[Incident] = (), *, resumable: bool) -> None:
+        """The stream is over.
+
+        Args:
+            closed: the incidents that end with it.
+            resumable: it was only cut off; these incidents go on when the run is resumed.
+        """
+        ...
+
+
+class Callback(Protocol):
+    """Looks on while a run goes on, and keeps nothing: a progress bar, lines on the console, a live plot."""
+
+    def on_batch(self, batch: Batch) -> None:
+        """One chunk is scored and written down."""
+        ...

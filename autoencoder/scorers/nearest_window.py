@@ -1,0 +1,202 @@
+"""NearestWindow: how unlike anything seen before a stretch is, by its nearest neighbour among normal windows.
+
+The network says how well it accounts for a point; this memory says whether it had a chance to know. Neighbour distances lead the tables
+of unsupervised detection (Yeh et al. 2016, doi 10.1109/ICDM.2016.0179).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+import numpy.typing as npt
+
+from autoencoder.core.state import Reader, Resettable, State, integer
+from autoencoder.core.types import Array, Bools
+
+MAX_EXACT = 1 << 24  # whole numbers up to here are exact in float32
+CUT_OFF = 4.0  # training deviations at which a value is cut off; what lies beyond is unlike everything already
+BLOCK = 64  # points after which new windows enter the memory; constant in between, so that whole blocks are compared at once
+EVERY = 8  # of the stream's windows one in so many is remembered: neighbours in time are alike
+
+Codes = npt.NDArray[np.float32]
+
+
+class NearestWindow(Resettable):
+    """Normal windows, and the distance of a window to the nearest of them.
+
+    Windows are held as whole numbers in float32, small enough that every sum in a matrix product is exact: so a distance does not depend on
+    how many windows are compared in one call. The training part's windows stay; those of the stream enter once they are older than ``lag``
+    points, the oldest of them leaving when the memory is full.
+
+    A squared distance |a - m|^2 is |a|^2 + (-2 a m + |m|^2). A memory is a table with a column a window: -2 m, and below it |m|^2, which is
+    infinite where there is no window yet.
+
+    Args:
+        size: windows that are remembered, half of them at most from the training part.
+        dimension: numbers in a window (steps times columns).
+        lag: points that a window must be old before it counts as normal.
+        exclude_anomalies: windows of the stream with an anomaly in them never enter; ``exclude`` tells which points were.
+
+    Examples:
+        >>> memory = NearestWindow(size=100, dimension=2, lag=1)
+        >>> memory.fit(np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]), gap=1).round(2)
+        array([0., 1., 0.])
+        >>> memory.compare(np.array([[0.0, 1.0], [1.0, 2.0]])).round(2)
+        array([0., 1.])
+    """
+
+    name = "the window memory"
+    STATE: ClassVar = {"_count": integer("count"), "_position": integer("position")}
+
+    def __init__(self, size: int, dimension: int, lag: int, *, exclude_anomalies: bool = False) -> None:
+        self._size = size
+        self._lag = lag
+        self._exclude_anomalies = exclude_anomalies
+        self._levels = max(2, math.isqrt(MAX_EXACT // dimension) - 1)  # a product of two windows is at most D levels^2
+        self._unit = CUT_OFF / self._levels
+        self._root = math.sqrt(dimension)
+        self._dimension = dimension
+        self.trained = self._table(0)  # windows of the training part, a column each; memories of several streams may share them
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin another stream: only the training part's windows stay."""
+        self.seen = self._table(0)  # windows of the stream
+        self._waiting = np.empty((0, self._dimension), np.float32)  # those that are not old enough
+        self._count = 0  # windows of the stream that entered, those included that had to leave again
+        self._position = 0  # windows compared so far
+        self._judged = 0  # of which it is known whether they were anomalies
+        self._anomalies = np.empty(0, np.int64)  # newest positions that were
+
+    def fit(self, windows: Array, gap: int) -> Array:
+        """Remember the training part's windows (N, D) -> distance (N,) of each to the nearest that lies ``gap`` or more away."""
+        codes = self.encode(windows)
+        rows = np.unique(np.linspace(0, len(codes) - 1, min(len(codes), self._size // 2)).astype(int))
+        self.trained = self._columns(codes[rows])
+        self.reset()
+        distances = []
+        for first in range(0, len(codes), BLOCK):
+            block = codes[first : first + BLOCK]
+            squares = block @ self.trained[:-1] + self.trained[-1]  # (B, M), less |a|^2
+            squares[np.abs(first + np.arange(len(block))[:, None] - rows) < gap] = np.inf
+            lowest = squares.min(axis=1)
+            distances.append(np.where(np.isfinite(lowest), self.distance(block, lowest), 0.0))  # all may be too close
+        return np.concatenate(distances)
+
+    def compare(self, windows: Array) -> Array:
+        """Distance (N,) of consecutive windows (N, D) to the nearest remembered one, a root mean square in the windows' unit."""
+        codes = self.encode(windows)
+        lowest = np.empty(len(codes), np.float32)
+        done = 0
+        while done < len(codes):
+            stop = min(len(codes), done + BLOCK - self._position % BLOCK)
+            block = codes[done:stop]
+            lowest[done:stop] = nearest(block, self.trained)
+            if self._count:
+                lowest[done:stop] = np.minimum(lowest[done:stop], nearest(block, self.seen))
+            self.learn(block)
+            done = stop
+        return self.distance(codes, lowest)
+
+    def learn(self, codes: Codes) -> None:
+        """Take in windows (N, D) that have been compared, at most up to the next multiple of ``BLOCK``; some are remembered."""
+        first = -self._position % EVERY
+        if first < len(codes):
+            self._waiting = np.concatenate([self._waiting, codes[first::EVERY]])
+        self._position += len(codes)
+        if self._position % BLOCK == 0:
+            self._admit()
+
+    def encode(self, windows: Array) -> Codes:
+        """Windows (N, D) as whole numbers."""
+        codes: Codes = np.rint(np.minimum(np.maximum(windows, -CUT_OFF), CUT_OFF) / self._unit).astype(np.float32)
+        return codes
+
+    def distance(self, codes: Codes, lowest: Codes) -> Array:
+        """Distance (N,) of codes (N, D) to a window whose column gave ``lowest`` (N,), the least of all; see ``nearest``."""
+        squares = lowest + np.add.reduce(np.square(codes), axis=1, dtype=np.float64)
+        distance: Array = np.sqrt(squares) * self._unit / self._root
+        return distance
+
+    def exclude(self, anomalies: Bools) -> None:
+        """Mark anomalies (N,) among the windows that were compared since the last call; they decide which windows enter.
+
+        Where a stream is cut must not matter, so the caller marks them at places of the stream that do not depend on its chunks.
+        """
+        self._anomalies = np.concatenate([self._anomalies, self._judged + np.flatnonzero(anomalies)])
+        self._judged += len(anomalies)
+
+    def _table(self, columns: int) -> Codes:
+        """Room for so many windows."""
+        table = np.zeros((self._dimension + 1, columns), np.float32)
+        table[-1] = np.inf
+        return table
+
+    def _columns(self, codes: Codes) -> Codes:
+        """Codes (K, D) as columns of a table, (D + 1, K)."""
+        return np.vstack([-2.0 * codes.T, np.square(codes).sum(axis=1)])
+
+    def _admit(self) -> None:
+        """Move the windows that are old enough into the memory."""
+        ready = max(0, len(self._waiting) - -(-self._lag // EVERY))
+        ready, clean = self._judged_windows(ready) if self._exclude_anomalies else (ready, np.ones(ready, dtype=bool))
+        entering = self._waiting[:ready][clean]
+        self._waiting = self._waiting[ready:]
+        if not len(entering):
+            return
+        most = self._size - self.trained.shape[1]
+        places = (self._count + np.arange(len(entering))) % most
+        room, needed = self.seen.shape[1], int(places.max()) + 1
+        if needed > room:  # twice as much, so that it is seldom moved
+            self.seen = np.hstack([self.seen, self._table(min(max(needed, 2 * room), most) - room)])
+        self.seen[:, places] = self._columns(entering)
+        self._count += len(entering)
+
+    def _judged_windows(self, ready: int) -> tuple[int, Bools]:
+        """How many of the ``ready`` oldest waiting windows are judged, and which of those (K,) hold no anomaly."""
+        newest = (self._position - 1) // EVERY * EVERY
+        places = newest - EVERY * np.arange(len(self._waiting) - 1, -1, -1)  # (W,) positions of the waiting windows
+        places = places[:ready][places[:ready] < self._judged]
+        first, after = (np.searchsorted(self._anomalies, places + shift) for shift in (1 - self._lag, 1))
+        if len(places):
+            self._anomalies = self._anomalies[self._anomalies > places[-1] - self._lag]
+        return len(places), first == after
+
+    def state(self) -> State:
+        """The windows, and how many there have been."""
+        used = min(self._count, self.seen.shape[1])
+        windows: State = {
+            "trained": _decoded(self.trained),
+            "seen": _decoded(self.seen[:, :used]),
+            "waiting": self._waiting.astype(np.int16),
+        }
+        judged: State = {"judged": self._judged, "flagged": self._anomalies.copy()} if self._exclude_anomalies else {}
+        return {**windows, **super().state(), **judged}
+
+    def _complete(self, saved: Reader) -> None:
+        windows = (
+            saved.integers(key, (None, self._dimension), -self._levels, self._levels) for key in ("trained", "seen", "waiting")
+        )
+        trained, seen, self._waiting = (codes.astype(np.float32) for codes in windows)
+        if not 0 < len(trained) < self._size or not len(trained) + len(seen) <= self._size or len(seen) > self._count:
+            raise saved.fault("trained", f"holds {len(trained):,} + {len(seen):,} windows; this program keeps {self._size:,}")
+        self.trained, self.seen = self._columns(trained), self._columns(seen)
+        self._judged, self._anomalies = self._position, np.empty(0, np.int64)
+        if self._exclude_anomalies and saved.has("judged"):  # a model of a run that excluded nothing begins to with this one
+            self._judged = saved.integer("judged", 0, self._position)
+            self._anomalies = np.sort(saved.integers("flagged", (None,)))
+
+
+def nearest(codes: Codes, table: Codes) -> Codes:
+    """The least of -2 a m + |m|^2 for each a of codes (N, D) over the windows m in a table (D + 1, M) -> (N,)."""
+    squares = codes @ table[:-1]  # (N, M)
+    squares += table[-1]
+    lowest: Codes = np.minimum.reduce(squares, axis=1)
+    return lowest
+
+
+def _decoded(table: Codes) -> npt.NDArray[np.int16]:
+    """The windows (K, D) in a table (D + 1, K)."""
+    return (table[:-1].T / -2.0).astype(np.int16)

@@ -1,0 +1,152 @@
+"""LSTM autoencoders of many series that share one network: trained together, and scored in one call of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from autoencoder.core.errors import TrainingError
+from autoencoder.core.types import Array, Integers, Progress, unknown
+from autoencoder.network.windows import downsample
+from autoencoder.scorers.lstm import EXCURSION_UNIT, LstmAutoencoderScorer, larger_evidence
+from autoencoder.scorers.nearest_window import Codes, nearest
+
+MAX_PANEL_WINDOWS = 20_000  # that the network is trained on; more of them only take memory
+
+
+def fit_panel(
+    scorers: Sequence[LstmAutoencoderScorer], parts: Sequence[Array], progress: Progress | None = None
+) -> dict[int, TrainingError]:
+    """Train one network for the training parts (N, F) of S series and hand it to their scorers, whose ``fit`` then trains none.
+
+    A window has the same number of steps in all series, and in each covers that series' own period. The number is the smallest that any
+    series has room for, those left aside that have room for less than half of what the middle one has, so that one short series does not
+    shorten the windows of all others.
+
+    Returns:
+        Why a series is left out, by its position.
+    """
+    faults: dict[int, TrainingError] = {}
+    steps: dict[int, int] = {}
+    for position, (scorer, values) in enumerate(zip(scorers, parts, strict=True)):
+        try:
+            steps[position] = scorer.prepare(values)[0].shape[1]
+        except TrainingError as fault:
+            faults[position] = fault
+    if not steps:
+        return faults
+    enough = np.median(list(steps.values())) / 2
+    common = min(count for count in steps.values() if count >= enough)
+    every = -(-sum(map(len, parts)) // MAX_PANEL_WINDOWS)
+    trained, pool, ages = [], [], []
+    for position in steps:
+        scorer = scorers[position]
+        try:
+            windows = scorer.prepare(parts[position], common)[0][::every]  # (M, T, F)
+        except TrainingError as fault:
+            faults[position] = fault
+            continue
+        trained.append(scorer)
+        pool.append(scorer.scaler.scale(windows)[0])
+        ages.append(np.arange(len(windows)) / len(windows))
+    if not trained:
+        return faults
+    # by age, so that the newest windows of every series, not all of the last series, are held back for validation
+    trained[0].train_network(np.concatenate(pool)[np.argsort(np.concatenate(ages), kind="stable")], progress)
+    for scorer in trained:
+        assert trained[0].network
+        scorer.share_network(trained[0].network)
+    return faults
+
+
+class LstmPanel:
+    """The ``LstmAutoencoderScorer`` of each of S streams: the same errors to the bit, at a fraction of the time.
+
+    While the panel scores, the scorers must not; ``write_back`` brings them to where the panel stands.
+
+    Args:
+        scorers: trained, with one network and windows of as many steps, each wherever its stream stands.
+    """
+
+    def __init__(self, scorers: Sequence[LstmAutoencoderScorer]) -> None:
+        self._scorers = scorers
+        self._model = scorers[0]
+        assert self._model.network
+        self._network = self._model.network
+        self._spread = np.stack([scorer.scaler.spread for scorer in scorers])  # (S, F)
+        self._unit = np.stack([scorer.unit for scorer in scorers], axis=1)  # (2, S)
+        self._strides = np.array([scorer.scaler.spec.stride for scorer in scorers])
+        self._before = np.array([scorer.window - 1 for scorer in scorers])  # (S,) points that a window needs before the newest
+        self._filled = np.array([len(scorer.history) for scorer in scorers])
+        self._history = np.empty((len(scorers), int(self._before.max()), self._spread.shape[1]))  # newest last
+        for row, scorer in enumerate(scorers):
+            self._history[row, self._history.shape[1] - len(scorer.history) :] = scorer.history
+        self._inside = np.zeros(len(scorers), np.int64)  # points of each that lay inside its range since its excursion was told
+        self._low, self._high = (np.stack(ends) for ends in zip(*(one.excursion.range for one in scorers), strict=True))  # (S, F)
+        tables = {id(scorer.memory.trained): scorer.memory.trained for scorer in scorers}
+        owners = np.array([list(tables).index(id(scorer.memory.trained)) for scorer in scorers])
+        self._tables = [(table, owners == place) for place, table in enumerate(tables.values())]  # clones share theirs
+
+    def process(self, values: Array) -> tuple[Array, Array]:
+        """Score one point a stream, (S, F), NaN where there is none -> errors (S,), predictions (S, F)."""
+        errors, predictions = unknown(len(values)), unknown(*values.shape)
+        valid = np.flatnonzero(~np.isnan(values).any(axis=1))
+        outside = self._outside(valid, values[valid])  # (V,)
+        is_full = self._filled[valid] == self._before[valid]
+        rows = valid[is_full]
+        if len(rows):
+            errors[rows], predictions[rows] = self._score(rows, values[rows], outside[is_full])
+        self._history[valid] = np.concatenate([self._history[valid, 1:], values[valid, None]], axis=1)
+        self._filled[valid] = np.minimum(self._filled[valid] + 1, self._before[valid])
+        return errors, predictions
+
+    def write_back(self) -> None:
+        """Bring each scorer to where the panel stands, so that it can be saved or go on by itself."""
+        length = self._history.shape[1]
+        for row, scorer in enumerate(self._scorers):
+            scorer.history = self._history[row, length - int(self._filled[row]) :].copy()
+            scorer.excursion.skip(int(self._inside[row]))
+        self._inside[:] = 0
+
+    def _score(self, rows: Integers, values: Array, outside: Array) -> tuple[Array, Array]:
+        """Points (V, F) of streams (V,) whose windows are full -> errors (V,), predictions (V, F)."""
+        points = np.concatenate([self._history[rows], values[:, None]], axis=1).transpose(0, 2, 1)  # (V, F, longest)
+        spec = self._model.scaler.spec
+        windows = np.empty((len(rows), spec.steps, values.shape[1]))  # (V, T, F)
+        for stride in np.unique(self._strides[rows]):
+            own = replace(spec, stride=int(stride))
+            windows[self._strides[rows] == stride] = downsample(points[self._strides[rows] == stride, :, -own.points :], own)
+        scaler = replace(self._model.scaler, spread=self._spread[rows])
+        reconstruction = self._network.start(windows, values, scaler)
+        distance = self._distance(rows, self._model.memory.encode(scaler.half_windows(windows)))
+        error, predictions = reconstruction()
+        return larger_evidence(error, distance, self._unit[:, rows]) + outside / EXCURSION_UNIT, predictions
+
+    def _distance(self, rows: Integers, codes: Codes) -> Array:
+        """Distances (V,) of codes (V, D) to the nearest window of each stream's own memory."""
+        lowest = np.empty(len(rows), np.float32)
+        for table, owners in self._tables:
+            own = owners[rows]
+            lowest[own] = nearest(codes[own], table)
+        for place, row in enumerate(rows.tolist()):
+            memory, code = self._scorers[row].memory, codes[place : place + 1]
+            if memory.seen.shape[1]:
+                lowest[place] = min(lowest[place], nearest(code, memory.seen)[0])
+            memory.learn(code)
+        return self._model.memory.distance(codes, lowest)
+
+    def _outside(self, rows: Integers, values: Array) -> Array:
+        """How much further outside its range than usual each of values (V, F) of streams (V,) lies -> (V,)."""
+        excess = np.zeros(len(rows))
+        is_inside = ((values >= self._low[rows]) & (values <= self._high[rows])).all(axis=1)
+        self._inside[rows[is_inside]] += 1
+        for place in np.flatnonzero(~is_inside).tolist():
+            row = int(rows[place])
+            excursion = self._scorers[row].excursion
+            excursion.skip(int(self._inside[row]))
+            self._inside[row] = 0
+            excess[place] = excursion.compare(values[place : place + 1])[0]
+            self._low[row], self._high[row] = excursion.range
+        return excess

@@ -1,0 +1,78 @@
+"""Shared network: one network that the LSTM autoencoders of many series are trained on together, and that later series use."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from time import perf_counter
+
+import numpy as np
+
+from autoencoder.core.errors import TrainingError
+from autoencoder.core.types import Array, Progress
+from autoencoder.detector import Detector, StreamDetector
+from autoencoder.network.trained import TrainedNetwork
+from autoencoder.scorers.lstm import LstmAutoencoderScorer
+from autoencoder.scorers.panel import fit_panel
+
+
+class SharedNetwork:
+    """The network of a panel's series; each measures its scale, its units and its normal windows itself.
+
+    Args:
+        progress: told how the training goes.
+
+    Attributes:
+        seconds: that the training took.
+        info: what there is to know of the network; empty before the training, and where none was needed.
+    """
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self._progress = progress
+        self._network: TrainedNetwork | None = None
+        self.seconds = 0.0
+        self.info: dict[str, object] = {}
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether there is a network to share."""
+        return self._network is not None
+
+    def fit(self, detectors: Mapping[str, Detector], parts: Mapping[str, Sequence[Array]]) -> dict[str, TrainingError]:
+        """Train on what there is of the training part of each untrained LSTM autoencoder, in pieces (N, F) by name of its series.
+
+        A single series is left to train when its training part is complete.
+
+        Returns:
+            Which series have no part in the network, and why.
+        """
+        untrained = {name: scorer for name in sorted(detectors) if (scorer := untrained_lstm(detectors[name]))}
+        values = {name: np.concatenate(parts[name]) for name in untrained if any(map(len, parts.get(name, ())))}
+        if len(values) < 2:
+            return {}
+        began = perf_counter()
+        names = list(values)
+        scorers = [untrained[name] for name in names]
+        faults = fit_panel(scorers, list(values.values()), self._progress)
+        self.seconds += perf_counter() - began
+        fitted = [scorer for place, scorer in enumerate(scorers) if place not in faults]
+        if fitted:
+            self._network = fitted[0].network
+            info = fitted[0].info()
+            self.info = {key: info[key] for key in ("steps", "validation_loss") if key in info}
+        return {names[place]: fault for place, fault in faults.items()}
+
+    def offer(self, detector: Detector) -> None:
+        """Remember the network of a trained detector for those that come, if there is none yet."""
+        if self._network is None and isinstance(detector.scorer, LstmAutoencoderScorer):
+            self._network = detector.scorer.network
+
+    def give_to(self, detector: Detector) -> None:
+        """Let an untrained LSTM autoencoder use the network, if there is one."""
+        if self._network and (scorer := untrained_lstm(detector)) and scorer.network is None:
+            scorer.share_network(self._network)
+
+
+def untrained_lstm(detector: Detector) -> LstmAutoencoderScorer | None:
+    """The scorer of a detector, if it is an LSTM autoencoder that is to be trained, and stays as it is then."""
+    is_one = isinstance(detector, StreamDetector) and not detector.trained
+    return detector.scorer if is_one and isinstance(detector.scorer, LstmAutoencoderScorer) else None

@@ -1,0 +1,253 @@
+"""Peaks over threshold: a limit that a chosen share of normal errors passes, from extreme value theory, while level and spread drift."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from autoencoder.core.state import POSITIVE, Reader, State, array, integer, number
+from autoencoder.core.types import Array, Bools, unknown
+from autoencoder.thresholds.base import Threshold, check_budget
+from autoencoder.thresholds.pareto import BODY_GRID, SHAPE_RANGE, Pareto, TailModel, fit
+
+BLOCK = 192  # errors after which the limit moves; constant in between, so that whole blocks are judged at once
+AIM = 0.8  # of the budget: a limit that is estimated is passed more often than one that is known
+PEAK_SHARE = 0.005  # share of the errors that count as peaks: where errors have several causes, only the far tail speaks of one
+MIN_PEAKS = 30  # peaks that a tail is fitted to, at least, as long as these are less than ``MAX_PEAK_SHARE``
+MAX_PEAK_SHARE = 0.02
+RECALIBRATE = 512  # errors after which the peak level is chosen anew
+MIN_ERRORS = 30  # errors without which there is no limit
+MAX_RARITY = 50.0  # a flagged error that normal ones pass so many times more seldom than the limit is no normal one
+RESIDUAL_ERRORS = 48  # errors after such a one in which a flag is of the same anomaly, and no normal one either
+ONSET_ERRORS = (
+    8  # errors before it of which the same holds, as far as they are learnt with it: windows reach an anomaly step by step
+)
+MAX_LEARNT_BUDGETS = (
+    2.0  # flagged errors learnt at most, in multiples of the budget; at 1, a limit set too low would confirm itself
+)
+MAX_SAVED = 2.0  # so many of them may come at once
+FOLLOW_EVERY = 8  # of the flagged errors that are left out one in so many moves level and spread
+
+
+class PeaksOverThreshold(Threshold):
+    """Peaks over threshold with a generalised Pareto tail, drift-aware (Siffer et al. 2017, doi 10.1145/3097983.3098144).
+
+    An error is first made comparable over time: the median of the ``window`` newest errors is taken off and the rest divided by the
+    distance from their lowest decile up to it. Both follow a drift of level and of spread (DSPOT follows the level only), and neither
+    feels much of an anomaly shorter than half the window. The largest ``PEAK_SHARE`` of the last ``memory`` such values are fitted; the
+    limit is the height that a share ``budget`` of normal errors passes.
+
+    A flagged error teaches the tail only while it is a plausible normal one: not ``MAX_RARITY`` times rarer than the limit allows, not
+    beside one that is, and no more of them than ``MAX_LEARNT_BUDGETS`` times the budget. Learning all would let an anomaly lift the
+    limit; learning none would make the tail look shorter and shorter. The others are left out, so that an anomaly, however long, neither
+    lifts the limit when it enters the memory nor drops it when it leaves; one in ``FOLLOW_EVERY`` of them moves level and spread, so that
+    a change that stays is followed in the end.
+
+    Args:
+        budget: share of normal errors that may be flagged, in (0, 1).
+        window: newest errors that level and spread are taken from.
+        memory: newest comparable errors that the tail is taken from.
+
+    Raises:
+        ConfigError: budget out of range.
+
+    Examples:
+        >>> threshold = PeaksOverThreshold(budget=0.01)
+        >>> threshold.fit(np.random.default_rng(0).exponential(size=2000))
+        >>> thresholds, probabilities = threshold.judge(np.array([0.5, 60.0, 0.5]))
+        >>> thresholds.round(1)
+        array([5., 5., 5.])
+        >>> probabilities.round(2)
+        array([0.61, 0.  , 0.61])
+    """
+
+    name = "the tail threshold"
+    STATE: ClassVar = {
+        "_recent": array("recent", (None,)),
+        "_comparable": array("comparable", (None,)),
+        "_level": number("level"),
+        "_spread": number("spread"),
+        "_allowance": number("allowance"),
+        "_calibrated": integer("calibrated"),
+        "_left_out": integer("left_out"),
+        "_since": integer("since", 0, RESIDUAL_ERRORS),
+        "_body": array("body", (len(BODY_GRID),)),
+        "_peak_level": number("peak_level"),
+        "_share": number("share", POSITIVE, 1.0),
+        "_shape": number("shape", *SHAPE_RANGE),
+        "_scale": number("scale", POSITIVE),
+    }
+
+    def __init__(self, budget: float = 0.001, window: int = 4000, memory: int = 10_000) -> None:
+        self._budget = check_budget(budget)
+        self._window = window
+        self._memory = memory
+        self._recent = np.empty(0)  # newest errors, clipped at their limits
+        self._comparable = np.empty(0)  # newest learnt errors, made comparable
+        self._pending = np.empty(BLOCK)  # errors of the block that is not full yet, the first ``_pending_count`` in use
+        self._pending_count = 0
+        self._level, self._spread = 0.0, 1.0
+        self._allowance = 0.0  # flagged errors that may still be learnt
+        self._left_out = 0  # flagged errors left out since one was followed
+        self._since = RESIDUAL_ERRORS  # errors since one that was too high for a normal one, at most RESIDUAL_ERRORS
+        self._calibrated = 0  # errors learnt since the peak level was chosen
+        self._body = np.zeros(len(BODY_GRID))  # comparable errors at BODY_GRID
+        self._peak_level, self._share = 0.0, PEAK_SHARE
+        self._shape, self._scale = 0.0, 1.0  # of the tail
+        self._limit = float("nan")
+        self._bound = float("nan")  # what the budget says; errors above it are learnt only if they are plausible
+        #: What the next errors are judged by, until a block of ``due`` errors is learnt.
+        self.model = TailModel.unknown()
+
+    def fit(self, errors: Array) -> None:
+        """Start from errors (M,) of normal behaviour; see ``Threshold.fit``."""
+        known = errors[~np.isnan(errors)]
+        self._recent = known[-self._window :].copy()
+        self._comparable = np.empty(0)
+        self._pending_count = 0
+        self._allowance, self._left_out, self._since, self._calibrated = 0.0, 0, RESIDUAL_ERRORS, 0
+        if len(known) < MIN_ERRORS:
+            self._limit, self.model = float("nan"), TailModel.unknown()
+            return
+        self._follow()
+        self._comparable = ((known - self._level) / self._spread)[-self._memory :]
+        self._calibrate()
+        self._set_limit()
+
+    def process(self, errors: Array) -> Array:
+        """Errors (N,) -> thresholds (N,)."""
+        return self.judge(errors)[0]
+
+    @property
+    def due(self) -> int:
+        """Errors that the block which is learnt next has."""
+        return MIN_ERRORS if math.isnan(self._limit) else BLOCK
+
+    def judge(self, errors: Array) -> tuple[Array, Array]:
+        """Errors (N,) -> limits (N,) and the probabilities (N,) that a normal error is larger, both as they stood before each error."""
+        known = errors == errors
+        if np.count_nonzero(known) == len(errors):
+            return self._judge_known(errors)
+        limits, probabilities = unknown(len(errors)), unknown(len(errors))
+        limits[known], probabilities[known] = self._judge_known(errors[known])
+        return limits, probabilities
+
+    def _judge_known(self, errors: Array) -> tuple[Array, Array]:
+        """Errors (N,) without a gap; see ``judge``."""
+        limits, probabilities = np.empty(len(errors)), np.empty(len(errors))
+        done = 0
+        while done < len(errors):
+            block = self.due
+            part = errors[done : done + block - self._pending_count]
+            stop, waiting = done + len(part), self._pending_count + len(part)
+            limits[done:stop] = self._limit
+            probabilities[done:stop] = np.nan if math.isnan(self._limit) else self.model.probabilities(part)
+            self._pending[self._pending_count : waiting] = part
+            done, self._pending_count = stop, waiting % block
+            if waiting == block:
+                self.learn(self._pending[:block].copy())
+        return limits, probabilities
+
+    def learn(self, block: Array) -> None:
+        """Take in the errors (B,) of a block that is complete, and move the limit."""
+        if math.isnan(self._limit):
+            self.fit(np.concatenate([self._recent, block]))
+            return
+        learnt = ~(block > self._bound) | self._plausible(block)
+        comparable = (block[learnt] - self._level) / self._spread
+        self._comparable = np.concatenate([self._comparable, comparable])[-self._memory :]
+        self._calibrated += len(comparable)
+        # what is left out still counts a little: a change that stays must be followed in the end
+        order = self._left_out + np.cumsum(~learnt)
+        followed = learnt | (order % FOLLOW_EVERY == 0)
+        self._left_out = int(order[-1] % FOLLOW_EVERY)
+        self._recent = np.concatenate([self._recent, np.minimum(block, self._bound)[followed]])[-self._window :]
+        self._follow()
+        if self._calibrated >= RECALIBRATE:
+            self._calibrate()
+        elif (comparable > self._peak_level).any():
+            self._fit()
+        self._set_limit()
+
+    def _plausible(self, block: Array) -> Bools:
+        """Which of a block's errors (B,) are flags that normal errors explain: not too high, not beside such, not too many."""
+        too_high = block > self._height(min(1.0, self._budget / self._share) / MAX_RARITY)
+        low = (block > self._bound) & ~too_high & ~self._beside(too_high)
+        due = MAX_LEARNT_BUDGETS * self._budget
+        self._allowance = min(self._allowance + due * len(block), max(MAX_SAVED, 4 * due * BLOCK))
+        plausible: Bools = low & (np.cumsum(low) <= int(self._allowance))
+        self._allowance -= int(plausible.sum())
+        return plausible
+
+    def _beside(self, too_high: Bools) -> Bools:
+        """Which errors (B,) come less than ``RESIDUAL_ERRORS`` after one that is ``too_high`` (B,), or just before one in this block."""
+        places = np.arange(len(too_high))
+        newest = np.maximum.accumulate(np.where(too_high, places, -self._since))  # place of the newest one
+        next_one = np.minimum.accumulate(np.where(too_high, places, len(places) + ONSET_ERRORS)[::-1])[::-1]
+        self._since = min(len(too_high) - int(newest[-1]), RESIDUAL_ERRORS)
+        beside: Bools = (places - newest < RESIDUAL_ERRORS) | (next_one - places < ONSET_ERRORS)
+        return beside
+
+    def _follow(self) -> None:
+        """Level and spread of the recent errors, from their lower half: anomalies sit in the upper one."""
+        low, middle = _quantiles(self._recent, [0.1, 0.5])
+        self._level = float(middle)
+        # errors that hardly differ have no spread: then a difference in the sixth digit of the level is one
+        self._spread = max(float(middle - low), 1e-6 * abs(self._level), np.finfo(float).tiny * 1e10)
+
+    def _calibrate(self) -> None:
+        """Choose the level above which a comparable error is a peak, and fit the tail above it."""
+        self._calibrated = 0
+        share = max(PEAK_SHARE, min(MAX_PEAK_SHARE, MIN_PEAKS / len(self._comparable)), min(0.25, 5 * self._budget))
+        *body, level = _quantiles(self._comparable, [*(1.0 - BODY_GRID), 1.0 - share])
+        self._body, self._peak_level = np.array(body), float(level)  # (B,) rising
+        self._fit()
+
+    def _fit(self) -> None:
+        peaks = self._comparable[self._comparable > self._peak_level] - self._peak_level
+        self._share = max(len(peaks), 1) / len(self._comparable)
+        tail = fit(peaks)
+        self._shape, self._scale = tail.shape, tail.scale
+
+    def _set_limit(self) -> None:
+        self._bound = self._height(min(1.0, self._budget / self._share))
+        self._limit = self._height(min(1.0, AIM * self._budget / self._share))
+        numbers = (self._limit, self._level, self._spread, self._peak_level, self._share, self._shape, self._scale)
+        self.model = TailModel(*map(np.asarray, (*numbers, self._body)))
+
+    def _height(self, exceedance: float) -> float:
+        """Error that a peak passes with probability ``exceedance``."""
+        return self._level + self._spread * (self._peak_level + Pareto(self._shape, self._scale).quantile(exceedance))
+
+    @property
+    def pending(self) -> Array:
+        """Errors (B,) of the block that is not full yet."""
+        return self._pending[: self._pending_count]
+
+    @pending.setter
+    def pending(self, errors: Array) -> None:
+        self._pending_count = len(errors)
+        self._pending[: self._pending_count] = errors
+
+    def state(self) -> State:
+        """Both memories, what was fitted to them, and the block that is not full yet."""
+        return {**super().state(), "pending": self.pending.copy(), "limit_known": not math.isnan(self._limit)}
+
+    def _complete(self, saved: Reader) -> None:
+        self._limit = float("nan")
+        if saved.boolean("limit_known"):
+            self._set_limit()
+        self.pending = saved.array("pending", (None,))[: self.due - 1]
+
+
+def _quantiles(values: Array, shares: Sequence[float]) -> Array:
+    """``np.quantile`` of values (N,) for shares (S,) -> (S,), many times as fast."""
+    ordered = np.sort(values)
+    places = np.asarray(shares) * (len(ordered) - 1)
+    low = places.astype(int)
+    high = np.minimum(low + 1, len(ordered) - 1)
+    between: Array = ordered[low] + (ordered[high] - ordered[low]) * (places - low)
+    return between

@@ -1,0 +1,194 @@
+"""What every source is and yields: Source, Chunk, Event, and the errors that sources raise."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, fields
+from itertools import islice, repeat
+from operator import lt
+from pathlib import Path
+from typing import Any, Protocol, TypeAlias
+
+import numpy as np
+import numpy.typing as npt
+
+Time: TypeAlias = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]
+Warn: TypeAlias = Callable[[str], None]
+
+
+def ignore(sentence: str) -> None:
+    """Take a warning and do nothing."""
+
+
+class DataError(Exception):
+    """A source cannot give its points; the message says where, what was found and what to do.
+
+    ``exit_code`` is what the program ends with: 2 for wrong input, 1 for a source that failed.
+    """
+
+    exit_code = 1
+
+
+class InputError(DataError):
+    """What the user gave (a path, a column, a file's content) cannot be used."""
+
+    exit_code = 2
+
+
+def unreadable(path: Path, error: OSError | ValueError) -> InputError:
+    """The error of a file that cannot be opened or read."""
+    match error:
+        case FileNotFoundError():
+            return InputError(f"{path}: no such file; check the path")
+        case IsADirectoryError():
+            return InputError(f"{path} is a folder; give the path of one file in it")
+        case PermissionError():
+            return InputError(f"{path}: permission to read is denied; change its rights (chmod u+r) or run as its owner")
+        case OSError():
+            return InputError(f"{path} cannot be read ({error.strerror or error}); check the path")
+    return InputError(f"{str(path)!r} cannot be read ({error}); check the path")
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """A stretch of a stream, in order of arrival.
+
+    Attributes:
+        time: (N,) datetime64[ns] in UTC (or without a zone, as the source gave it), or an int64 index.
+        values: (N, F); NaN where a value is missing.
+        labels: (N,) True inside a known anomaly; None where nothing is known.
+        series: (N,) position in the source's ``series`` of the one a row belongs to; None where all rows are of one.
+    """
+
+    time: Time
+    values: npt.NDArray[np.float64]
+    labels: npt.NDArray[np.bool_] | None = None
+    series: npt.NDArray[np.int64] | None = None
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def __getitem__(self, rows: slice) -> Chunk:
+        return self._mapped(lambda name: getattr(self, name)[rows])
+
+    @staticmethod
+    def concatenate(parts: Sequence[Chunk]) -> Chunk:
+        """Join consecutive chunks of one source; at least one part is needed."""
+        return parts[0]._mapped(lambda name: np.concatenate([getattr(part, name) for part in parts]))
+
+    def split(self, size: int, start: int = 0) -> Iterator[Chunk]:
+        """Yield the rows from ``start`` on in chunks that end at multiples of ``size``."""
+        while start < len(self):
+            end = (start // size + 1) * size
+            yield self[start:end]
+            start = end
+
+    def _mapped(self, make: Callable[[str], Any]) -> Chunk:
+        """A chunk of what ``make`` gives for the name of each array that this one has."""
+        return Chunk(**{field.name: make(field.name) for field in fields(self) if getattr(self, field.name) is not None})
+
+
+def skip_rows(chunks: Iterator[Chunk], count: int) -> Iterator[Chunk]:
+    """Yield the chunks without their first ``count`` rows."""
+    for chunk in chunks:
+        skipped = min(count, len(chunk))
+        count -= skipped
+        if skipped < len(chunk):
+            yield chunk[skipped:] if skipped else chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A whole file: its N rows, the names of its F value columns, the zone of its times, and the names of its series."""
+
+    rows: Chunk
+    columns: tuple[str, ...]
+    timezone: str | None
+    series: Sequence[str] = ()
+
+
+class MonotonicityCheck:
+    """Counts rows whose time is not after that of the row before in the same series, and remembers the first."""
+
+    def __init__(self, unit: str = "line") -> None:
+        self._unit = unit  # what the numbers count, "line" or "row"
+        self._newest: dict[int, int] = {}  # series -> time of its newest row
+        self._late = 0
+        self._first = ""
+
+    def update(self, numbers: Sequence[int], time: Time, series: npt.NDArray[np.int64] | None = None) -> None:
+        """Take the next rows: their numbers in the file (N,), times (N,) and series (N,); None: they are all of one."""
+        moments, newest = time.view(np.int64).tolist(), self._newest
+        if series is None and moments[0] > newest.get(0, -math.inf) and all(map(lt, moments, islice(moments, 1, None))):
+            newest[0] = moments[-1]  # as below, in half the time
+            return
+        owners = repeat(0, len(moments)) if series is None else series.tolist()
+        for row, (moment, owner) in enumerate(zip(moments, owners, strict=True)):
+            before = newest.get(owner, -math.inf)
+            if moment <= before:
+                if not self._late:
+                    earlier = np.array([before], dtype=np.int64).view(time.dtype)[0]
+                    self._first = f"{self._unit} {numbers[row]}: time {_text(time[row])} is not after {_text(earlier)}"
+                self._late += 1
+            newest[owner] = moment
+
+    def warning(self, name: str) -> str | None:
+        """One sentence about all such rows so far; None where there are none."""
+        if not self._late:
+            return None
+        rows = "1 such row" if self._late == 1 else f"{self._late:,} such rows"
+        return f"{name}, {self._first} ({rows}); rows are judged in file order; sort the file or choose another --time-column"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One known anomaly: its kind, its rows [start, end), its size in the stream's unit (signed where that matters)."""
+
+    kind: str
+    start: int
+    end: int
+    size: float
+
+
+class Source(Protocol):
+    """Where points come from; a source that derives from this class inherits the defaults.
+
+    Attributes:
+        name: what titles and run folders call it ("synthetic", "AAPL", "cpu.csv").
+        columns: the F names of the values' columns.
+        length: how many points will come; None where that is unknown or endless.
+        timezone: IANA name or fixed offset ("America/New_York", "UTC", "+02:00") of the times; None where they carry none
+            or where the index is a plain count.
+        rewindable: a restarted program gets the points from the first one again; False where it gets those that come next.
+        mutable: points that were given before may have other values after a restart (adjusted prices).
+        throttled: points come at a pace of their own, although their number is known.
+        has_series: each row says which series it belongs to.
+        series: names of the series in order of first appearance; a live source adds to them while it is read.
+    """
+
+    name: str
+    columns: tuple[str, ...]
+    length: int | None
+    timezone: str | None
+    rewindable: bool = True
+    mutable: bool = False
+    throttled: bool = False
+    has_series: bool = False
+    series: Sequence[str] = ()
+
+    def chunks(self, start: int = 0) -> Iterator[Chunk]:
+        """Yield the stream from row ``start`` on, chunk by chunk; ends where a bounded source ends.
+
+        Raises:
+            DataError: the source cannot be read.
+        """
+        ...
+
+    def events(self, stop: int) -> list[Event]:
+        """Known anomalies that begin before row ``stop``, in order; a source that knows none gives an empty list."""
+        return []
+
+
+def _text(time: np.datetime64 | np.int64) -> str:
+    return str(np.datetime_as_string(time, unit="auto")) if isinstance(time, np.datetime64) else str(time)

@@ -1,0 +1,232 @@
+"""Prices from Yahoo Finance through yfinance: within a timeout, kept on disk, and followed as new bars come."""
+
+from __future__ import annotations
+
+import math
+import re
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import KW_ONLY, dataclass, replace
+from datetime import UTC, date, datetime
+from difflib import SequenceMatcher
+from pathlib import Path
+from zoneinfo import ZoneInfo
+
+import numpy as np
+
+from data.chunk import Chunk, DataError, InputError, Source, Warn, ignore, skip_rows
+from data.yahoo_client import COLUMNS, PriceRequest, Prices, YahooUnreachable, default_folder, download, load_prices, save_prices
+
+PERIODS = ("1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max")
+INTERVALS: dict[str, np.timedelta64] = {  # name -> length of a bar, as yfinance lists them for Ticker.history
+    **{f"{count}m": np.timedelta64(count, "m") for count in (1, 2, 5, 15, 30, 60, 90)},
+    **{"1h": np.timedelta64(1, "h"), "1d": np.timedelta64(1, "D"), "5d": np.timedelta64(5, "D"), "1wk": np.timedelta64(7, "D")},
+    **{"1mo": np.timedelta64(1, "M"), "3mo": np.timedelta64(3, "M")},
+}
+MAX_TICKER = 32  # characters
+
+# AAPL, ^GSPC, BRK-B, EURUSD=X, ES=F, 0700.HK, M&M.NS: neither a path nor a query can be smuggled into the address by one of these
+_TICKER = re.compile(r"\^?[A-Z0-9]+([.&_=-][A-Z0-9]+)*")
+
+
+@dataclass(eq=False)
+class YahooSource(Source):
+    """A ticker's prices; they are fetched when the source is made.
+
+    Bars of a day and longer carry the exchange's calendar date and no time zone, so that they equal the dates of a csv file;
+    shorter bars carry UTC, and ``timezone`` names the exchange's zone. Where adjusted prices are followed over a split or a
+    dividend, bars that come after it are adjusted to it and those yielded before it are not.
+
+    Attributes:
+        ticker: Yahoo's symbol: AAPL, BRK-B, ^GSPC, EURUSD=X.
+        period: how far back, one of ``PERIODS``; counted from ``end`` or from now, and not used where ``start`` is given.
+        start: first day (a date or YYYY-MM-DD).
+        end: the day after the last one; None: up to now.
+        interval: length of a bar, one of ``INTERVALS``.
+        column: one or several of Open, High, Low, Close and Volume; case does not matter.
+        adjusted: adjust the prices for splits and dividends.
+        timeout: longest wait for a download, in seconds.
+        cache: where downloads are kept; None: ``lstm-autoencoder/yahoo`` in the user's cache folder.
+        cache_ttl: a download younger than this, in seconds, is not repeated; 0 repeats it always. Where Yahoo cannot be reached, a
+            kept download of any age is used.
+        follow: after the history go on with new bars as they are completed; a bar still forming is held back.
+        poll_seconds: wait between two polls for new bars.
+        chunk_size: most points in a chunk.
+        warn: told, in a sentence each, where cached prices are used, or where following meets a failure.
+        session, sleep, clock: curl_cffi session, way to wait for some seconds, and present moment (aware), which tests replace.
+
+    Raises:
+        InputError: an argument cannot be used; nothing was asked of the network.
+        DataError: the ticker is unknown, has no prices for that time, or Yahoo cannot be reached and nothing is cached.
+    """
+
+    mutable = True
+
+    ticker: str
+    _: KW_ONLY
+    period: str = "5y"
+    start: date | str | None = None
+    end: date | str | None = None
+    interval: str = "1d"
+    column: str | Sequence[str] = "Close"
+    adjusted: bool = True
+    timeout: float = 20.0
+    cache: Path | str | None = None
+    cache_ttl: float = 3600.0
+    follow: bool = False
+    poll_seconds: float = 60.0
+    chunk_size: int = 1024
+    warn: Warn = ignore
+    session: object | None = None
+    sleep: Callable[[float], None] = time.sleep
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def __post_init__(self) -> None:
+        self._request = check_request(self.ticker, self.period, self.start, self.end, self.interval, self.adjusted)
+        self.name = self._request.ticker
+        if self.follow and self.end is not None:
+            raise InputError(f"{self.name}: end is {self.end} and follow is on; leave out one of them")
+        for name in ("timeout", "poll_seconds", "chunk_size"):
+            if not 0 < getattr(self, name) < math.inf:
+                raise InputError(f"{name} is {getattr(self, name)}; it must be a number above 0")
+        self.columns = check_columns(self.column)
+        self._folder = default_folder() if self.cache is None else Path(self.cache)
+        self._history = self._load()
+        self.length = None if self.follow else len(self._history.bars)
+        self.timezone = self._history.timezone if self._request.is_intraday else None
+
+    def chunks(self, start: int = 0) -> Iterator[Chunk]:
+        """Yield the history and, where following, each new bar once it is complete; a failure while following ends nothing."""
+        positions = [COLUMNS.index(name) for name in self.columns]
+        for bars in skip_rows(self._follow() if self.follow else iter((self._history.bars,)), start):
+            yield from Chunk(bars.time, bars.values[:, positions]).split(self.chunk_size)  # (N, 5) -> (N, F)
+
+    def _load(self) -> Prices:
+        """The prices, from the cache while it is fresh or while Yahoo is out of reach."""
+        cached = load_prices(self._folder, self._request)
+        kept = f"using prices cached {cached.fetched:%Y-%m-%d %H:%M} UTC" if cached else ""
+        # An age below 0 is a clock that was set back: then nothing is known about the age.
+        if cached and 0 <= (self.clock() - cached.fetched).total_seconds() < self.cache_ttl:
+            self.warn(f"{self.name}: {kept}, which is less than {self.cache_ttl:g} s ago")
+            return cached
+        try:
+            prices = self._download(self._request)
+        except YahooUnreachable as error:
+            if cached is None:
+                raise
+            self.warn(f"{self.name}: {error.reason}; {kept}")
+            return cached
+        try:
+            save_prices(self._folder, self._request, prices)
+        except OSError as error:
+            self.warn(f"{self.name}: the prices could not be kept in {self._folder} ({error.strerror}); the run goes on")
+        return prices
+
+    def _download(self, request: PriceRequest) -> Prices:
+        return download(request, timeout=self.timeout, folder=self._folder / "yfinance", session=self.session)
+
+    def _follow(self) -> Iterator[Chunk]:
+        """Yield the complete bars of the history, then poll for those after them."""
+        bars, request = complete_bars(self._history, self._request, self.clock()), self._request
+        newest: np.datetime64 | None = None
+        failing = False
+        while True:
+            if len(bars):
+                yield bars
+                newest = bars.time[-1]
+                # From the day of the newest bar on: so no bar is lost, however long a failure lasts.
+                request = replace(request, period=None, start=self._exchange_day(newest).isoformat())
+            self.sleep(self.poll_seconds)
+            try:
+                bars = complete_bars(self._download(request), request, self.clock())
+                failing = False
+            except DataError as error:
+                if not failing:
+                    self.warn(f"{error}; trying again every {self.poll_seconds:g} s")
+                bars, failing = bars[:0], True
+            if newest is not None:
+                bars = bars[int(np.searchsorted(bars.time, newest, side="right")) :]
+
+    def _exchange_day(self, begin: np.datetime64) -> date:
+        """The exchange's calendar date on which the bar at ``begin`` begins."""
+        moment: datetime = begin.astype("datetime64[us]").item()
+        if self._request.is_intraday:
+            moment = moment.replace(tzinfo=UTC).astimezone(ZoneInfo(self._history.timezone))
+        return moment.date()
+
+
+def check_request(
+    ticker: str, period: str, start: date | str | None, end: date | str | None, interval: str, adjusted: bool
+) -> PriceRequest:
+    """Turn what a user gave into a request; ``start`` takes the place of ``period``, which else reaches back from ``end``.
+
+    Raises:
+        InputError: the ticker, the period, a date or the interval is not one that Yahoo knows, or start is not before end.
+    """
+    symbol = ticker.strip().upper()
+    if len(symbol) > MAX_TICKER or not _TICKER.fullmatch(symbol):
+        raise InputError(f"ticker is {ticker!r}; it must be a Yahoo symbol such as AAPL, BRK-B, ^GSPC or EURUSD=X")
+    _check_known("interval", interval, tuple(INTERVALS))
+    _check_known("period", period, PERIODS)
+    first, stop = _check_day("start", start), _check_day("end", end)
+    if first and stop and first >= stop:
+        raise InputError(f"start is {first} and end is {stop}; start must be before end, the day after the last one")
+    if first and first > datetime.now(ZoneInfo("Pacific/Kiritimati")).date().isoformat():  # where a day begins first
+        raise InputError(f"start is {first}, a day to come; prices are known up to today")
+    if period == "ytd" and stop and not first:
+        raise InputError("period is 'ytd' and end is given; give start too, or a period of a known length such as 1y")
+    return PriceRequest(symbol, interval, None if first else period, first, stop, adjusted)
+
+
+def check_columns(column: str | Sequence[str]) -> tuple[str, ...]:
+    """The names of ``COLUMNS`` that are meant by ``column``, in the order given; case does not matter.
+
+    >>> check_columns(["close", "Volume"])
+    ('Close', 'Volume')
+
+    Raises:
+        InputError: none is named, one is unknown or one is named twice.
+    """
+    given = [column] if isinstance(column, str) else list(column)
+    for name in given:
+        if name.capitalize() not in COLUMNS:
+            _check_known("column", name, COLUMNS)
+    names = tuple(name.capitalize() for name in given)
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"column is {given!r}; it must name one or more of {', '.join(COLUMNS)}, each once")
+    return names
+
+
+def bar_end(begin: np.datetime64, interval: str) -> np.datetime64:
+    """When the bar that begins at ``begin`` is over, on the same clock; a bar of months ends with a calendar month."""
+    length = INTERVALS[interval]
+    if np.datetime_data(length.dtype)[0] == "M":
+        begin = begin.astype("datetime64[M]")
+    end: np.datetime64 = (begin + length).astype("datetime64[ns]")
+    return end
+
+
+def complete_bars(prices: Prices, request: PriceRequest, now: datetime) -> Chunk:
+    """The bars that change no more: all but the last one, and the last one too once its interval is over; ``now`` is aware."""
+    bars = prices.bars
+    clock = now.astimezone(UTC if request.is_intraday else ZoneInfo(prices.timezone)).replace(tzinfo=None)
+    is_over = len(bars) > 0 and bar_end(bars.time[-1], request.interval) <= np.datetime64(clock, "ns")
+    return bars if is_over else bars[:-1]
+
+
+def _check_known(setting: str, given: str, known: Sequence[str]) -> None:
+    if given not in known:
+        nearest = max(known, key=lambda name: SequenceMatcher(None, given.lower(), name.lower()).ratio())
+        raise InputError(f"{setting} is {given!r}; did you mean {nearest!r}? It must be one of {', '.join(known)}")
+
+
+def _check_day(setting: str, given: date | str | None) -> str | None:
+    """A day as YYYY-MM-DD."""
+    if given is None:
+        return None
+    if isinstance(given, date):
+        return given.isoformat()[:10]
+    try:
+        return datetime.strptime(given, "%Y-%m-%d").date().isoformat()
+    except ValueError:
+        raise InputError(f"{setting} is {given!r}; it must be a day written as YYYY-MM-DD, e.g. 2020-01-31") from None

@@ -1,0 +1,253 @@
+"""Yahoo's prices through yfinance, with a timeout that holds and errors that a person can act on, and their cache on disk."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import importlib
+import json
+import logging
+import os
+import queue
+import sys
+import threading
+import warnings
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+
+from data.chunk import Chunk, DataError
+
+COLUMNS = ("Open", "High", "Low", "Close", "Volume")
+
+# What failed, by the name of the exception's class or of the nearest base: curl_cffi and requests, either of which yfinance may
+# run on, share these names but no classes.
+_NETWORK_FAILURES = {
+    "DNSError": "the name of Yahoo's server could not be resolved",
+    "ProxyError": "the proxy did not let the connection through",
+    "SSLError": "the certificate of Yahoo's server could not be verified",
+    "Timeout": "Yahoo's server did not answer in time",
+    "TimeoutError": "Yahoo's server did not answer in time",
+    "ConnectionError": "the connection to Yahoo's server failed",
+    "RequestException": "the request to Yahoo's server failed",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class PriceRequest:
+    """What is asked of Yahoo; days are YYYY-MM-DD, and equal requests share a cache entry.
+
+    Attributes:
+        ticker: Yahoo's symbol in capitals.
+        interval: length of a bar, as Yahoo names it.
+        period: how far back from ``end`` or from now; None where ``start`` says it.
+        start: first day.
+        end: the day after the last one; None: up to now.
+        adjusted: prices are adjusted for splits and dividends.
+    """
+
+    ticker: str
+    interval: str
+    period: str | None
+    start: str | None
+    end: str | None
+    adjusted: bool
+
+    @property
+    def is_intraday(self) -> bool:
+        """Whether a bar is a part of a day: "1m", "1h", but neither "1d" nor "1mo"."""
+        return self.interval[-1] in "mh"
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """What one download gave.
+
+    Attributes:
+        bars: in order of time, which is each bar's begin: in UTC for intraday bars, else the exchange's calendar date; values (N, 5)
+            are the columns of ``COLUMNS``, NaN where Yahoo has none.
+        timezone: IANA name of the exchange's zone, e.g. "America/New_York".
+        fetched: when they were downloaded, aware, in UTC.
+    """
+
+    bars: Chunk
+    timezone: str
+    fetched: datetime
+
+
+class YahooUnreachable(DataError):
+    """Yahoo gives nothing for now, whatever is asked of it.
+
+    Attributes:
+        reason: the first half of the message, which says what happened; prices kept from before are still good.
+    """
+
+    def __init__(self, ticker: str, reason: str, advice: str) -> None:
+        super().__init__(f"{ticker}: {reason}; {advice}")
+        self.reason = reason
+
+
+def download(request: PriceRequest, *, timeout: float, folder: Path, session: object | None = None) -> Prices:
+    """Fetch the bars of ``request``, one or more.
+
+    yfinance may wait for minutes on a server that accepts and never answers, since its own timeout holds for each of a dozen
+    requests. So it runs in a thread that is left behind at the timeout; a daemon, it cannot hold up the end of the program.
+
+    Args:
+        request: what to ask for.
+        timeout: longest wait in seconds, all of yfinance's requests and retries together.
+        folder: where yfinance keeps its own caches of time zones and cookies.
+        session: a curl_cffi session to use in place of yfinance's own.
+
+    Raises:
+        YahooUnreachable: no network, no answer in time, too many requests, or a failure on Yahoo's side.
+        DataError: the ticker is unknown, or has no prices in the time asked for.
+    """
+    outcomes: queue.SimpleQueue[Prices | Exception] = queue.SimpleQueue()
+
+    def work() -> None:
+        try:
+            outcomes.put(_fetch(request, session))
+        except Exception as error:  # of whatever kind: it is explained below, in the caller's thread
+            outcomes.put(error)
+
+    # The filters are the process's, so they are changed here rather than in a thread that might never change them back.
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        _prepare_yfinance(folder)
+        warnings.simplefilter("ignore")  # again: importing yfinance puts a filter of its own in front
+        threading.Thread(target=work, name=f"yahoo {request.ticker}", daemon=True).start()
+        try:
+            outcome = outcomes.get(timeout=timeout)
+        except queue.Empty:
+            advice = "check the network, allow a longer timeout, or run on a saved file with --source csv"
+            raise YahooUnreachable(request.ticker, f"no answer from Yahoo within {timeout:g} s", advice) from None
+    if isinstance(outcome, Exception):
+        raise explain(request.ticker, outcome) from outcome
+    return outcome
+
+
+def explain(ticker: str, error: Exception) -> DataError:
+    """Turn whatever yfinance raised into the sentence a user needs."""
+    from yfinance.exceptions import YFDataException, YFRateLimitError, YFTickerMissingError, YFTzMissingError
+
+    if isinstance(error, DataError):
+        return error
+    status = getattr(getattr(error, "response", None), "status_code", 0)  # 0 too where there was no response
+    found = f"{type(error).__name__}: {error}".splitlines()[0]
+    if isinstance(error, YFTzMissingError) or status == 404 or "No data found" in str(error):
+        return DataError(f"{ticker}: Yahoo knows no such ticker; look it up on https://finance.yahoo.com/lookup")
+    if isinstance(error, YFTickerMissingError):
+        rationale = " ".join(error.rationale.split())
+        return DataError(f"{ticker}: Yahoo has no prices to give ({rationale}); ask for other dates or another interval")
+    reason, advice = f"the download failed ({found})", "try again, or run on a saved file with --source csv"
+    network = next((_NETWORK_FAILURES[base.__name__] for base in type(error).__mro__ if base.__name__ in _NETWORK_FAILURES), "")
+    if isinstance(error, YFRateLimitError) or status == 429:
+        reason, advice = "Yahoo refuses more requests for now (HTTP 429)", "wait some minutes and try again"
+    elif isinstance(error, YFDataException | json.JSONDecodeError):
+        reason, advice = "Yahoo's server failed (it sent an error page, not prices)", "try again later"
+    elif status > 0:
+        reason, advice = f"Yahoo's server failed (HTTP {status})", "try again later"
+    elif isinstance(error, LookupError | TypeError):
+        return DataError(f"{ticker}: Yahoo's answer holds no prices ({found}); try again later, or ask for other dates")
+    elif type(error).__name__ == "ImpersonateError":
+        reason = f"curl_cffi cannot send requests ({error})"
+        advice = "where TensorFlow was imported before curl_cffi, import curl_cffi first"
+    elif network:
+        reason, advice = f"no network ({network})", "check the connection, or run on a saved file with --source csv"
+    return YahooUnreachable(ticker, reason, advice)
+
+
+def _prepare_yfinance(folder: Path) -> None:
+    """Make yfinance raise its errors, keep quiet, and keep its caches in ``folder``; these settings are the process's."""
+    _import_curl()
+    import yfinance
+
+    logger = logging.getLogger("yfinance")
+    if logger.level == logging.NOTSET:  # else someone asked for its log lines, or silenced it already
+        logger.setLevel(logging.CRITICAL)
+    yfinance.config.debug.hide_exceptions = False
+    yfinance.set_tz_cache_location(str(folder.absolute()))  # yfinance opens it later, from whatever folder is then current
+
+
+def _import_curl() -> None:
+    """Import curl_cffi in a way that holds up where TensorFlow was imported before it.
+
+    TensorFlow brings a curl of its own, and the loader of Linux would hand its functions to curl_cffi, whose every request would
+    then fail with "Impersonating chrome... is not supported". RTLD_DEEPBIND has a library prefer the functions it brings itself.
+    """
+    if "tensorflow" not in sys.modules or not hasattr(os, "RTLD_DEEPBIND"):
+        return
+    flags = sys.getdlopenflags()
+    sys.setdlopenflags(flags | os.RTLD_DEEPBIND)
+    try:
+        with contextlib.suppress(ImportError):  # yfinance then goes without curl_cffi
+            importlib.import_module("curl_cffi")
+    finally:
+        sys.setdlopenflags(flags)
+
+
+def _fetch(request: PriceRequest, session: object | None) -> Prices:
+    import yfinance
+    from yfinance.data import YfData
+
+    YfData.cache_get.cache_clear()  # it would repeat an error page of the last minute for ever
+    frame = yfinance.Ticker(request.ticker, session=session).history(
+        period=request.period,
+        start=request.start,
+        end=request.end,
+        interval=request.interval,
+        auto_adjust=request.adjusted,
+        actions=False,
+    )
+    if not len(frame):
+        raise DataError(f"{request.ticker}: Yahoo answered without a single price; ask for other dates or another interval")
+    index = frame.index  # knows the exchange's zone
+    begin = index.tz_convert("UTC").tz_localize(None) if request.is_intraday else index.tz_localize(None).normalize()
+    bars = Chunk(begin.to_numpy().astype("datetime64[ns]"), frame[list(COLUMNS)].to_numpy(dtype=np.float64))  # (N,), (N, 5)
+    return Prices(bars, timezone=str(index.tz), fetched=datetime.now(UTC))
+
+
+def default_folder() -> Path:
+    """The user's cache folder for prices: ``$XDG_CACHE_HOME/lstm-autoencoder/yahoo``, by default under ``~/.cache``."""
+    base = Path(os.environ.get("XDG_CACHE_HOME", ""))
+    caches = base if base.is_absolute() else Path.home() / ".cache"  # the XDG specification has relative paths ignored
+    return caches / "lstm-autoencoder" / "yahoo"
+
+
+def cache_file(folder: Path, request: PriceRequest) -> Path:
+    """Where the prices of ``request`` are kept: a digest names the file, so no text of the user's reaches the path."""
+    key = json.dumps({"version": 1, **asdict(request)}, sort_keys=True)
+    return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
+
+
+def load_prices(folder: Path, request: PriceRequest) -> Prices | None:
+    """The prices kept for ``request``; None where there are none, or where the file is damaged."""
+    try:
+        with np.load(cache_file(folder, request), allow_pickle=False) as archive:
+            bars = Chunk(archive["time"].astype("datetime64[ns]"), archive["values"].astype(np.float64))
+            prices = Prices(bars, str(archive["timezone"]), datetime.fromtimestamp(float(archive["fetched"]), UTC))
+    except Exception:  # a damaged archive can raise nearly anything; the answer to all of it is to download anew
+        return None
+    is_sound = bars.values.shape == (len(bars.time), len(COLUMNS)) and len(bars) > 0 and bool(np.all(np.diff(bars.time) > 0))
+    return prices if is_sound else None
+
+
+def save_prices(folder: Path, request: PriceRequest, prices: Prices) -> None:
+    """Keep the prices of ``request``: the file is there as a whole or not at all.
+
+    Raises:
+        OSError: the folder cannot be written.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    target = cache_file(folder, request)
+    part = target.with_suffix(f".{os.getpid()}.part")
+    bars, fetched = prices.bars, prices.fetched.timestamp()
+    try:
+        with part.open("wb") as file:
+            np.savez(file, time=bars.time, values=bars.values, timezone=prices.timezone, fetched=fetched)
+        part.replace(target)
+    finally:
+        part.unlink(missing_ok=True)

@@ -1,0 +1,262 @@
+"""Adapting: only a better model takes over, a worse one is rolled back, and an anomaly that lasts is not learnt."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+from program import Outcome, finish, metrics, rows, start, write_csv
+
+from adaptation.helpers import (
+    CHANGE,
+    COUNT,
+    GAUSSIAN,
+    TRAINING,
+    assert_same,
+    cut,
+    detect,
+    events,
+    make,
+    make_lstm,
+    record,
+    shifted,
+    wave,
+)
+from autoencoder.adaptation.detector import AdaptiveDetector
+from autoencoder.adaptation.retraining import ScorerSpec, TrainingResult
+from autoencoder.adaptation.schedule import AdaptationConfig
+from autoencoder.adaptation.trainer import SyncTrainer, Trainer
+from autoencoder.core.errors import ModelError
+from autoencoder.core.events import CONFIRMED, DECLARED, DROPPED, PROMOTED, ROLLED_BACK, STARTED
+from autoencoder.core.state import pack, unpack
+from autoencoder.core.types import Array
+from autoencoder.detector import StreamDetector
+from autoencoder.scorers.base import Scorer
+from autoencoder.thresholds import THRESHOLDS
+from autoencoder.thresholds.budget import Budget
+from data.synthetic import SyntheticSource
+
+quick = settings(
+    deadline=None, max_examples=3, derandomize=True, phases=(Phase.explicit, Phase.generate)
+)  # one stream takes seconds
+
+
+# --- the law ---
+
+
+PLACES = st.lists(st.integers(0, COUNT), max_size=15)
+
+
+@quick
+@given(cuts=PLACES, saved=PLACES, seed=st.integers(0, 3))
+def test_cutting_and_resuming_change_nothing(cuts: list[int], saved: list[int], seed: int) -> None:
+    values, whole = shifted(gaps=True, seed=seed), make()
+    expected = detect(whole, values)
+    found, done = cut(make, values, cuts, saved)
+    assert_same(found, expected)
+    assert done == record(whole)
+    assert PROMOTED in events(whole)
+
+
+@pytest.mark.parametrize(("key", "value"), [("kind", "other"), ("adaptations", "{"), ("watch", "x")])
+def test_damaged_state(key: str, value: str) -> None:
+    detector = make()
+    detect(detector, shifted(800))
+    with pytest.raises(ModelError):
+        make().load({**unpack(pack(detector.state()), "x"), key: value}, {})
+
+
+def growing_wave(count: int = 1000) -> Array:
+    """A season that is four times as high from row 500 on, with gaps."""
+    values = 10 + (wave(count, 16) - 10) * np.where(np.arange(count) >= 500, 4.0, 1.0)[:, None]
+    values[::97] = np.nan
+    return np.asarray(values)
+
+
+def test_cutting_and_resuming_with_autoencoder() -> None:
+    whole, values = make_lstm(), growing_wave()
+    expected = detect(whole, values)
+    assert PROMOTED in events(whole)
+    for cuts, saved in (([1, 299, 301, 517, *range(560, 640), 803, 804], []), ([], [450, 575, 700])):
+        found, done = cut(make_lstm, values, cuts, saved)
+        assert_same(found, expected)
+        assert done == record(whole)
+
+
+# --- drift or anomaly ---
+
+
+def test_lasting_change_is_learnt() -> None:
+    detector = make()
+    detections = detect(detector, shifted())
+    assert events(detector)[:3] == [DECLARED, STARTED, PROMOTED]
+    promoted = next(row for row, event in record(detector) if event == PROMOTED)
+    assert CHANGE + 5 * 48 <= promoted <= CHANGE + 12 * 48
+    assert detections.anomalies[CHANGE:promoted].mean() > 0.1
+    assert detections.anomalies[promoted + 1 :].mean() < 0.01
+
+
+def test_steady_stream_keeps_its_model() -> None:
+    detector = make()
+    detections = detect(detector, shifted(4000, shift=0.0))
+    assert PROMOTED not in events(detector)
+    assert detections.anomalies[TRAINING:].mean() < 0.005
+
+
+def test_short_event_is_not_learnt() -> None:
+    values = shifted(shift=0.0)
+    values[CHANGE : CHANGE + 150] += 30  # three blocks; a change takes five
+    detector = make()
+    detect(detector, values)
+    assert PROMOTED not in events(detector)
+
+
+@pytest.mark.parametrize("kind", ["flat line", "plateau"])
+def test_autoencoder_learns_no_long_event(kind: str) -> None:
+    values, places = wave(1500, 16), [slice(600, 700), slice(1100, 1200)]  # six windows
+    for place in places:
+        values[place] = values[place.start] if kind == "flat line" else values[place] + 8
+    detector = make_lstm("adaptation.confirm_windows=10")
+    detections = detect(detector, values)
+    assert PROMOTED not in events(detector)
+    assert all(detections.anomalies[place.start : place.start + 16].any() for place in places)
+    if kind == "flat line":  # a plateau shows only at its ends: windows are centred
+        first, second = (np.nanmedian(detections.errors[place]) for place in places)
+        assert second > 0.7 * first > np.nanmedian(detections.errors[400:600])
+
+
+@pytest.mark.parametrize("back", [800, 1500])
+def test_stuck_sensor_teaches_nothing(back: int) -> None:
+    values = wave(1500, 16)
+    values[600:back] = values[600]
+    detector = make_lstm("adaptation.confirm_windows=10")
+    detections = detect(detector, values)
+    while_stuck = [each for each in detector.adaptations if each.row < back]
+    assert any("hardly moves" in each.details["why"] for each in while_stuck if each.event == DROPPED)
+    assert PROMOTED not in {each.event for each in while_stuck}
+    assert len(while_stuck) < 15  # it is tried again, at longer and longer intervals
+    assert detections.anomalies[650:back].all()
+    assert detections.anomalies[back + 60 :].sum() < 0.01 * len(values)
+
+
+def test_schedule_trains_without_drift() -> None:
+    detector = make("adaptation.retrain_every=600")
+    detect(detector, shifted(shift=0.0))
+    assert {each.details["reason"] for each in detector.adaptations if each.event == STARTED} == {"schedule"}
+
+
+def with_trainer(trainer: Trainer, **config: int) -> AdaptiveDetector:
+    """A windowed Gaussian whose candidates a given trainer trains."""
+
+    def build(scorer: Scorer, points: int) -> StreamDetector:
+        return StreamDetector(scorer, lambda share: THRESHOLDS["tail"](budget=share), Budget.parse(0.001), points)
+
+    model = ScorerSpec("windowed_gaussian", {"window": 2000})
+    return AdaptiveDetector(build, model, trainer, AdaptationConfig(**config, training_points=TRAINING))
+
+
+def test_training_waits_for_a_free_trainer() -> None:
+    trainer = SyncTrainer()
+    trainer.is_free = False  # the process of another series runs
+    detector, values = with_trainer(trainer, confirm_windows=5, buffer_points=1000), shifted()
+    detect(detector, values[:2000])
+    assert events(detector) == [DECLARED]
+    trainer.is_free = True
+    detect(detector, values[2000:], first=2000)
+    assert events(detector)[:3] == [DECLARED, STARTED, PROMOTED]
+
+
+# --- rollback ---
+
+
+class Spoilt(SyncTrainer):
+    """A trainer whose candidates look better than they are."""
+
+    def poll(self) -> TrainingResult | None:
+        result = super().poll()
+        if not result or not result.scorer:
+            return result
+        state = {**result.scorer.state, "centre": np.array([500.0]), "recent": np.full((40, 1), 5.0)}
+        return replace(result, rejection="", scorer=replace(result.scorer, state=state))
+
+
+def test_worse_model_is_rolled_back() -> None:
+    detector = with_trainer(Spoilt(), confirm_windows=5, retrain_every=900, buffer_points=2000)
+    detections = detect(detector, shifted(3000, shift=0.0))
+    assert [event for event in events(detector) if event in (PROMOTED, ROLLED_BACK, CONFIRMED)][:2] == [PROMOTED, ROLLED_BACK]
+    back = next(each for each in detector.adaptations if each.event == ROLLED_BACK)
+    assert back.details["loss"] > back.details["loss_of_the_model_before"]
+    assert np.abs(detections.predictions[back.row + 1 : back.row + 100] - 50).max() < 3
+
+
+# --- cold start ---
+
+
+def test_baseline_detects_from_point_50() -> None:
+    found: list[bool] = []
+    false: list[float] = []
+    for seed in range(6):
+        source = SyntheticSource(length=1400, seed=seed, start_after=150, rate=8.0, chunk_size=1400)
+        chunk = next(source.chunks())
+        detections = detect(make("adaptation.cold_start_points=50", points=1_000_000), chunk.values)
+        assert np.isnan(detections.thresholds[:50]).all() and np.isfinite(detections.thresholds[50:]).all()
+        labels = np.asarray(chunk.labels)
+        near = np.convolve(labels, np.ones(49))[: len(labels)] > 0.5
+        whole = [event for event in source.events(1400) if event.end <= 1400]
+        found += [bool(detections.anomalies[event.start : event.end].any()) for event in whole]
+        false.append(float(detections.anomalies[50:][~near[50:]].mean()))
+    assert np.mean(found) >= 0.6
+    assert np.mean(false) < 0.01
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.3])
+@pytest.mark.parametrize("shape", ["saw", "square", "a peak a day"])
+def test_baseline_knows_a_season_with_jumps(shape: str, noise: float) -> None:
+    place = np.arange(700) % 24
+    season = {"saw": place, "square": 10.0 * (place < 8), "a peak a day": 20.0 * (place == 5)}[shape]
+    values = season + np.random.default_rng(0).normal(scale=noise, size=700)
+    detector = make("adaptation.cold_start_points=50", points=1_000_000)
+    assert not detect(detector, values[:, None]).anomalies[150:].any()
+
+
+def test_baseline_stays_where_it_is_better() -> None:
+    detector = make("adaptation.cold_start_points=50", points=600)
+    detect(detector, wave(1300, 24))  # a moving mean knows no season
+    assert set(events(detector)) == {STARTED, DROPPED}
+    assert detector.adaptation_report()["baseline_until_row"] is None
+    assert not detector.has_model
+
+
+# --- the program ---
+
+Program = Callable[..., Outcome]
+FLAGS = tuple(flag for text in GAUSSIAN for flag in ("--set", text))
+
+
+def test_run_writes_its_adaptations(program: Program, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "shift.csv", range(COUNT), shifted()[:, 0])
+    for name in ("one", "two"):
+        assert program("--source", "csv", "--path", path, "--out", name, "--set", f"training.points={TRAINING}", *FLAGS).code == 0
+    records = [json.loads(line) for line in (tmp_path / "one" / "adaptations.jsonl").read_text().splitlines()]
+    assert [each["event"] for each in records][:3] == [DECLARED, STARTED, PROMOTED]
+    assert records[0]["tests"] and records[2]["candidate_loss"] < records[2]["loss"]
+    report = metrics(tmp_path / "one")["adaptation"]
+    assert (report["promoted"], report["rolled_back"]) == (1, 0)
+    assert rows(tmp_path / "one") == rows(tmp_path / "two")
+
+
+def test_stdin_with_cold_start(tmp_path: Path) -> None:
+    text = "\n".join(f"{value:.4f}" for value in shifted(700)[:, 0]) + "\n"
+    flags = [*FLAGS, "--set", "adaptation.cold_start_points=50", "--set", "training.points=300", "--plot", "none"]
+    outcome = finish(start("--source", "stdin", "--out", "run", *flags, folder=tmp_path, stdin=-1), text=text)
+    assert outcome.code == 0, outcome.err
+    written = rows(tmp_path / "run")
+    assert len(written) == 700
+    assert [row["threshold"] != "" for row in written[:52]] == [False] * 50 + [True] * 2
+    assert "baseline_until_row" in metrics(tmp_path / "run")["adaptation"]

@@ -1,0 +1,67 @@
+"""bench budget: every threshold on clean streams."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+from program import Outcome
+
+from autoencoder.benchmark.budget import count_flags
+from autoencoder.benchmark.clean_streams import KINDS, clean_stream
+from autoencoder.thresholds import THRESHOLDS
+from autoencoder.thresholds.base import Threshold
+from benchmark.folders import GAUSSIAN, summary
+
+Program = Callable[..., Outcome]
+
+
+def test_every_threshold_and_budget(program: Program, tmp_path: Path) -> None:
+    size = ("--streams", 12, "--points", 1000)
+    done = [program("bench", "budget", "--out", f"out{run}", *size, *GAUSSIAN) for run in range(2)]
+    assert done[0].code == 0, done[0].err
+    assert done[0].out == done[1].out
+    assert summary(tmp_path / "out0") == summary(tmp_path / "out1")
+    streams = summary(tmp_path / "out0")["streams"]
+    budgets = {(case["threshold"], case["budget"]) for case in streams}
+    assert budgets == {(kind, budget) for kind in THRESHOLDS for budget in (1e-2, 1e-3, 1e-4)}
+    assert {case["judged"] for case in streams} == {750}  # the training part does not count
+    assert {case["stream"] for case in streams if case["model"] == "last value"} == set(range(12))
+    assert {case["stream"] for case in streams if case["model"] == "windowed_gaussian"} == {0, 11}
+    figures = summary(tmp_path / "out0")["figures"]
+    assert {figure["streams"] for figure in figures if figure["model"] == "last value"} == {12}
+    exact = next(figure for figure in figures if figure["threshold"] == "(exact)" and figure["budget"] == 0.01)
+    assert 0.9 < exact["median"] < 1.1 and exact["low"] < exact["median"] < exact["high"]
+
+
+class Fixed:
+    """A threshold that never moves."""
+
+    def __init__(self, limit: float) -> None:
+        self.limit = limit
+
+    def fit(self, errors: Any) -> None:
+        pass
+
+    def process(self, errors: Any) -> Any:
+        return np.where(np.isnan(errors), np.nan, self.limit)
+
+
+def test_only_known_errors_are_counted() -> None:
+    def count(limit: float, *errors: float) -> tuple[int, int]:
+        return count_flags(cast(Threshold, Fixed(limit)), np.empty(0), np.array(errors))
+
+    assert count(2.0, 1.0, np.nan, 3.0, 2.0) == (3, 1)
+    assert count(np.nan, 1.0, 3.0) == (0, 0)
+
+
+def test_clean_streams_differ_and_are_seeded() -> None:
+    streams = [clean_stream(number, 500, seed=0) for number in range(2 * len(KINDS))]
+    assert [kind for kind, _ in streams] == 2 * list(KINDS)
+    assert len({stream.tobytes() for _, stream in streams}) == len(streams)
+    for number, (_, stream) in enumerate(streams):
+        assert np.isfinite(stream).all()
+        np.testing.assert_array_equal(clean_stream(number, 500, seed=0)[1], stream)
+        assert not np.array_equal(clean_stream(number, 500, seed=1)[1], stream)

@@ -1,0 +1,167 @@
+"""bench nab: its results, what it keeps of an earlier run, and the plot of one file."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from program import Outcome
+
+from autoencoder.benchmark.datasets import NabSeries, nab_files, read_columns, read_nab_file
+from autoencoder.benchmark.nab import PROFILES, nab_scores, probation_points
+from autoencoder.benchmark.nab_run import read_results, result_path, write_result
+from autoencoder.core.errors import RunError
+from benchmark.folders import (
+    BENCHMARKS,
+    FOREST,
+    GAUSSIAN,
+    ODD,
+    POINTS,
+    constant_at_first,
+    needs_nab,
+    read_rows,
+    stamp,
+    summary,
+    values,
+    write_nab,
+)
+from data.chunk import InputError
+
+Program = Callable[..., Outcome]
+RESULT = "out/windowed_gaussian/real/windowed_gaussian_{}.csv"
+
+
+def series_of(times: list[str], numbers: list[float], labels: list[int]) -> NabSeries:
+    return NabSeries(np.array(times, dtype="datetime64[ns]"), np.array(numbers), np.array(labels, dtype=bool))
+
+
+def test_results_in_nabs_format(program: Program, nab: Path, tmp_path: Path) -> None:
+    done = program("bench", "nab", "--path", nab, "--out", "out", *GAUSSIAN)
+    assert done.code == 0, done.err
+    for name, seed in (("one", 0), ("two", 1)):
+        written = read_rows(tmp_path / RESULT.format(name))
+        assert list(written[0]) == ["timestamp", "value", "anomaly_score", "label"]
+        assert [row["timestamp"] for row in written] == [stamp(row) for row in range(POINTS)]
+        assert [float(row["value"]) for row in written] == values(seed).tolist()
+        scores = np.array([float(row["anomaly_score"]) for row in written])
+        assert ((scores >= 0) & (scores <= 1)).all()
+        assert not scores[: probation_points(POINTS)].any()
+        assert ODD <= int(np.argmax(scores)) < ODD + 10
+        assert [row["label"] for row in written] == ["1" if ODD - 20 <= row <= ODD + 40 else "0" for row in range(POINTS)]
+
+
+def test_score_is_that_of_the_files(program: Program, nab: Path, tmp_path: Path) -> None:
+    done = program("bench", "nab", "--path", nab, "--out", "out", *GAUSSIAN, *FOREST)
+    for name in ("windowed_gaussian", "isolation_forest"):
+        scores = nab_scores(read_results(tmp_path / "out", name, nab_files(nab)))
+        found = {profile: round(scores[profile].score, 2) for profile in PROFILES}
+        assert summary(tmp_path / "out")["detectors"][name]["scores"] == found
+        line = next(line for line in done.out.splitlines() if line.startswith(f"| {name} "))
+        assert [float(cell) for cell in line.split("|")[2:-1]] == list(found.values())
+    assert (tmp_path / "out/summary.md").read_text().startswith(done.out)
+
+
+def test_published_scores_stand_beside(program: Program, nab: Path, tmp_path: Path) -> None:
+    for file in nab_files(nab):
+        series = read_nab_file(file)
+        write_result(result_path(nab / "golden", "perfect", file.name), series, series.labels * 1.0)
+    write_result(result_path(nab / "golden", "partial", file.name), series, series.values * 0)
+    done = program("bench", "nab", "--path", nab, "--out", "out", *GAUSSIAN)
+    assert summary(tmp_path / "out")["published"]["perfect"]["scores"]["standard"] == 100
+    assert "| perfect (published) " in done.out
+    assert "partial" not in done.out
+    assert "partial is left out" in done.err
+
+
+def test_finished_files_are_kept(program: Program, nab: Path, tmp_path: Path) -> None:
+    command = ("bench", "nab", "--path", nab, "--out", "out", *GAUSSIAN)
+    program(*command)
+    one, two = (tmp_path / RESULT.format(name) for name in ("one", "two"))
+    whole = two.read_text()
+    marked = one.read_text().replace(",0.0,0\n", ",0.125,0\n", 1)  # a score that no run would give
+    one.write_text(marked)
+    two.write_text(whole[: len(whole) // 2])  # as a run that was killed leaves it
+    assert program(*command).code == 0
+    assert one.read_text() == marked
+    assert two.read_text() == whole
+
+
+def test_result_of_another_series_is_not_taken(program: Program, nab: Path, tmp_path: Path) -> None:
+    program("bench", "nab", "--path", nab, "--out", "out", *GAUSSIAN)
+    other = write_nab(tmp_path / "other", one=values(7), two=values(1))
+    program("bench", "nab", "--path", other, "--out", "out", *GAUSSIAN)
+    assert [float(row["value"]) for row in read_rows(tmp_path / RESULT.format("one"))] == values(7).tolist()
+
+
+def test_untrained_file_scores_0_and_is_named(program: Program, tmp_path: Path) -> None:
+    nab = write_nab(tmp_path / "nab", constant=constant_at_first(400), fine=values())
+    for _ in range(2):
+        done = program("bench", "nab", "--path", nab, "--out", "out", *GAUSSIAN)
+        assert done.code == 0
+        assert "windowed_gaussian, real/constant.csv: the training part is constant" in done.out
+        assert list(summary(tmp_path / "out")["detectors"]["windowed_gaussian"]["untrained"]) == ["real/constant.csv"]
+    assert {row["anomaly_score"] for row in read_rows(tmp_path / RESULT.format("constant"))} == {"0.0"}
+
+
+def test_plot_of_one_file(program: Program, nab: Path, tmp_path: Path) -> None:
+    done = program("bench", "nab", "--path", nab, "--out", "out", *GAUSSIAN, "--file", "two")
+    assert done.code == 0
+    assert (tmp_path / "out/windowed_gaussian/real/two.png").read_bytes().startswith(b"\x89PNG")
+    assert not (tmp_path / RESULT.format("one")).exists()
+    assert not (tmp_path / "out/summary.md").exists()
+    wrong = program("bench", "nab", "--path", nab, "--out", "out", *GAUSSIAN, "--file", "too")
+    assert wrong.code == 2
+    assert "one is called two" in wrong.error
+
+
+def test_result_is_read_back(tmp_path: Path) -> None:
+    times = ["2014-04-01T00:00", "2014-04-01T00:05", "2014-04-01T00:10", "2014-04-01T00:15"]
+    series = series_of(times, [1.5, np.nan, -3, 400], [0, 1, 1, 0])
+    path = result_path(tmp_path, "ours", "real/cpu.csv")
+    write_result(path, series, np.array([np.nan, 0.1, 1 / 3, 1.0]))
+    assert path == tmp_path / "ours/real/ours_cpu.csv"
+    assert path.read_text().splitlines() == [
+        "timestamp,value,anomaly_score,label",
+        "2014-04-01 00:00:00,1.5,0.0,0",
+        "2014-04-01 00:05:00,,0.1,1",
+        "2014-04-01 00:10:00,-3.0,0.3333333333333333,1",
+        "2014-04-01 00:15:00,400.0,1.0,0",
+    ]
+    timestamps, (numbers, scores) = read_columns(path, "value", "anomaly_score")
+    np.testing.assert_array_equal(timestamps, series.timestamps)
+    np.testing.assert_array_equal(numbers, series.values)
+    np.testing.assert_array_equal(scores, [0, 0.1, 1 / 3, 1])
+
+
+def test_fractions_of_a_second_survive(tmp_path: Path) -> None:
+    series = series_of(["2014-04-01T00:00:00.250", "2014-04-01T00:00:01"], [0, 0], [0, 0])
+    path = write_result(tmp_path / "cpu.csv", series, np.zeros(2))
+    np.testing.assert_array_equal(read_columns(path, "value")[0], series.timestamps)
+
+
+def test_unwritable_or_missing_results(nab: Path, tmp_path: Path) -> None:
+    (tmp_path / "ours").write_text("a file where a folder must be")
+    with pytest.raises(RunError, match=r"ours_cpu\.csv: cannot be written"):
+        write_result(tmp_path / "ours/real/ours_cpu.csv", series_of(["2014-04-01"], [0], [0]), np.zeros(1))
+    with pytest.raises(InputError, match=r"other_one\.csv: no such file"):
+        read_results(tmp_path, "other", nab_files(nab))
+
+
+@needs_nab
+def test_real_files_beside_published(program: Program, tmp_path: Path) -> None:
+    chosen = ("realTraffic/speed_7578.csv", "realAdExchange/exchange-3_cpc_results.csv")
+    whole, part = (BENCHMARKS / "nab").resolve(), tmp_path / "nab"
+    for name in chosen:
+        for source in (f"data/{name}", f"golden/numenta/{name.replace('/', '/numenta_')}"):
+            (part / source).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(whole / source, part / source)
+    shutil.copytree(whole / "labels", part / "labels")
+    done = program("bench", "nab", "--path", part, "--out", "out", *GAUSSIAN)
+    assert done.code == 0, done.err
+    found = summary(tmp_path / "out")
+    assert found["windows"] == 7
+    assert found["published"]["numenta"]["scores"]["standard"] > 50
+    assert sorted(found["detectors"]["windowed_gaussian"]["files"]) == sorted(chosen)

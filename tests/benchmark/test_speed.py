@@ -1,0 +1,108 @@
+"""bench speed: every contestant is measured, and the figures mean what the tables say. Nothing here depends on the time."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from program import Outcome
+
+from autoencoder.benchmark.report import Summary
+from autoencoder.benchmark.speed import FULL, QUICK, Results, growth_exponent, machine_line, speed_report, speed_targets
+from autoencoder.benchmark.speed_runs import HEADER, WARM_UP, Arrivals, Network, windows_of
+from benchmark.folders import property_test, summary
+from data.live import StdinSource
+
+CONTESTANTS = ["this program", "isolation forest", "half-space trees (river)", "Keras model.predict", "tf.function"]
+
+
+def results() -> Results:
+    """Figures of a machine on which every target is reached."""
+    return {
+        "one point, us": {"this program": [100.0, 110.0], "Keras model.predict": [40_000.0, 44_000.0]},
+        "one point, us, 99th percentile": {"this program": [200.0, 220.0]},
+        "in bulk, points a second": {"this program, as a process": [60_000.0, 70_000.0]},
+        "many series, points a second": {"1": [9_000.0], "1,000": [50_000.0]},
+        "training to the same loss, s": {"this program": [10.0], "Keras fit": [30.0]},
+        "start to first detection, s": {"this program": [0.4]},
+        "peak memory by points through a pipe, MB": {"10,000": [100.0], "1,000,000": [110.0]},
+        "file to scores.csv by points, s": {"1,000": [0.1], "10,000": [1.0]},
+    }
+
+
+@pytest.mark.slow
+def test_whole_run(program: Callable[..., Outcome], tmp_path: Path) -> None:
+    done = program("bench", "speed", "--quick", "--out", "out")
+    assert done.code == 0, done.err
+    data = summary(tmp_path / "out")
+    tables = data["results"]
+    assert list(tables) == list(results())
+    assert list(tables["one point, us"]) == CONTESTANTS
+    assert list(tables["in bulk, points a second"]) == ["this program, as a process", *CONTESTANTS]
+    for rows in tables.values():
+        assert all(figure is not None and 0 < figure < math.inf for rounds in rows.values() for figure in rounds)
+        assert all(len(rounds) == QUICK.rounds for rounds in rows.values())
+        assert all(f"\n| {name} " in done.out for name in rows)
+    assert all(bar["what"] in done.out for bar in data["bars"])
+    assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["settings.yaml", "summary.json", "summary.md"]
+    assert (tmp_path / "out/summary.md").read_text().startswith(done.out)
+
+
+def test_targets_compare_within_rounds() -> None:
+    found = {target.what: target for target in speed_targets(results())}
+    assert all(target.kept for target in found.values()) and len(found) == 8
+    assert found["model.predict / this program, one point"].found == Summary(400.0, 400.0, 400.0)
+    assert found["points a second, 1,000 series with one model"].found.median == 50_000
+    assert found["memory at 1,000,000 points / at 10,000"].found.median == pytest.approx(1.1)
+
+
+def test_target_that_is_missed() -> None:
+    slow = results() | {"in bulk, points a second": {"this program, as a process": [20_000.0]}}
+    assert [target.kept for target in speed_targets(slow)] == [True, True, False, True, True, True, True, True]
+
+
+def test_report_has_every_table_and_row() -> None:
+    text = speed_report(results(), FULL).text
+    assert all(f"| {title} " in text and all(f"\n| {name} " in text for name in rows) for title, rows in results().items())
+    assert "--quick" not in text and "--quick" in speed_report(results(), QUICK).text
+    assert f"numpy {np.__version__}" in machine_line() and machine_line().split(", load")[0] in text
+
+
+@property_test
+@given(exponent=st.floats(-2, 3), factor=st.floats(1e-6, 1e6), sizes=st.sets(st.integers(1, 10**6), min_size=2, max_size=6))
+def test_exponent_of_a_power_is_its_power(exponent: float, factor: float, sizes: set[int]) -> None:
+    seconds = {f"{size:,}": [factor * size**exponent] for size in sorted(sizes)}
+    assert growth_exponent(seconds) == pytest.approx(exponent, abs=1e-6)
+
+
+def test_lines_arrive_one_by_one_and_are_timed() -> None:
+    lines = [f"2025-01-01T00:00:{second:02}Z,{second}\n".encode() for second in range(5)]
+    arrivals = Arrivals(lines, 1.0)
+    chunks = list(StdinSource(arrivals).chunks())
+    assert HEADER.startswith(b"timestamp")
+    assert [chunk.values[:, 0].tolist() for chunk in chunks] == [[0.0], [1.0], [2.0], [3.0], [4.0]]
+    assert len(arrivals.nanoseconds) == 6  # the header too
+    assert all(time > 0 for time in arrivals.nanoseconds)
+
+
+def test_lines_end_with_their_seconds() -> None:
+    arrivals = Arrivals([b"1\n"] * (WARM_UP + 1000), 0.0)
+    while arrivals.read1():
+        pass
+    assert WARM_UP <= len(arrivals.nanoseconds) <= WARM_UP + 1
+
+
+def test_network_is_called_with_one_or_all_windows() -> None:
+    sizes: list[int] = []
+    windows = windows_of(np.arange(60.0) ** 2, 12)
+    assert windows.shape == (49, 12, 1)
+    np.testing.assert_allclose(windows.mean(axis=1), 0, atol=1e-6)
+    network = Network(lambda ready: sizes.append(len(ready)), windows)
+    assert len(network.one_by_one(0.0)) == 2
+    assert network.bulk_rate(40) > 0
+    assert sizes == [1, 1, 1, 40, 40]

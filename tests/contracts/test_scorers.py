@@ -1,0 +1,244 @@
+"""What every scorer keeps to."""
+
+from __future__ import annotations
+
+import copy
+import json
+import subprocess
+import sys
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import pytest
+from helpers.series import assert_same, gappy_series, in_pieces, series
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoencoder.core.errors import ModelError, TrainingError
+from autoencoder.core.state import State, pack, unpack
+from autoencoder.scorers import SCORERS, Array, Scorer, create
+
+FAST: dict[str, dict[str, Any]] = {  # settings that make a kind quick to train; the others take their defaults
+    "lstm_autoencoder": {"sequence_length": 12, "units": (8,), "latent_dim": 4, "max_steps": 150},
+    "isolation_forest": {"window": 8, "n_estimators": 10, "max_samples": 64},
+    "isolation_forest_sliding": {"window": 8, "n_estimators": 15, "max_samples": 32, "refit_window": 150, "refit_every": 70},
+    "half_space_trees": {"n_trees": 10, "height": 6, "window_size": 64},
+    "windowed_gaussian": {"window": 50},
+}
+TRAINING = 400
+
+every_kind = pytest.mark.parametrize("kind", sorted(SCORERS))
+one_or_three = pytest.mark.parametrize("columns", [1, 3])
+quick = settings(deadline=None, max_examples=15, derandomize=True)
+
+
+def make(kind: str) -> Scorer:
+    return create(kind, **FAST.get(kind, {}))
+
+
+class Trained(NamedTuple):
+    """A scorer right after training, and what the very one that was trained then says of a stream."""
+
+    state: State
+    artifacts: Mapping[str, bytes]
+    calibration_errors: Array
+    scored: tuple[Array, Array]
+
+
+@cache
+def train(kind: str, columns: int = 1) -> Trained:
+    """One training serves all tests."""
+    scorer = make(kind).fit(series(TRAINING, columns))
+    saved = scorer.state(), scorer.artifacts(), scorer.calibration_errors
+    return Trained(*saved, scorer.process(gappy_series(150, columns, seed=1)))
+
+
+def ready(kind: str, columns: int = 1) -> Scorer:
+    scorer, trained = make(kind), train(kind, columns)
+    scorer.load(copy.deepcopy(trained.state), trained.artifacts)
+    return scorer
+
+
+@every_kind
+@one_or_three
+def test_shapes(kind: str, columns: int) -> None:
+    for count in (100, 0):
+        errors, predictions = ready(kind, columns).process(series(count, columns, seed=1))
+        assert errors.shape == (count,)
+        assert predictions.shape == (count, columns)
+        assert np.isfinite(errors).all()
+        assert np.isfinite(predictions).all()
+
+
+@every_kind
+def test_predictions_have_the_datas_units(kind: str) -> None:
+    values = series(200, seed=1)
+    _, predictions = ready(kind).process(values)
+    assert np.abs(predictions - values).max() < 15
+    assert np.abs(predictions - values).mean() < 5
+
+
+@every_kind
+@pytest.mark.parametrize("place", [0, 57, 140, 199])
+def test_causal(kind: str, place: int) -> None:
+    values = gappy_series(200, seed=1)
+    before = ready(kind).process(values)
+    changed = values.copy()
+    changed[place + 1 :] += 50
+    after = ready(kind).process(changed)
+    assert_same((after[0][: place + 1], after[1][: place + 1]), (before[0][: place + 1], before[1][: place + 1]))
+
+
+@every_kind
+@quick
+@given(seed=st.integers(0, 20), columns=st.sampled_from([1, 3]), cuts=st.lists(st.integers(0, 250), max_size=20))
+def test_chunk_invariant(kind: str, seed: int, columns: int, cuts: list[int]) -> None:
+    values = gappy_series(250, columns, seed)
+    assert_same(in_pieces(ready(kind, columns), values, cuts), ready(kind, columns).process(values))
+
+
+@every_kind
+def test_one_point_at_a_time(kind: str) -> None:
+    values = gappy_series(100, seed=1)
+    assert_same(in_pieces(ready(kind), values, list(range(1, 100))), ready(kind).process(values))
+
+
+@every_kind
+@quick
+@given(place=st.integers(0, 200))
+def test_resume_exact(kind: str, place: int) -> None:
+    values = gappy_series(200, seed=1)
+    whole = ready(kind).process(values)
+    first, second = ready(kind), make(kind)
+    first.process(values[:place])
+    second.load(unpack(pack(first.state()), "state.npz"), first.artifacts())
+    assert_same(second.process(values[place:]), (whole[0][place:], whole[1][place:]))
+
+
+@every_kind
+def test_trained_and_loaded_agree(kind: str) -> None:
+    assert_same(ready(kind).process(gappy_series(150, seed=1)), train(kind).scored)
+
+
+@every_kind
+def test_seeded(kind: str) -> None:
+    errors = [make(kind).fit(series(TRAINING)).process(series(100, seed=1))[0] for _ in range(2)]
+    np.testing.assert_array_equal(errors[0], errors[1])
+
+
+@every_kind
+def test_saved_state_stays(kind: str) -> None:
+    scorer = ready(kind)
+    saved = scorer.state()
+    packed = pack(saved)
+    scorer.process(series(150, seed=1))
+    assert pack(saved) == packed
+
+
+@every_kind
+def test_missing_row_changes_nothing(kind: str) -> None:
+    values = series(200, 3, seed=1)
+    with_gaps = np.insert(values, [0, 5, 70, 70, 199], np.array([[np.nan, 100.0, 100.0]]), axis=0)
+    missing = np.isnan(with_gaps).any(axis=1)
+    errors, predictions = ready(kind, 3).process(with_gaps)
+    assert np.isnan(errors[missing]).all()
+    assert np.isnan(predictions[missing]).all()
+    assert_same((errors[~missing], predictions[~missing]), ready(kind, 3).process(values))
+
+
+@every_kind
+def test_reset_and_clone_begin_another_stream(kind: str) -> None:
+    values = series(200, seed=1)
+    one, other, used = ready(kind), ready(kind), ready(kind)
+    expected = ready(kind).process(np.concatenate([series(15, seed=3), values[:50]]))
+    one.process(1000 * series(30, seed=2))
+    used.process(series(15, seed=3))
+    clone = used.clone()
+    for scorer in (one, other):
+        scorer.reset()
+    begun = one.process(values)
+    assert_same(begun, other.process(values))
+    assert_same(begun, clone.process(values))  # goes its own way
+    assert_same(used.process(values[:50]), (expected[0][15:], expected[1][15:]))
+    assert np.isnan(begun[0][0])
+    assert np.isfinite(begun[0][-1])
+
+
+@every_kind
+@one_or_three
+def test_calibration_errors_are_normal(kind: str, columns: int) -> None:
+    calibration = train(kind, columns).calibration_errors
+    assert calibration.ndim == 1
+    assert len(calibration) > TRAINING / 4
+    assert np.isfinite(calibration).all()
+    errors, _ = ready(kind, columns).process(series(300, columns, seed=1))
+    assert 0.5 < np.median(errors) / np.median(calibration) < 2
+
+
+@every_kind
+def test_outlier_has_a_larger_error(kind: str) -> None:
+    values = series(200, seed=1)
+    values[120] += 15
+    errors, _ = ready(kind).process(values)
+    assert errors[120] > np.quantile(errors[:120], 0.98)
+
+
+@every_kind
+def test_bad_training_parts(kind: str) -> None:
+    for values in (series(5), np.full((TRAINING, 1), np.nan)):
+        with pytest.raises(TrainingError):
+            make(kind).fit(values)
+    with pytest.raises(TrainingError, match="constant"):
+        make(kind).fit(np.full((TRAINING, 1), 3.0))
+
+
+@every_kind
+def test_untrained(kind: str) -> None:
+    for call in (make(kind).state, lambda: make(kind).process(series(10))):
+        with pytest.raises(ModelError, match="no model yet"):
+            call()
+
+
+@every_kind
+def test_state_without_a_field(kind: str) -> None:
+    trained = train(kind)
+    for name in trained.state:
+        with pytest.raises(ModelError):
+            make(kind).load({key: value for key, value in trained.state.items() if key != name}, trained.artifacts)
+
+
+@every_kind
+@pytest.mark.parametrize("value", [None, "x", -7, np.zeros((2, 3)), np.zeros((2, 3), np.int32), np.array([["a"]])])
+def test_damaged_field(kind: str, value: object) -> None:
+    trained = train(kind)
+    for name in trained.state:
+        damaged: Any = {**trained.state, name: value}
+        with pytest.raises(ModelError, match=r"again|anew|kind"):
+            make(kind).load(damaged, trained.artifacts)
+
+
+@every_kind
+def test_info_is_plain(kind: str) -> None:
+    info = ready(kind).info()
+    assert info["window"]
+    json.dumps(info)
+
+
+def test_scoring_imports_nothing_heavy(root: Path, tmp_path: Path) -> None:
+    (tmp_path / "state.npz").write_bytes(pack(train("isolation_forest").state))
+    program = """
+import pathlib, sys
+import numpy as np
+from autoencoder.scorers import create
+from autoencoder.core.state import unpack
+scorer = create("isolation_forest", window=8, n_estimators=10, max_samples=64)
+scorer.load(unpack(pathlib.Path(sys.argv[1]).read_bytes(), "state.npz"))
+errors, _ = scorer.process(np.zeros((5, 1)))
+print(np.isfinite(errors).all(), sorted({"sklearn", "scipy", "joblib", "tensorflow", "pandas", "matplotlib"} & set(sys.modules)))
+"""
+    command = [sys.executable, "-c", program, str(tmp_path / "state.npz")]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False)
+    assert done.stdout == "True []\n", done.stderr

@@ -1,0 +1,480 @@
+"""Stdin and followed files: points as they arrive, through half lines, bad lines, rotation and absence."""
+
+from __future__ import annotations
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from itertools import pairwise
+from pathlib import Path
+from time import sleep
+from typing import Any, BinaryIO
+
+import numpy as np
+import pytest
+from helpers.chunks import FEW, collect, first_column
+from hypothesis import given
+from hypothesis import strategies as st
+
+from data.chunk import DataError, InputError
+from data.live import FollowSource, StdinSource
+
+
+def subjects(warnings: list[str]) -> list[str]:
+    """What the warnings are about, without their remedies."""
+    return [warning.split(";")[0] for warning in warnings]
+
+
+# --- stdin ---
+
+
+class Pieces(io.RawIOBase):
+    """A raw stream that gives its bytes in the pieces it was made of."""
+
+    def __init__(self, pieces: list[bytes]) -> None:
+        self._pieces = [piece for piece in pieces if piece]
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        piece = self._pieces.pop(0) if self._pieces else b""
+        taken = min(len(piece), len(buffer))
+        buffer[:taken] = piece[:taken]
+        if taken < len(piece):
+            self._pieces.insert(0, piece[taken:])
+        return taken
+
+
+class Piped:
+    """A stdin source over some bytes, read to its end, with what it warned of."""
+
+    def __init__(self, *pieces: bytes, start: int = 0, **arguments: Any) -> None:
+        self.warnings: list[str] = []
+        source = StdinSource(io.BufferedReader(Pieces(list(pieces))), warn=self.warnings.append, **arguments)
+        whole = collect(source, start)
+        assert (source.length, source.rewindable) == (None, False)
+        self.columns, self.timezone, self.names = source.columns, source.timezone, list(source.series)
+        self.time, self.rows, self.series, self.values = whole.time, whole.values, whole.series, first_column(whole)
+
+
+@pytest.mark.parametrize(
+    ("text", "time", "zone"),
+    [
+        ("5\n6\n\nnull\n", [0, 1, 2], None),
+        ("value\n5\n6\nnan\n", [0, 1, 2], None),
+        ("7,5\n8,6\n9,\n", [7, 8, 9], None),
+        ("time,value\n7,5\n8,6\n9,-\n", [7, 8, 9], None),
+        ('{"time": 7, "value": 5}\n{"time": 8, "value": 6.0, "x": 1}\n{"value": null, "time": 9}\n', [7, 8, 9], None),
+        ('{"value": 5, "host": "7", "up": true}\n{"value": "6"}\n{}\n', [0, 1, 2], None),
+        ("1717156800,5\n1717156801,6\n1717156802,\n", None, "UTC"),
+        ("2024-05-31T12:00:00Z;5\n2024-05-31T12:00:01Z;6\n2024-05-31T12:00:02Z;NA\n", None, "UTC"),
+        ('{"ts": "2024-05-31T14:00:00+02:00", "cpu": 5}\n{"ts": "2024-05-31T12:00:01+00:00", "cpu": 6}\n'
+         '{"ts": "2024-05-31T12:00:02Z", "cpu": null}\n', None, "+02:00"),
+    ],
+)  # fmt: skip
+def test_the_first_line_tells_the_form(text: str, time: list[int] | None, zone: str | None) -> None:
+    heard = Piped(text.encode())
+    expected = np.datetime64("2024-05-31T12:00:00", "ns") + np.arange(3).astype("timedelta64[s]") if time is None else time
+    np.testing.assert_array_equal(heard.time, expected)
+    assert (heard.values, heard.timezone, heard.warnings) == ([5, 6, None], zone, [])
+
+
+def test_several_columns_come_from_a_header_or_keys() -> None:
+    for text in (b"a,b,c\n1,2,3\n4,5,6\n", b'{"a": 1, "b": 2, "c": 3}\n{"c": 6, "a": 4}\n'):
+        heard = Piped(text, columns=["c", "a"])
+        assert heard.columns == ("c", "a")
+        assert heard.rows.tolist() == [[3, 1], [6, 4]]
+
+
+def test_rows_come_once_their_lines_are_complete() -> None:
+    read_end, write_end = os.pipe()
+    with os.fdopen(read_end, "rb") as stream, os.fdopen(write_end, "wb", buffering=0) as producer:
+        producer.write(b"time,value\n1,5\n2,6\n3,")
+        source = StdinSource(stream)
+        assert source.columns == ("value",)
+        chunks = source.chunks()
+        assert first_column(next(chunks)) == [5, 6]
+        producer.write(b"7\n4,8\n")
+        assert first_column(next(chunks)) == [7, 8]
+        producer.write(b"5,9")
+        producer.close()
+        assert first_column(next(chunks)) == [9]
+        assert next(chunks, None) is None
+
+
+def test_a_non_blocking_pipe_is_waited_for() -> None:
+    read_end, write_end = os.pipe()
+    os.set_blocking(read_end, False)
+    with os.fdopen(read_end, "rb") as stream:
+        producer = subprocess.Popen(["sh", "-c", "sleep 0.2; echo 5"], stdout=write_end)
+        os.close(write_end)
+        assert first_column(collect(StdinSource(stream))) == [5]
+        assert producer.wait() == 0
+
+
+def test_a_pipe_without_a_buffer_is_read() -> None:
+    read_end, write_end = os.pipe()
+    os.write(write_end, b"5\n6\n")
+    os.close(write_end)
+    with os.fdopen(read_end, "rb", buffering=0) as stream:
+        assert first_column(collect(StdinSource(stream))) == [5, 6]
+
+
+@pytest.mark.parametrize(("text", "time"), [(b"5\n6\n", [100, 101]), (b"7,5\n8,6\n", [7, 8])])
+def test_after_a_restart_rows_are_counted_on(text: bytes, time: list[int]) -> None:
+    assert Piped(text, start=100).time.tolist() == time
+
+
+LINES = st.lists(
+    st.sampled_from(["2024-05-31T12:00,1,a", "2024-05-31T12:01,-2.5e-3,b", "2024-05-31T12:02,,a", "", "bad,1,c", "2024-05-31,x,d",
+                     "1", '"', "time,value,host", "2024-05-31T12:00Z,4,e", "é,é,é", "\0"]),
+    max_size=12,
+)  # fmt: skip
+
+
+@FEW
+@given(LINES, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.lists(st.integers(0, 400), max_size=10), st.booleans())
+def test_rows_do_not_depend_on_how_bytes_are_cut(lines: list[str], end: str, closed: bool, places: list[int], many: bool) -> None:
+    data = end.join(["time,value,host", "2024-05-31T11:00,0,a", *lines]).encode() + (end.encode() if closed else b"")
+    bounds = [0, *sorted(place % len(data) for place in places), len(data)]
+    options = {"series_column": "host"} if many else {}
+    whole, pieces = Piped(data, **options), Piped(*(data[start:stop] for start, stop in pairwise(bounds)), **options)
+    np.testing.assert_array_equal(pieces.time, whole.time)
+    np.testing.assert_array_equal(pieces.rows, whole.rows)
+    np.testing.assert_array_equal(pieces.series, whole.series)
+    assert pieces.names == whole.names
+
+    def about_lines(warnings: list[str]) -> list[str]:  # the count of late rows is that of the moment it is told
+        return [warning for warning in warnings if "is not after" not in warning]
+
+    assert about_lines(pieces.warnings) == about_lines(whole.warnings)
+
+
+def test_bad_lines_are_kept_as_missing_rows() -> None:
+    heard = Piped(b"time,value\n10,1\n11,abc\n12,2,3\nx,4\n\xff\xfe\n13,inf\n14,5\n")
+    assert heard.values == [1, None, None, None, None, None, 5]
+    assert heard.time.tolist() == [10, 11, 11, 11, 11, 13, 14]
+    assert subjects(heard.warnings) == [
+        "stdin, line 3, column 'value': found 'abc'",
+        "stdin, line 4: found 3 fields",
+        "stdin, line 5, column 'time': found 'x'",
+        "stdin, line 6: found 1 field",
+        "stdin, line 7, column 'value': found 'inf'",
+    ]
+    assert all(warning.endswith("; the row is kept as missing") for warning in heard.warnings)
+
+
+def test_bad_lines_without_times_are_counted() -> None:
+    heard = Piped(b"1\nx\n3\n{\n" + b"9" * 2_000_000 + b"\n6\n")
+    assert heard.values == [1, None, 3, None, None, 6]
+    assert heard.time.tolist() == [0, 1, 2, 3, 4, 5]
+    assert heard.warnings[2].startswith(
+        "stdin, line 5: found no end of the line within 1,048,576 bytes; one row must be one line"
+    )
+
+
+def test_bad_json_lines_are_kept_as_missing_rows() -> None:
+    bad = b'{"t": "2024-06-01", "v": [1]}\n[1]\n{"t": "2024-06-02"\n{"v": 2}\n'
+    heard = Piped(b'{"t": "2024-05-31", "v": 1}\n' + bad + b'{"t": "2024-06-03", "v": 3}\n')
+    assert heard.values == [1, None, None, None, None, 3]
+    assert [str(time)[5:10] for time in heard.time] == ["05-31", "06-01", "06-01", "06-01", "06-01", "06-03"]
+    assert len(heard.warnings) == 4
+
+
+def test_times_out_of_order_are_told_once() -> None:
+    heard = Piped(b"1,0\n", b"3,0\n", b"2,0\n", b"1,0\n")
+    assert heard.time.tolist() == [1, 3, 2, 1]
+    assert subjects(heard.warnings) == ["stdin, line 3: time 2 is not after 3 (1 such row)"]
+
+
+def test_a_repeated_header_is_passed_over() -> None:
+    heard = Piped(b"time,value\ntime,value\n1,5\ntime,value\n2,6\n")
+    assert (heard.values, heard.warnings) == ([5, 6], [])
+
+
+def test_a_last_line_that_is_cut_off_is_left_out() -> None:
+    heard = Piped(b"2024-05-31,1\n2024-06-01,2\n2024-06")
+    assert heard.values == [1, 2]
+    assert heard.warnings == [
+        "stdin, line 3: found 1 field; every row must have as many as the first line, 2; the line is cut off and left out"
+    ]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"", " is empty; it must hold at least one row with a number"),
+        (b"hello\n", ": found a header ('hello') and no rows; rows of numbers must follow it"),
+        (b"time,value\nsoon,1\n2,2\n", ", line 2, column 'time': found 'soon'; every time must be ISO 8601"),
+        (b"time,value\n1,x\n2,2\n", ", line 2, column 'value': found 'x'; every value must be a number"),
+        (b"time,value\n1\n2,2\n", ", line 2: found 1 field; every row must have as many as the first line, 2"),
+        (b'{"host": "web"}\n', " has no column of numbers besides time and labels, only (none); give one with numbers"),
+        (b'{"value": 1\n', ", line 1: found '{\"value\": 1'; every line must be a JSON object such as"),
+        (b"9" * 2_000_000, ", line 1: found no end of the line within 1,048,576 bytes; one row must be one line"),
+    ],
+)
+def test_a_first_row_of_no_sense_is_refused(data: bytes, message: str) -> None:
+    with pytest.raises(InputError) as caught:
+        StdinSource(io.BytesIO(data))
+    assert str(caught.value).startswith("stdin" + message)
+
+
+class Descriptor(io.RawIOBase, BinaryIO):  # type: ignore[misc]  # typing's BinaryIO and io's classes disagree on small things
+    """A folder's descriptor as a stream; open() itself would refuse it, but a shell's "< folder" does not."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def readinto(self, buffer: Any) -> int:
+        return os.readv(self._descriptor, [buffer])
+
+
+def test_a_folder_for_stdin_is_an_error(tmp_path: Path) -> None:
+    descriptor = os.open(tmp_path, os.O_RDONLY)
+    try:
+        with pytest.raises(DataError, match="stdin cannot be read \\(Is a directory\\)"):
+            StdinSource(Descriptor(descriptor))
+    finally:
+        os.close(descriptor)
+
+
+def test_an_interrupt_passes_through_a_waiting_source(root: Path) -> None:
+    code = """
+import sys
+from data.live import StdinSource
+source = StdinSource(sys.stdin.buffer)
+try:
+    for chunk in source.chunks():
+        print(chunk.values[:, 0].tolist(), flush=True)
+except KeyboardInterrupt:
+    sys.exit(130)
+"""
+    program = subprocess.Popen([sys.executable, "-c", code], cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert program.stdin is not None and program.stdout is not None
+    with program:
+        program.stdin.write(b"1\n2\n")
+        program.stdin.flush()
+        assert program.stdout.readline() == b"[1.0, 2.0]\n"
+        program.send_signal(signal.SIGINT)
+        assert program.wait(timeout=30) == 130
+
+
+# --- many series ---
+
+
+def test_new_series_may_appear_at_any_time() -> None:
+    pieces = (b"time,host,value\n1,b,5\n", b"1,a,6\n2,b,7\n", b"2, a ,8\n3,,9\n")
+    heard = Piped(*pieces, series_column="host")
+    assert heard.names == ["b", "a", ""]
+    assert heard.series is not None and heard.series.tolist() == [0, 1, 0, 1, 2]
+    assert (heard.values, heard.warnings) == ([5, 6, 7, 8, 9], [])
+    source = StdinSource(io.BufferedReader(Pieces(list(pieces))), series_column="host")
+    chunks = source.chunks()
+    assert [(next(chunks) and list(source.series)) for _ in pieces] == [["b"], ["b", "a"], ["b", "a", ""]]
+
+
+def test_a_bad_line_stays_with_its_series(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("data.schema.MAX_SERIES", 3)
+    heard = Piped(b"time,host,value\n1,a,5\n1,b,x\n2,a,6\nx,c,7\n3,a\n3,d,8\n2,b,9\n", series_column="host")
+    assert heard.names == ["a", "b", "c"]
+    assert heard.series is not None and heard.series.tolist() == [0, 1, 0, 2, 2, 2, 1]
+    assert heard.values == [5, None, 6, None, None, None, 9]
+    assert heard.time.tolist() == [1, 1, 2, 2, 2, 3, 2]
+    assert subjects(heard.warnings) == [
+        "stdin, line 3, column 'value': found 'x'",
+        "stdin, line 5, column 'time': found 'x'",
+        "stdin, line 6: found 2 fields",
+        "stdin, line 7, column 'host': found 'd'",
+    ]
+
+
+# --- followed files ---
+
+
+class Followed:
+    """A followed file whose writer is the test itself; ``next`` gives the values of the next chunk."""
+
+    def __init__(self, path: Path, text: str, **arguments: Any) -> None:
+        self.path = path
+        self.warnings: list[str] = []
+        path.write_text(text)
+        patience = {"idle_timeout": 30} | arguments  # a test that waits in vain fails instead of hanging
+        self.source = FollowSource(path, poll_seconds=0.005, warn=self.warnings.append, **patience)
+        self._chunks = self.source.chunks()
+
+    def append(self, text: str) -> None:
+        with self.path.open("a") as file:
+            file.write(text)
+
+    def replace(self, text: str) -> None:
+        self.path.unlink()
+        self.path.write_text(text)
+
+    def when_warned(self, do: Callable[[], object]) -> None:
+        """Do something, in another thread, once a warning was heard."""
+
+        def wait() -> None:
+            while not self.warnings:
+                sleep(0.005)
+            do()
+
+        threading.Thread(target=wait, daemon=True).start()
+
+    def next(self) -> list[float | None]:
+        return first_column(next(self._chunks))
+
+
+@pytest.fixture
+def follow(tmp_path: Path) -> Iterator[Any]:
+    """Follow a new file "cpu.log" that starts with the given text."""
+    opened: list[Followed] = []
+
+    def start(text: str, **arguments: Any) -> Followed:
+        opened.append(Followed(tmp_path / "cpu.log", text, **arguments))
+        return opened[-1]
+
+    yield start
+    for followed in opened:
+        followed.source.close()
+
+
+def test_appended_rows_follow_those_that_are_there(follow: Any) -> None:
+    log = follow("time,value\n1,5\n2,6\n")
+    assert (log.source.name, log.source.columns, log.source.length, log.source.timezone) == ("cpu.log", ("value",), None, None)
+    assert log.next() == [5, 6]
+    log.append("3,7\n")
+    assert log.next() == [7]
+
+
+def test_half_a_line_waits_for_its_end(follow: Any) -> None:
+    log = follow("1\n2")
+    assert log.next() == [1]
+    log.append("5\n3\n")
+    assert log.next() == [25, 3]
+
+
+def test_a_resumed_follower_skips_the_rows_done(follow: Any) -> None:
+    log = follow("5\n6\n7\n", idle_timeout=0)
+    assert [chunk.time.tolist() for chunk in log.source.chunks(start=2)] == [[2]]
+
+
+def test_a_followed_file_may_gain_series(follow: Any) -> None:
+    log = follow("time,host,value\n1,b,5\n", series_column="host")
+    assert (log.next(), log.source.series) == ([5], ["b"])
+    log.replace("host,time,value\na,2,6\nb,2,7\n")
+    chunk = next(log.source.chunks())
+    assert (first_column(chunk), chunk.series.tolist(), log.source.series) == ([6, 7], [1, 0], ["b", "a"])
+    assert log.warnings == []
+
+
+def test_a_rotated_file_is_finished_first(follow: Any) -> None:
+    log = follow("time,value\n1,5\n")
+    assert log.next() == [5]
+    with log.path.open("a") as still_open:
+        log.path.rename(log.path.with_suffix(".1"))
+        log.path.write_text("time,value\n4,8\n")
+        still_open.write("2,6\n3,7")  # the writer has not heard of the rotation yet, and stops in the middle of a line
+    assert [log.next() for _ in range(3)] == [[6], [7], [8]]
+    assert log.warnings == []
+
+
+def test_a_new_file_may_have_columns_in_another_order(follow: Any) -> None:
+    log = follow("time,cpu,disk\n1,5,0\n", columns=["cpu"])
+    assert log.next() == [5]
+    for text, value in (("disk,new,cpu,time\n0,0,6,2\n", 6), ("0,0,7,3\n", 7)):
+        log.replace(text)
+        assert log.next() == [value]
+    assert log.warnings == []
+
+
+def test_a_new_file_of_other_columns_gives_missing_rows(follow: Any) -> None:
+    log = follow("time,cpu\n1,5\n", columns=["cpu"])
+    assert log.next() == [5]
+    log.replace("time,memory\n")
+    assert log.next() == [None]
+    assert subjects(log.warnings) == ["cpu.log, line 1, column 'cpu': found 'memory'"]
+
+
+def test_a_file_that_is_cut_is_read_from_its_start(follow: Any) -> None:
+    log = follow("value\n5\n6\n7")
+    assert log.next() == [5, 6]
+    os.truncate(log.path, 0)
+    log.when_warned(lambda: log.append("value\n8\n"))
+    assert log.next() == [8]
+    assert log.warnings == ["cpu.log was cut from 11 to 0 bytes; it is read from its start again"]
+
+
+def test_a_file_that_is_away_is_waited_for(follow: Any) -> None:
+    log = follow("5\n")
+    assert log.next() == [5]
+    log.path.unlink()
+
+    def come_back() -> None:
+        log.path.with_suffix(".new").write_text("6\n")
+        log.path.with_suffix(".new").rename(log.path)
+
+    log.when_warned(come_back)
+    assert log.next() == [6]
+    assert log.warnings == [f"{log.path} is gone or may not be read; waiting for it to come back"]
+
+
+def test_a_quiet_file_ends_with_its_last_line(follow: Any) -> None:
+    log = follow("1,5\n2,6", idle_timeout=0.05)
+    assert first_column(collect(log.source)) == [5, 6]
+    log = follow("1,5\n2", idle_timeout=0)
+    assert first_column(collect(log.source)) == [5]
+    assert subjects(log.warnings) == ["cpu.log, line 2: found 1 field"]
+
+
+def test_rotation_by_another_process_loses_no_row(tmp_path: Path) -> None:
+    path = tmp_path / "cpu.log"
+    path.write_text("time,value\n0,0\n")
+    script = f"""
+        for i in $(seq 1 300); do
+            if [ $((i % 50)) = 0 ]; then mv {path} {path}.$i; echo time,value > {path}; fi
+            echo "$i,$i" >> {path}
+            if [ $((i % 50)) = 0 ]; then read go_on; fi
+        done"""
+    warnings: list[str] = []
+    source = FollowSource(path, poll_seconds=0.001, warn=warnings.append, idle_timeout=30)
+    seen: list[float | None] = []
+    with subprocess.Popen(["sh", "-c", script], stdin=subprocess.PIPE) as writer:
+        assert writer.stdin is not None
+        for chunk in source.chunks():
+            seen += first_column(chunk)
+            if seen[-1] == 300:
+                break
+            if seen[-1] and seen[-1] % 50 == 0:  # the new file is open: the next rotation cannot overtake it
+                writer.stdin.write(b"go on\n")
+                writer.stdin.flush()
+    source.close()
+    assert seen == list(range(301))
+    assert all("is gone" in warning for warning in warnings)  # between mv and echo
+
+
+def test_a_followed_file_needs_a_first_row(follow: Any) -> None:
+    with pytest.raises(InputError, match=r"^cpu.log: found a header \('time,value'\) and no rows"):
+        follow("time,value\n", idle_timeout=0)
+    with pytest.raises(InputError, match=r"^cpu.log, line 2, column 'time': found 'x'"):
+        follow("time,value\nx,1\n", idle_timeout=0)
+    assert follow("time,value\n1,", idle_timeout=0).next() == [None]
+
+
+def test_paths_that_cannot_be_followed_are_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path, message in [
+        (tmp_path / "no.log", "no such file; check the path"),
+        (tmp_path, "is a folder; give the path of one file in it"),
+        (tmp_path / "pipe", "is no regular file and cannot be followed; pipe it into --source stdin instead"),
+    ]:
+        with pytest.raises(InputError) as caught:
+            FollowSource(path)
+        assert str(caught.value).endswith(message)

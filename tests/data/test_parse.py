@@ -1,0 +1,339 @@
+"""Bytes become rows, whatever their form, and every bad line is named."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta, timezone
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import pytest
+from helpers.chunks import FEW, first_column
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from data.chunk import Chunk, InputError, MonotonicityCheck
+from data.lines import MAX_LINE_BYTES, OVERLONG, LineBuffer
+from data.parse import RowParser
+from data.schema import ColumnSelection
+
+
+class Parsed:
+    """What a parser made of some lines."""
+
+    def __init__(self, text: str, columns: Sequence[str] = (), **selection: str) -> None:
+        self.warnings: list[str] = []
+        parser = RowParser("cpu.csv", ColumnSelection(tuple(columns), **selection), self.warnings.append)
+        chunks = [parser.feed(text.encode()), parser.finish()]
+        parser.require_rows()
+        self.chunk = Chunk.concatenate([chunk for chunk in chunks if chunk])
+        self.columns, self.timezone = parser.columns, parser.timezone
+        self.values = first_column(self.chunk)
+
+    @property
+    def times(self) -> list[str]:
+        return [str(np.datetime_as_string(time, unit="auto")) for time in self.chunk.time]
+
+
+def error_of(text: str, **selection: Any) -> str:
+    with pytest.raises(InputError) as caught:
+        Parsed(text, **selection)
+    return str(caught.value)
+
+
+# --- columns ---
+
+
+@pytest.mark.parametrize(
+    ("text", "columns", "values"),
+    [
+        ("1\n2.5\n-3e2", ("value",), [1, 2.5, -300]),
+        ("value\n1\n2", ("value",), [1, 2]),
+        ("2024-01-01,5\n2024-01-02,6", ("value",), [5, 6]),
+        ("5,2024-01-01\n6,2024-01-02", ("value",), [5, 6]),
+        ("timestamp,cpu\n2024-01-01,5\n2024-01-02,6", ("cpu",), [5, 6]),
+        ("timestamp,Value,limit\n2024-01-01,5,9\n2024-01-02,6,9", ("Value",), [5, 6]),
+        ("host,when,cpu\na,2024-01-01,5\nb,2024-01-02,6", ("cpu",), [5, 6]),
+        ("timestamp,cpu,label,is_anomaly,anomaly\n2024-01-01,5,0,0,0\n2024-01-02,6,1,1,1", ("cpu",), [5, 6]),
+        (",cpu\n0,5\n1,6", ("cpu",), [5, 6]),
+        ("timestamp;cpu\n2024-01-01;5\n2024-01-02;6", ("cpu",), [5, 6]),
+        ("timestamp\tcpu\n2024-01-01\t5\n2024-01-02\t6", ("cpu",), [5, 6]),
+        ('"time, UTC","cpu"\n"2024-01-01","5"\n2024-01-02,6', ("cpu",), [5, 6]),
+        (" timestamp , cpu \n 2024-01-01 , 5 \n2024-01-02 , 6", ("cpu",), [5, 6]),
+        ("2024-01-01,web,5", ("column_3",), [5]),
+        ('{"timestamp": "2024-01-01", "value": 5, "host": "7"}\n{"timestamp": "2024-01-02", "value": 6}', ("value",), [5, 6]),
+    ],
+)
+def test_the_obvious_value_column_is_found(text: str, columns: tuple[str, ...], values: list[float]) -> None:
+    parsed = Parsed(text)
+    assert (parsed.columns, parsed.values, parsed.warnings) == (columns, values, [])
+
+
+def test_columns_come_in_the_order_asked_for() -> None:
+    parsed = Parsed("t,a,b,label\n2024-01-01,1,2,0\n2024-01-02,3,4,1", columns=["b", "a"], time="t", label="label")
+    assert parsed.columns == ("b", "a")
+    assert parsed.chunk.values.tolist() == [[2, 1], [4, 3]]
+    assert np.array_equal(parsed.chunk.labels, [False, True])
+
+
+def test_names_asked_for_make_numbers_a_header() -> None:
+    assert Parsed("2019,2020\n1,2\n3,4", columns=["2020"], time="2019").values == [2, 4]
+
+
+def test_a_header_that_holds_numbers_is_told() -> None:
+    assert Parsed("web,5\nweb,6\nweb,7").warnings == [
+        "cpu.csv, line 1: 'web,5' is taken for the header; add one if it is a row",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "selection", "message"),
+    [
+        ("t,a,b\n2024-01-01,1,2", {}, " has several columns of numbers (a, b); choose with --column NAME"),
+        ("a,b\n2024-01-01,x", {}, " has no column of numbers besides time and labels, only a, b; give one with numbers"),
+        ("a,b,c\n2024-01-01,2024-01-01,1", {}, " has several columns of times (a, b); choose with --time-column NAME"),
+        ("time,value\n1,2", {"columns": ["vaule"]}, " has no column 'vaule'; did you mean 'value'? the columns are time, value"),
+        ("time,value\n1,2", {"time": "VALU"}, " has no column 'VALU'; did you mean 'value'? the columns are time, value"),
+        ("time,value\n1,2", {"label": "x"}, " has no column 'x'; the columns are time, value"),
+        ("time,v,v\n1,2,3", {"columns": ["v"]}, " has 2 columns named 'v'; give each its own name"),
+        ("a,b\n1,2", {"columns": ["a", "a"]}, ": column 'a' is asked for more than once; name each column once"),
+        (
+            "a,b\n1,2",
+            {"columns": ["a"], "time": "a"},
+            ": column 'a' cannot be value and time at once; choose another --time-column",
+        ),
+        ("", {}, " is empty; it must hold at least one row with a number"),
+        ("\n \n\n", {}, " is empty; it must hold at least one row with a number"),
+        ("time,value\n\n", {}, ": found a header ('time,value') and no rows; rows of numbers must follow it"),
+    ],
+)
+def test_columns_that_are_not_obvious_are_refused(text: str, selection: dict[str, Any], message: str) -> None:
+    assert error_of(text, **selection) == "cpu.csv" + message
+
+
+# --- values ---
+
+
+@pytest.mark.parametrize("missing", ["", "nan", "NaN", "NA", "N/A", "null", "None", "-", " ", '""'])
+def test_missing_values_are_nan(missing: str) -> None:
+    assert Parsed(f"time,value\n1,0\n2,{missing}").values == [0, None]
+
+
+@pytest.mark.parametrize("bad", ["abc", "inf", "-Infinity", "1e999", "1_000", "٣", "3.5.1", "12%", "0x10"])
+def test_a_bad_value_is_named_with_its_place(bad: str) -> None:
+    rows = "\n".join(f"{row},1" for row in range(50))
+    found = f"cpu.csv, line 53, column 'value': found {bad!r}; every value must be a number, or empty where it is missing"
+    assert error_of(f"time,value\n{rows}\n\n50,{bad}\n51,1") == found
+
+
+def test_a_long_text_is_shortened_in_an_error() -> None:
+    assert f"found '{'x' * 39}…';" in error_of("time,value\n1,1\n2," + "x" * 500)
+
+
+@pytest.mark.parametrize(("row", "found"), [("3", "1 field"), ("3,1,2", "3 fields")])
+def test_a_row_of_another_width_is_named(row: str, found: str) -> None:
+    message = error_of(f"time,value\n1,1\n{row}")
+    assert message == f"cpu.csv, line 3: found {found}; every row must have as many as the first line, 2"
+
+
+def test_an_open_quote_does_not_swallow_lines() -> None:
+    remedy = "every line must be one row, with its quotes closed and no carriage return inside"
+    assert error_of('time,value\n1,1\n2,"1\n3,1\n4,1"') == f"cpu.csv, line 3: found '2,\"1'; {remedy}"
+    assert error_of("value\r1\r2\r ") == f"cpu.csv, line 1: found 'value\\r1\\r2\\r '; {remedy}"
+
+
+@pytest.mark.parametrize("bad", ["2", "yes", ""])
+def test_labels_must_be_zero_or_one(bad: str) -> None:
+    message = error_of(f"time,value,label\n1,1,0\n2,1,{bad}", label="label")
+    assert message == f"cpu.csv, line 3, column 'label': found {bad!r}; every label must be 0 or 1"
+
+
+@FEW
+@given(st.lists(st.floats(allow_infinity=False), min_size=1, max_size=30))
+def test_numbers_come_back_bit_for_bit(numbers: list[float]) -> None:
+    read = Parsed("value\n" + "\n".join(map(repr, numbers))).chunk.values[:, 0]
+    np.testing.assert_array_equal(read, np.array(numbers))
+    assert np.array_equal(np.signbit(read[~np.isnan(read)]), np.signbit([number for number in numbers if number == number]))
+
+
+# --- times ---
+
+
+def with_times(*texts: str) -> str:
+    return "time,value\n" + "\n".join(f"{text},1" for text in texts)
+
+
+@pytest.mark.parametrize(
+    ("texts", "times", "zone"),
+    [
+        (["2024-05-31", "2024-06-01"], ["2024-05-31", "2024-06-01"], None),
+        (["20240531", "20240601"], ["2024-05-31", "2024-06-01"], None),
+        (["2024-05-31 12:00", "2024-05-31T12:00:00.25"], ["2024-05-31T12:00", "2024-05-31T12:00:00.250"], None),
+        (["2024-05-31T12:00Z", "2024-05-31T13:00+00:00"], ["2024-05-31T12:00", "2024-05-31T13:00"], "UTC"),
+        (["2024-05-31T12:00+02:00", "2024-05-31T13:00+02:00"], ["2024-05-31T10:00", "2024-05-31T11:00"], "+02:00"),
+        (["2024-05-31T12:00-03:30"], ["2024-05-31T15:30"], "-03:30"),
+        (["2024-10-27T02:30+02:00", "2024-10-27T02:00+01:00"], ["2024-10-27T00:30", "2024-10-27T01:00"], "UTC"),
+        (["1717156800", "1717156801"], ["2024-05-31T12:00", "2024-05-31T12:00:01"], "UTC"),
+        (["1717156800.5", "1717156801"], ["2024-05-31T12:00:00.500", "2024-05-31T12:00:01"], "UTC"),
+        (["1717156800500"], ["2024-05-31T12:00:00.500"], "UTC"),
+        (["1717156800000001"], ["2024-05-31T12:00:00.000001"], "UTC"),
+        (["1717156800000000001"], ["2024-05-31T12:00:00.000000001"], "UTC"),
+    ],
+)
+def test_times_are_read_in_utc(texts: list[str], times: list[str], zone: str | None) -> None:
+    parsed = Parsed(with_times(*texts))
+    assert parsed.chunk.time.dtype == "datetime64[ns]"
+    assert (parsed.times, parsed.timezone, parsed.warnings) == (times, zone, [])
+
+
+@pytest.mark.parametrize(
+    ("text", "index"),
+    [("time,value\n10,1\n20.0,1\n1e2,1", [10, 20, 100]), ("value\n5\n5\n5", [0, 1, 2])],
+)
+def test_numbers_and_rows_are_an_index(text: str, index: list[int]) -> None:
+    parsed = Parsed(text)
+    assert parsed.chunk.time.dtype == np.int64
+    assert (parsed.chunk.time.tolist(), parsed.timezone) == (index, None)
+
+
+def test_fractions_that_are_no_epoch_are_counted() -> None:
+    parsed = Parsed(with_times("0.0", "0.5", "1.0"))
+    assert parsed.chunk.time.tolist() == [0, 1, 2]
+    assert parsed.warnings == [
+        "cpu.csv, line 2, column 'time': found '0.0', a number with a fraction that is no epoch; rows are counted 0, 1, 2 instead"
+    ]
+
+
+RANGE = "a time must lie between the years 1678 and 2261"
+ZONES = "either all of them or none must carry a zone"
+
+
+@pytest.mark.parametrize(
+    ("texts", "reason"),
+    [
+        (["2024-05-31", "31/05/2024"], "every time must be ISO 8601"),
+        (["2024-05-31", ""], "every time must be ISO 8601"),
+        (["2024-05-31T12:00", "2024-05-31T13:00Z"], f"the times before it carry no zone; {ZONES}"),
+        (["2024-05-31T12:00Z", "2024-05-31T13:00"], f"the times before it carry one; {ZONES}"),
+        (["2024-05-31", "2500-01-01"], RANGE),
+        (["1717156800", "99999999999999999999"], RANGE),
+        (["1717156800", "1e30"], RANGE),
+        (["1717156800", "1e999999"], "every time must be ISO 8601"),
+        (["1717156800", "nan"], "every time must be ISO 8601"),
+        (["5", "5.5"], "the times before it are whole numbers, so this one must be, too"),
+        (["5", "1_0"], "every time must be ISO 8601"),
+    ],
+)
+def test_a_bad_time_is_named_with_its_place(texts: list[str], reason: str) -> None:
+    assert error_of(with_times(*texts)).startswith(f"cpu.csv, line 3, column 'time': found {texts[1]!r}; {reason}")
+
+
+@pytest.mark.parametrize("text", ["yesterday", "nan", "inf", ""])
+def test_a_column_named_like_a_time_holds_times(text: str) -> None:
+    assert error_of(f"date,value\n{text},1").startswith(f"cpu.csv, line 2, column 'date': found {text!r}; every time must be")
+
+
+def test_of_a_date_and_a_time_of_day_the_date_is_taken() -> None:
+    assert Parsed("time,date,value\n12:00,2024-05-31,1").times == ["2024-05-31"]
+
+
+@FEW
+@given(
+    st.lists(st.datetimes(datetime(1700, 1, 1), datetime(2250, 1, 1)), min_size=1, max_size=20),
+    st.sampled_from([None, UTC, timezone(timedelta(hours=5, minutes=45)), timezone(-timedelta(hours=8))]),
+)
+def test_times_come_back_to_the_microsecond(moments: list[datetime], zone: timezone | None) -> None:
+    parsed = Parsed(with_times(*(moment.replace(tzinfo=zone).isoformat() for moment in moments)))
+    shift = zone.utcoffset(None) if zone else timedelta()
+    expected = np.array([moment - shift for moment in moments], dtype="datetime64[us]")
+    np.testing.assert_array_equal(parsed.chunk.time, expected.astype("datetime64[ns]"))
+
+
+def test_times_that_do_not_ascend_are_counted() -> None:
+    parsed = Parsed(with_times(*(f"2024-05-{day:02}" for day in (1, 3, 2, 2, 4, 1))))
+    assert parsed.times[2] == "2024-05-02"
+    assert parsed.warnings == [
+        "cpu.csv, line 4: time 2024-05-02 is not after 2024-05-03 (3 such rows); "
+        "rows are judged in file order; sort the file or choose another --time-column"
+    ]
+
+
+@FEW
+@given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), min_size=1), st.integers(1, 5))
+def test_the_order_is_checked_within_a_series(rows: list[tuple[int, int]], size: int) -> None:
+    last: dict[int, int] = {}
+    late = 0
+    for time, owner in rows:
+        late += time <= last.get(owner, -1)
+        last[owner] = time
+    check = MonotonicityCheck()
+    for first in range(0, len(rows), size):
+        times, owners = (np.array(column) for column in zip(*rows[first : first + size], strict=True))
+        check.update(range(first, first + len(times)), times, owners)
+    assert (check.warning("a") or "").count(f"({late:,} such row") == (late > 0)
+
+
+# --- bytes to lines ---
+
+
+@FEW
+@given(st.text(alphabet="a1é\r\n,\ufeff ", max_size=60), st.lists(st.integers(0, 200), max_size=8))
+def test_lines_do_not_depend_on_how_bytes_are_cut(text: str, places: list[int]) -> None:
+    data = text.encode()
+    bounds = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
+    buffer, whole = LineBuffer("cut"), LineBuffer("whole")
+    pieces = [line for start, end in pairwise(bounds) for line in buffer.push(data[start:end])] + buffer.finish()
+    assert pieces == whole.push(data) + whole.finish()
+
+
+def test_byte_order_mark_and_returns_are_dropped() -> None:
+    assert LineBuffer("x").push(b"\xef\xbb\xbfvalue\r\n1\r\n") == ["value", "1"]
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"1\n2\n3\0\n", "x, line 3: found a zero byte; the file must be UTF-8 text, not binary or UTF-16"),
+        (b"1\n2\xff\n3\n", "x, line 2: found the byte 0xff, which is not UTF-8; the file must be UTF-8 text, plain or gzipped"),
+        (b"1\n" + b"9" * (MAX_LINE_BYTES + 1), "x, line 2: found no end of the line within 1,048,576 bytes; one row must be"),
+        (b"1\n" + b"9" * (MAX_LINE_BYTES + 1) + b"\n3\n", "x, line 2: found no end of the line within 1,048,576 bytes"),
+    ],
+)
+def test_bytes_that_are_no_lines_are_refused(data: bytes, message: str) -> None:
+    with pytest.raises(InputError, match=message):
+        RowParser("x", ColumnSelection()).feed(data)
+
+
+def test_reading_goes_on_after_an_overlong_line() -> None:
+    buffer = LineBuffer("x")
+    long = b"9" * (MAX_LINE_BYTES // 2 + 1)
+    assert [buffer.push(piece) for piece in (b"1\n" + long, long, long, b"\n2\n")] == [["1"], [OVERLONG], [], ["2"]]
+    assert buffer.push(b"3\n" + long + long + b"\n4\n") == ["3", OVERLONG, "4"]
+
+
+# --- fuzz ---
+
+SYNTAX = [",", ";", "\t", "\n", "\r\n", '"', " ", "\0", "_", "é", "{", "}", ":", "[", '{"value": 1}']
+CELLS = ["time", "value", "1", "2.5", "-", "nan", "inf", "1e999", "1717156800", "9" * 30]
+TIMES = ["2024-05-31", "T12:00Z", "+02:00", "9999-12-31T23:59:59-23:59", "0001-01-01T00:00+23:59"]
+WORDS = st.sampled_from(SYNTAX + CELLS + TIMES)
+
+
+@FEW
+@given(st.one_of(st.binary(max_size=80), st.lists(WORDS, max_size=30).map(lambda words: "".join(words).encode())), st.booleans())
+@example(b"[" * 100_000, False)
+@example(b'{"value": ' + b"[" * 100_000, False)
+@example(b'{"value": ' + b"9" * 5_000 + b"}\n", False)
+@example(b"1" * 200_000, True)
+@example(b'"' + b"1" * 200_000 + b'"', True)
+def test_only_input_errors_come_out(data: bytes, tolerant: bool) -> None:
+    parser = RowParser("x", ColumnSelection(), tolerant=tolerant)
+    try:
+        chunks = [parser.feed(data), parser.finish()]
+        parser.require_rows()
+    except InputError as error:
+        assert str(error).startswith("x")
+        assert "\n" not in str(error)
+        return
+    assert all(np.isfinite(chunk.values).all(where=~np.isnan(chunk.values)) for chunk in chunks if chunk is not None)

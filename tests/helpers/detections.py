@@ -1,0 +1,49 @@
+"""Detections made by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from autoencoder.core.types import Array, Detections
+
+HOUR = np.timedelta64(1, "h")
+
+
+def with_gaps(flags: Sequence[bool], columns: int = 1, dated: bool = True) -> Detections:
+    """Detections with these flags; the first two points have no threshold and the value of the last one is missing."""
+    count = len(flags)
+    index = np.arange(count)
+    values = 100 + np.outer(index, np.ones(columns)) / 3
+    values[-1] = np.nan
+    known = np.where(np.isnan(values[:, 0]) | (index < 2), np.nan, 1.0)
+    return Detections(
+        time=np.datetime64("2024-01-01", "ns") + index * HOUR if dated else index,
+        values=values,
+        predictions=(values - 0.5) * known[:, None],
+        errors=known * (0.1 + np.array(flags)),
+        thresholds=known * 0.5,
+        scores=known * np.linspace(0, 1, count),
+        anomalies=np.array(flags) & (known == 1),
+    )
+
+
+def scored(flags: Sequence[int], scores: Sequence[float] | None = None, rest: float = 0.1) -> Detections:
+    """Detections of one column with these flags; errors are ``rest`` where nothing is flagged, thresholds 1."""
+    flagged = np.array(flags, dtype=bool)
+    errors = np.where(flagged, 2.0, rest)
+    values = np.zeros((len(flags), 1))
+    known = flagged.astype(float) if scores is None else np.array(scores)
+    return Detections(np.arange(len(flags)), values, values, errors, np.ones(len(flags)), known, flagged)
+
+
+def expecting_a_sine(values: Array, *, time: np.ndarray | None = None, training: int = 0) -> Detections:
+    """Detections of a detector that expects a sine; errors above 1.5 are flagged."""
+    values = values if values.ndim == 2 else values[:, None]  # (N, F)
+    predictions = np.broadcast_to(np.sin(np.arange(len(values)) / 20)[:, None], values.shape).copy()
+    predictions[:training] = np.nan
+    errors = np.abs(values - predictions).max(axis=1, initial=0.0)
+    thresholds = np.where(np.isnan(errors), np.nan, 1.5)
+    time = np.arange(len(values)) if time is None else time
+    return Detections(time, values, predictions, errors, thresholds, np.clip(errors / 3, 0, 1), errors > 1.5)

@@ -1,0 +1,313 @@
+"""A loopback server that speaks enough of Yahoo's chart service for the real yfinance client, and misbehaves on demand.
+
+It answers the cookie page, ``/v1/test/getcrumb`` and ``/v8/finance/chart/TICKER``, the latter out of
+``data/samples/aapl.csv``. The real client reaches it in two ways:
+
+* environment only, the product unmodified: ``server.environment()`` names a CONNECT proxy, which hands every tunnel to a
+  TLS server on this machine, and a throwaway certificate authority that vouches for the Yahoo host names;
+* ``server.session()``: a curl_cffi session that sends every request to this machine instead of to its host.
+
+For the server it is always the evening of a series' last day: ``range=5y`` means the five years up to its last bar, so a
+sample that ends in 2013 answers as it would have then. The interval asked for is not looked at: bars are served as they are
+held. Adjusted closes equal the closes unless the series says otherwise, and there are no split or dividend events.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import select
+import socket
+import ssl
+import tempfile
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from functools import lru_cache
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Literal, Self
+from urllib.parse import parse_qs, urlsplit
+from zoneinfo import ZoneInfo
+
+from helpers.certificates import Certificates, make_certificates
+
+SAMPLE = Path(__file__).resolve().parents[2] / "data" / "samples" / "aapl.csv"
+EXCHANGE = ZoneInfo("America/New_York")
+OPENS, CLOSES = time(9, 30), time(16, 0)
+PERIODS = ["1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max"]
+LOOPBACK = "127.0.0.1"
+HOSTS = ["*.yahoo.com", "*.finance.yahoo.com"]  # all that yfinance talks to
+
+Mode = Literal["normal", "empty", "null", "rate_limit", "server_error", "maintenance", "black_hole", "no_tunnel"]
+"""How the server behaves: ``empty`` has a chart without bars and ``null`` no chart at all, ``maintenance`` is Yahoo's page for
+planned outages, ``black_hole`` takes a request and never answers it, ``no_tunnel`` is a proxy that reaches no Yahoo."""
+
+
+@dataclass(frozen=True)
+class Bar:
+    """Prices over one interval; None is what Yahoo sends as null. ``begin`` counts seconds since 1970 UTC."""
+
+    begin: int
+    open: float | None
+    high: float | None
+    low: float | None
+    close: float | None
+    volume: int | None
+    adjusted_close: float | None
+
+
+def daily_bar(day: date, price: float | None, volume: int | None = 1000) -> Bar:
+    """A day on which nothing moved, stamped with the opening of New York's exchange as Yahoo does."""
+    begin = int(datetime.combine(day, OPENS, EXCHANGE).timestamp())
+    return Bar(begin, price, price, price, price, volume, price)
+
+
+def minute_bar(begin: datetime, price: float | None) -> Bar:
+    """A minute on which nothing moved; ``begin`` knows its time zone."""
+    return Bar(int(begin.timestamp()), price, price, price, price, 1000, price)
+
+
+@lru_cache
+def read_sample(*, adjusted: bool = False) -> tuple[Bar, ...]:
+    """The sample's days; with ``adjusted`` their adjusted closes too, else those equal the closes."""
+    bars = []
+    with SAMPLE.open(newline="") as file:
+        for row in csv.DictReader(file):
+            begin = int(datetime.combine(date.fromisoformat(row["timestamp"]), OPENS, EXCHANGE).timestamp())
+            prices = [float(row[name]) for name in ("open", "high", "low", "close")]
+            adjusted_close = float(row["adj_close"]) if adjusted else prices[-1]
+            bars.append(Bar(begin, *prices, int(row["volume"]), adjusted_close))
+    return tuple(bars)
+
+
+class YahooServer:
+    """The loopback server; a context manager.
+
+    Attributes:
+        series: bars in order of time, by ticker; any other ticker is unknown. May be changed while serving.
+        mode: how it behaves; may be changed while serving.
+        requests: the paths, with their query, that were asked for so far.
+    """
+
+    def __init__(self, series: Mapping[str, Sequence[Bar]] | None = None, *, mode: Mode = "normal") -> None:
+        """Start serving on ports of 127.0.0.1 that are free."""
+        self.series: dict[str, Sequence[Bar]] = {"AAPL": read_sample()} if series is None else dict(series)
+        self.mode: Mode = mode
+        self.requests: list[str] = []
+        self.closing = threading.Event()
+        self._folder = tempfile.TemporaryDirectory(prefix="yahoo-server-")
+        self._certificates = make_certificates(Path(self._folder.name), HOSTS)
+        self._plain = _Server(self, _ChartHandler)
+        self._secure = _Server(self, _ChartHandler, self._certificates)
+        self._proxy = _Server(self, _ProxyHandler)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Stop serving: requests in the black hole are dropped, later connections refused."""
+        self.closing.set()
+        for server in (self._plain, self._secure, self._proxy):
+            server.shutdown()
+            server.server_close()
+        self._folder.cleanup()
+
+    @property
+    def secure_port(self) -> int:
+        """Where the tunnels of the proxy end."""
+        return self._secure.server_port
+
+    def environment(self) -> dict[str, str]:
+        """The two variables that lead an unmodified yfinance here."""
+        return {
+            "HTTPS_PROXY": f"http://{LOOPBACK}:{self._proxy.server_port}",
+            "REQUESTS_CA_BUNDLE": str(self._certificates.authority),
+        }
+
+    def session(self, host: str = LOOPBACK) -> Any:
+        """A session for yfinance whose every request goes to this server's port of ``host``."""
+        return redirected_session(f"http://{host}:{self._plain.server_port}")
+
+    def reply(self, path: str) -> tuple[int, str]:
+        """Status and body of the answer to a GET of ``path``."""
+        self.requests.append(path)
+        match self.mode:
+            case "black_hole":
+                self.closing.wait()
+                return 503, "closing"
+            case "rate_limit":
+                return 429, "Too Many Requests\r\n"
+            case "server_error":
+                return 500, "<html><body>Internal Server Error</body></html>"
+            case "maintenance":
+                return 200, "<html><body>Will be right back...</body></html>"
+        url = urlsplit(path)
+        if url.path == "/v1/test/getcrumb":
+            return 200, "loopback"
+        if url.path.startswith("/v8/finance/chart/"):
+            query = {name: values[-1] for name, values in parse_qs(url.query).items()}
+            return self._chart(url.path.rsplit("/", 1)[-1], query)
+        return 404, "<html><body>Not Found</body></html>"
+
+    def _chart(self, ticker: str, query: Mapping[str, str]) -> tuple[int, str]:
+        bars = self.series.get(ticker)
+        if bars is None:
+            error = {"code": "Not Found", "description": "No data found, symbol may be delisted"}
+            return 404, json.dumps({"chart": {"result": None, "error": error}})
+        if self.mode == "null":
+            return 200, json.dumps({"chart": {"result": None, "error": None}})
+        chosen = [] if self.mode == "empty" else choose(bars, query)
+        return 200, json.dumps({"chart": {"result": [chart_result(ticker, chosen, query)], "error": None}})
+
+
+def choose(bars: Sequence[Bar], query: Mapping[str, str]) -> list[Bar]:
+    """The bars from period1 up to but without period2, or those of the range that ends with the last bar."""
+    if "period1" in query:
+        return [bar for bar in bars if int(query["period1"]) <= bar.begin < int(query["period2"])]
+    last = datetime.fromtimestamp(bars[-1].begin, EXCHANGE).date()
+    first_day = range_start(query["range"], last)
+    first = datetime.combine(first_day, time.min, EXCHANGE).timestamp() if first_day > date.min else -math.inf
+    return [bar for bar in bars if bar.begin >= first]
+
+
+def range_start(period: str, last: date) -> date:
+    """The first day of the range that ends on the day ``last``, both included.
+
+    >>> range_start("5y", date(2013, 3, 1))
+    datetime.date(2008, 3, 2)
+    """
+    if period == "max":
+        return date.min
+    if period == "ytd":
+        return last.replace(month=1, day=1)
+    count = int(period.rstrip("dmoy"))
+    if period.endswith("d"):
+        return last - timedelta(days=count - 1)
+    months = last.year * 12 + last.month - 1 - count * (12 if period.endswith("y") else 1)
+    day_before = date(months // 12, months % 12 + 1, min(last.day, 28))
+    return day_before + timedelta(days=1)
+
+
+def chart_result(ticker: str, bars: Sequence[Bar], query: Mapping[str, str]) -> dict[str, Any]:
+    """The ``result`` of Yahoo's chart answer; without bars it has no ``timestamp`` and an empty quote, as Yahoo's has."""
+    interval = query.get("interval", "1d")
+    meta = {
+        "currency": "USD",
+        "symbol": ticker,
+        "exchangeName": "NMS",
+        "instrumentType": "EQUITY",
+        "gmtoffset": -18000,
+        "timezone": "EST",
+        "exchangeTimezoneName": EXCHANGE.key,
+        "priceHint": 2,
+        "dataGranularity": interval,
+        "range": query.get("range", ""),
+        "validRanges": PERIODS,
+    }
+    if interval[-1] in "mh":
+        days = sorted({datetime.fromtimestamp(bar.begin, EXCHANGE).date() for bar in bars})
+        meta["tradingPeriods"] = [[trading_period(day)] for day in days]
+    if not bars:
+        return {"meta": meta, "indicators": {"quote": [{}], "adjclose": [{}]}}
+    quote = {name: [getattr(bar, name) for bar in bars] for name in ("open", "high", "low", "close", "volume")}
+    indicators = {"quote": [quote], "adjclose": [{"adjclose": [bar.adjusted_close for bar in bars]}]}
+    return {"meta": meta, "timestamp": [bar.begin for bar in bars], "indicators": indicators}
+
+
+def trading_period(day: date) -> dict[str, Any]:
+    """The regular session of ``day``."""
+    opens, closes = (int(datetime.combine(day, at, EXCHANGE).timestamp()) for at in (OPENS, CLOSES))
+    return {"timezone": "EST", "gmtoffset": -18000, "start": opens, "end": closes}
+
+
+def redirected_session(address: str) -> Any:
+    """A curl_cffi session that sends every request to ``address`` and keeps only its path and query."""
+    from curl_cffi import CurlOpt, requests
+
+    class RedirectedSession(requests.Session):
+        def request(self, method: str, url: str, **options: Any) -> Any:
+            parts = urlsplit(url)
+            return super().request(method, f"{address}{parts.path}", **options)
+
+    # Proxies that the environment may name are for other hosts than this machine.
+    return RedirectedSession(impersonate="chrome", curl_options={CurlOpt.NOPROXY: "*"})
+
+
+class _Server(ThreadingHTTPServer):
+    """One listening port, served by threads that hold up neither close() nor the end of the process."""
+
+    daemon_threads = True
+    block_on_close = False
+
+    def __init__(
+        self,
+        yahoo: YahooServer,
+        handler: type[BaseHTTPRequestHandler],
+        certificates: Certificates | None = None,
+    ) -> None:
+        super().__init__((LOOPBACK, 0), handler)
+        self.yahoo = yahoo
+        if certificates is not None:
+            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+            context.load_cert_chain(certificates.server, certificates.key)
+            # The handshake is left to the thread of the connection; here it would block the accepting one.
+            self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
+        threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing: a client that gives up in the midst of an answer is part of the play."""
+
+
+class _ChartHandler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    wbufsize = -1  # head and body in one packet: in two, the second waits 40 ms for the first to be acknowledged
+    server: _Server
+
+    def do_GET(self) -> None:
+        status, text = self.server.yahoo.reply(self.path)
+        body = text.encode()
+        self.send_response(status)
+        self.send_header("Content-Type", "application/json" if text.startswith("{") else "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        expires = (datetime.now(UTC) + timedelta(days=365)).strftime("%a, %d %b %Y %H:%M:%S GMT")
+        self.send_header("Set-Cookie", f"A3=d=loopback; Expires={expires}; Domain=.yahoo.com; Path=/; Secure")
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Say nothing; ``YahooServer.requests`` is the log."""
+
+
+class _ProxyHandler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def do_CONNECT(self) -> None:
+        if self.server.yahoo.mode == "no_tunnel":
+            self.send_error(502, "Bad Gateway")
+            return
+        with socket.create_connection((LOOPBACK, self.server.yahoo.secure_port)) as upstream:
+            self.send_response(200, "Connection established")
+            self.end_headers()
+            relay(self.connection, upstream)
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Say nothing; ``YahooServer.requests`` is the log."""
+
+
+def relay(left: socket.socket, right: socket.socket) -> None:
+    """Carry bytes both ways until one side closes."""
+    other = {left: right, right: left}
+    while True:
+        ready, _, _ = select.select(list(other), [], [])
+        for side in ready:
+            data = side.recv(65536)
+            if not data:
+                return
+            other[side].sendall(data)

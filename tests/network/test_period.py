@@ -1,0 +1,59 @@
+"""The dominant period."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import naive
+from helpers.series import sine
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoencoder.network.period import autocorrelation, dominant_period, first_period
+
+quick = settings(deadline=None, max_examples=50, derandomize=True)
+
+
+@quick
+@given(count=st.integers(12, 80), seed=st.integers(0, 99), scale=st.sampled_from([1e-6, 1.0, 1e6]))
+def test_autocorrelation_equals_naive_twin(count: int, seed: int, scale: float) -> None:
+    values = scale * np.random.default_rng(seed).normal(size=count).cumsum()
+    np.testing.assert_allclose(autocorrelation(values), naive.autocorrelation(values.tolist()), rtol=1e-6, atol=1e-9)
+
+
+def test_constant_series() -> None:
+    assert dominant_period(np.full(500, 3.0)) is None
+    assert np.abs(autocorrelation(np.zeros(50))).max() == 0
+
+
+@quick
+@given(period=st.integers(6, 120), repeats=st.integers(4, 12), slope=st.floats(-0.05, 0.05), seed=st.integers(0, 99))
+def test_noisy_sine_on_a_slope(period: int, repeats: int, slope: float, seed: int) -> None:
+    found = dominant_period(sine(period * repeats, period, noise=0.1, slope=slope, seed=seed))
+    assert found is not None
+    assert abs(found - period) <= max(1, 0.05 * period)
+
+
+@quick
+@given(period=st.integers(6, 60), scale=st.floats(1e-6, 1e6), shift=st.floats(-1e3, 1e3))
+def test_unit_and_zero_do_not_count(period: int, scale: float, shift: float) -> None:
+    values = sine(period * 8, period, noise=0.1)
+    assert dominant_period(scale * (values + shift)) == dominant_period(values)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_noise_and_trends_have_no_period(seed: int) -> None:
+    noise = np.random.default_rng(seed).normal(size=1500)
+    assert dominant_period(noise) is None
+    assert dominant_period(np.arange(1500) + 0.1 * noise) is None
+
+
+def test_too_few_points() -> None:
+    assert dominant_period(sine(11, 5)) is None
+    assert dominant_period(np.empty(0)) is None
+
+
+def test_the_first_column_with_a_period_counts() -> None:
+    noise = np.random.default_rng(0).normal(size=2000)
+    assert first_period(np.column_stack([noise, sine(2000, 200, noise=0.05), sine(2000, 30)])) == pytest.approx(200, abs=5)
+    assert first_period(noise[:, None]) == 0

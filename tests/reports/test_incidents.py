@@ -1,0 +1,120 @@
+"""Incidents: what joins flags into one, what is an alarm, and how an incident is written down."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from helpers import naive
+from helpers.detections import scored, with_gaps
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoencoder.core.errors import ModelError
+from autoencoder.core.state import pack, unpack
+from autoencoder.reports.incidents import AlarmFilter, Incident, IncidentTracker, read_incidents, time_text
+
+quick = settings(deadline=None, max_examples=40, derandomize=True)
+INCIDENT = Incident(1, "a", "b", "a", (1.5,), (float("nan"),), 0.25, 2, 10, 12, True)
+
+
+@pytest.mark.parametrize(
+    ("time", "text"),
+    [
+        ("2024-01-01", "2024-01-01T00:00:00"),
+        ("2024-01-01T12:30:00.250", "2024-01-01T12:30:00.25"),
+        ("1969-12-31T23:59:59.999999999", "1969-12-31T23:59:59.999999999"),
+    ],
+)
+def test_times_have_as_many_digits_as_needed(time: str, text: str) -> None:
+    assert time_text(np.array([time], "datetime64[ns]"), "Z") == [text + "Z"]
+
+
+@quick
+@given(st.lists(st.one_of(st.integers(-(1 << 63), (1 << 63) - 1), st.integers(-99, 99).map(lambda day: day * 86_400 * 10**9))))
+def test_a_time_alone_reads_as_among_others(nanoseconds: list[int]) -> None:
+    times = np.array([*nanoseconds, 0, np.iinfo(np.int64).min], np.int64).view("datetime64[ns]")
+    assert time_text(times, "Z") == [time_text(times[row : row + 1], "Z")[0] for row in range(len(times))]
+
+
+def test_flags_within_the_gap_are_one_incident() -> None:
+    flags = [False, False, True, False, True, False, False, False, False, True, False, False]
+    tracker = IncidentTracker(merge_gap=1, zone="Z")
+    closed = [*tracker.process(with_gaps(flags)), *tracker.finish()]
+    assert [(found.id, found.first_row, found.last_row, found.n_points) for found in closed] == [(1, 2, 4, 2), (2, 9, 9, 1)]
+    assert closed[0].start == "2024-01-01T02:00:00Z"
+    assert closed[0].end == closed[0].peak_time == "2024-01-01T04:00:00Z"  # the worst point is the peak
+    assert closed[0].severity == round(4 / 11, 6)
+    assert closed[0].peak_value == (100 + 4 / 3,)
+    assert closed[0].expected == (100 + 4 / 3 - 0.5,)
+
+
+@quick
+@given(
+    flags=st.lists(st.booleans(), min_size=4, max_size=60), gap=st.integers(0, 5), cuts=st.lists(st.integers(0, 60), max_size=6)
+)
+def test_cuts_and_restarts_change_nothing(flags: list[bool], gap: int, cuts: list[int]) -> None:
+    whole = with_gaps(flags)
+    reference = IncidentTracker(gap)
+    expected = [*reference.process(whole), *reference.finish()]
+    tracker, found = IncidentTracker(gap), []
+    for start, stop in zip([0, *sorted(cuts)], [*sorted(cuts), len(flags)], strict=True):
+        found += tracker.process(whole[start:stop])
+        fresh = IncidentTracker(0)
+        fresh.load(unpack(pack(tracker.state()), "x"))
+        tracker = fresh
+    assert [*found, *tracker.finish()] == expected
+    flagged = np.flatnonzero(whole.anomalies)
+    assert sum(incident.n_points for incident in expected) == len(flagged)
+    assert len(expected) == (1 + int((np.diff(flagged) > gap + 1).sum()) if len(flagged) else 0)
+
+
+@pytest.mark.parametrize(("hysteresis", "incidents"), [(1.0, 2), (0.8, 1)])
+def test_hysteresis_keeps_an_incident_open(hysteresis: float, incidents: int) -> None:
+    tracker = IncidentTracker(1, hysteresis=hysteresis)
+    assert len([*tracker.process(scored([1, 0, 0, 0, 0, 1], rest=0.9)), *tracker.finish()]) == incidents
+
+
+def test_only_a_worse_incident_is_an_alarm_soon_after() -> None:
+    tracker = IncidentTracker(0, cooldown=5)
+    scores = [0.5, 0, 0, 0.4, 0, 0, 0.6, 0, 0]
+    found = [*tracker.process(scored([1, 0, 0, 1, 0, 0, 1, 0, 0], scores)), *tracker.finish()]
+    assert [incident.alarm for incident in found] == [True, False, True]
+
+
+@quick
+@given(
+    scores=st.lists(st.one_of(st.floats(0, 1), st.just(float("nan"))), max_size=40),
+    cooldown=st.integers(1, 12),
+    cut=st.integers(0, 40),
+)
+def test_alarms_are_those_of_the_plain_twin(scores: list[float], cooldown: int, cut: int) -> None:
+    column, alarms = np.array(scores, dtype=float), AlarmFilter(cooldown)
+    found = np.concatenate([alarms.process(column[:cut]), alarms.process(column[cut:])])
+    np.testing.assert_array_equal(np.nan_to_num(found), naive.rises(column, cooldown))
+    skipping = AlarmFilter(cooldown)
+    skipping.skip(column[:cut])
+    np.testing.assert_array_equal(skipping.process(column[cut:]), found[cut:])
+    np.testing.assert_array_equal(skipping.state()["recent"], alarms.state()["recent"])
+
+
+def test_json_is_one_line_of_plain_values() -> None:
+    assert INCIDENT.to_json() == (
+        '{"id": 1, "status": "closed", "start": "a", "end": "b", "peak_time": "a", "peak_value": 1.5, "expected": null, '
+        '"severity": 0.25, "n_points": 2, "first_row": 10, "last_row": 12, "alarm": true}'
+    )
+    several = replace(INCIDENT, peak_value=(1.5, 2.5), expected=(1.0, float("nan")), series="web")
+    assert json.loads(several.to_json("open"))["expected"] == [1.0, None]
+    back = read_incidents(f"{several.to_json()}\n{several.to_json('open')}\n")
+    assert [each.to_json() for each in back] == [several.to_json()] * 2
+
+
+@pytest.mark.parametrize(
+    "change", [{"id": "1"}, {"alarm": 1}, {"severity": None}, {"series": 3}, {"expected": ["x"]}, {"more": 1}]
+)
+def test_a_damaged_incident_is_refused(change: dict[str, object]) -> None:
+    for text in (json.dumps({**json.loads(INCIDENT.to_json()), **change}), "[]", "{}", "{", "[" * 9999):
+        with pytest.raises(ModelError, match="checkpoint is damaged"):
+            read_incidents(text)

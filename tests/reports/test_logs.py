@@ -1,0 +1,82 @@
+"""anomalies.log and adaptations.jsonl."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+from helpers.detections import scored
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoencoder.core.events import AdaptationEvent
+from autoencoder.reports.adaptation_log import AdaptationLog, event_time
+from autoencoder.reports.anomaly_log import AnomalyLog, log_line
+from autoencoder.reports.incidents import Incident
+from autoencoder.reports.run_folder import RunFolder
+from autoencoder.reports.sinks import Batch
+
+quick = settings(deadline=None, max_examples=50, derandomize=True)
+INCIDENT = Incident(
+    3, "2025-01-02T00:00:00Z", "2025-01-02T03:00:00Z", "2025-01-02T01:00:00Z", (7.5,), (1.25,), 0.9, 4, 5, 9, True
+)
+
+
+def test_a_line_says_when_what_and_how_bad() -> None:
+    assert log_line(INCIDENT) == (
+        "2025-01-02T00:00:00Z to 2025-01-02T03:00:00Z  score 0.9000  "
+        "seen 7.5, expected 1.25 at 2025-01-02T01:00:00Z  4 points  alarm\n"
+    )
+    unknown = replace(INCIDENT, peak_value=(7.5, -2.0), expected=(float("nan"), 1e9), n_points=1, alarm=False)
+    assert "seen 7.5/-2, expected unknown/1e+09 at" in log_line(unknown)
+    assert log_line(unknown).endswith("  1 point  no alarm\n")
+
+
+@quick
+@given(text=st.text(st.characters(), max_size=20))
+def test_nothing_breaks_a_line_or_steers_a_terminal(text: str) -> None:
+    line = log_line(replace(INCIDENT, start=text, end=text, peak_time=text))
+    assert line.endswith("\n") and line[:-1].isprintable()
+    assert len((line + line).splitlines()) == 2
+    line.encode()
+
+
+@quick
+@given(
+    values=st.lists(st.floats(allow_infinity=False), min_size=1, max_size=3),
+    severity=st.floats(0, 1).map(lambda score: round(score, 6)),
+    alarm=st.booleans(),
+)
+def test_a_line_made_of_incidents_jsonl_is_the_same(values: list[float], severity: float, alarm: bool) -> None:
+    incident = replace(INCIDENT, peak_value=tuple(values), expected=tuple(values[::-1]), severity=severity, alarm=alarm)
+    assert log_line(Incident.from_record(json.loads(incident.to_json()))) == log_line(incident)
+
+
+def test_a_resumed_log_is_written_anew(tmp_path: Path) -> None:
+    folder = RunFolder(tmp_path / "o")
+    folder.write("incidents.jsonl", INCIDENT.to_json() + "\n" + INCIDENT.to_json("open") + "\n")
+    folder.write("anomalies.log", "half a li")
+    log = AnomalyLog(folder)
+    log.write(Batch(scored([]), [replace(INCIDENT, start="later")], [INCIDENT]))
+    log.close([replace(INCIDENT, start="last")], resumable=False)
+    lines = (tmp_path / "o/anomalies.log").read_text().splitlines()
+    assert [line.split(" ")[0] for line in lines] == ["2025-01-02T00:00:00Z", "later", "last"]
+
+
+def test_adaptations_are_written_as_they_come(tmp_path: Path) -> None:
+    events: list[AdaptationEvent] = []
+    log = AdaptationLog(RunFolder(tmp_path / "o"), lambda: events, "Z")
+    log.write(Batch(scored([])))
+    assert (tmp_path / "o/adaptations.jsonl").read_text() == ""
+    dated = AdaptationEvent(
+        7, 1_700_000_000 * 10**9, True, "promoted", {"reason": "first", "loss": 0.12345678, "gap": float("nan")}
+    )
+    events += [AdaptationEvent(5, 5, False, "drift declared", {}), dated]
+    log.write(Batch(scored([])))
+    assert (tmp_path / "o/adaptations.jsonl").read_text() == (
+        '{"row": 5, "time": "5", "event": "drift declared"}\n'
+        '{"row": 7, "time": "2023-11-14T22:13:20Z", "event": "promoted", "reason": "first", "loss": 0.123457, "gap": null}\n'
+    )
+    assert event_time(dated) == np.datetime64("2023-11-14T22:13:20", "ns")

@@ -1,0 +1,158 @@
+"""The outbox: a bounded queue on disk that loses nothing, whatever ends the process."""
+
+from __future__ import annotations
+
+import itertools
+import shutil
+import sqlite3
+from pathlib import Path
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoencoder.core.errors import ModelError, RunError
+from autoencoder.reports.outbox import Outbox
+
+
+def queued(outbox: Outbox) -> list[str]:
+    """What waits, in order; the outbox is finished and emptied for that."""
+    outbox.finish()
+    found = []
+    while head := outbox.head():
+        found.append(head[0])
+        outbox.settle(head[0], "delivered")
+    return found
+
+
+def after_a_kill(path: Path, folder: Path) -> Path:
+    """The files as a process that is killed now leaves them."""
+    folder.mkdir()
+    for name in (path.name, f"{path.name}-wal"):
+        shutil.copy(path.with_name(name), folder / name)
+    return folder / path.name
+
+
+@settings(deadline=None, max_examples=40, derandomize=True)
+@given(
+    st.lists(st.tuples(st.sampled_from(["put", "deliver", "refuse", "reopen", "kill", "flush"]), st.integers(0, 12)), max_size=40)
+)
+def test_only_the_oldest_is_lost_when_it_is_full(tmp_path_factory: pytest.TempPathFactory, steps: list[tuple[str, int]]) -> None:
+    folder, number = tmp_path_factory.mktemp("outbox"), itertools.count()
+    path, capacity = folder / "alerts.sqlite", 4
+    outbox = Outbox(path, capacity)
+    run, waiting, seen, counts = outbox.run, list[str](), set[str](), {"delivered": 0, "refused": 0, "dropped": 0}
+    for step, place in steps:
+        key = f"key {place}"
+        if step == "put":
+            has_room = outbox.put(key, {"number": place})
+            if key in waiting or (key in seen and has_room and outbox.counts()["waiting"] == len(waiting)):
+                continue  # known: remembered from before
+            seen.add(key)
+            waiting.append(key)
+            assert has_room == (len(waiting) <= capacity)
+            if not has_room:
+                waiting.pop(0)
+                counts["dropped"] += 1
+        elif step in ("deliver", "refuse") and waiting:
+            head = outbox.head()
+            assert head and head[0] == waiting.pop(0) and head[1] == {"number": int(head[0][4:])}
+            outcome = "delivered" if step == "deliver" else "refused"
+            outbox.settle(head[0], outcome)  # type: ignore[arg-type]  # one of the two
+            counts[outcome] += 1
+        elif step == "reopen":
+            outbox.close()
+            assert [each.name for each in path.parent.iterdir()] == ["alerts.sqlite"]
+            outbox = Outbox(path, capacity)
+        elif step == "kill":
+            path = after_a_kill(path, folder / str(next(number)))
+            outbox.close()
+            outbox = Outbox(path, capacity)
+        elif step == "flush":
+            outbox.flush()
+        assert outbox.counts() == {**counts, "waiting": len(waiting)}
+        assert outbox.run == run
+    assert queued(outbox) == waiting
+    outbox.close()
+
+
+def test_what_stands_before_a_cut_of_the_log_counts(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.sqlite"
+    outbox = Outbox(path, 10)
+    outbox.flush()
+    outbox.put("a", {"text": "one"})
+    outbox.put("b", {"text": "two"})
+    outbox.settle("a", "delivered")
+    log = path.with_name("alerts.sqlite-wal")
+    whole, found = log.read_bytes(), []
+    for size in (*range(0, len(whole), 512), len(whole)):
+        cut = after_a_kill(path, tmp_path / str(size))
+        cut.with_name(log.name).write_bytes(whole[:size])
+        again = Outbox(cut, 10)
+        found.append(queued(again))
+        again.close()
+    assert [each for each, _ in itertools.groupby(found)] == [[], ["a"], ["a", "b"], ["b"]]
+
+
+def test_what_was_seen_is_not_queued_again(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.sqlite"
+    outbox = Outbox(path, 10)
+    for number in range(1000):
+        outbox.put(str(number), {"text": "x" * 50})
+    assert outbox.counts() == {"delivered": 0, "refused": 0, "dropped": 990, "waiting": 10}
+    outbox.close()
+    assert path.stat().st_size < 50_000
+    again = Outbox(path, 10)
+    again.put("995", {})  # waits
+    again.put("985", {})  # was dropped
+    assert queued(again) == [str(number) for number in range(990, 1000)]
+    again.put("995", {})  # is delivered
+    assert again.counts()["waiting"] == 0
+
+
+def test_a_queue_may_shrink(tmp_path: Path) -> None:
+    outbox = Outbox(tmp_path / "alerts.sqlite", 5)
+    for key in "abcde":
+        outbox.put(key, {})
+    outbox.close()
+    smaller = Outbox(tmp_path / "alerts.sqlite", 2)
+    assert smaller.counts()["dropped"] == 3
+    assert queued(smaller) == ["d", "e"]
+
+
+@pytest.mark.parametrize(
+    "content", [b"[]", b'{"spool": 1, "run": "x"}', b"\x00\x01" * 5000, b"SQLite format 3\x00" + bytes(4080)]
+)
+def test_a_file_that_is_no_outbox_is_refused(tmp_path: Path, content: bytes) -> None:
+    path = tmp_path / "alerts.sqlite"
+    path.write_bytes(content)
+    with pytest.raises(ModelError, match=r"alerts\.sqlite is damaged.*move it away"):
+        Outbox(path, 5)
+    assert path.read_bytes() == content
+
+
+def test_triggers_and_links_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.sqlite"
+    Outbox(path, 5).close()
+    with sqlite3.connect(path) as database:  # a trigger would run with every alert
+        database.execute("CREATE TRIGGER t AFTER INSERT ON alert BEGIN DELETE FROM alert; END")
+    database.close()
+    with pytest.raises(ModelError, match="is damaged"):
+        Outbox(path, 5)
+    (tmp_path / "other.sqlite").symlink_to(path)
+    with pytest.raises(ModelError, match="a link"):
+        Outbox(tmp_path / "other.sqlite", 5)
+
+
+def test_a_journal_of_unknown_origin_is_not_played_back(tmp_path: Path) -> None:
+    path = tmp_path / "alerts.sqlite"
+    path.with_name("alerts.sqlite-journal").write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + bytes(1000))
+    outbox = Outbox(path, 5)
+    assert outbox.put("a", {})
+    outbox.close()
+    assert [each.name for each in tmp_path.iterdir()] == ["alerts.sqlite"]
+
+
+def test_an_outbox_that_cannot_be_written(tmp_path: Path) -> None:
+    with pytest.raises(RunError, match=r"alerts\.sqlite cannot be written \(.+\); free space"):
+        Outbox(tmp_path / "nowhere" / "alerts.sqlite", 5)

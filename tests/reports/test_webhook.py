@@ -1,0 +1,54 @@
+"""The webhook: what is queued, and in which words."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+from helpers.detections import scored
+
+from autoencoder.reports.delivery import DeliveryResult, WebhookSender
+from autoencoder.reports.incidents import Incident
+from autoencoder.reports.outbox import Alert
+from autoencoder.reports.run_folder import RunFolder
+from autoencoder.reports.sinks import Batch
+from autoencoder.reports.webhook import Webhook, as_slack
+
+INCIDENT = Incident(
+    3, "2025-01-02T00:00:00Z", "2025-01-02T03:00:00Z", "2025-01-02T01:00:00Z", (7.5,), (1.25,), 0.9, 4, 5, 9, True
+)
+
+
+def test_slack_gets_a_sentence_without_links_or_calls() -> None:
+    alert = {"event": "opened", "source": "<!channel> & co.csv", "incident": json.loads(INCIDENT.to_json("open"))}
+    assert as_slack("key", alert) == {
+        "text": "Anomaly in &lt;!channel&gt; &amp; co.csv since 2025-01-02T00:00:00Z: seen 7.5, expected 1.25, severity 0.90"
+    }
+
+
+def test_incidents_open_in_several_series_are_told_apart(tmp_path: Path) -> None:
+    sent: list[tuple[str, str, str]] = []
+
+    def post(key: str, alert: Alert) -> DeliveryResult:
+        sent.append((key, alert["event"], alert["incident"]["series"]))
+        return DeliveryResult("delivered")
+
+    folder, nothing = RunFolder(tmp_path / "o"), scored([])
+    one, two, quiet = (replace(INCIDENT, series=name, alarm=name != "quiet") for name in ("one", "two", "quiet"))
+    for closing in ({"resumable": True}, {"resumable": False}):  # a run that is cut off, and its second part
+        sender = WebhookSender(post, print, backoff=0.01, max_backoff=0.01, drain_seconds=30)
+        webhook = Webhook(sender, capacity=9, alarms_only=True, warn=print)
+        webhook.start(folder, "x.csv", ["value"])
+        webhook.write(Batch(nothing, [], [one, two, quiet]))
+        webhook.write(Batch(nothing, [two], [replace(one, n_points=5), replace(quiet)]))
+        webhook.flush()
+        webhook.close([one, quiet], **closing)
+        webhook.stop()
+    assert [(event, series) for _, event, series in sent] == [
+        ("opened", "one"),
+        ("opened", "two"),
+        ("closed", "two"),
+        ("closed", "one"),
+    ]
+    assert len({key for key, *_ in sent}) == 4

@@ -1,0 +1,68 @@
+"""Interrupts: Ctrl-C and SIGTERM end a run in the same way, and wait where they must."""
+
+from __future__ import annotations
+
+import signal
+from collections.abc import Iterator
+
+import pytest
+
+from autoencoder.core.errors import RunError
+from autoencoder.interrupts import SignalGuard
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_waits_while_it_is_held_and_handlers_are_put_back(number: signal.Signals) -> None:
+    before = signal.getsignal(number)
+    done: list[str] = []
+
+    def work() -> Iterator[str]:
+        with SignalGuard() as signals:
+            with signals.critical():
+                with signals.critical():
+                    signal.raise_signal(number)
+                    yield "inner"
+                yield "outer"
+            yield "after"
+
+    with pytest.raises(KeyboardInterrupt):
+        for step in work():
+            done.append(step)
+    assert done == ["inner", "outer"]
+    assert signal.getsignal(number) is before
+
+
+def test_once_the_work_is_over_an_interrupt_changes_nothing() -> None:
+    before = signal.getsignal(signal.SIGTERM)
+    with SignalGuard() as signals:
+        with signals.critical():
+            pass
+        signals.ignore()
+        signal.raise_signal(signal.SIGTERM)
+        with signals.critical():
+            signal.raise_signal(signal.SIGTERM)
+    assert signal.getsignal(signal.SIGTERM) is before
+
+
+def test_an_interrupt_that_is_not_held_comes_at_once_and_an_ignored_one_stays_ignored() -> None:
+    with pytest.raises(KeyboardInterrupt), SignalGuard():
+        signal.raise_signal(signal.SIGTERM)
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with SignalGuard():
+            signal.raise_signal(signal.SIGINT)
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_whatever_an_interrupted_import_ends_with_counts_as_the_interrupt() -> None:
+    with pytest.raises(KeyboardInterrupt), SignalGuard():
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as interrupt:
+            raise SystemError("AST constructor recursion depth mismatch") from interrupt
+    with pytest.raises(RunError), SignalGuard():  # but what the program itself has to tell is told
+        try:
+            signal.raise_signal(signal.SIGINT)
+        except KeyboardInterrupt as interrupt:
+            raise RunError("the disk is full") from interrupt
