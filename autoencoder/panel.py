@@ -17,7 +17,7 @@ from autoencoder.reports.sinks import Batch
 from autoencoder.scorers.base import Array, Progress
 from autoencoder.series import ALL, Rows, Series, by_series, places_of
 from autoencoder.shared_network import SharedNetwork
-from data.chunk import Chunk
+from autoencoder.sources.chunk import Chunk
 
 MAX_WARNINGS = 10  # series whose leaving out is said one by one
 

@@ -18,7 +18,7 @@ from autoencoder.reports.run_folder import CHECKPOINT, RunFolder
 from autoencoder.reports.scores_csv import ResultWriter
 from autoencoder.reports.sinks import Batch, Callback, Sink
 from autoencoder.reports.statistics import RunStatistics
-from data.chunk import Chunk, Source
+from autoencoder.sources.chunk import Chunk, Source
 
 VERSION = 5  # of the checkpoint; raised when its meaning changes
 CHECKPOINT_COST = 0.1  # share of a run's time that may go into checkpoints that take a second or more each

@@ -13,7 +13,7 @@ from autoencoder.core.types import Detections
 from autoencoder.detector import Detector, Time
 from autoencoder.reports.incidents import IncidentTracker
 from autoencoder.scorers.base import Array
-from data.chunk import Chunk
+from autoencoder.sources.chunk import Chunk
 
 Rows = npt.NDArray[np.int64] | slice
 

@@ -357,8 +357,8 @@ def test_a_failing_yahoo_is_one_line_and_exit_code_one(tmp_path: Path, ticker: s
 
 
 def test_a_source_that_fails_on_the_way_keeps_what_was_judged(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    from data.chunk import DataError
-    from data.files import FileSource
+    from autoencoder.sources.chunk import DataError
+    from autoencoder.sources.files import FileSource
 
     write_csv(Path("x.csv"), wave(400), header="value")
     whole = FileSource.chunks

@@ -35,8 +35,8 @@ from program import (
 
 import main
 from autoencoder.reports.run_folder import RESULTS
-from data.chunk import Chunk
-from data.synthetic import SyntheticSource
+from autoencoder.sources.chunk import Chunk
+from autoencoder.sources.synthetic import SyntheticSource
 
 Program = Callable[..., Outcome]
 Run = tuple[Path, Outcome]
@@ -475,7 +475,7 @@ def test_what_cannot_be_resumed_is_refused_and_stays_as_it_is(
 
 
 def test_a_source_that_begins_elsewhere_is_not_resumed(program: Program, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    from data.files import FileSource
+    from autoencoder.sources.files import FileSource
 
     whole = FileSource.chunks
 
@@ -654,11 +654,11 @@ def test_prices_from_yahoo_get_the_verdicts_of_the_same_prices_in_a_file(verdict
 def test_prices_through_a_session_get_the_same_verdicts_too(
     program: Program, verdicts_by_file: bytes, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import data.yahoo
+    import autoencoder.sources.yahoo
 
     with YahooServer() as server:
-        redirected = functools.partial(data.yahoo.YahooSource, session=server.session())
-        monkeypatch.setattr(data.yahoo, "YahooSource", redirected)
+        redirected = functools.partial(autoencoder.sources.yahoo.YahooSource, session=server.session())
+        monkeypatch.setattr(autoencoder.sources.yahoo, "YahooSource", redirected)
         assert program("--source", "yfinance", "--ticker", "AAPL", *PRICES, "--out", "o", *GAUSSIAN).code == 0
         scored = Path("o/scores.csv").read_bytes()
         assert scored == verdicts_by_file

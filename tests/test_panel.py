@@ -17,9 +17,9 @@ from autoencoder.panel import Panel
 from autoencoder.reports.incidents import Incident, IncidentTracker
 from autoencoder.scorers.gaussian import WindowedGaussianScorer
 from autoencoder.series import Series
+from autoencoder.sources.chunk import Chunk
 from autoencoder.thresholds.budget import Budget
 from autoencoder.thresholds.quantile import QuantileThreshold
-from data.chunk import Chunk
 
 NAMES = ("a", "b", "c")
 TRAINING = 70

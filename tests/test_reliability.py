@@ -25,9 +25,9 @@ from autoencoder.reports.scores_csv import ResultWriter
 from autoencoder.reports.statistics import RunStatistics
 from autoencoder.scorers import SCORERS
 from autoencoder.series import Series
+from autoencoder.sources.chunk import Chunk, Source
 from autoencoder.thresholds import THRESHOLDS
 from autoencoder.thresholds.budget import Budget
-from data.chunk import Chunk, Source
 
 needs_linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="watches processes through /proc")
 

@@ -19,8 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.benchmark.nab import Array, Times, Window
-from data.chunk import Chunk, InputError
-from data.files import FileSource
+from autoencoder.sources.chunk import Chunk, InputError
+from autoencoder.sources.files import FileSource
 
 NAB_LAYOUT = "a NAB folder holds data/<category>/<file>.csv and labels/combined_windows.json"
 UCR_NAME = re.compile(r"(?P<number>\d+)_UCR_Anomaly_(?P<name>.+)_(?P<train>\d+)_(?P<begin>\d+)_(?P<end>\d+)\.txt")

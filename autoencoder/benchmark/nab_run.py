@@ -21,7 +21,7 @@ from autoencoder.core.types import Detections
 from autoencoder.detector import StreamDetector
 from autoencoder.reports.incidents import AlarmFilter
 from autoencoder.scorers.base import Array, Progress
-from data.chunk import InputError
+from autoencoder.sources.chunk import InputError
 
 MakeDetector = Callable[[int, Progress], StreamDetector]  # points of the training part, progress of the training
 

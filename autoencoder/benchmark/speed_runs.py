@@ -29,7 +29,7 @@ from autoencoder.network import training
 from autoencoder.network.model import Architecture, build
 from autoencoder.reports.run_folder import SCORES, read_model
 from autoencoder.scorers.base import Array
-from data.chunk import Chunk
+from autoencoder.sources.chunk import Chunk
 
 Windows = npt.NDArray[np.float32]
 

@@ -33,7 +33,7 @@ from autoencoder.reports.run_folder import (
 from autoencoder.reports.scores_csv import ResultWriter
 from autoencoder.reports.statistics import RunStatistics
 from autoencoder.reports.webhook import Webhook
-from data.chunk import DataError, Source
+from autoencoder.sources.chunk import DataError, Source
 
 
 def run(config: Config, options: RunOptions, console: Console) -> int:

@@ -14,7 +14,7 @@ from autoencoder.factory.runs import is_at_hand
 from autoencoder.interrupts import SignalGuard
 from autoencoder.panel import Panel
 from autoencoder.reports.run_folder import RunFolder, default_folder, is_folder
-from data.chunk import Source
+from autoencoder.sources.chunk import Source
 
 
 @dataclass(frozen=True, slots=True)

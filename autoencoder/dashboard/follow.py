@@ -24,7 +24,7 @@ from autoencoder.reports.files import open_inside
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.run_folder import CONFIG, INCIDENTS, METRICS, SCORES, has, read_metrics, require_inside
 from autoencoder.reports.scores_csv import parse_scores
-from data.synthetic import KINDS, Signal, SyntheticSource
+from autoencoder.sources.synthetic import KINDS, Signal, SyntheticSource
 
 if TYPE_CHECKING:
     from autoencoder.dashboard.launch import Run

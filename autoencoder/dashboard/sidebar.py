@@ -10,7 +10,7 @@ import streamlit as st
 from autoencoder.config import Config, load
 from autoencoder.dashboard.follow import run_folders
 from autoencoder.dashboard.launch import BUDGET, SUFFIXES, Choice
-from data.synthetic import KINDS
+from autoencoder.sources.synthetic import KINDS
 
 SAMPLES = Path(__file__).resolve().parents[2] / "data" / "samples"
 SOURCES = {

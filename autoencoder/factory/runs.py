@@ -25,7 +25,7 @@ from autoencoder.reports.statistics import RunStatistics
 from autoencoder.reports.webhook import FORMATS, Webhook
 from autoencoder.scorers.base import Progress
 from autoencoder.series import Series
-from data.chunk import Source
+from autoencoder.sources.chunk import Source
 
 Warn = Callable[[str], None]
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from autoencoder.config import Config
 from autoencoder.core.errors import ConfigError
-from data.chunk import InputError, Source
+from autoencoder.sources.chunk import InputError, Source
 
 Warn = Callable[[str], None]
 
@@ -27,7 +27,7 @@ def open_source(config: Config, warn: Warn) -> Source:
 
 
 def _synthetic(config: Config, warn: Warn) -> Source:
-    from data.synthetic import KINDS, Signal, SyntheticSource
+    from autoencoder.sources.synthetic import KINDS, Signal, SyntheticSource
 
     chosen, anomalies = config.synthetic, config.synthetic.anomalies
     parts = ("level", "trend", "drift", "level_shift", "level_shift_at", "noise", "missing")
@@ -48,7 +48,7 @@ def _synthetic(config: Config, warn: Warn) -> Source:
 
 
 def _yfinance(config: Config, warn: Warn) -> Source:
-    from data.yahoo import YahooSource
+    from autoencoder.sources.yahoo import YahooSource
 
     if not config.yfinance.ticker:
         raise ConfigError("yfinance.ticker is not set; give --ticker, e.g. --ticker AAPL")
@@ -60,8 +60,8 @@ def _columns(config: Config) -> dict[str, Any]:
 
 
 def _csv(config: Config, warn: Warn) -> Source:
-    from data.files import FileSource
-    from data.live import FollowSource
+    from autoencoder.sources.files import FileSource
+    from autoencoder.sources.live import FollowSource
 
     chosen = config.csv
     if not chosen.path:
@@ -73,7 +73,7 @@ def _csv(config: Config, warn: Warn) -> Source:
 
 
 def _stdin(config: Config, warn: Warn) -> Source:
-    from data.live import StdinSource
+    from autoencoder.sources.live import StdinSource
 
     if sys.stdin is None:
         raise InputError("stdin is closed; pipe lines of numbers into it")

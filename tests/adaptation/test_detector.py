@@ -38,9 +38,9 @@ from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Array
 from autoencoder.detector import StreamDetector
 from autoencoder.scorers.base import Scorer
+from autoencoder.sources.synthetic import SyntheticSource
 from autoencoder.thresholds import THRESHOLDS
 from autoencoder.thresholds.budget import Budget
-from data.synthetic import SyntheticSource
 
 quick = settings(
     deadline=None, max_examples=3, derandomize=True, phases=(Phase.explicit, Phase.generate)

@@ -14,6 +14,7 @@ from autoencoder.benchmark.datasets import NabSeries, nab_files, read_columns, r
 from autoencoder.benchmark.nab import PROFILES, nab_scores, probation_points
 from autoencoder.benchmark.nab_run import read_results, result_path, write_result
 from autoencoder.core.errors import RunError
+from autoencoder.sources.chunk import InputError
 from benchmark.folders import (
     BENCHMARKS,
     FOREST,
@@ -28,7 +29,6 @@ from benchmark.folders import (
     values,
     write_nab,
 )
-from data.chunk import InputError
 
 Program = Callable[..., Outcome]
 RESULT = "out/windowed_gaussian/real/windowed_gaussian_{}.csv"

@@ -15,8 +15,8 @@ from program import Outcome
 from autoencoder.benchmark.report import Summary
 from autoencoder.benchmark.speed import FULL, QUICK, Results, growth_exponent, machine_line, speed_report, speed_targets
 from autoencoder.benchmark.speed_runs import HEADER, WARM_UP, Arrivals, Network, windows_of
+from autoencoder.sources.live import StdinSource
 from benchmark.folders import property_test, summary
-from data.live import StdinSource
 
 CONTESTANTS = ["this program", "isolation forest", "half-space trees (river)", "Keras model.predict", "tf.function"]
 

@@ -18,8 +18,8 @@ from autoencoder.config.aliases import OLD_NAMES
 from autoencoder.core.errors import ConfigError
 from autoencoder.factory.detectors import make_scorer
 from autoencoder.scorers import SCORERS
+from autoencoder.sources.synthetic import KINDS
 from autoencoder.thresholds import THRESHOLDS
-from data.synthetic import KINDS
 
 FILE = ROOT / "config.yaml"
 quick = settings(deadline=None, max_examples=50, derandomize=True)

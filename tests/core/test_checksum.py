@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoencoder.core.checksum import RowChecksum
-from data.chunk import Chunk
+from autoencoder.sources.chunk import Chunk
 
 
 def checksum(*chunks: Chunk) -> RowChecksum:

@@ -13,7 +13,7 @@ from program import GAUSSIAN, finish, metrics, start, wait_until
 
 from autoencoder.dashboard.follow import Follower, Snapshot, State, run_folders
 from autoencoder.reports.scores_csv import read_scores
-from data.synthetic import SyntheticSource
+from autoencoder.sources.synthetic import SyntheticSource
 
 LOOSE = ("--source", "synthetic", *GAUSSIAN, "--set", "threshold.budget=0.02", "--set", "incidents.merge_gap=5")
 

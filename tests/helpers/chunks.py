@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from hypothesis import settings
 
-from data import Chunk, Source
+from autoencoder.sources import Chunk, Source
 
 FEW = settings(deadline=None, max_examples=50, derandomize=True)
 

@@ -32,7 +32,7 @@ def shake(folder: Path, seed: int, tries: int) -> list[Count]:
 
 def _count(name: str, read: Reader, sound: list[bytes], dice: random.Random, tries: int) -> Count:
     from autoencoder.core.errors import AutoencoderError
-    from data.chunk import DataError
+    from autoencoder.sources.chunk import DataError
 
     count = Count(f"fuzzing: {name}")
     refused = 0
@@ -131,8 +131,8 @@ def _sources(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from data.files import FileSource
-    from data.live import StdinSource
+    from autoencoder.sources.files import FileSource
+    from autoencoder.sources.live import StdinSource
 
     path = folder / "input"
     values = noisy_wave(60, 1)
@@ -156,7 +156,7 @@ def _sources(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
         return list(StdinSource(io.BytesIO(data)).chunks())
 
     def followed(data: bytes) -> object:
-        from data.live import FollowSource
+        from autoencoder.sources.live import FollowSource
 
         path.write_bytes(data)
         source = FollowSource(path, poll_seconds=0.0, idle_timeout=0.0)

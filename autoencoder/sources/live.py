@@ -14,15 +14,15 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import BinaryIO
 
-from data.chunk import Chunk, DataError, InputError, Source, Warn, ignore, skip_rows, unreadable
-from data.parse import RowParser
-from data.schema import ColumnSelection
+from autoencoder.sources.chunk import Chunk, DataError, InputError, Source, Warn, ignore, skip_rows, unreadable
+from autoencoder.sources.parse import RowParser
+from autoencoder.sources.schema import ColumnSelection
 
 _BLOCK_BYTES = 1 << 16  # one chunk is made of no more
 
 
 class LiveSource(Source):
-    """Points that arrive while the program runs; a bad line does not end them (see ``data.parse.RowParser``).
+    """Points that arrive while the program runs; a bad line does not end them (see ``autoencoder.sources.parse.RowParser``).
 
     Both kinds take ``columns`` (the value columns; empty: the obvious one), ``time_column`` (None: the obvious one, or rows are
     counted), ``series_column`` (says which series a row belongs to; None: all are of one) and ``warn`` (told, in a sentence each,

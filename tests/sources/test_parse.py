@@ -13,10 +13,10 @@ from helpers.chunks import FEW, first_column
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from data.chunk import Chunk, InputError, MonotonicityCheck
-from data.lines import MAX_LINE_BYTES, OVERLONG, LineBuffer
-from data.parse import RowParser
-from data.schema import ColumnSelection
+from autoencoder.sources.chunk import Chunk, InputError, MonotonicityCheck
+from autoencoder.sources.lines import MAX_LINE_BYTES, OVERLONG, LineBuffer
+from autoencoder.sources.parse import RowParser
+from autoencoder.sources.schema import ColumnSelection
 
 
 class Parsed:

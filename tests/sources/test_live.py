@@ -20,8 +20,8 @@ from helpers.chunks import FEW, collect, first_column
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.chunk import DataError, InputError
-from data.live import FollowSource, StdinSource
+from autoencoder.sources.chunk import DataError, InputError
+from autoencoder.sources.live import FollowSource, StdinSource
 
 
 def subjects(warnings: list[str]) -> list[str]:
@@ -249,7 +249,7 @@ def test_a_folder_for_stdin_is_an_error(tmp_path: Path) -> None:
 def test_an_interrupt_passes_through_a_waiting_source(root: Path) -> None:
     code = """
 import sys
-from data.live import StdinSource
+from autoencoder.sources.live import StdinSource
 source = StdinSource(sys.stdin.buffer)
 try:
     for chunk in source.chunks():
@@ -282,7 +282,7 @@ def test_new_series_may_appear_at_any_time() -> None:
 
 
 def test_a_bad_line_stays_with_its_series(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("data.schema.MAX_SERIES", 3)
+    monkeypatch.setattr("autoencoder.sources.schema.MAX_SERIES", 3)
     heard = Piped(b"time,host,value\n1,a,5\n1,b,x\n2,a,6\nx,c,7\n3,a\n3,d,8\n2,b,9\n", series_column="host")
     assert heard.names == ["a", "b", "c"]
     assert heard.series is not None and heard.series.tolist() == [0, 1, 0, 2, 2, 2, 1]

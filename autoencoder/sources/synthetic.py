@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from data.chunk import Chunk, Event, InputError, Source
+from autoencoder.sources.chunk import Chunk, Event, InputError, Source
 
 Array = npt.NDArray[np.float64]
 

@@ -22,8 +22,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from data.chunk import InputError
-from data.files import FileSource
+from autoencoder.sources.chunk import InputError
+from autoencoder.sources.files import FileSource
 
 Save = Callable[[str, str | bytes], Path]
 
@@ -121,7 +121,9 @@ def test_a_pipe_can_be_read_like_a_file(tmp_path: Path) -> None:
 def test_csv_loads_no_heavy_libraries(save: Save, root: Path) -> None:
     path = save("cpu.csv", "1\n2\n")
     heavy = "[name for name in ('pyarrow', 'pandas') if name in sys.modules]"
-    code = f"import sys, data.files, data.live; data.files.FileSource({str(path)!r}); print({heavy})"
+    code = (
+        f"import sys, autoencoder.sources.live; from autoencoder.sources.files import FileSource; FileSource({str(path)!r}); print({heavy})"
+    )
     assert subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
@@ -171,7 +173,7 @@ def test_times_must_ascend_within_a_series_only(save: Save) -> None:
 
 
 def test_too_many_series_or_long_names_are_refused(save: Save, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("data.schema.MAX_SERIES", 3)
+    monkeypatch.setattr("autoencoder.sources.schema.MAX_SERIES", 3)
     path = save("x.csv", "host,value\n" + "".join(f"host-{row % 4},{row}\n" for row in range(9)))
     words = "column 'host': found 'host-3'; at most 10,000 series are judged together"
     assert refusal(path, series_column="host").startswith(f"x.csv, line 5, {words}")

@@ -8,10 +8,10 @@ from typing import TypeAlias
 
 import numpy as np
 
-from data.cells import NO_INDEX, Result, TimeReader, convert_column, preview, time_reader, to_floats, to_labels
-from data.chunk import Chunk, InputError, MonotonicityCheck, Warn, ignore
-from data.lines import MAX_LINE_BYTES, OVERLONG, Delimited, JsonObjects, LineBuffer, default_names, is_header
-from data.schema import ColumnSelection, ColumnType, Schema, SeriesIndex, choose_schema, column_type, column_types
+from autoencoder.sources.cells import NO_INDEX, Result, TimeReader, convert_column, preview, time_reader, to_floats, to_labels
+from autoencoder.sources.chunk import Chunk, InputError, MonotonicityCheck, Warn, ignore
+from autoencoder.sources.lines import MAX_LINE_BYTES, OVERLONG, Delimited, JsonObjects, LineBuffer, default_names, is_header
+from autoencoder.sources.schema import ColumnSelection, ColumnType, Schema, SeriesIndex, choose_schema, column_type, column_types
 
 SAMPLE_ROWS = 1000  # looked at to tell which columns hold numbers
 
@@ -24,8 +24,8 @@ class RowParser:
 
     A first line of nothing but numbers and times is a row already; any other without a time is the header. Without a header one
     column is called "value", two "time" and "value", more "column_1", "column_2", ... Blank lines are passed over. The first row
-    settles the form of the times (see ``data.cells.time_reader``), the first rows settle which columns are used (see
-    ``data.schema.choose_schema``).
+    settles the form of the times (see ``autoencoder.sources.cells.time_reader``), the first rows settle which columns are used (see
+    ``autoencoder.sources.schema.choose_schema``).
 
     A tolerant parser, once the first row is understood, warns about a line that cannot be read and keeps it as a row of NaN, with
     its own time and series where they are readable and else those of the row before; it passes over a repeated header.

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import numpy as np
 
-from data.chunk import Chunk, DataError
+from autoencoder.sources.chunk import Chunk, DataError
 
 COLUMNS = ("Open", "High", "Low", "Close", "Volume")
 

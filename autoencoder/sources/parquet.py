@@ -10,9 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from data.cells import BAD_LABEL, BAD_NUMBER, NO_INDEX, TIME_OUT_OF_RANGE, convert_column, preview, time_reader
-from data.chunk import Chunk, InputError, MonotonicityCheck, Table, Time, Warn
-from data.schema import ColumnSelection, ColumnType, SeriesIndex, choose_schema
+from autoencoder.sources.cells import BAD_LABEL, BAD_NUMBER, NO_INDEX, TIME_OUT_OF_RANGE, convert_column, preview, time_reader
+from autoencoder.sources.chunk import Chunk, InputError, MonotonicityCheck, Table, Time, Warn
+from autoencoder.sources.schema import ColumnSelection, ColumnType, SeriesIndex, choose_schema
 
 
 def read_parquet(file: BinaryIO, name: str, selection: ColumnSelection, warn: Warn, max_bytes: int) -> Table:

@@ -7,8 +7,8 @@ import json
 import re
 from collections.abc import Sequence
 
-from data.chunk import InputError
-from data.schema import TIME_NAMES, ColumnSelection, ColumnType, column_type
+from autoencoder.sources.chunk import InputError
+from autoencoder.sources.schema import TIME_NAMES, ColumnSelection, ColumnType, column_type
 
 MAX_LINE_BYTES = 1 << 20
 OVERLONG = "(overlong)\n"  # stands for a longer line; no line can equal it, since it holds a line's end

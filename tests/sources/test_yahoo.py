@@ -21,9 +21,9 @@ from helpers.yahoo_server import EXCHANGE, SAMPLE, Bar, Mode, YahooServer, daily
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.chunk import Chunk, DataError, InputError
-from data.yahoo import YahooSource, bar_end, check_request, complete_bars
-from data.yahoo_client import COLUMNS, Prices, cache_file, default_folder, explain, load_prices, save_prices
+from autoencoder.sources.chunk import Chunk, DataError, InputError
+from autoencoder.sources.yahoo import YahooSource, bar_end, check_request, complete_bars
+from autoencoder.sources.yahoo_client import COLUMNS, Prices, cache_file, default_folder, explain, load_prices, save_prices
 
 Make = Callable[..., YahooSource]
 
@@ -87,7 +87,7 @@ def test_closes_and_dates_equal_the_sample(make: Make) -> None:
 
 def test_the_environment_leads_to_the_server(server: YahooServer, tmp_path: Path) -> None:
     code = (
-        "from data.yahoo import YahooSource\n"
+        "from autoencoder.sources.yahoo import YahooSource\n"
         "for chunk in YahooSource('aapl', start='2000-01-01', end='2013-04-01').chunks():\n"
         "    for time, (close,) in zip(chunk.time.astype('datetime64[D]'), chunk.values): print(time, float(close))"
     )
@@ -195,8 +195,8 @@ def test_a_program_without_an_answer_ends(server: YahooServer, tmp_path: Path, m
     server.mode = mode
     code = (
         "import sys\n"
-        "from data.chunk import DataError\n"
-        "from data.yahoo import YahooSource\n"
+        "from autoencoder.sources.chunk import DataError\n"
+        "from autoencoder.sources.yahoo import YahooSource\n"
         "try: YahooSource('AAPL', timeout=1.0)\n"
         "except DataError as error: print(error); sys.exit(error.exit_code)"
     )
@@ -477,13 +477,13 @@ def test_a_day_ends_at_midnight_of_the_exchange(now: str, complete: int) -> None
 
 
 def test_the_import_is_light() -> None:
-    run = run_python("import sys, data.yahoo; print({'pandas', 'yfinance', 'curl_cffi'} & set(sys.modules))")
+    run = run_python("import sys, autoencoder.sources.yahoo; print({'pandas', 'yfinance', 'curl_cffi'} & set(sys.modules))")
     assert run.stdout == "set()\n"
 
 
 def test_tensorflow_works_in_either_order(server: YahooServer, tmp_path: Path) -> None:
     tensorflow = "import tensorflow; print(int(tensorflow.reduce_sum(tensorflow.ones(3))))"
-    download = "from data.yahoo import YahooSource; print(YahooSource('AAPL', cache_ttl=0).length)"
+    download = "from autoencoder.sources.yahoo import YahooSource; print(YahooSource('AAPL', cache_ttl=0).length)"
     environment = {"XDG_CACHE_HOME": str(tmp_path), **server.environment()}
     orders = [f"{tensorflow}\n{download}", f"{download}\n{tensorflow}"]
     with ThreadPoolExecutor() as pool:

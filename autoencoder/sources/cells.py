@@ -14,7 +14,7 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from data.chunk import InputError, Time
+from autoencoder.sources.chunk import InputError, Time
 
 Result = TypeVar("Result")
 

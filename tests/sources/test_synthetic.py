@@ -11,8 +11,8 @@ from helpers.chunks import FEW, assert_same, collect
 from hypothesis import given
 from hypothesis import strategies as st
 
-from data.chunk import Chunk, Event, InputError
-from data.synthetic import KINDS, START, Signal, SyntheticSource
+from autoencoder.sources.chunk import Chunk, Event, InputError
+from autoencoder.sources.synthetic import KINDS, START, Signal, SyntheticSource
 
 Array = np.ndarray[Any, Any]
 
@@ -210,7 +210,7 @@ class Clock:
 
 
 def paced(clock: Clock, monkeypatch: pytest.MonkeyPatch, pace: float, length: int | None = 100) -> SyntheticSource:
-    monkeypatch.setattr("data.synthetic.time.monotonic", clock.monotonic)
+    monkeypatch.setattr("autoencoder.sources.synthetic.time.monotonic", clock.monotonic)
     source = SyntheticSource(length=length, points_per_second=pace, sleep=clock.sleep)
     assert source.throttled
     return source

@@ -14,8 +14,17 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from data.chunk import Chunk, DataError, InputError, Source, Warn, ignore, skip_rows
-from data.yahoo_client import COLUMNS, PriceRequest, Prices, YahooUnreachable, default_folder, download, load_prices, save_prices
+from autoencoder.sources.chunk import Chunk, DataError, InputError, Source, Warn, ignore, skip_rows
+from autoencoder.sources.yahoo_client import (
+    COLUMNS,
+    PriceRequest,
+    Prices,
+    YahooUnreachable,
+    default_folder,
+    download,
+    load_prices,
+    save_prices,
+)
 
 PERIODS = ("1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max")
 INTERVALS: dict[str, np.timedelta64] = {  # name -> length of a bar, as yfinance lists them for Ticker.history

@@ -9,9 +9,9 @@ from collections.abc import Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
 
-from data.chunk import Chunk, InputError, Source, Table, Warn, ignore, unreadable
-from data.parse import RowParser
-from data.schema import ColumnSelection
+from autoencoder.sources.chunk import Chunk, InputError, Source, Table, Warn, ignore, unreadable
+from autoencoder.sources.parse import RowParser
+from autoencoder.sources.schema import ColumnSelection
 
 MAX_BYTES = 4 << 30  # of text, or of values, after decompression
 MAX_EXPANSION = 200  # of those to the bytes of the file: 10 MB of gzip can hold 10 GB, but no table of use does
@@ -26,12 +26,12 @@ class FileSource(Source):
     """Points of one csv or parquet file.
 
     Text may be gzipped (told by content, not by name), split by commas, semicolons or tabs, with or without a header, or be one
-    JSON object a line; see ``data.parse.RowParser``. The whole file is read when the source is made, so that row 9,000 is known to
+    JSON object a line; see ``RowParser``. The whole file is read when the source is made, so that row 9,000 is known to
     be good before anything is trained on row 1.
 
     Args:
         path: the file.
-        columns: names of the value columns; empty: the obvious one (see ``data.schema.choose_schema``).
+        columns: names of the value columns; empty: the obvious one (see ``choose_schema``).
         time_column: name of the time column; None: the obvious one, or rows are counted.
         chunk_size: rows a chunk.
         warn: told, in a sentence each, of what is odd but no error (times that do not ascend).
@@ -76,7 +76,7 @@ def _read(path: Path, selection: ColumnSelection, warn: Warn, max_bytes: int) ->
         try:
             magic = file.peek(len(_PARQUET_MAGIC))
             if magic.startswith(_PARQUET_MAGIC) or path.suffix.lower() == ".parquet":
-                from data.parquet import read_parquet  # pyarrow, which it needs, is heavy
+                from autoencoder.sources.parquet import read_parquet  # pyarrow, which it needs, is heavy
 
                 return read_parquet(file, path.name, selection, warn, _max_expanded(file, max_bytes))
             if not magic.startswith(_GZIP_MAGIC):
