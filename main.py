@@ -175,7 +175,7 @@ def call(arguments: argparse.Namespace, console: Console) -> int:
     """Call the command; returns the exit code.
 
     Raises:
-        DataError, AutoencoderError: it cannot do what was asked.
+        SourceError, AutoencoderError: it cannot do what was asked.
     """
     if arguments.command == "bench":
         from autoencoder.benchmark.command import bench

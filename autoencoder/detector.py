@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import copy
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from time import perf_counter
-from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -21,81 +21,62 @@ from autoencoder.thresholds.peaks_over_threshold import PeaksOverThreshold
 
 Time = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]
 
-LONGEST_PRIMING = 10_000  # errors of the training part that are kept, so that a saved model can be given another threshold
+MAX_CALIBRATION_ERRORS = 10_000  # errors of the training part that are kept, so that a saved model can be given another threshold
 DECADES = 10.0  # a tail probability of 1e-10 or less has score 1
 
 
-class Detector(Protocol):
-    """A ``StreamDetector``, or an ``AdaptiveDetector`` that replaces one by another.
+class Detector(ABC):
+    """Scores the points of one stream, with a ``StreamDetector`` that stays the same or is replaced by others.
 
     Attributes:
-        training_points: length of the training part.
+        adaptations: what was done about the model so far.
     """
 
-    training_points: int
+    adaptations: Sequence[AdaptationEvent] = ()
 
     @property
-    def scorer(self) -> Scorer:
-        """The one that judges now."""
-
-    @property
-    def trained(self) -> bool:
-        """Whether points are judged."""
-
-    @property
-    def training_seen(self) -> int:
-        """Points of the training part seen so far; 0 once trained."""
-
-    @property
-    def training_values(self) -> Array:
-        """Values (N, F) of the training part seen so far; empty once trained."""
-
-    @property
-    def share(self) -> float:
-        """Share of normal points that may be flagged."""
-
-    @property
-    def training_seconds(self) -> float:
-        """Seconds that the first training took."""
+    @abstractmethod
+    def current(self) -> StreamDetector:
+        """The one that scores now."""
 
     @property
     def has_model(self) -> bool:
-        """Whether what judges can be saved for other streams."""
+        """Whether there is a model that can be saved for other streams."""
+        return self.current.trained
 
-    @property
-    def adaptations(self) -> Sequence[AdaptationEvent]:
-        """What was done about the model so far."""
-
+    @abstractmethod
     def process(self, time: Time, values: Array) -> Detections:
-        """Points (N,), (N, F) -> their detections."""
+        """Points (N,), (N, F) -> their detections; NaN where nothing is known.
 
-    def training_report(self) -> dict[str, object]:
-        """What there is to know about training."""
+        Raises:
+            TrainingError: the training part is complete and cannot be learnt.
+        """
 
     def adaptation_report(self) -> dict[str, object]:
         """What there is to know about adaptations; nothing where there can be none."""
+        return {}
 
-    def stop(self) -> None:
-        """The stream is over."""
+    def stop(self) -> None:  # noqa: B027 - most detectors have nothing to stop
+        """The stream is over: a training in progress is cancelled."""
 
-    def adopt(self, state: State, files: Mapping[str, bytes]) -> None:
-        """Take what was learnt from a saved model."""
-
-    def saved_model(self) -> State:
-        """What was learnt, for ``adopt``."""
-
+    @abstractmethod
     def state(self) -> State:
-        """All that is remembered."""
+        """All that is remembered, but for the scorer's files."""
 
+    @abstractmethod
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
-        """Take back what ``state`` gave."""
+        """Take back what ``state`` and ``scorer.artifacts`` gave.
+
+        Raises:
+            ModelError: damaged, or of another kind of detector or threshold.
+        """
 
 
-class StreamDetector:
-    """Judges a stream point by point, in chunks of any size.
+class StreamDetector(Detector):
+    """Scores a stream point by point, in chunks of any size.
 
-    The first ``training_points`` points train the scorer and get no detection. From then on each point is judged by a limit that has not
-    seen it. Cutting the stream into other chunks changes nothing.
+    The first ``training_points`` points train the scorer and get no detection. From then on each point is compared with a threshold that
+    has not seen it. Cutting the stream into other chunks changes nothing.
 
     Args:
         scorer: gives errors and predictions.
@@ -103,9 +84,21 @@ class StreamDetector:
         budget: that share, or a rate in time, which the times of the training part turn into a share.
         training_points: length of the training part.
         progress: told how training goes.
-    """
 
-    adaptations: tuple[()] = ()
+    Attributes:
+        trained: points get detections.
+        share: of normal points that may be flagged; NaN until trained.
+        training_seconds: that the training took.
+
+    Examples:
+        >>> from autoencoder.scorers.gaussian import WindowedGaussianScorer
+        >>> budget = Budget.parse(0.0001)
+        >>> detector = StreamDetector(WindowedGaussianScorer(window=64), PeaksOverThreshold, budget, training_points=300)
+        >>> values = np.random.default_rng(0).normal(size=(500, 1))
+        >>> values[400] += 9
+        >>> np.flatnonzero(detector.process(np.arange(500), values).anomalies).tolist()
+        [400, 478]
+    """
 
     def __init__(
         self,
@@ -127,18 +120,19 @@ class StreamDetector:
         self.training_seconds = 0.0
 
     @property
+    def current(self) -> StreamDetector:
+        """Itself."""
+        return self
+
+    @property
     def training_seen(self) -> int:
         """Points of the training part seen so far; 0 once trained."""
         return sum(map(len, self._values))
 
     def process(self, time: Time, values: Array) -> Detections:
-        """Points (N,), (N, F) -> their detections.
-
-        Raises:
-            TrainingError: the training part is complete and cannot be learnt.
-        """
+        """Points (N,), (N, F) -> their detections; see ``Detector.process``."""
         if self.trained:
-            return self._judge(time, values)
+            return self._score(time, values)
         rest = self.training_points - self.training_seen
         self._times.append(time[:rest])
         self._values.append(values[:rest])
@@ -146,7 +140,7 @@ class StreamDetector:
         if len(values) < rest:
             return head
         self._train()
-        return Detections.concatenate([head, self._judge(time[rest:], values[rest:])])
+        return Detections.concatenate([head, self._score(time[rest:], values[rest:])])
 
     def _train(self) -> None:
         began = perf_counter()
@@ -154,14 +148,14 @@ class StreamDetector:
         self._interval = interval_of(time)
         self._set_share(self._budget.share(self._interval))
         self.scorer.fit(values, self._progress)
-        self._calibration_errors = self.scorer.calibration_errors[-LONGEST_PRIMING:]
+        self._calibration_errors = self.scorer.calibration_errors[-MAX_CALIBRATION_ERRORS:]
         self._features = values.shape[1]
-        self._prime()
+        self._calibrate()
         self.trained = True
         self._times, self._values = [], []
         self.training_seconds = perf_counter() - began
 
-    def _prime(self) -> None:
+    def _calibrate(self) -> None:
         self.threshold.fit(self._calibration_errors)
         if self.threshold is not self._calibration:
             self._calibration.fit(self._calibration_errors)
@@ -169,10 +163,10 @@ class StreamDetector:
     def _set_share(self, share: float) -> None:
         self.share = share
         self.threshold = self._make_threshold(share)
-        # the score of a point is its tail probability whatever threshold judges it, so that it means the same everywhere
+        # the score of a point is its tail probability whatever threshold flags it, so that it means the same everywhere
         self._calibration = self.threshold if isinstance(self.threshold, PeaksOverThreshold) else PeaksOverThreshold(share)
 
-    def _judge(self, time: Time, values: Array) -> Detections:
+    def _score(self, time: Time, values: Array) -> Detections:
         if values.shape[1] != self._features:
             raise ModelError(
                 f"the model was trained on {self._features} columns, the stream has {values.shape[1]}; choose the columns it was trained on"
@@ -194,7 +188,7 @@ class StreamDetector:
         other = copy.copy(self)
         other.scorer = self.scorer.clone()
         other._set_share(self.share)
-        other._prime()
+        other._calibrate()
         return other
 
     @property
@@ -204,38 +198,22 @@ class StreamDetector:
 
     @property
     def normal_errors(self) -> Array:
-        """Errors (M,) that the threshold was primed with."""
+        """Errors (M,) that the threshold started from."""
         return self._calibration_errors
 
     def succeeded_by(self, scorer: Scorer, errors: Array) -> StreamDetector:
         """A detector that goes on with another scorer, whose errors (M,) on normal points are known, and with the same budget."""
         successor = StreamDetector(scorer, self._make_threshold, self._budget, self.training_points)
         successor._interval, successor._features = self._interval, self._features
-        successor._calibration_errors = errors[-LONGEST_PRIMING:].copy()
+        successor._calibration_errors = errors[-MAX_CALIBRATION_ERRORS:].copy()
         successor._set_share(self.share)
-        successor._prime()
+        successor._calibrate()
         successor.trained = True
         return successor
-
-    @property
-    def has_model(self) -> bool:
-        """Whether what judges can be saved for other streams."""
-        return self.trained
 
     def training_report(self) -> dict[str, object]:
         """What there is to know about the training part."""
         return {"points": self.training_points, **self.scorer.info()} if self.trained else {"points": self.training_points}
-
-    def adaptation_report(self) -> dict[str, object]:
-        """Nothing: it stays as it was trained."""
-        return {}
-
-    def stop(self) -> None:
-        """The stream is over: nothing is left to end."""
-
-    def saved_model(self) -> State:
-        """What was learnt, for ``adopt``."""
-        return self.state()
 
     def adopt(self, state: State, files: Mapping[str, bytes]) -> None:
         """Take only what was learnt from a saved detector: a new stream begins, with this detector's own threshold and budget.
@@ -249,7 +227,7 @@ class StreamDetector:
         self._load_scorer(saved, files)
         self.scorer.reset()
         self._set_share(self._budget.share(self._interval))
-        self._prime()
+        self._calibrate()
         self.trained = True
 
     def _load_scorer(self, saved: Reader, files: Mapping[str, bytes]) -> None:
@@ -259,7 +237,7 @@ class StreamDetector:
         self.scorer.load(saved.state("scorer"), files)
 
     def state(self) -> State:
-        """All that is remembered, but for the scorer's files."""
+        """See ``Detector.state``."""
         if not self.trained:
             time = np.concatenate(self._times) if self._times else np.empty(0, np.int64)
             values = np.concatenate(self._values) if self._values else np.empty((0, 1))
@@ -277,11 +255,7 @@ class StreamDetector:
         }
 
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
-        """Take back what ``state`` and ``scorer.artifacts`` gave.
-
-        Raises:
-            ModelError: damaged, or of another kind of detector or threshold.
-        """
+        """See ``Detector.load``."""
         saved = Reader(state, "the detector")
         self.trained = saved.boolean("trained")
         if not self.trained:
@@ -313,6 +287,6 @@ def to_detections(
 
 
 def _unknown(time: Time, values: Array) -> Detections:
-    """Detections of points that are not judged."""
+    """Detections of points of which nothing is known."""
     nothing = np.full(len(values), np.nan)
     return Detections(time, values, np.full(values.shape, np.nan), nothing, nothing, nothing, np.zeros(len(values), dtype=bool))

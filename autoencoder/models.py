@@ -81,7 +81,7 @@ class SavedModel:
         """
         try:
             state, files = self._of(series)
-            detector.adopt(state, files)
+            detector.current.adopt(state, files)
         except ModelError as error:
             raise ModelError(f"--model {self.folder}: {error}") from error
 
@@ -111,9 +111,9 @@ def save_model(folder: RunFolder, kind: str, panel: Panel) -> str | None:
     learnt = [one for one in panel.scored if one.detector.has_model]
     if not learnt:
         return None
-    main = max(learnt, key=lambda one: one.detector.training_points)
-    files = dict(main.detector.scorer.artifacts())
-    state: State = {"detector": kind, **main.detector.saved_model()}
+    main = max(learnt, key=lambda one: one.detector.current.training_points)
+    files = dict(main.detector.current.scorer.artifacts())
+    state: State = {"detector": kind, **main.detector.current.state()}
     if main.name is not None:
         packed = {str(place): _packed(one, files) for place, one in enumerate(learnt)}
         if (size := sum(map(len, packed.values()))) > MAX_MODEL_BYTES:
@@ -125,6 +125,6 @@ def save_model(folder: RunFolder, kind: str, panel: Panel) -> str | None:
 
 def _packed(one: Series, files: dict[str, bytes]) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
     """The model of a series as one array; its files where they are not those of all."""
-    own = dict(one.detector.scorer.artifacts())
+    own = dict(one.detector.current.scorer.artifacts())
     differ = {} if own == files else {name: np.frombuffer(data, np.uint8) for name, data in own.items()}
-    return np.frombuffer(pack({"model": one.detector.saved_model(), "files": dict(differ)}), np.uint8)
+    return np.frombuffer(pack({"model": one.detector.current.state(), "files": dict(differ)}), np.uint8)

@@ -71,7 +71,7 @@ class Panel:
     @property
     def has_model(self) -> bool:
         """Whether a series is trained."""
-        return any(one.detector.trained for one in self)
+        return any(one.detector.current.trained for one in self)
 
     def add(self, name: str | None, points: int | None = None) -> Series:
         """The series of that name, new where there is none yet; ``points`` it will have, None where that is not known."""
@@ -109,7 +109,7 @@ class Panel:
 
     def _update(self, one: Series) -> None:
         """Note whether a series is trained by now."""
-        if one.name in self._untrained and one.detector.trained:
+        if one.name in self._untrained and one.detector.current.trained:
             self._untrained.discard(one.name)
             if one.name is not None:
                 self._network.offer(one.detector)
@@ -119,7 +119,7 @@ class Panel:
     def fit_network(self, chunks: Iterable[Chunk], names: Sequence[str]) -> None:
         """Train the network that the series of a bounded source share, on the training parts in its chunks."""
         parts: dict[str | None, list[Array]] = {one.name: [] for one in self.scored}
-        missing = {name: self[name].detector.training_points for name in parts}
+        missing = {name: self[name].detector.current.training_points for name in parts}
         for chunk in chunks:
             for name, rows in by_series(chunk, names):
                 if missing.get(name):
@@ -134,7 +134,7 @@ class Panel:
 
     def _fit_so_far(self, chunk: Chunk, parts: Sequence[Part]) -> None:
         """Train the shared network of an unbounded source with what there is of every series when the first training part is complete."""
-        pieces = {one.name: [one.detector.training_values] for one in self.scored if not one.detector.trained}
+        pieces = {one.name: [one.detector.current.training_values] for one in self.scored if not one.detector.current.trained}
         for one, rows in parts:
             if one.name in pieces:
                 pieces[one.name].append(chunk.values[rows])
@@ -149,7 +149,7 @@ class Panel:
         ends = []
         for name, rows in by_series(chunk, names):
             detector = self.add(name).detector
-            rest, places = detector.training_points - detector.training_seen, places_of(rows, len(chunk))
+            rest, places = detector.current.training_points - detector.current.training_seen, places_of(rows, len(chunk))
             if 0 < rest <= len(places):
                 ends.append(int(places[rest - 1]) + 1)
         return min(ends, default=0)
@@ -254,22 +254,22 @@ class Panel:
     @property
     def training_points(self) -> int:
         """Points of all training parts."""
-        return sum(one.detector.training_points for one in self.scored)
+        return sum(one.detector.current.training_points for one in self.scored)
 
     @property
     def training_seen(self) -> int:
         """Points of the training parts that are not complete."""
-        return sum(one.detector.training_seen for one in self.scored)
+        return sum(one.detector.current.training_seen for one in self.scored)
 
     @property
     def training_seconds(self) -> float:
         """Seconds that the first trainings took."""
-        return self._network.seconds + sum(one.detector.training_seconds for one in self)
+        return self._network.seconds + sum(one.detector.current.training_seconds for one in self)
 
     def training_report(self) -> dict[str, object]:
         """What there is to know about training."""
         if None in self._series:
-            return self[None].detector.training_report()
+            return self[None].detector.current.training_report()
         return {"points": self.training_points, **self._network.info}
 
     def adaptation_report(self) -> dict[str, object]:

@@ -46,15 +46,15 @@ class Series:
         Raises:
             TrainingError, ConfigError: its training part is complete and cannot be learnt.
         """
-        was_trained = self.detector.trained
+        was_trained = self.detector.current.trained
         detections = self.detector.process(time, values)
-        if self.detector.trained and not was_trained:
+        if self.detector.current.trained and not was_trained:
             self.tracker.merge_gap = self.merge_gap(self.detector)
         return detections
 
     def state(self) -> State:
         """State of the detector and of the tracker."""
-        training = self.detector.training_points
+        training = self.detector.current.training_points
         return {"detector": self.detector.state(), "tracker": self.tracker.state(), "training_points": training}
 
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
@@ -65,7 +65,7 @@ class Series:
         """
         saved = Reader(state, "the run")
         self.detector.load(saved.state("detector"), files)
-        self.detector.training_points = saved.integer("training_points", 0)
+        self.detector.current.training_points = saved.integer("training_points", 0)
         self.tracker.load(saved.state("tracker"))
 
 

@@ -63,8 +63,8 @@ class SharedNetwork:
 
     def offer(self, detector: Detector) -> None:
         """Remember the network of a trained detector for those that come, if there is none yet."""
-        if self._network is None and isinstance(detector.scorer, LstmAutoencoderScorer):
-            self._network = detector.scorer.network
+        if self._network is None and isinstance(detector.current.scorer, LstmAutoencoderScorer):
+            self._network = detector.current.scorer.network
 
     def give_to(self, detector: Detector) -> None:
         """Let an untrained LSTM autoencoder use the network, if there is one."""
@@ -74,5 +74,6 @@ class SharedNetwork:
 
 def untrained_lstm(detector: Detector) -> LstmAutoencoderScorer | None:
     """The scorer of a detector, if it is an LSTM autoencoder that is to be trained, and stays as it is then."""
-    is_one = isinstance(detector, StreamDetector) and not detector.trained
-    return detector.scorer if is_one and isinstance(detector.scorer, LstmAutoencoderScorer) else None
+    if not isinstance(detector, StreamDetector) or detector.trained:
+        return None
+    return detector.scorer if isinstance(detector.scorer, LstmAutoencoderScorer) else None

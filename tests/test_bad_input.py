@@ -357,7 +357,7 @@ def test_a_failing_yahoo_is_one_line_and_exit_code_one(tmp_path: Path, ticker: s
 
 
 def test_a_source_that_fails_on_the_way_keeps_what_was_judged(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    from autoencoder.sources.chunk import DataError
+    from autoencoder.core.errors import SourceError
     from autoencoder.sources.files import FileSource
 
     write_csv(Path("x.csv"), wave(400), header="value")
@@ -365,7 +365,7 @@ def test_a_source_that_fails_on_the_way_keeps_what_was_judged(program: Program, 
 
     def chunks(self: FileSource, start: int = 0) -> object:
         yield from whole(self, start)
-        raise DataError("the disk is gone; put it back")
+        raise SourceError("the disk is gone; put it back")
 
     monkeypatch.setattr(FileSource, "chunks", chunks)
     outcome = program("--source", "csv", "--path", "x.csv", *RUN)

@@ -15,11 +15,10 @@ from autoencoder.adaptation.updater import BASELINE, MODEL, Build, ModelUpdater
 from autoencoder.core.events import EVENTS, PROMOTED, AdaptationEvent
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Detections
-from autoencoder.detector import Time
-from autoencoder.scorers.base import Scorer
+from autoencoder.detector import Detector, StreamDetector, Time
 
 
-class AdaptiveDetector:
+class AdaptiveDetector(Detector):
     """Detects as ``StreamDetector`` does, while a ``ModelUpdater`` keeps its model fitting the stream.
 
     The updater acts only between two blocks of one window each. Their places do not depend on how the stream is cut into chunks, so with a
@@ -34,7 +33,6 @@ class AdaptiveDetector:
     Examples:
         >>> from autoencoder.adaptation.trainer import SyncTrainer
         >>> from autoencoder.thresholds.budget import Budget
-        >>> from autoencoder.detector import StreamDetector
         >>> from autoencoder.thresholds import THRESHOLDS
         >>> def build(scorer, points):
         ...     return StreamDetector(scorer, lambda share: THRESHOLDS["tail"](budget=share), Budget.parse(0.001), points)
@@ -58,7 +56,7 @@ class AdaptiveDetector:
 
     def process(self, time: Time, values: Array) -> Detections:
         """Points (N,), (N, F) -> their detections; see ``StreamDetector.process``."""
-        current = self._updater.detector
+        current = self.current
         if current.trained:
             return self._detect(time, values)
         rest = current.training_points - current.training_seen
@@ -77,7 +75,7 @@ class AdaptiveDetector:
             size = self._updater.block_size
             complete = np.cumsum(~np.isnan(values).any(axis=1))
             stop = int(np.searchsorted(complete, size - len(self._block))) + 1
-            detections = self._updater.detector.process(time[:stop], values[:stop])
+            detections = self.current.process(time[:stop], values[:stop])
             parts.append(detections)
             self._block.add(detections)
             self._row += len(detections)
@@ -86,65 +84,24 @@ class AdaptiveDetector:
                 self._updater.update(self._block.pop(), self._row, detections.time[-1])
                 self.longest_pause = max(self.longest_pause, perf_counter() - began)
             time, values = time[stop:], values[stop:]
-        return Detections.concatenate(parts) if parts else self._updater.detector.process(time, values)
+        return Detections.concatenate(parts) if parts else self.current.process(time, values)
 
     # --- see ``Detector`` ---
 
     @property
-    def scorer(self) -> Scorer:
-        """The current one."""
-        return self._updater.detector.scorer
-
-    @property
-    def trained(self) -> bool:
-        """Whether the training part is over."""
-        return self._updater.detector.trained
-
-    @property
-    def training_values(self) -> Array:
-        """Values (N, F) of the training part seen so far; empty once trained."""
-        return self._updater.detector.training_values
-
-    @property
-    def training_seen(self) -> int:
-        """Points of the training part seen so far; 0 once trained."""
-        return self._updater.detector.training_seen
-
-    @property
-    def training_points(self) -> int:
-        """Length of the training part."""
-        return self._updater.detector.training_points
-
-    @training_points.setter
-    def training_points(self, points: int) -> None:
-        self._updater.detector.training_points = points
-
-    @property
-    def share(self) -> float:
-        """Share of normal points that may be flagged."""
-        return self._updater.detector.share
-
-    @property
-    def training_seconds(self) -> float:
-        """Seconds that the first training took."""
-        return self._updater.detector.training_seconds
+    def current(self) -> StreamDetector:
+        """The one that scores now."""
+        return self._updater.detector
 
     @property
     def has_model(self) -> bool:
         """Whether there is a model that can be saved for other streams: a baseline is none."""
-        return self.trained and self._updater.kind == MODEL
+        return self.current.trained and self._updater.kind == MODEL
 
     @property
-    def adaptations(self) -> Sequence[AdaptationEvent]:
+    def adaptations(self) -> Sequence[AdaptationEvent]:  # type: ignore[override]  # read only here
         """What was done about the model so far."""
         return self._updater.events
-
-    def expect(self, values: Array, after: Array) -> None:
-        """Ignored: the model of values to come may be another one by then."""
-
-    def training_report(self) -> dict[str, object]:
-        """What there is to know about training."""
-        return self._updater.detector.training_report()
 
     def adaptation_report(self) -> dict[str, object]:
         """How often what was done, until which row a baseline detected (None: to the end), and the longest pause in seconds."""
@@ -157,14 +114,6 @@ class AdaptiveDetector:
     def stop(self) -> None:
         """The stream is over: a training in progress is cancelled."""
         self._updater.stop()
-
-    def adopt(self, state: State, files: Mapping[str, bytes]) -> None:
-        """Take over what a saved detector learnt; see ``StreamDetector.adopt``."""
-        self._updater.detector.adopt(state, files)
-
-    def saved_model(self) -> State:
-        """State of the current detector, for ``adopt``."""
-        return self._updater.detector.state()
 
     def state(self) -> State:
         """Everything remembered, artifacts included; see ``ModelUpdater.state``."""

@@ -31,7 +31,7 @@ INJECTED_PER_WINDOW = 2  # anomalies of a kind
 class ScorerSpec:
     """Name and plain parameters of a scorer, from which any process can build it.
 
-    >>> ScorerSpec("windowed_gaussian", {"window": 100}).create().report()
+    >>> ScorerSpec("windowed_gaussian", {"window": 100}).create().info()
     {'window': 100}
     """
 

@@ -11,7 +11,7 @@ import numpy as np
 from autoencoder.benchmark.clean_streams import KINDS, clean_stream
 from autoencoder.benchmark.report import Report, table
 from autoencoder.console import Console
-from autoencoder.detector import LONGEST_PRIMING
+from autoencoder.detector import MAX_CALIBRATION_ERRORS
 from autoencoder.scorers.base import Array, Scorer
 from autoencoder.thresholds.base import Threshold
 
@@ -84,7 +84,7 @@ def _errors(values: Array, training: int, scorers: MakeScorers, console: Console
         scorer = make()
         scorer.fit(values[:training, None], bar)
         bar.finish()
-        yield name, scorer.calibration_errors[-LONGEST_PRIMING:], scorer.process(values[training:, None])[0]
+        yield name, scorer.calibration_errors[-MAX_CALIBRATION_ERRORS:], scorer.process(values[training:, None])[0]
 
 
 def count_flags(threshold: Threshold, normal: Array, errors: Array) -> tuple[int, int]:

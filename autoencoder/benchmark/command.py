@@ -102,7 +102,7 @@ def bench(arguments: argparse.Namespace, console: Console) -> int:
     """Run the benchmark that ``parser`` read and print its report; returns the exit code.
 
     Raises:
-        DataError, AutoencoderError: the data or a setting cannot be used, or results cannot be written.
+        SourceError, AutoencoderError: the data or a setting cannot be used, or results cannot be written.
     """
     changes = {} if arguments.seed is None else {"seed": arguments.seed}
     config = load(arguments.config, changes, arguments.set)

@@ -19,7 +19,8 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.benchmark.nab import Array, Times, Window
-from autoencoder.sources.chunk import Chunk, InputError
+from autoencoder.core.errors import InputError
+from autoencoder.sources.chunk import Chunk
 from autoencoder.sources.files import FileSource
 
 NAB_LAYOUT = "a NAB folder holds data/<category>/<file>.csv and labels/combined_windows.json"

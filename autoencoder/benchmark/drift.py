@@ -121,7 +121,7 @@ def measure(name: str, detector: Detector, stream: DriftStream, seed: int) -> Ca
         promotions=len(promoted),
         wrong=sum(map(_was_wrong, detector.adaptations)),
         first_promotion=next((row - stream.settled for row in promoted if row >= change), None),
-        budget=detector.share,
+        budget=detector.current.share,
     )
 
 

@@ -19,7 +19,7 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.sources.chunk import InputError
+from autoencoder.core.errors import InputError
 
 Array = npt.NDArray[np.float64]
 Times = npt.NDArray[np.datetime64]

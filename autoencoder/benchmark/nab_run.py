@@ -16,12 +16,11 @@ from autoencoder.benchmark.datasets import NabFile, NabSeries, read_columns, rea
 from autoencoder.benchmark.nab import PROFILES, FileCounts, FileResult, Score, Times, nab_counts, nab_scores, probation_points
 from autoencoder.benchmark.report import Report, table, untrained_lines
 from autoencoder.console import Console
-from autoencoder.core.errors import RunError, TrainingError
+from autoencoder.core.errors import InputError, RunError, TrainingError
 from autoencoder.core.types import Detections
 from autoencoder.detector import StreamDetector
 from autoencoder.reports.incidents import AlarmFilter
 from autoencoder.scorers.base import Array, Progress
-from autoencoder.sources.chunk import InputError
 
 MakeDetector = Callable[[int, Progress], StreamDetector]  # points of the training part, progress of the training
 

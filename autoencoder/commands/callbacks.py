@@ -85,7 +85,7 @@ def live_plot(run: Run, kind: str, points: int, console: Console) -> Iterator[tu
         console.say(f"--plot live: no display ({reason}); the picture is written to plot.png in the run folder instead")
         yield ()
         return
-    source, training = run.source, run.panel[None].detector.training_points
+    source, training = run.source, run.panel[None].detector.current.training_points
     with LivePlot(PlotSettings(source.name, source.columns, points, training, source.timezone)) as window:
         yield (window,)
         if not window.closed:

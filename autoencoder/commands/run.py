@@ -12,7 +12,7 @@ from autoencoder.commands.setup import RunOptions, import_training, naming, open
 from autoencoder.commands.summary import closing_lines, draw_plot, write_metrics
 from autoencoder.config import Config, dump
 from autoencoder.console import Console, Stopwatch, Task
-from autoencoder.core.errors import AutoencoderError, ConfigError, ModelError, RunError, TrainingError
+from autoencoder.core.errors import AutoencoderError, InputError, ModelError, RunError, SourceError, TrainingError, UsageError
 from autoencoder.core.state import State
 from autoencoder.factory.runs import is_at_hand, make_panel, make_sinks, make_webhook, zone_of
 from autoencoder.factory.sources import open_source
@@ -33,7 +33,7 @@ from autoencoder.reports.run_folder import (
 from autoencoder.reports.scores_csv import ResultWriter
 from autoencoder.reports.statistics import RunStatistics
 from autoencoder.reports.webhook import Webhook
-from autoencoder.sources.chunk import DataError, Source
+from autoencoder.sources.chunk import Source
 
 
 def run(config: Config, options: RunOptions, console: Console) -> int:
@@ -137,7 +137,7 @@ def _feed(config: Config, run: Run, training: Task, watch: Stopwatch, console: C
             run.close()
             if run.source.has_series and (reason := save_model(run.folder, config.detector, panel)):
                 console.say(reason)
-    except (KeyboardInterrupt, DataError, AutoencoderError) as fault:
+    except (KeyboardInterrupt, AutoencoderError) as fault:
         return _close_after(fault, run)
     finally:
         panel.stop()
@@ -197,7 +197,7 @@ def _webhook(config: Config, console: Console) -> Iterator[Webhook | None]:
 def _close_after(fault: BaseException, run: Run) -> BaseException:
     """Save what there is of a run that was cut off; returns the error to tell: where the disk is full, that."""
     try:
-        run.close(is_cut_off=isinstance(fault, KeyboardInterrupt | DataError))
+        run.close(is_cut_off=isinstance(fault, KeyboardInterrupt | SourceError | InputError))
     except RunError as worse:
         return fault if isinstance(fault, RunError) else worse
     return fault
@@ -205,7 +205,7 @@ def _close_after(fault: BaseException, run: Run) -> BaseException:
 
 def _is_worth_keeping(run: Run, fault: BaseException) -> bool:
     """Whether what was written stays: all but the rows of a training part that is no good and can be read again."""
-    wrong_input = isinstance(fault, ConfigError | ModelError | TrainingError)
+    wrong_input = isinstance(fault, UsageError | ModelError | TrainingError)
     return run.statistics.judged > 0 if wrong_input and run.source.rewindable else run.rows > 0
 
 

@@ -77,7 +77,7 @@ def draw_plot(run: Run) -> None:
         detections,
         title=_title(run, name, one, newest=left_out > 0),
         columns=source.columns,
-        training_points=max(0, run.panel[name].detector.training_points - left_out) if len(run.panel) else 0,
+        training_points=max(0, run.panel[name].detector.current.training_points - left_out) if len(run.panel) else 0,
         labels=None if labels is None or len(labels) < one.points else labels[left_out:],
         timezone=source.timezone,
         events=[(event_time(event), event.event) for event in events if len(first) and event_time(event) >= first[0]],
@@ -96,7 +96,7 @@ def _title(run: Run, name: str | None, one: SeriesStatistics, *, newest: bool) -
 def _budget(run: Run) -> float:
     """The share of normal points that may be flagged: the mean of what each point was allowed."""
     judged_by = {name: one.judged for name, one in run.statistics.series.items()}
-    allowed = [(one.detector.share, judged_by.get(one.name, 0)) for one in run.panel.scored]
+    allowed = [(one.detector.current.share, judged_by.get(one.name, 0)) for one in run.panel.scored]
     judged = sum(count for _, count in allowed)
     if len(allowed) == 1:
         return allowed[0][0]
@@ -107,7 +107,7 @@ def _quality(run: Run) -> dict[str, Any] | None:
     kinds: dict[str, list[tuple[int, int]]] = {}
     for event in run.source.events(run.rows):
         kinds.setdefault(event.kind, []).append((event.start, event.end))
-    training = {one.name: one.detector.training_points for one in run.panel.scored}
+    training = {one.name: one.detector.current.training_points for one in run.panel.scored}
     return run.statistics.quality(training, kinds)
 
 

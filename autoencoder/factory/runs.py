@@ -114,7 +114,7 @@ def _merge_gap(config: Config, detector: Detector) -> int:
     gap = config.incidents.merge_gap
     if config.adaptation.starts_early and gap == "auto":  # the first detector looks back on less than the one that follows it
         return config.network.sequence_length
-    return detector.scorer.window if gap == "auto" else gap
+    return detector.current.scorer.window if gap == "auto" else gap
 
 
 def make_sinks(

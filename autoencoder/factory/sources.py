@@ -7,8 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from autoencoder.config import Config
-from autoencoder.core.errors import ConfigError
-from autoencoder.sources.chunk import InputError, Source
+from autoencoder.core.errors import ConfigError, InputError
+from autoencoder.sources.chunk import Source
 
 Warn = Callable[[str], None]
 
@@ -20,7 +20,7 @@ def open_source(config: Config, warn: Warn) -> Source:
     """The source that the configuration names.
 
     Raises:
-        DataError: it cannot be read.
+        SourceError: it cannot be read.
         ConfigError: a setting it needs is missing.
     """
     return _SOURCES[config.source](config, warn)

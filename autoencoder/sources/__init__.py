@@ -1,5 +1,5 @@
 """Sources of points: files, pipes, growing files, prices and synthetic streams; they know no model."""
 
-from autoencoder.sources.chunk import Chunk, DataError, Event, InputError, Source
+from autoencoder.sources.chunk import Chunk, Event, Source
 
-__all__ = ["Chunk", "DataError", "Event", "InputError", "Source"]
+__all__ = ["Chunk", "Event", "Source"]

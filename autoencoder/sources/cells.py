@@ -14,7 +14,8 @@ from typing import TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.sources.chunk import InputError, Time
+from autoencoder.core.errors import InputError
+from autoencoder.sources.chunk import Time
 
 Result = TypeVar("Result")
 

@@ -13,27 +13,14 @@ from typing import Any, Protocol, TypeAlias
 import numpy as np
 import numpy.typing as npt
 
+from autoencoder.core.errors import InputError
+
 Time: TypeAlias = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]
 Warn: TypeAlias = Callable[[str], None]
 
 
 def ignore(sentence: str) -> None:
     """Take a warning and do nothing."""
-
-
-class DataError(Exception):
-    """A source cannot give its points; the message says where, what was found and what to do.
-
-    ``exit_code`` is what the program ends with: 2 for wrong input, 1 for a source that failed.
-    """
-
-    exit_code = 1
-
-
-class InputError(DataError):
-    """What the user gave (a path, a column, a file's content) cannot be used."""
-
-    exit_code = 2
 
 
 def unreadable(path: Path, error: OSError | ValueError) -> InputError:
@@ -181,7 +168,7 @@ class Source(Protocol):
         """Yield the stream from row ``start`` on, chunk by chunk; ends where a bounded source ends.
 
         Raises:
-            DataError: the source cannot be read.
+            SourceError: the source cannot be read.
         """
         ...
 

@@ -9,7 +9,8 @@ from collections.abc import Iterator, Sequence
 from io import BufferedReader
 from pathlib import Path
 
-from autoencoder.sources.chunk import Chunk, InputError, Source, Table, Warn, ignore, unreadable
+from autoencoder.core.errors import InputError
+from autoencoder.sources.chunk import Chunk, Source, Table, Warn, ignore, unreadable
 from autoencoder.sources.parse import RowParser
 from autoencoder.sources.schema import ColumnSelection
 

@@ -7,7 +7,7 @@ import json
 import re
 from collections.abc import Sequence
 
-from autoencoder.sources.chunk import InputError
+from autoencoder.core.errors import InputError
 from autoencoder.sources.schema import TIME_NAMES, ColumnSelection, ColumnType, column_type
 
 MAX_LINE_BYTES = 1 << 20

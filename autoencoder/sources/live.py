@@ -14,7 +14,8 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import BinaryIO
 
-from autoencoder.sources.chunk import Chunk, DataError, InputError, Source, Warn, ignore, skip_rows, unreadable
+from autoencoder.core.errors import InputError, SourceError
+from autoencoder.sources.chunk import Chunk, Source, Warn, ignore, skip_rows, unreadable
 from autoencoder.sources.parse import RowParser
 from autoencoder.sources.schema import ColumnSelection
 
@@ -36,7 +37,7 @@ class LiveSource(Source):
 
         Raises:
             InputError: nothing came, or the first row cannot be understood.
-            DataError: the stream cannot be read.
+            SourceError: the stream cannot be read.
         """
         self.name = name
         self._parser = RowParser(name, selection, warn, tolerant=True)
@@ -84,7 +85,7 @@ class StdinSource(LiveSource):
             start: rows that were given before a restart; the producer leaves them out, and counted rows are counted on from there.
 
         Raises:
-            DataError: the stream cannot be read.
+            SourceError: the stream cannot be read.
         """
         for chunk in self._rest():
             yield replace(chunk, time=chunk.time + start) if start and self._parser.counts_rows else chunk
@@ -100,7 +101,7 @@ class StdinSource(LiveSource):
         try:
             return bytes(self._read_available(_BLOCK_BYTES))
         except OSError as error:
-            raise DataError(f"stdin cannot be read ({error.strerror or error}); pipe lines of numbers into it") from error
+            raise SourceError(f"stdin cannot be read ({error.strerror or error}); pipe lines of numbers into it") from error
 
 
 class FollowSource(LiveSource):
@@ -140,7 +141,7 @@ class FollowSource(LiveSource):
         """Yield rows from row ``start`` of the file on, as they are written; ends after ``idle_timeout`` only.
 
         Raises:
-            DataError: the file cannot be read any more.
+            SourceError: the file cannot be read any more.
         """
         yield from skip_rows(self._rest(), start)
         self.close()
@@ -194,7 +195,7 @@ class TailReader:
         """What is new, without waiting; the bytes are empty unless the event is ``BYTES``.
 
         Raises:
-            DataError: the file cannot be read any more.
+            SourceError: the file cannot be read any more.
         """
         if data := self._read():
             return TailEvent.BYTES, data
@@ -228,7 +229,7 @@ class TailReader:
         try:
             return self._file.read(_BLOCK_BYTES) or b""
         except OSError as error:
-            raise DataError(f"{self._path} cannot be read any more ({error.strerror or error})") from error
+            raise SourceError(f"{self._path} cannot be read any more ({error.strerror or error})") from error
 
 
 def _open_regular(path: Path) -> FileIO:

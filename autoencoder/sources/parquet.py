@@ -10,8 +10,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from autoencoder.core.errors import InputError
 from autoencoder.sources.cells import BAD_LABEL, BAD_NUMBER, NO_INDEX, TIME_OUT_OF_RANGE, convert_column, preview, time_reader
-from autoencoder.sources.chunk import Chunk, InputError, MonotonicityCheck, Table, Time, Warn
+from autoencoder.sources.chunk import Chunk, MonotonicityCheck, Table, Time, Warn
 from autoencoder.sources.schema import ColumnSelection, ColumnType, SeriesIndex, choose_schema
 
 

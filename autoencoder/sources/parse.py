@@ -8,8 +8,9 @@ from typing import TypeAlias
 
 import numpy as np
 
+from autoencoder.core.errors import InputError
 from autoencoder.sources.cells import NO_INDEX, Result, TimeReader, convert_column, preview, time_reader, to_floats, to_labels
-from autoencoder.sources.chunk import Chunk, InputError, MonotonicityCheck, Warn, ignore
+from autoencoder.sources.chunk import Chunk, MonotonicityCheck, Warn, ignore
 from autoencoder.sources.lines import MAX_LINE_BYTES, OVERLONG, Delimited, JsonObjects, LineBuffer, default_names, is_header
 from autoencoder.sources.schema import ColumnSelection, ColumnType, Schema, SeriesIndex, choose_schema, column_type, column_types
 

@@ -10,8 +10,8 @@ from enum import Enum
 import numpy as np
 import numpy.typing as npt
 
+from autoencoder.core.errors import InputError
 from autoencoder.sources.cells import is_iso_time, is_missing, is_number, preview
-from autoencoder.sources.chunk import InputError
 
 TIME_NAMES = ("timestamp", "datetime", "time", "date", "ds")  # compared in lower case; the first one present wins
 LABEL_NAMES = ("label", "is_anomaly", "anomaly")  # never taken for values unless asked for

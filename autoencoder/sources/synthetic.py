@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.sources.chunk import Chunk, Event, InputError, Source
+from autoencoder.core.errors import InputError
+from autoencoder.sources.chunk import Chunk, Event, Source
 
 Array = npt.NDArray[np.float64]
 

@@ -14,7 +14,8 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from autoencoder.sources.chunk import Chunk, DataError, InputError, Source, Warn, ignore, skip_rows
+from autoencoder.core.errors import InputError, SourceError
+from autoencoder.sources.chunk import Chunk, Source, Warn, ignore, skip_rows
 from autoencoder.sources.yahoo_client import (
     COLUMNS,
     PriceRequest,
@@ -66,7 +67,7 @@ class YahooSource(Source):
 
     Raises:
         InputError: an argument cannot be used; nothing was asked of the network.
-        DataError: the ticker is unknown, has no prices for that time, or Yahoo cannot be reached and nothing is cached.
+        SourceError: the ticker is unknown, has no prices for that time, or Yahoo cannot be reached and nothing is cached.
     """
 
     mutable = True
@@ -149,7 +150,7 @@ class YahooSource(Source):
             try:
                 bars = complete_bars(self._download(request), request, self.clock())
                 failing = False
-            except DataError as error:
+            except (InputError, SourceError) as error:
                 if not failing:
                     self.warn(f"{error}; trying again every {self.poll_seconds:g} s")
                 bars, failing = bars[:0], True

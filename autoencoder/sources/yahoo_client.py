@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 
-from autoencoder.sources.chunk import Chunk, DataError
+from autoencoder.core.errors import AutoencoderError, SourceError
+from autoencoder.sources.chunk import Chunk
 
 COLUMNS = ("Open", "High", "Low", "Close", "Volume")
 
@@ -77,7 +78,7 @@ class Prices:
     fetched: datetime
 
 
-class YahooUnreachable(DataError):
+class YahooUnreachable(SourceError):
     """Yahoo gives nothing for now, whatever is asked of it.
 
     Attributes:
@@ -103,7 +104,7 @@ def download(request: PriceRequest, *, timeout: float, folder: Path, session: ob
 
     Raises:
         YahooUnreachable: no network, no answer in time, too many requests, or a failure on Yahoo's side.
-        DataError: the ticker is unknown, or has no prices in the time asked for.
+        SourceError: the ticker is unknown, or has no prices in the time asked for.
     """
     outcomes: queue.SimpleQueue[Prices | Exception] = queue.SimpleQueue()
 
@@ -129,19 +130,19 @@ def download(request: PriceRequest, *, timeout: float, folder: Path, session: ob
     return outcome
 
 
-def explain(ticker: str, error: Exception) -> DataError:
+def explain(ticker: str, error: Exception) -> AutoencoderError:
     """Turn whatever yfinance raised into the sentence a user needs."""
     from yfinance.exceptions import YFDataException, YFRateLimitError, YFTickerMissingError, YFTzMissingError
 
-    if isinstance(error, DataError):
+    if isinstance(error, AutoencoderError):
         return error
     status = getattr(getattr(error, "response", None), "status_code", 0)  # 0 too where there was no response
     found = f"{type(error).__name__}: {error}".splitlines()[0]
     if isinstance(error, YFTzMissingError) or status == 404 or "No data found" in str(error):
-        return DataError(f"{ticker}: Yahoo knows no such ticker; look it up on https://finance.yahoo.com/lookup")
+        return SourceError(f"{ticker}: Yahoo knows no such ticker; look it up on https://finance.yahoo.com/lookup")
     if isinstance(error, YFTickerMissingError):
         rationale = " ".join(error.rationale.split())
-        return DataError(f"{ticker}: Yahoo has no prices to give ({rationale}); ask for other dates or another interval")
+        return SourceError(f"{ticker}: Yahoo has no prices to give ({rationale}); ask for other dates or another interval")
     reason, advice = f"the download failed ({found})", "try again, or run on a saved file with --source csv"
     network = next((_NETWORK_FAILURES[base.__name__] for base in type(error).__mro__ if base.__name__ in _NETWORK_FAILURES), "")
     if isinstance(error, YFRateLimitError) or status == 429:
@@ -151,7 +152,7 @@ def explain(ticker: str, error: Exception) -> DataError:
     elif status > 0:
         reason, advice = f"Yahoo's server failed (HTTP {status})", "try again later"
     elif isinstance(error, LookupError | TypeError):
-        return DataError(f"{ticker}: Yahoo's answer holds no prices ({found}); try again later, or ask for other dates")
+        return SourceError(f"{ticker}: Yahoo's answer holds no prices ({found}); try again later, or ask for other dates")
     elif type(error).__name__ == "ImpersonateError":
         reason = f"curl_cffi cannot send requests ({error})"
         advice = "where TensorFlow was imported before curl_cffi, import curl_cffi first"
@@ -203,7 +204,7 @@ def _fetch(request: PriceRequest, session: object | None) -> Prices:
         actions=False,
     )
     if not len(frame):
-        raise DataError(f"{request.ticker}: Yahoo answered without a single price; ask for other dates or another interval")
+        raise SourceError(f"{request.ticker}: Yahoo answered without a single price; ask for other dates or another interval")
     index = frame.index  # knows the exchange's zone
     begin = index.tz_convert("UTC").tz_localize(None) if request.is_intraday else index.tz_localize(None).normalize()
     bars = Chunk(begin.to_numpy().astype("datetime64[ns]"), frame[list(COLUMNS)].to_numpy(dtype=np.float64))  # (N,), (N, 5)

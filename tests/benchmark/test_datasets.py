@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from autoencoder.benchmark.datasets import UcrFile, nab_files, read_nab_file, read_ucr_file, ucr_files
-from autoencoder.sources.chunk import InputError
+from autoencoder.core.errors import InputError
 from benchmark.folders import BENCHMARKS, needs_nab, needs_ucr
 
 CSV = "timestamp,value\n2014-04-01 00:00:00,1.5\n2014-04-01 00:05:00,\n2014-04-01 00:10:00,-3\n2014-04-01 00:15:00,4e2\n"

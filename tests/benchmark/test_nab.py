@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from autoencoder.benchmark.datasets import nab_files
 from autoencoder.benchmark.nab import PROFILES, FileCounts, FileResult, nab_counts, nab_scores, probation_points
 from autoencoder.benchmark.nab_run import read_results
-from autoencoder.sources.chunk import InputError
+from autoencoder.core.errors import InputError
 from benchmark.folders import BENCHMARKS, needs_nab, property_test
 
 START = np.datetime64("2014-04-01T00:00:00", "ns")

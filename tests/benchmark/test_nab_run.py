@@ -13,8 +13,7 @@ from program import Outcome
 from autoencoder.benchmark.datasets import NabSeries, nab_files, read_columns, read_nab_file
 from autoencoder.benchmark.nab import PROFILES, nab_scores, probation_points
 from autoencoder.benchmark.nab_run import read_results, result_path, write_result
-from autoencoder.core.errors import RunError
-from autoencoder.sources.chunk import InputError
+from autoencoder.core.errors import InputError, RunError
 from benchmark.folders import (
     BENCHMARKS,
     FOREST,

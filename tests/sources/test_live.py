@@ -20,7 +20,7 @@ from helpers.chunks import FEW, collect, first_column
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoencoder.sources.chunk import DataError, InputError
+from autoencoder.core.errors import InputError, SourceError
 from autoencoder.sources.live import FollowSource, StdinSource
 
 
@@ -240,7 +240,7 @@ class Descriptor(io.RawIOBase, BinaryIO):  # type: ignore[misc]  # typing's Bina
 def test_a_folder_for_stdin_is_an_error(tmp_path: Path) -> None:
     descriptor = os.open(tmp_path, os.O_RDONLY)
     try:
-        with pytest.raises(DataError, match="stdin cannot be read \\(Is a directory\\)"):
+        with pytest.raises(SourceError, match="stdin cannot be read \\(Is a directory\\)"):
             StdinSource(Descriptor(descriptor))
     finally:
         os.close(descriptor)

@@ -13,7 +13,8 @@ from helpers.chunks import FEW, first_column
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from autoencoder.sources.chunk import Chunk, InputError, MonotonicityCheck
+from autoencoder.core.errors import InputError
+from autoencoder.sources.chunk import Chunk, MonotonicityCheck
 from autoencoder.sources.lines import MAX_LINE_BYTES, OVERLONG, LineBuffer
 from autoencoder.sources.parse import RowParser
 from autoencoder.sources.schema import ColumnSelection

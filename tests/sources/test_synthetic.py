@@ -11,7 +11,8 @@ from helpers.chunks import FEW, assert_same, collect
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoencoder.sources.chunk import Chunk, Event, InputError
+from autoencoder.core.errors import InputError
+from autoencoder.sources.chunk import Chunk, Event
 from autoencoder.sources.synthetic import KINDS, START, Signal, SyntheticSource
 
 Array = np.ndarray[Any, Any]

@@ -21,7 +21,8 @@ from helpers.yahoo_server import EXCHANGE, SAMPLE, Bar, Mode, YahooServer, daily
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoencoder.sources.chunk import Chunk, DataError, InputError
+from autoencoder.core.errors import InputError, SourceError
+from autoencoder.sources.chunk import Chunk
 from autoencoder.sources.yahoo import YahooSource, bar_end, check_request, complete_bars
 from autoencoder.sources.yahoo_client import COLUMNS, Prices, cache_file, default_folder, explain, load_prices, save_prices
 
@@ -173,7 +174,7 @@ def test_each_failure_is_one_sentence(
     dates: dict[str, str],
 ) -> None:
     server.mode = mode
-    with pytest.raises(DataError) as caught:
+    with pytest.raises(SourceError) as caught:
         make(ticker, **dates, timeout=0.3 if mode == "black_hole" else 20.0)
     assert caught.value.exit_code == 1
     assert str(caught.value).startswith(f"{ticker}: ")
@@ -183,10 +184,10 @@ def test_each_failure_is_one_sentence(
 
 
 def test_no_network_is_told(server: YahooServer, make: Make) -> None:
-    with pytest.raises(DataError, match=r"AAPL: no network \(the name of Yahoo's server could not be resolved\); check"):
+    with pytest.raises(SourceError, match=r"AAPL: no network \(the name of Yahoo's server could not be resolved\); check"):
         make(session=server.session(UNRESOLVABLE))
     server.close()
-    with pytest.raises(DataError, match=r"AAPL: no network \(the connection to Yahoo's server failed\); check"):
+    with pytest.raises(SourceError, match=r"AAPL: no network \(the connection to Yahoo's server failed\); check"):
         make()
 
 
@@ -195,10 +196,10 @@ def test_a_program_without_an_answer_ends(server: YahooServer, tmp_path: Path, m
     server.mode = mode
     code = (
         "import sys\n"
-        "from autoencoder.sources.chunk import DataError\n"
+        "from autoencoder.core.errors import SourceError\n"
         "from autoencoder.sources.yahoo import YahooSource\n"
         "try: YahooSource('AAPL', timeout=1.0)\n"
-        "except DataError as error: print(error); sys.exit(error.exit_code)"
+        "except SourceError as error: print(error); sys.exit(error.exit_code)"
     )
     run = run_python(code, XDG_CACHE_HOME=str(tmp_path), **server.environment())
     assert (run.returncode, run.stderr) == (1, "")
@@ -300,7 +301,7 @@ def test_cached_prices_stand_in_for_yahoo(server: YahooServer, make: Make, tmp_p
 def test_the_cache_hides_no_unknown_ticker(server: YahooServer, make: Make) -> None:
     make()
     del server.series["AAPL"]
-    with pytest.raises(DataError, match="knows no such ticker"):
+    with pytest.raises(SourceError, match="knows no such ticker"):
         make()
 
 
