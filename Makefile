@@ -17,6 +17,7 @@ check: $(VENV)/.dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 # e.g. make bench BENCH="ucr --path DIR --out runs/bench-ucr --detector all"
 bench: $(VENV)/.dev

@@ -5,15 +5,18 @@ from __future__ import annotations
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from autoencoder.core.errors import ModelError
 from autoencoder.core.state import Reader, State, pack, unpack
 from autoencoder.detector import Detector
-from autoencoder.panel import Panel
 from autoencoder.reports.run_folder import DETECTOR, MAX_MODEL_BYTES, RunFolder, has, read_model
-from autoencoder.series import Series
+
+if TYPE_CHECKING:
+    from autoencoder.panel import Panel
+    from autoencoder.series import Series
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +92,10 @@ class SavedModel:
         saved = Reader(self.state, "the detector")
         if series is None or "series" not in self.state:
             return self.state, self.files
-        names = json.loads(saved.text("names"))
+        try:
+            names = json.loads(saved.text("names"))
+        except (ValueError, RecursionError):
+            raise ModelError("the names of its series are damaged; copy the run folder again or train again") from None
         place = names.index(series) if isinstance(names, list) and series in names else None
         blob = saved.state("series").get(str(place))
         if not isinstance(blob, np.ndarray) or blob.dtype != np.uint8:
