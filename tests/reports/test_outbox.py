@@ -101,7 +101,7 @@ def test_what_was_seen_is_not_queued_again(tmp_path: Path) -> None:
         outbox.put(str(number), {"text": "x" * 50})
     assert outbox.counts() == {"delivered": 0, "refused": 0, "dropped": 990, "waiting": 10}
     outbox.close()
-    assert path.stat().st_size < 50_000
+    assert path.stat().st_size < 100_000  # what was dropped is gone
     again = Outbox(path, 10)
     again.put("995", {})  # waits
     again.put("985", {})  # was dropped
