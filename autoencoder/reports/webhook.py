@@ -13,11 +13,11 @@ from autoencoder.reports.delivery import WebhookSender
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.outbox import Alert, Outbox
 from autoencoder.reports.run_folder import OUTBOX, RunFolder
-from autoencoder.reports.sinks import Batch
+from autoencoder.reports.sinks import Batch, Sink
 
 
-class Webhook:
-    """Queues an alert for every incident that opens and for every one that closes; a ``Sink``, once it is started.
+class Webhook(Sink):
+    """Queues an alert for every incident that opens and for every one that closes; started before its first batch.
 
     An alert is known by its key, which follows from the run, the incident and the event alone: a resumed run that comes by something
     again queues it with the same key.
