@@ -22,7 +22,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from autoencoder.sources.chunk import InputError
+from autoencoder.core.errors import InputError
 from autoencoder.sources.files import FileSource
 
 Save = Callable[[str, str | bytes], Path]
