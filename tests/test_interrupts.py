@@ -44,25 +44,24 @@ def test_once_the_work_is_over_an_interrupt_changes_nothing() -> None:
     assert signal.getsignal(signal.SIGTERM) is before
 
 
-def test_an_interrupt_that_is_not_held_comes_at_once_and_an_ignored_one_stays_ignored() -> None:
+def test_an_interrupt_comes_at_once_where_nothing_holds_it() -> None:
     with pytest.raises(KeyboardInterrupt), SignalGuard():
         signal.raise_signal(signal.SIGTERM)
     before = signal.signal(signal.SIGINT, signal.SIG_IGN)
     try:
         with SignalGuard():
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)  # stays ignored
     finally:
         signal.signal(signal.SIGINT, before)
 
 
-def test_whatever_an_interrupted_import_ends_with_counts_as_the_interrupt() -> None:
-    with pytest.raises(KeyboardInterrupt), SignalGuard():
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(SystemError("AST constructor recursion depth mismatch"), KeyboardInterrupt), (RunError("the disk is full"), RunError)],
+)
+def test_what_an_interrupted_import_ends_with_is_the_interrupt(error: Exception, expected: type[BaseException]) -> None:
+    with pytest.raises(expected), SignalGuard():
         try:
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt as interrupt:
-            raise SystemError("AST constructor recursion depth mismatch") from interrupt
-    with pytest.raises(RunError), SignalGuard():  # but what the program itself has to tell is told
-        try:
-            signal.raise_signal(signal.SIGINT)
-        except KeyboardInterrupt as interrupt:
-            raise RunError("the disk is full") from interrupt
+            raise error from interrupt

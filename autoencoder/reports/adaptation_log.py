@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from autoencoder.core.events import AdaptationEvent
-from autoencoder.reports.incidents import Incident, time_text
-from autoencoder.reports.run_folder import ADAPTATIONS, RunFolder
-from autoencoder.reports.sinks import Batch
+from autoencoder.reports.incidents import time_text
+from autoencoder.reports.run_folder import ADAPTATIONS, RunFolder, plain
+from autoencoder.reports.sinks import Batch, Sink
 
 
 def event_time(event: AdaptationEvent) -> np.datetime64 | int:
@@ -20,20 +20,13 @@ def event_time(event: AdaptationEvent) -> np.datetime64 | int:
 
 def event_line(event: AdaptationEvent, zone: str) -> str:
     """An event as a line of the file; unknown figures are null."""
-    details = {key: _plain(value) for key, value in event.details.items()}
     time = time_text(np.array([event_time(event)]), zone)[0]
     series = {} if event.series is None else {"series": event.series}
-    return json.dumps({**series, "row": event.row, "time": time, "event": event.event, **details}) + "\n"
+    return json.dumps(plain({**series, "row": event.row, "time": time, "event": event.event, **event.details})) + "\n"
 
 
-def _plain(value: object) -> object:
-    if isinstance(value, float):
-        return round(value, 6) if np.isfinite(value) else None
-    return value
-
-
-class AdaptationLog:
-    """Keeps the file equal to the detector's record of events; a ``Sink``. A resumed run writes it anew from its checkpoint.
+class AdaptationLog(Sink):
+    """Keeps the file equal to the detector's record of events. A resumed run writes it anew from its checkpoint.
 
     Args:
         folder: the run folder.
@@ -46,14 +39,8 @@ class AdaptationLog:
         self._written = -1
 
     def write(self, batch: Batch) -> None:
-        """Bring the file up to date."""
+        """See ``Sink``."""
         events = self._events()
         if len(events) != self._written:
             self._folder.write(ADAPTATIONS, "".join(event_line(each, self._zone) for each in events))
             self._written = len(events)
-
-    def flush(self) -> None:
-        """Nothing to do: the file is on the disk whenever it is written."""
-
-    def close(self, closed: Sequence[Incident] = (), *, resumable: bool = False) -> None:
-        """Nothing to do."""

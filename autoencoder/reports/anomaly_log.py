@@ -12,11 +12,11 @@ from autoencoder.core.errors import ModelError, RunError
 from autoencoder.reports.files import AppendFile, open_inside, reporting, write_whole
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.run_folder import INCIDENTS, LOG, RunFolder
-from autoencoder.reports.sinks import Batch
+from autoencoder.reports.sinks import Batch, Sink
 
 
-class AnomalyLog:
-    """anomalies.log: one line for every incident that is over; a ``Sink``.
+class AnomalyLog(Sink):
+    """anomalies.log: one line for every incident that is over.
 
     It holds what the closed lines of incidents.jsonl hold, so a resumed run writes it anew from what is left of those: no line is lost
     or there twice, wherever the run was cut off.
@@ -39,9 +39,6 @@ class AnomalyLog:
     def write(self, batch: Batch) -> None:
         """Add the incidents that ended; their lines are in the file when this returns."""
         self._add(batch.closed)
-
-    def flush(self) -> None:
-        """Nothing to do: what a power cut takes away is written anew."""
 
     def close(self, closed: Sequence[Incident] = (), *, resumable: bool = False) -> None:
         """Add the last incidents and close the file."""

@@ -144,8 +144,7 @@ class WebhookSender:
         self._post, self._warn = post, warn
         self._backoff, self._max_backoff, self._drain_seconds = backoff, max_backoff, drain_seconds
         self._random = random.Random()  # its own: training draws from the common one, and must stay reproducible
-        self._speaking = threading.Lock()  # held while warning, so that nothing is said after ``stop``
-        self._is_silent = self._has_refused = self._has_hurried = False
+        self._is_silent = self._has_refused = False
         self._failures = 0  # in a row
         self._ends = 0.0  # when the time to drain is over
         self._closing = threading.Event()
@@ -175,11 +174,10 @@ class WebhookSender:
             self._thread.join(min(QUIET_SECONDS, self._drain_seconds) if wait else 0.0)
             if wait and self._thread.is_alive():
                 waiting = self._outbox.counts()["waiting"]
-                self._say(f"webhook: {waiting:,} alerts wait; at most {self._drain_seconds:g} s more for them")
+                self._say(f"{waiting:,} alerts wait; at most {self._drain_seconds:g} s more for them")
                 self._thread.join(self._ends - time.monotonic())
         finally:
-            with self._speaking:
-                self._is_silent = True
+            self._is_silent = True
             self._outbox.close()
             self._thread = None
 
@@ -196,18 +194,15 @@ class WebhookSender:
                 if is_over or (self._failures and not self._pause(result.wait)):
                     return
         except RunError as error:
-            self._say(f"webhook: {error}; no more alerts are sent")
+            self._say(f"{error}; no more alerts are sent")
 
     def _pause(self, asked: float) -> bool:
-        """Rest after a failure; returns whether to go on. The end of the run cuts one rest short, if the receiver did not ask for it."""
+        """Rest after a failure; returns whether to go on. The end of the run cuts a rest short, if the receiver did not ask for it."""
         backoff = min(self._max_backoff, self._backoff * 2.0 ** min(self._failures - 1, 30)) * self._random.uniform(0.5, 1.0)
         pause = max(backoff, min(asked, self._max_backoff))
         until = time.monotonic() + pause
-        if not self._closing.wait(pause):
+        if not self._closing.is_set() and (not self._closing.wait(pause) or not asked):
             return True
-        if not asked and not self._has_hurried:
-            self._has_hurried = True
-            return time.monotonic() < self._ends
         if until >= self._ends:  # nothing can come of waiting any longer
             return False
         time.sleep(max(0.0, until - time.monotonic()))
@@ -215,14 +210,13 @@ class WebhookSender:
 
     def _report(self, result: DeliveryResult) -> None:
         if result.outcome == "failed" and not self._failures:
-            self._say(f"webhook: {result.reason}; alerts wait in {self._outbox.path} and are sent as soon as it answers")
+            self._say(f"{result.reason}; alerts wait in {self._outbox.path} and are sent as soon as it answers")
         elif result.outcome != "failed" and self._failures:
-            self._say("webhook: it answers again")
+            self._say("it answers again")
         if result.outcome == "refused" and not self._has_refused:
             self._has_refused = True
-            self._say(f"webhook: {result.reason}; an alert that is refused is not sent again; check the address and the token")
+            self._say(f"{result.reason}; an alert that is refused is not sent again; check the address and the token")
 
     def _say(self, sentence: str) -> None:
-        with self._speaking:
-            if not self._is_silent:
-                self._warn(sentence)
+        if not self._is_silent:
+            self._warn(f"webhook: {sentence}")

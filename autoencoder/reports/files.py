@@ -5,10 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import stat
-import tempfile
 import weakref
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from io import BufferedReader
 from pathlib import Path
 
@@ -19,18 +18,13 @@ NOT_A_PLAIN_FILE = (errno.ELOOP, errno.EINVAL, errno.EISDIR, errno.ENXIO)  # wha
 _NO_LINKS = os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK  # the last: opening a pipe does not wait for its other end
 
 
-class reporting:
+@contextmanager
+def reporting(path: Path, remedy: str = "free space and go on with --resume") -> Iterator[None]:
     """Turn an OSError inside into a RunError that says what cannot be written and what to do."""
-
-    def __init__(self, path: Path, remedy: str = "free space and go on with --resume") -> None:
-        self._path, self._remedy = path, remedy
-
-    def __enter__(self) -> None:
-        pass
-
-    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
-        if isinstance(error, OSError):
-            raise RunError(f"{self._path} cannot be written ({error.strerror}); {self._remedy}") from None
+    try:
+        yield
+    except OSError as error:
+        raise RunError(f"{path} cannot be written ({error.strerror}); {remedy}") from None
 
 
 def draft_of(path: Path) -> Path:
@@ -72,12 +66,6 @@ def _sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def require_writable(folder: Path) -> None:
-    """Raise OSError where no file can be written into a folder."""
-    with tempfile.TemporaryFile(dir=folder):
-        pass
-
-
 def lock(owner: object, folder: Path) -> Callable[[], object] | None:
     """Keep other processes from writing into a folder until the returned function is called or ``owner`` is collected.
 
@@ -113,13 +101,12 @@ def open_inside(path: Path) -> BufferedReader:
     return file
 
 
-def read_whole(path: Path, max_bytes: int) -> bytes | None:
-    """The content of a file, None where that is more than ``max_bytes``; see ``open_inside``."""
+def read_whole(path: Path, max_bytes: int) -> bytes:
+    """The content of a file; OSError where that is more than ``max_bytes``, and as from ``open_inside``."""
     with open_inside(path) as file:
         if os.fstat(file.fileno()).st_size > max_bytes:
-            return None
-        data = file.read(max_bytes + 1)
-    return data if len(data) <= max_bytes else None
+            raise OSError(errno.EFBIG, f"it is too large: at most {max_bytes:,} bytes are read")
+        return file.read(max_bytes)
 
 
 class AppendFile:

@@ -88,7 +88,7 @@ class LivePlot:
 
     @property
     def closed(self) -> bool:
-        """The window is gone: closed by the user, by ``close``, or because it could not be opened."""
+        """The window is gone: closed by the user, by the end of the ``with``, or because it could not be opened."""
         return not self._process.is_alive()
 
     def on_batch(self, batch: Batch) -> None:
@@ -106,26 +106,22 @@ class LivePlot:
         """Leave the window open until the user closes it."""
         self._process.join()
 
-    def close(self) -> None:
-        """Close the window; a second call does nothing."""
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._ended.set()
         self._arrived.set()
         self._process.kill()  # it holds nothing worth saving; also frees a sender that waits for a window that no longer reads
         self._process.join()
         self._sender.join()
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
     def _send(self) -> None:
         with suppress(OSError), self._writer:  # OSError: the window is gone
             while self._arrived.wait() and not self._ended.is_set():
                 self._arrived.clear()
                 with self._lock:
-                    frame = self._pending.newest, self._points, self._flagged
+                    frame = self._pending.newest, (self._points, self._flagged)
                     self._pending = RingBuffer(self._window)
                 self._writer.send(frame)
                 self._ended.wait(FRAME_SECONDS)  # what comes meanwhile goes together
@@ -138,7 +134,7 @@ def display_available() -> str | None:
         None if it can, else why not, as a fragment of a sentence: "neither DISPLAY nor WAYLAND_DISPLAY is set".
     """
     servers = [f"{name}={os.environ[name]}" for name in ("DISPLAY", "WAYLAND_DISPLAY") if os.environ.get(name)]
-    place = f" at {' or '.join(servers)}" if servers else ""
+    blind = f"no window opens at {' or '.join(servers)}" if servers else "no window opens"
     if sys.platform.startswith("linux") and not servers:
         return "neither DISPLAY nor WAYLAND_DISPLAY is set"
     if sys.platform != "darwin" and not any(find_spec(toolkit) for toolkit in TOOLKITS):
@@ -148,14 +144,13 @@ def display_available() -> str | None:
     except subprocess.TimeoutExpired:
         return " and ".join(servers) + " did not answer in time"
     if probe.returncode:
-        complaint = [line.strip() for line in probe.stderr.splitlines() if line.strip()] or [f"exit code {probe.returncode}"]
-        return f"no window opens{place}: {complaint[-1]}"
+        return f"{blind}: {(probe.stderr.strip() or f'exit code {probe.returncode}').splitlines()[-1].strip()}"
     backend, framework = probe.stdout.split()[-2:]
     if framework != "None":
         return None
     chosen = os.environ.get("MPLBACKEND", "")
     if backend.lower() == "agg" != chosen.lower():  # what matplotlib falls back to, without a word, where no display answers
-        return f"no window opens{place}"
+        return blind
     return f"{'MPLBACKEND' if chosen else 'the backend of matplotlib'} is {chosen or backend}, which opens no windows"
 
 
@@ -175,9 +170,11 @@ def show_window(settings: PlotSettings, reader: Connection) -> None:
     figure = pyplot.figure(figsize=SIZE, dpi=100)
     if figure.canvas.required_interactive_framework is None:
         sys.exit("matplotlib opens no window here")
-    window = _Window(settings, figure, reader)
+    if manager := figure.canvas.manager:
+        manager.set_window_title(settings.title)
+    figure.text(0.5, 0.5, f"{settings.title}: waiting for the first points", ha="center", parse_math=False)
     timer = figure.canvas.new_timer(interval=int(1000 * FRAME_SECONDS))
-    timer.add_callback(window.refresh)
+    timer.add_callback(_Window(settings, figure, reader).refresh)
     timer.start()
     pyplot.show()
 
@@ -187,9 +184,6 @@ class _Window:
 
     def __init__(self, settings: PlotSettings, figure: Any, reader: Connection) -> None:
         self._settings, self._figure, self._reader = settings, figure, reader
-        if manager := figure.canvas.manager:
-            manager.set_window_title(settings.title)
-        figure.text(0.5, 0.5, f"{settings.title}: waiting for the first points", ha="center", parse_math=False)
         self._plot: Any = None
         self._buffer = RingBuffer(settings.window)
         self._counts: tuple[int, int] | None = None  # points and flags so far; None: nothing new to draw
@@ -201,9 +195,8 @@ class _Window:
 
         try:
             while self._reader.poll():
-                newest, points, flagged = self._reader.recv()
+                newest, self._counts = self._reader.recv()
                 self._buffer.add(*newest)
-                self._counts = points, flagged
         except (OSError, EOFError):  # the stream's process closed the pipe, or is gone
             pyplot.close(self._figure)
             return

@@ -78,8 +78,9 @@ class RunPlot:
         for panel, column in zip(self.value_panels, self.chosen, strict=True):
             seen_and_expected = _finite(detections.values[:, column]), _finite(detections.predictions[:, column])
             panel.fill(x, seen_and_expected, detections.anomalies, bands | {"incident": np.array(spans)})
-            panel.axes.set_ylim(*_padded(*seen_and_expected))
-            panel.label(_shortened(self.columns[column], 100 if self.stacked else 50), above=self.stacked)
+            panel.axes.set_ylim(*_padded(_known(*seen_and_expected)))
+            name, longest = self.columns[column], 100 if self.stacked else 50
+            panel.label(name if len(name) <= longest else f"{name[: longest - 1]}…", above=self.stacked)
         errors_and_limits = _finite(detections.errors), _finite(detections.thresholds)
         self.error_panel.fill(x, errors_and_limits, detections.anomalies, bands)
         self._scale_errors(*errors_and_limits)
@@ -114,10 +115,10 @@ class RunPlot:
             locator = AutoDateLocator(tz=zone, minticks=5, maxticks=10)
             axis.set_major_locator(locator)
             axis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))
-            axis.set_label_text(f"time ({timezone})" if timezone else "time", fontsize=10, color=INK)
         else:
             write_numbers(axis, MaxNLocator(integer=True, steps=[1, 2, 2.5, 5, 10]), ",.0f")
-            axis.set_label_text("time (index)", fontsize=10, color=INK)
+        unit = timezone if self.dates else "index"
+        axis.set_label_text(f"time ({unit})" if unit else "time", fontsize=10, color=INK)
 
     def _choose(self, detections: Detections) -> None:
         """Settle which columns are shown; a choice stays until points are flagged, so that a live picture does not flicker."""
@@ -127,8 +128,7 @@ class RunPlot:
 
     def _scale_errors(self, errors: Array, limits: Array) -> None:
         axes = self.error_panel.axes
-        known = np.concatenate([errors, limits])
-        known = known[np.isfinite(known)]
+        known = _known(errors, limits)
         everyday = np.median(errors[errors > 0]) if (errors > 0).any() and not (known < 0).any() else np.inf
         if axes.get_yscale() == "linear" and known.size and known.max() > 40 * everyday:
             axes.set_yscale("log")  # and stays so: a live picture that changes its scale back and forth cannot be read
@@ -151,12 +151,10 @@ class RunPlot:
         if isinstance(locator := axes.xaxis.get_major_locator(), MaxNLocator):
             letters = len(f"{int(high):,}")
             locator.set_params(nbins=int(np.clip(100 // (letters + 4), 2, 9)))
-        if not len(x):
-            self.word.set(text="no points", x=0.5)
-        elif trained and x[trained - 1] - x[0] > 0.08 * (high - low):
+        is_wide = trained and x[trained - 1] - x[0] > 0.08 * (high - low)
+        self.word.set(text="" if len(x) else "no points", x=0.5)
+        if is_wide:
             self.word.set(text="training", x=(x[0] + x[trained - 1]) / 2)
-        else:
-            self.word.set_text("")
 
     def _caption(self, title: str) -> None:
         if len(self.columns) > len(self.chosen):
@@ -241,19 +239,18 @@ def _finite(numbers: Array) -> Array:
     return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
-def _padded(*series: Array) -> tuple[float, float]:
-    """Range of all known numbers, with room above and below; (0, 1) where nothing is known."""
-    known = np.concatenate(series)
-    known = known[np.isfinite(known)]
+def _known(*series: Array) -> Array:
+    numbers = np.concatenate(series)
+    return numbers[np.isfinite(numbers)]
+
+
+def _padded(known: Array) -> tuple[float, float]:
+    """Range of numbers, with room above and below; (0, 1) where there are none."""
     if not known.size:
         return 0.0, 1.0
     low, high = float(known.min()), float(known.max())
     margin = 0.07 * (high - low) or 0.05 * abs(high) or 0.5
     return low - margin, high + margin
-
-
-def _shortened(name: str, longest: int) -> str:
-    return name if len(name) <= longest else f"{name[: longest - 1]}…"
 
 
 def _zone(timezone: str | None) -> tzinfo | None:

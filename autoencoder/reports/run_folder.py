@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-from collections.abc import Mapping
+import tempfile
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ import numpy as np
 
 from autoencoder.core.errors import ModelError
 from autoencoder.core.state import State, pack, unpack
-from autoencoder.reports.files import draft_of, lock, open_inside, read_whole, reporting, require_writable, write_whole
+from autoencoder.reports.files import draft_of, lock, open_inside, read_whole, reporting, write_whole
 
 DETECTOR = "detector.npz"  # what the detector learnt
 SCORES = "scores.csv"
@@ -61,7 +62,7 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             if not resume and any(path.iterdir()):
                 raise ModelError(f"--out {path} is not empty; give a new folder, or --resume to go on with the run in it")
-            require_writable(path)
+            tempfile.TemporaryFile(dir=path).close()  # OSError where no file can be written
             release = lock(self, path)
             for name in FILES if release else ():
                 draft_of(path / name).unlink(missing_ok=True)  # a run that was killed may have left one
@@ -86,7 +87,7 @@ class RunFolder:
 
     def write_metrics(self, metrics: Mapping[str, Any]) -> None:
         """metrics.json; unknown numbers become null."""
-        self.write(METRICS, json.dumps(_plain(metrics), indent=2) + "\n")
+        self.write(METRICS, json.dumps(plain(metrics), indent=2) + "\n")
 
     def write_model(self, state: State, files: Mapping[str, bytes]) -> None:
         """What the detector learnt: its files and its state."""
@@ -126,7 +127,7 @@ def read_model_files(folder: Path) -> dict[str, bytes]:
 
 
 def is_folder(path: Path) -> bool:
-    """Whether a path is a folder that can be looked into."""
+    """Whether a path is a folder."""
     return os.path.isdir(path)  # noqa: PTH112 - Path.is_dir raises where a name is too long or a parent may not be entered
 
 
@@ -154,37 +155,38 @@ def read_checkpoint(folder: Path) -> State | None:
 def read_metrics(folder: Path) -> dict[str, Any]:
     """What metrics.json holds; empty where there is none: a run that was killed leaves none."""
     try:
-        metrics = json.loads(read_whole(folder / METRICS, MAX_METRICS_BYTES) or b"")
+        metrics = json.loads(read_whole(folder / METRICS, MAX_METRICS_BYTES))
     except (OSError, ValueError, RecursionError):
         return {}
     return metrics if isinstance(metrics, dict) else {}
 
 
 def _read(path: Path) -> bytes:
-    try:
-        data = read_whole(path, MAX_MODEL_BYTES)
-    except OSError as error:
-        raise ModelError(f"{path} cannot be read ({error.strerror}); copy the run folder again or train again") from None
-    if data is None:
-        raise ModelError(f"{path} is too large: at most {MAX_MODEL_BYTES:,} bytes are read; it was not written by this program")
-    return data
+    with _legible(path):
+        return read_whole(path, MAX_MODEL_BYTES)
 
 
 def require_inside(folder: Path, name: str) -> Path:
     """The path of a file in a folder of unknown origin; ModelError where it cannot be read or leads out of the folder."""
-    try:
+    with _legible(folder / name):
         open_inside(folder / name).close()
-    except OSError as error:
-        raise ModelError(f"{folder / name} cannot be read ({error.strerror}); copy the run folder again") from None
     return folder / name
 
 
-def _plain(value: Any) -> Any:
+@contextlib.contextmanager
+def _legible(path: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ModelError(f"{path} cannot be read ({error.strerror}); copy the run folder again or train again") from None
+
+
+def plain(value: Any) -> Any:
     """The same with plain Python numbers, NaN and infinity as None."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):

@@ -19,14 +19,14 @@ from autoencoder.core.types import Detections
 from autoencoder.reports.files import NOT_A_PLAIN_FILE, AppendFile, open_inside, reporting
 from autoencoder.reports.incidents import Incident, time_text
 from autoencoder.reports.run_folder import INCIDENTS, SCORES
-from autoencoder.reports.sinks import Batch
+from autoencoder.reports.sinks import Batch, Sink
 
 _BLOCK_ROWS = 10_000  # rows that are text at a time: they take ten times as much memory as their numbers
 _MAX_FIELDS = 1 << 16  # names of series whose field is remembered
 
 
-class ResultWriter:
-    """Appends to scores.csv and incidents.jsonl; a ``Sink``.
+class ResultWriter(Sink):
+    """Appends to scores.csv and incidents.jsonl.
 
     Each incident has one line. Those of the open ones stand last, and are written anew as they go on.
 
@@ -67,11 +67,9 @@ class ResultWriter:
             self._write_incidents(batch.closed, batch.open)
 
     def _write_incidents(self, closed: Sequence[Incident], is_open: Sequence[Incident]) -> None:
-        if closed or ((is_open or self._open) and tuple(is_open) != self._open):
-            done, last = (
-                "".join(incident.to_json(status) + "\n" for incident in group).encode()
-                for group, status in ((closed, "closed"), (is_open, "open"))
-            )
+        if closed or tuple(is_open) != self._open:
+            done = "".join(incident.to_json() + "\n" for incident in closed).encode()
+            last = "".join(incident.to_json("open") + "\n" for incident in is_open).encode()
             self._incidents.write(done + last, self._closed_bytes)
             self._closed_bytes += len(done)
             self._open = tuple(is_open)
@@ -94,17 +92,13 @@ class ResultWriter:
     def close(self, closed: Sequence[Incident] = (), *, resumable: bool = False) -> None:
         """Write the incidents that end with the stream, and close the files."""
         with closing(self._scores), closing(self._incidents), reporting(self._folder):
-            if closed:
-                self._write_incidents(closed, ())
+            self._write_incidents(closed, () if closed else self._open)
 
 
 def header(columns: tuple[str, ...], *, of_many: bool = False) -> list[str]:
     """Column names of scores.csv; ``of_many``: a last one says which series a row belongs to."""
-    if len(columns) == 1:
-        values, predictions = ["value"], ["prediction"]
-    else:
-        names = [_column_field(name) for name in columns]
-        values, predictions = [f"value_{name}" for name in names], [f"prediction_{name}" for name in names]
+    endings = [f"_{_column_field(name)}" for name in columns] if len(columns) > 1 else [""]
+    values, predictions = ([f"{what}{ending}" for ending in endings] for what in ("value", "prediction"))
     return ["time", *values, *predictions, "error", "threshold", "score", "anomaly", *(["series"] if of_many else [])]
 
 
@@ -120,16 +114,11 @@ def rows_text(detections: Detections, zone: str, series: Sequence[str] | None = 
         detections.anomalies.tolist(),
         strict=True,
     )
-    form = _row_format(detections.values.shape[1])
+    form = ",".join(["%s", *["%r"] * detections.values.shape[1], *["%.9g"] * (detections.values.shape[1] + 3), "%d\n"])
     text = "".join([form % row for row in rows]).replace("nan", "")  # no time has these letters
     if series is None:
         return text
     return "".join([f"{line},{series_field(name)}\n" for line, name in zip(text.splitlines(), series, strict=True)])
-
-
-@functools.cache
-def _row_format(features: int) -> str:
-    return ",".join(["%s", *["%r"] * features, *["%.9g"] * (features + 3), "%d\n"])
 
 
 @functools.lru_cache(_MAX_FIELDS)
@@ -187,16 +176,16 @@ def parse_scores(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Detecti
     """Rows of scores.csv under its column names. Raises ValueError, KeyError: they are not what this program writes."""
     columns = dict(zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True))
 
-    def numbers(name: str) -> npt.NDArray[np.float64]:
-        return np.array([float(field) if field else np.nan for field in columns[name]], dtype=np.float64)
+    def numbers(*chosen: str) -> npt.NDArray[np.float64]:
+        return np.stack([np.array([float(field or "nan") for field in columns[name]], np.float64) for name in chosen], axis=1)
 
     return Detections(
         _parse_times(columns["time"]),
-        np.column_stack([numbers(name) for name in names if name.startswith("value")]),
-        np.column_stack([numbers(name) for name in names if name.startswith("prediction")]),
-        numbers("error"),
-        numbers("threshold"),
-        numbers("score"),
+        numbers(*(name for name in names if name.startswith("value"))),
+        numbers(*(name for name in names if name.startswith("prediction"))),
+        numbers("error")[:, 0],
+        numbers("threshold")[:, 0],
+        numbers("score")[:, 0],
         np.array([field == "1" for field in columns["anomaly"]], dtype=bool),
     )
 

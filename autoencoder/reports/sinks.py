@@ -32,25 +32,23 @@ class Batch:
     series: Sequence[str] | None = None
 
 
-class Sink(Protocol):
+class Sink:
     """Writes a run down: scores.csv and incidents.jsonl, anomalies.log, a webhook, adaptations.jsonl, the statistics."""
 
     def write(self, batch: Batch) -> None:
         """Record a batch; it outlives the process when this returns."""
-        ...
+        raise NotImplementedError
 
     def flush(self) -> None:
         """A checkpoint follows, behind which nothing is written again: what was written outlives a power cut when this returns."""
-        ...
 
-    def close(self, closed: Sequence[Incident] = (), *, resumable: bool) -> None:
+    def close(self, closed: Sequence[Incident] = (), *, resumable: bool = False) -> None:
         """The stream is over.
 
         Args:
             closed: the incidents that end with it.
             resumable: it was only cut off; these incidents go on when the run is resumed.
         """
-        ...
 
 
 class Callback(Protocol):

@@ -15,7 +15,7 @@ from autoencoder.core.errors import ModelError
 from autoencoder.core.state import Reader, State
 from autoencoder.reports.evaluation import Flags, Span, quality_of
 from autoencoder.reports.incidents import Incident, read_incidents
-from autoencoder.reports.sinks import Batch
+from autoencoder.reports.sinks import Batch, Sink
 
 N_WORST = 3  # incidents that the summary names
 
@@ -45,8 +45,8 @@ class SeriesStatistics:
         self.flagged += flagged
 
 
-class RunStatistics:
-    """Counts detections and incidents; keeps labels and flags (a byte a point each) while labels come; a ``Sink``.
+class RunStatistics(Sink):
+    """Counts detections and incidents; keeps labels and flags (a byte a point each) while labels come.
 
     Attributes:
         series: statistics by name of the series, in order of appearance; the key is None where a run has only one.
@@ -73,31 +73,21 @@ class RunStatistics:
         if batch.series is None:
             self._of(None).add(len(detections), int(np.count_nonzero(judged)), int(np.count_nonzero(detections.anomalies)))
         else:
-            names = {name: place for place, name in enumerate(dict.fromkeys(batch.series))}
-            places = np.array([names[name] for name in batch.series], dtype=np.int64)
-            groups = (places, places[judged], places[detections.anomalies])
-            counts = np.stack([np.bincount(group, minlength=len(names)) for group in groups], axis=1)
-            for name, counted in zip(names, counts.tolist(), strict=True):
-                self._of(name).add(*counted)
+            for name, *counted in zip(batch.series, judged.tolist(), detections.anomalies.tolist(), strict=True):
+                self._of(name).add(1, *counted)
         if batch.labels is not None:
             self._labels.append(batch.labels)
             self._flags.append(detections.anomalies)
             if batch.series is not None:
-                all_names = {name: place for place, name in enumerate(self.series)}
-                self._places.append(np.array([all_names[name] for name in batch.series], dtype=np.int64))
-        self._count_incidents(batch.closed)
-
-    def flush(self) -> None:
-        """Nothing to do: the checkpoint takes ``state``."""
-
-    def close(self, closed: Sequence[Incident] = (), *, resumable: bool = False) -> None:
-        """Count the incidents that end with the stream."""
-        self._count_incidents(closed)
+                place = {name: index for index, name in enumerate(self.series)}
+                self._places.append(np.array([place[name] for name in batch.series], dtype=np.int64))
+        self.close(batch.closed)
 
     def _of(self, name: str | None) -> SeriesStatistics:
         return self.series.get(name) or self.series.setdefault(name, SeriesStatistics())
 
-    def _count_incidents(self, closed: Sequence[Incident]) -> None:
+    def close(self, closed: Sequence[Incident] = (), *, resumable: bool = False) -> None:
+        """Count incidents that ended."""
         for incident in closed:
             one = self._of(incident.series)
             one.spans.append((incident.first_row, incident.last_row))
@@ -107,29 +97,20 @@ class RunStatistics:
             self.worst = sorted([*self.worst, *closed], key=lambda incident: -incident.severity)[:N_WORST]
 
     @property
-    def points(self) -> int:
-        """Rows so far."""
-        return sum(one.points for one in self.series.values())
-
-    @property
     def judged(self) -> int:
-        """Of them, those with a threshold."""
+        """Points with a threshold."""
         return sum(one.judged for one in self.series.values())
-
-    @property
-    def flagged(self) -> int:
-        """Of those, the anomalous ones."""
-        return sum(one.flagged for one in self.series.values())
 
     def counts(self, budget: float) -> dict[str, Any]:
         """Counts, and the realised share of flagged points beside the one that was asked for."""
+        flagged = sum(one.flagged for one in self.series.values())
         return {
-            "points": self.points,
+            "points": sum(one.points for one in self.series.values()),
             "judged": self.judged,
             "missing": self.missing,
-            "flagged": self.flagged,
+            "flagged": flagged,
             "incidents": self.incidents,
-            "flagged_share": self.flagged / self.judged if self.judged else float("nan"),
+            "flagged_share": flagged / self.judged if self.judged else float("nan"),
             "budget": budget,
         }
 
@@ -189,7 +170,7 @@ class RunStatistics:
         }
 
     def load(self, state: State) -> None:
-        """Take back what ``state`` gave."""
+        """Go on from a ``state``."""
         saved = Reader(state, "the counts")
         try:
             names = json.loads(saved.text("series"))

@@ -13,11 +13,11 @@ from autoencoder.reports.delivery import WebhookSender
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.outbox import Alert, Outbox
 from autoencoder.reports.run_folder import OUTBOX, RunFolder
-from autoencoder.reports.sinks import Batch
+from autoencoder.reports.sinks import Batch, Sink
 
 
-class Webhook:
-    """Queues an alert for every incident that opens and for every one that closes; a ``Sink``, once it is started.
+class Webhook(Sink):
+    """Queues an alert for every incident that opens and for every one that closes; started before its first batch.
 
     An alert is known by its key, which follows from the run, the incident and the event alone: a resumed run that comes by something
     again queues it with the same key.
@@ -43,9 +43,9 @@ class Webhook:
 
     def write(self, batch: Batch) -> None:
         """Queue what is new: no more than an append to a file, whatever becomes of it."""
-        self._queue_closed(batch.closed)
-        for incident in batch.open:
-            self._queue_opened(incident)
+        for event, incidents in (("closed", batch.closed), ("opened", batch.open)):
+            for incident in incidents:
+                self._queue(event, incident)
 
     def flush(self) -> None:
         """Have all alerts on the disk."""
@@ -53,8 +53,8 @@ class Webhook:
 
     def close(self, closed: Sequence[Incident] = (), *, resumable: bool = False) -> None:
         """Queue the incidents that end with the stream, unless they go on when it is resumed."""
-        if not resumable:
-            self._queue_closed(closed)
+        for incident in () if resumable else closed:
+            self._queue("closed", incident)
 
     def stop(self, *, wait: bool = True) -> None:
         """Give what waits a last chance, see ``WebhookSender.stop``; an interrupt ends that."""
@@ -79,18 +79,17 @@ class Webhook:
             line += f", {counts['waiting']:,} waiting in {self._outbox.path}; --resume sends them"
         return line
 
-    def _queue_closed(self, closed: Sequence[Incident]) -> None:
-        for incident in closed:
-            self._queue_opened(incident)
-            if incident.alarm or not self._alarms_only:
-                self._announced.discard((incident.series, incident.first_row))
-                self._put("closed", incident)
-
-    def _queue_opened(self, incident: Incident) -> None:
+    def _queue(self, event: str, incident: Incident) -> None:
+        """Queue an event of an incident, its opening first."""
         place = (incident.series, incident.first_row)
-        if place not in self._announced and (incident.alarm or not self._alarms_only):
+        if self._alarms_only and not incident.alarm:
+            return
+        if place not in self._announced:
             self._announced.add(place)
             self._put("opened", incident)
+        if event == "closed":
+            self._announced.discard(place)
+            self._put("closed", incident)
 
     def _put(self, event: str, incident: Incident) -> None:
         about = f"{incident.first_row} {incident.start} {event} {incident.series or ''}"

@@ -7,8 +7,12 @@ from collections.abc import Sequence
 import numpy as np
 
 from autoencoder.core.types import Array, Detections
+from autoencoder.reports.incidents import Incident
 
 HOUR = np.timedelta64(1, "h")
+INCIDENT = Incident(
+    3, "2025-01-02T00:00:00Z", "2025-01-02T03:00:00Z", "2025-01-02T01:00:00Z", (7.5,), (1.25,), 0.9, 4, 5, 9, True
+)
 
 
 def with_gaps(flags: Sequence[bool], columns: int = 1, dated: bool = True) -> Detections:

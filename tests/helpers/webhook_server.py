@@ -10,12 +10,12 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Self
 
 import pytest
 from program import wait_until
 
+Behaviour = Callable[[BaseHTTPRequestHandler, threading.Event], None]
 VARIABLE = "ANOMALY_WEBHOOK_URL"  # the environment variable that holds the address, where no setting says otherwise
 
 
@@ -47,6 +47,17 @@ class Say:
         handler.end_headers()
 
 
+def says(text: bytes, again: bytes = b"") -> Behaviour:
+    """Writes bytes as they are, then ``again`` and again without end, if there are any."""
+
+    def answer(handler: BaseHTTPRequestHandler, released: threading.Event) -> None:
+        handler.wfile.write(text)
+        while again and not released.wait(0.02 / len(again)):
+            handler.wfile.write(again)
+
+    return answer
+
+
 def silence(handler: BaseHTTPRequestHandler, released: threading.Event) -> None:
     """Take the request and answer nothing until the server is told to."""
     released.wait()
@@ -57,31 +68,11 @@ def hang_up(handler: BaseHTTPRequestHandler, released: threading.Event) -> None:
     handler.connection.shutdown(socket.SHUT_RDWR)
 
 
-def garbage(handler: BaseHTTPRequestHandler, released: threading.Event) -> None:
-    """Answer what is no HTTP."""
-    handler.wfile.write(b"\x00\xff ni hao\r\n\r\n\x1b[2J")
-
-
-def broken_headers(handler: BaseHTTPRequestHandler, released: threading.Event) -> None:
-    """Answer 500 with headers that libraries log a warning about, with the address in it."""
-    handler.wfile.write(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n : x\r\nno header at all\r\n\r\n")
-
-
-def trickle(handler: BaseHTTPRequestHandler, released: threading.Event) -> None:
-    """Answer without end, a byte at a time, and never come to the point."""
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\nX: ")
-    while not released.wait(0.02):
-        handler.wfile.write(b"x")
-
-
-def endless_body(handler: BaseHTTPRequestHandler, released: threading.Event) -> None:
-    """Answer 200, and a body that does not end."""
-    handler.wfile.write(b"HTTP/1.1 200 OK\r\n\r\n")
-    while not released.is_set():
-        handler.wfile.write(b"x" * 65_536)
-
-
-Behaviour = Callable[[BaseHTTPRequestHandler, threading.Event], None]
+garbage = says(b"\x00\xff ni hao\r\n\r\n\x1b[2J")
+# libraries log a warning about these headers, with the address in it
+broken_headers = says(b"HTTP/1.1 500 Oops\r\nContent-Length: 0\r\n : x\r\nno header at all\r\n\r\n")
+trickle = says(b"HTTP/1.1 200 OK\r\nX: ", b"x")  # never comes to the point
+endless_body = says(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65_536)
 
 
 class WebhookServer:
@@ -145,7 +136,7 @@ class WebhookServer:
         threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self._released.set()
         self._server.shutdown()
         self._server.server_close()

@@ -55,6 +55,11 @@ def table(tmp_path: Path) -> Path:
     return write_csv(tmp_path / "load.csv", range(POINTS), spiky())
 
 
+def score(program: Program, table: Path, *options: str) -> Outcome:
+    """A run over the file; into the folder o, if no other is given."""
+    return program("--source", "csv", "--path", table, *DETECTION, "--out", "o", *options)
+
+
 def told(folder: Path, *, alarms_only: bool = True) -> set[tuple[int, str]]:
     """Every event of which a run's incidents ask to be told."""
     found = [incident["id"] for incident in incidents(folder) if incident["alarm"] or not alarms_only]
@@ -81,7 +86,7 @@ def assert_key_means_event(*servers: WebhookServer) -> None:
 def test_every_alarm_is_told_of_twice(program: Program, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with WebhookServer() as server:
         monkeypatch.setenv(VARIABLE, server.url())
-        outcome = program("--source", "csv", "--path", table, *DETECTION, *WEBHOOK, "--out", "o")
+        outcome = score(program, table, *WEBHOOK)
     assert outcome.code == 0, outcome.err
     expected = told(Path("o"))
     assert sorted(events(server)) == sorted(expected)
@@ -100,25 +105,25 @@ def test_every_incident_is_told_of_if_asked_for(program: Program, table: Path, m
         monkeypatch.setenv("MY_HOOK", server.url())
         options = ("--set", "alerts.webhook.alarms_only=false", "--set", "alerts.webhook.url_env=MY_HOOK")
         options += ("--set", "alerts.webhook.format=slack")
-        assert program("--source", "csv", "--path", table, *DETECTION, *WEBHOOK, *options, "--out", "o").code == 0
+        assert score(program, table, *WEBHOOK, *options).code == 0
     assert len(server.requests) == len(told(Path("o"), alarms_only=False)) > len(told(Path("o")))
     assert all(set(request.body) == {"text"} and "load.csv" in request.body["text"] for request in server.requests)
     assert len({request.key for request in server.requests}) == len(server.requests)
 
 
 def test_the_log_can_be_switched_off(program: Program, table: Path) -> None:
-    assert program("--source", "csv", "--path", table, *DETECTION, "--out", "o").code == 0
+    assert score(program, table).code == 0
     lines = Path("o/anomalies.log").read_text().splitlines()
     assert [line.split(" ")[0] for line in lines] == [incident["start"] for incident in incidents(Path("o"))]
     assert metrics(Path("o"))["alerts"] is None
-    assert program("--source", "csv", "--path", table, *DETECTION, "--set", "alerts.log=false", "--out", "p").code == 0
+    assert score(program, table, "--set", "alerts.log=false", "--out", "p").code == 0
     assert not Path("p/anomalies.log").exists()
 
 
 def test_a_receiver_that_is_gone_gets_the_rest_later(program: Program, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, f"http://127.0.0.1:{closed_port()}/hook")
     quickly = (*WEBHOOK, "--set", "alerts.webhook.drain_seconds=0.1")
-    outcome = program("--source", "csv", "--path", table, *DETECTION, *quickly, "--out", "o")
+    outcome = score(program, table, *quickly)
     expected = told(Path("o"))
     assert outcome.code == 0
     said = outcome.err.splitlines()
@@ -148,7 +153,7 @@ def test_a_receiver_that_is_gone_gets_the_rest_later(program: Program, table: Pa
 def test_a_full_queue_drops_the_oldest(program: Program, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, f"http://127.0.0.1:{closed_port()}/hook")
     small = (*WEBHOOK, "--set", "alerts.webhook.max_queue=5", "--set", "alerts.webhook.drain_seconds=0.1")
-    outcome = program("--source", "csv", "--path", table, *DETECTION, *small, "--out", "o")
+    outcome = score(program, table, *small)
     expected = told(Path("o"))
     assert outcome.code == 0
     assert outcome.err.count("5 alerts wait, which is all there is room for; the oldest are dropped") == 1
@@ -175,36 +180,31 @@ def test_a_silent_receiver_does_not_hold_up_the_run(table: Path, tmp_path: Path)
     assert metrics(tmp_path / "o")["status"] == "done"
 
 
+TOKEN = "alerts.webhook.token_env=HOOK_TOKEN"
+
+
 @pytest.mark.parametrize(
-    ("variables", "options", "words"),
+    ("url", "token", "option", "words"),
     [
-        ({}, (), ["alerts.webhook.url_env", VARIABLE, "not set"]),
-        ({VARIABLE: "  "}, (), [VARIABLE, "not set"]),
-        ({VARIABLE: "ftp://s3cr3t.example"}, (), [VARIABLE, "no http or https address"]),
-        ({VARIABLE: "http://s3cr3t.example:x"}, (), [VARIABLE, "no http or https address"]),
-        ({VARIABLE: "http://h/s3cr3t\nx"}, (), [VARIABLE, "holds characters"]),
-        ({VARIABLE: "http://h"}, ("alerts.webhook.token_env=HOOK_TOKEN",), ["token_env", "HOOK_TOKEN", "not set"]),
-        (
-            {VARIABLE: "http://h", "HOOK_TOKEN": "s3cr3t\r\nX: y"},
-            ("alerts.webhook.token_env=HOOK_TOKEN",),
-            ["HOOK_TOKEN", "holds characters"],
-        ),
-        ({}, ("alerts.webhook.url_env='https://h/s3cr3t'",), ["alerts.webhook.url_env", "environment variable"]),
-        ({}, ("alerts.webhook.token_env=s3cr3t",), ["alerts.webhook.token_env", "environment variable"]),
-        ({}, ("alerts.webhook.url='https://h/s3cr3t'",), ["alerts.webhook.url is not a setting"]),
+        (None, None, None, ["alerts.webhook.url_env", VARIABLE, "not set"]),
+        ("  ", None, None, [VARIABLE, "not set"]),
+        ("ftp://s3cr3t.example", None, None, [VARIABLE, "no http or https address"]),
+        ("http://s3cr3t.example:x", None, None, [VARIABLE, "no http or https address"]),
+        ("http://h/s3cr3t\nx", None, None, [VARIABLE, "holds characters"]),
+        ("http://h", None, TOKEN, ["token_env", "HOOK_TOKEN", "not set"]),
+        ("http://h", "s3cr3t\r\nX: y", TOKEN, ["HOOK_TOKEN", "holds characters"]),
+        (None, None, "alerts.webhook.url_env='https://h/s3cr3t'", ["alerts.webhook.url_env", "environment variable"]),
+        (None, None, "alerts.webhook.token_env=s3cr3t", ["alerts.webhook.token_env", "environment variable"]),
+        (None, None, "alerts.webhook.url='https://h/s3cr3t'", ["alerts.webhook.url is not a setting"]),
     ],
 )
 def test_a_webhook_without_its_variables_is_refused(
-    program: Program,
-    monkeypatch: pytest.MonkeyPatch,
-    variables: dict[str, str],
-    options: tuple[str, ...],
-    words: list[str],
+    program: Program, monkeypatch: pytest.MonkeyPatch, url: str | None, token: str | None, option: str | None, words: list[str]
 ) -> None:
-    for name, value in variables.items():
-        monkeypatch.setenv(name, value)
-    settings_ = [argument for option in options for argument in ("--set", option)]
-    outcome = program(*DETECTION, *WEBHOOK, *settings_, "--out", "o")
+    for name, value in ((VARIABLE, url), ("HOOK_TOKEN", token)):
+        if value:
+            monkeypatch.setenv(name, value)
+    outcome = program(*DETECTION, *WEBHOOK, *(("--set", option) if option else ()), "--out", "o")
     assert outcome.code == 2
     assert all(word in outcome.error for word in words), outcome.error
     assert "s3cr3t" not in outcome.error
@@ -250,7 +250,7 @@ def test_a_run_killed_again_and_again_tells_of_all(
     program: Program, table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     often = ("--set", "checkpoint.every=400")
-    assert program("--source", "csv", "--path", table, *DETECTION, *often, "--out", "whole").code == 0
+    assert score(program, table, *often, "--out", "whole").code == 0
     lines = table.read_text().splitlines(keepends=True)
     growing, scores = tmp_path / "growing.csv", tmp_path / "o/scores.csv"
     arguments = follow(growing, *WEBHOOK, *often)

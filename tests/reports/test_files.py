@@ -66,7 +66,8 @@ def test_only_plain_files_inside_the_folder_are_read(tmp_path: Path) -> None:
     (tmp_path / "inside").write_bytes(b"x")
     (tmp_path / "alias").symlink_to("inside")
     assert read_whole(tmp_path / "alias", 10) == b"x"
-    assert read_whole(tmp_path / "alias", 0) is None
+    with pytest.raises(OSError, match="at most 0 bytes"):
+        read_whole(tmp_path / "alias", 0)
     os.mkfifo(tmp_path / "pipe")  # not waited for
     (tmp_path / "folder").mkdir()
     (tmp_path / "folder" / "link").symlink_to(tmp_path / "inside")

@@ -29,14 +29,11 @@ TOOLS = ("Xvfb", "import", "xdotool")
 T = TypeVar("T")
 PATIENCE = 30.0  # seconds until a screen that does not show what it should is a failure
 
-has_tools = pytest.mark.skipif(
-    not all(map(shutil.which, TOOLS)), reason=f"{', '.join(TOOLS)} are not all installed (apt: xvfb imagemagick xdotool)"
-)
-
 
 def needs_screen(test: Callable[..., None]) -> Callable[..., None]:
     """Marks a test that needs a display."""
-    return pytest.mark.browser(has_tools(test))
+    reason = f"{', '.join(TOOLS)} are not all installed (apt: xvfb imagemagick xdotool)"
+    return pytest.mark.browser(pytest.mark.skipif(not all(map(shutil.which, TOOLS)), reason=reason)(test))
 
 
 # Feeds a window: 300 points with three spikes, then 2,000 more whenever a line comes in; says what it sees of the window.
@@ -199,63 +196,56 @@ def test_a_held_window_stays_until_it_is_closed(start: Callable[..., Run]) -> No
 
 
 @needs_screen
-def test_an_interrupt_ends_a_held_window(start: Callable[..., Run]) -> None:
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_a_held_window_goes_with_its_run(start: Callable[..., Run], number: signal.Signals) -> None:
     run = start("hold")
     run.process.stdin.close()
     until(run.windows, bool, "no window")
-    run.process.send_signal(signal.SIGINT)
-    assert run.process.wait() == -signal.SIGINT
+    run.process.send_signal(number)
+    assert run.process.wait() == -number
     until(run.windows, lambda windows: not windows, "the window stays")
 
 
 @needs_screen
-def test_the_window_goes_when_its_run_is_killed(start: Callable[..., Run]) -> None:
-    run = start()
-    until(run.windows, bool, "no window")
-    run.process.kill()
-    until(run.windows, lambda windows: not windows, "the window stays")
-
-
-@needs_screen
-def test_a_screen_that_answers_is_available(screen: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("MPLBACKEND", raising=False)
-    monkeypatch.setenv("DISPLAY", screen["DISPLAY"])
-    assert display_available() is None
-
-
-@needs_screen
-def test_a_backend_without_windows_is_named(screen: dict[str, str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("MPLBACKEND", "Agg")
-    monkeypatch.setenv("DISPLAY", screen["DISPLAY"])
-    assert display_available() == "MPLBACKEND is Agg, which opens no windows"
+@pytest.mark.parametrize(("backend", "reason"), [(None, None), ("Agg", "MPLBACKEND is Agg, which opens no windows")])
+def test_a_screen_that_answers_is_available(
+    screen: dict[str, str], monkeypatch: pytest.MonkeyPatch, backend: str | None, reason: str | None
+) -> None:
+    set_screen(monkeypatch, screen["DISPLAY"], backend)
+    assert display_available() == reason
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only X11 and Wayland name their screen in a variable")
-def test_without_a_screen_the_reason_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delenv("DISPLAY", raising=False)
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    assert display_available() == "neither DISPLAY nor WAYLAND_DISPLAY is set"
-
-
-@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only X11 names its screen in a variable")
-@pytest.mark.parametrize("backend", [None, "TkAgg"])
-def test_a_screen_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch, backend: str | None) -> None:
+@pytest.mark.parametrize(
+    ("display", "backend", "reason"),
+    [
+        ("", None, "neither DISPLAY nor WAYLAND_DISPLAY is set"),
+        (":987", None, "no window opens at DISPLAY=:987"),
+        (":987", "TkAgg", "no window opens at DISPLAY=:987"),
+    ],
+)
+def test_a_screen_that_is_not_there_is_named(
+    monkeypatch: pytest.MonkeyPatch, display: str, backend: str | None, reason: str
+) -> None:
     pytest.importorskip("tkinter", reason="tkinter is not installed")
-    monkeypatch.setenv("DISPLAY", ":987")
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    monkeypatch.setenv("MPLBACKEND", backend) if backend else monkeypatch.delenv("MPLBACKEND", raising=False)
-    assert display_available() == "no window opens at DISPLAY=:987"
+    set_screen(monkeypatch, display, backend)
+    assert display_available() == reason
 
 
 def test_a_missing_toolkit_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DISPLAY", ":987")
+    set_screen(monkeypatch, ":987", None)
     monkeypatch.setattr(live_plot, "TOOLKITS", ("a_toolkit_that_nobody_has",))
     assert display_available() == "no window toolkit is installed; install python3-tk, PyQt6 or PySide6"
 
 
+def set_screen(monkeypatch: pytest.MonkeyPatch, display: str, backend: str | None) -> None:
+    """The environment variables that say where windows go."""
+    for name, value in {"DISPLAY": display, "WAYLAND_DISPLAY": "", "MPLBACKEND": backend or ""}.items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
+
+
 def test_a_window_that_cannot_open_counts_as_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DISPLAY", ":987")
-    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    set_screen(monkeypatch, ":987", None)
     with LivePlot(PlotSettings("t", ("value",))) as window:
         until(lambda: window.closed, bool, "the window's process stays")
         window.on_batch(Batch(stream(10)))

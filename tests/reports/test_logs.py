@@ -7,7 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
-from helpers.detections import scored
+from helpers.detections import INCIDENT, scored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -19,9 +19,6 @@ from autoencoder.reports.run_folder import RunFolder
 from autoencoder.reports.sinks import Batch
 
 quick = settings(deadline=None, max_examples=50, derandomize=True)
-INCIDENT = Incident(
-    3, "2025-01-02T00:00:00Z", "2025-01-02T03:00:00Z", "2025-01-02T01:00:00Z", (7.5,), (1.25,), 0.9, 4, 5, 9, True
-)
 
 
 def test_a_line_says_when_what_and_how_bad() -> None:

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 
 from autoencoder.core.errors import ModelError, RunError
 from autoencoder.core.types import Detections
-from autoencoder.reports.incidents import Incident, IncidentTracker
+from autoencoder.reports.incidents import Incident
 from autoencoder.reports.scores_csv import ResultWriter, header, read_scores, rows_text, series_field
 from autoencoder.reports.sinks import Batch
 
@@ -101,18 +101,6 @@ def test_the_rows_of_a_series_are_told_from_others(tmp_path: Path) -> None:
     assert len(read_scores(tmp_path)) == len(HOSTILE)
 
 
-def test_an_open_incident_is_the_last_line(tmp_path: Path) -> None:
-    writer, tracker, seen = ResultWriter(tmp_path, ("value",), ""), IncidentTracker(merge_gap=2), []
-    for flags in ([0, 1, 0], [1, 0, 0], [0, 0, 0], [0, 1, 0]):
-        chunk = scored(flags)
-        closed = tracker.process(chunk)
-        writer.write(Batch(chunk, closed, [tracker.open] if tracker.open else []))
-        seen.append(statuses(tmp_path))
-    assert seen == [[(1, "open", 1)], [(1, "open", 2)], [(1, "closed", 2)], [(1, "closed", 2), (2, "open", 1)]]
-    writer.close(tracker.finish())
-    assert statuses(tmp_path) == [(1, "closed", 2), (2, "closed", 1)]
-
-
 def test_several_open_incidents_stand_last(tmp_path: Path) -> None:
     one = Incident(1, "a", "a", "a", (1.0,), (0.0,), 0.5, 1, 3, 3, True, "web")
     two = replace(one, id=2, series="db")
@@ -137,21 +125,15 @@ def test_several_open_incidents_stand_last(tmp_path: Path) -> None:
     assert len(read_scores(tmp_path)) == 3
 
 
-def test_rows_go_into_no_link_and_no_pipe(tmp_path: Path) -> None:
-    folder, secret = tmp_path / "run", tmp_path / "secret"
-    folder.mkdir()
+def test_files_that_are_not_those_of_the_run_are_refused(tmp_path: Path) -> None:
+    scores, secret = tmp_path / "scores.csv", tmp_path / "secret"
     secret.write_bytes(b"mine")
-    (folder / "scores.csv").symlink_to(secret)
-    with pytest.raises(ModelError, match=r"scores\.csv is a link"):
-        ResultWriter(folder, ("value",), "")
-    (folder / "scores.csv").unlink()
-    os.mkfifo(folder / "scores.csv")
-    with pytest.raises(ModelError, match=r"scores\.csv is a link, or no file"):
-        ResultWriter(folder, ("value",), "")
+    for make in (lambda: scores.symlink_to(secret), lambda: os.mkfifo(scores)):
+        make()
+        with pytest.raises(ModelError, match=r"scores\.csv is a link, or no file"):
+            ResultWriter(tmp_path, ("value",), "")
+        scores.unlink()
     assert secret.read_bytes() == b"mine"
-
-
-def test_files_shorter_than_the_checkpoint_are_refused(tmp_path: Path) -> None:
     ResultWriter(tmp_path, ("value",), "").close()
     with pytest.raises(ModelError, match="fewer than its checkpoint says"):
         ResultWriter(tmp_path, ("value",), "", (9999, 0))

@@ -6,18 +6,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
-from helpers.detections import scored
+from helpers.detections import INCIDENT, scored
 
 from autoencoder.reports.delivery import DeliveryResult, WebhookSender
-from autoencoder.reports.incidents import Incident
 from autoencoder.reports.outbox import Alert
 from autoencoder.reports.run_folder import RunFolder
 from autoencoder.reports.sinks import Batch
 from autoencoder.reports.webhook import Webhook, as_slack
-
-INCIDENT = Incident(
-    3, "2025-01-02T00:00:00Z", "2025-01-02T03:00:00Z", "2025-01-02T01:00:00Z", (7.5,), (1.25,), 0.9, 4, 5, 9, True
-)
 
 
 def test_slack_gets_a_sentence_without_links_or_calls() -> None:
@@ -36,19 +31,14 @@ def test_incidents_open_in_several_series_are_told_apart(tmp_path: Path) -> None
 
     folder, nothing = RunFolder(tmp_path / "o"), scored([])
     one, two, quiet = (replace(INCIDENT, series=name, alarm=name != "quiet") for name in ("one", "two", "quiet"))
-    for closing in ({"resumable": True}, {"resumable": False}):  # a run that is cut off, and its second part
+    for resumable in (True, False):  # a run that is cut off, and its second part
         sender = WebhookSender(post, print, backoff=0.01, max_backoff=0.01, drain_seconds=30)
         webhook = Webhook(sender, capacity=9, alarms_only=True, warn=print)
         webhook.start(folder, "x.csv", ["value"])
         webhook.write(Batch(nothing, [], [one, two, quiet]))
         webhook.write(Batch(nothing, [two], [replace(one, n_points=5), replace(quiet)]))
         webhook.flush()
-        webhook.close([one, quiet], **closing)
+        webhook.close([one, quiet], resumable=resumable)
         webhook.stop()
-    assert [(event, series) for _, event, series in sent] == [
-        ("opened", "one"),
-        ("opened", "two"),
-        ("closed", "two"),
-        ("closed", "one"),
-    ]
+    assert [each[1:] for each in sent] == [("opened", "one"), ("opened", "two"), ("closed", "two"), ("closed", "one")]
     assert len({key for key, *_ in sent}) == 4
