@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.benchmark.metrics import events, vus_pr
+from autoencoder.benchmark.metrics import vus_pr
+from autoencoder.reports.evaluation import events
 from benchmark.folders import property_test
 
 
