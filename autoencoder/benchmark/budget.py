@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from autoencoder.benchmark.clean_streams import KINDS, clean_stream
-from autoencoder.benchmark.report import Report, table
+from autoencoder.benchmark.clean_streams import clean_stream
+from autoencoder.benchmark.report import Report, grouped, table
 from autoencoder.console import Console
 from autoencoder.detector import MAX_CALIBRATION_ERRORS
 from autoencoder.scorers.base import Array, Scorer
@@ -44,15 +44,9 @@ class Case:
 
 
 def run_budget(
-    streams: int,
-    points: int,
-    training: int,
-    seed: int,
-    thresholds: Mapping[str, MakeThreshold],
-    scorers: MakeScorers,
-    console: Console,
+    sizes: Sequence[int], seed: int, thresholds: Mapping[str, MakeThreshold], scorers: MakeScorers, console: Console
 ) -> list[Case]:
-    """Detector clean streams with every threshold at every budget.
+    """Judge clean streams with every threshold at every budget; ``sizes`` are the streams, points of each, points that train.
 
     The threshold alone is under test where the errors are those of the simplest forecast, the last value: how far each point lies
     from the one before. They drift, swing and hang together as the stream does. One stream in ``SCORED_EVERY`` is judged with the
@@ -61,6 +55,7 @@ def run_budget(
     Raises:
         TrainingError: the training part is too short for a detector.
     """
+    streams, points, training = sizes
     bar = console.progress("streams")
     cases: list[Case] = []
     for number in range(streams):
@@ -97,9 +92,7 @@ def count_flags(threshold: Threshold, normal: Array, errors: Array) -> tuple[int
 
 def budget_report(cases: Sequence[Case]) -> Report:
     """Report of a run."""
-    groups: dict[tuple[str, str, float], list[Case]] = {}
-    for case in cases:
-        groups.setdefault((case.model, case.threshold, case.budget), []).append(case)
+    groups = grouped(cases, lambda case: (case.model, case.threshold, case.budget))
     judged = int(np.median([case.judged for case in cases]))
     figures = [
         {"model": model, "threshold": threshold, "budget": budget, **_figures(group)}
@@ -141,11 +134,10 @@ def _row(figure: Mapping[str, Any]) -> list[str]:
 
 
 def _kinds_table(cases: Sequence[Case]) -> str:
-    groups: dict[str, dict[str, list[Case]]] = {}  # by kind and threshold
-    for case in cases:
-        groups.setdefault(case.kind, {}).setdefault(case.threshold, []).append(case)
-    rows = [[kind, *(f"{_ratio(group):.2f}" for group in groups[kind].values())] for kind in KINDS if kind in groups]
-    return table(["kind", *dict.fromkeys(case.threshold for case in cases)], rows)
+    groups = grouped(cases, lambda case: (case.kind, case.threshold))
+    kinds, thresholds = (list(dict.fromkeys(names)) for names in zip(*groups, strict=True))
+    rows = [[kind, *(f"{_ratio(groups[kind, threshold]):.2f}" for threshold in thresholds)] for kind in kinds]
+    return table(["kind", *thresholds], rows)
 
 
 def _ratio(cases: Sequence[Case]) -> float:

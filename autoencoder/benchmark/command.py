@@ -79,9 +79,8 @@ def _common() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     out = "folder of the results; what is done there is kept"
     common.add_argument("--out", type=Path, required=True, metavar="DIR", help=out)
-    common.add_argument(
-        "--config", type=Path, metavar="FILE", help="yaml file with settings (default: config.yaml beside main.py)"
-    )
+    config = "yaml file with settings (default: config.yaml beside main.py)"
+    common.add_argument("--config", type=Path, metavar="FILE", help=config)
     common.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting; repeatable")
     common.add_argument("--seed", type=int, help="everything random follows from it (default: 0)")
     common.add_argument("--verbose", action="store_true", help="let the libraries' own log lines through, and show tracebacks")
@@ -120,7 +119,7 @@ def _nab(arguments: argparse.Namespace, chosen: Mapping[str, Config], config: Co
     files = nab_files(arguments.path)
     wanted = find_file(files, arguments.file) if arguments.file else None
     for one in chosen.values():
-        make_scorer(one)  # a package that is missing is named before anything is measured
+        _scorer_maker(one)
     detectors = {name: partial(make_detector, one) for name, one in chosen.items()}
     folder = open_results(arguments.out, _settings("nab", config))
     if wanted:
@@ -138,7 +137,8 @@ def _nab(arguments: argparse.Namespace, chosen: Mapping[str, Config], config: Co
 
 def _ucr(arguments: argparse.Namespace, chosen: Mapping[str, Config], config: Config, console: Console) -> int:
     files = ucr_files(arguments.path)
-    finders = {name: _finder(name, one) for name, one in chosen.items()}
+    own = {name: partial(find_by_scorer, _scorer_maker(one)) for name, one in chosen.items() if name != MATRIX_PROFILE}
+    finders: dict[str, Finder] = {name: own.get(name, find_discord) for name in chosen}
     folder = open_results(arguments.out, _settings("ucr", config))
     with SignalGuard(), console.bars():
         outcomes = {name: run_ucr(files, folder.path, name, find, console) for name, find in finders.items()}
@@ -146,28 +146,24 @@ def _ucr(arguments: argparse.Namespace, chosen: Mapping[str, Config], config: Co
     return _finish(folder, ucr_report(files, outcomes), console)
 
 
-def _finder(name: str, config: Config) -> Finder:
-    return find_discord if name == MATRIX_PROFILE else partial(find_by_scorer, _scorer_maker(config))
-
-
 def _budget(arguments: argparse.Namespace, chosen: Mapping[str, Config], config: Config, console: Console) -> int:
     scorers = {name: _scorer_maker(one) for name, one in chosen.items()}
     thresholds = {kind: partial(make, window=config.threshold.window) for kind, make in THRESHOLDS.items()}
-    size = {"streams": arguments.streams, "points": arguments.points}
-    folder = open_results(arguments.out, {**_settings("budget", config), **size})
-    training = config.training.points or round(arguments.points * config.training.fraction)
+    streams, points = arguments.streams, arguments.points
+    folder = open_results(arguments.out, {**_settings("budget", config), "streams": streams, "points": points})
+    training = config.training.points or round(points * config.training.fraction)
     with SignalGuard(), console.bars():
-        cases = run_budget(**size, training=training, seed=config.seed, thresholds=thresholds, scorers=scorers, console=console)
+        cases = run_budget((streams, points, training), config.seed, thresholds, scorers, console)
     return _finish(folder, budget_report(cases), console)
 
 
 def _scorer_maker(config: Config) -> Callable[[], Scorer]:
-    make_scorer(config)
+    make_scorer(config)  # a package that is missing is named before anything is measured
     return partial(make_scorer, config)
 
 
 def _drift(arguments: argparse.Namespace, chosen: Mapping[str, Config], config: Config, console: Console) -> int:
-    with_changes = {"enabled": True, "deterministic": True, "early": None}
+    with_changes = {"enabled": True, "synchronous": True, "cold_start_points": None}
     adaptive = config.model_copy(update={"adaptation": config.adaptation.model_copy(update=with_changes)})
     detectors: dict[str, MakeDetector] = {ADAPTIVE: partial(make_adaptive, adaptive), STATIC: partial(make_detector, config)}
     if not arguments.quick:
@@ -198,14 +194,8 @@ def _finish(folder: RunFolder, report: Report, console: Console) -> int:
 
 
 def _settings(benchmark: str, config: Config) -> dict[str, Any]:
-    return {"benchmark": benchmark, "program": _program(), **config.model_dump(mode="json", exclude=WITHOUT_EFFECT)}
-
-
-def _program() -> str:
-    """Short digest of the program, so that results of an older one are not taken for its own."""
+    """All that results depend on, with a digest of the program, so that results of an older one are not taken for its own."""
     package = Path(__file__).resolve().parents[1]
-    digest = hashlib.sha256()
-    for pattern in RESULT_CODE:
-        for path in sorted(package.glob(pattern)):
-            digest.update(path.read_bytes())
-    return digest.hexdigest()[:12]
+    code = (path.read_bytes() for pattern in RESULT_CODE for path in sorted(package.glob(pattern)))
+    digest = hashlib.sha256(b"".join(code)).hexdigest()[:12]
+    return {"benchmark": benchmark, "program": digest, **config.model_dump(mode="json", exclude=WITHOUT_EFFECT)}

@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from autoencoder.benchmark.nab import Array, Times, Window
+from autoencoder.benchmark.nab import Times, Window
 from autoencoder.core.errors import InputError
+from autoencoder.core.types import Array, Bools
 from autoencoder.sources.chunk import Chunk
 from autoencoder.sources.files import FileSource
 
@@ -44,7 +44,7 @@ class NabSeries:
 
     timestamps: Times  # (N,) datetime64[ns]; some files jump back in time
     values: Array  # (N,) NaN where one is missing
-    labels: npt.NDArray[np.bool_]  # (N,) True inside a labelled window
+    labels: Bools  # (N,) True inside a labelled window
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +82,7 @@ def nab_files(path: Path) -> list[NabFile]:
 
 
 def read_nab_file(file: NabFile) -> NabSeries:
-    """Read timestamps, values and labels of one file.
-
-    Raises:
-        InputError: the file cannot be read, a column is missing, or a field is not what its column holds.
-    """
+    """Read timestamps, values and labels of one file; errors as of ``read_columns``."""
     timestamps, (values,) = read_columns(file.path, "value")
     labels = np.zeros(len(timestamps), dtype=np.bool_)
     for first, last in file.windows:

@@ -11,20 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from autoencoder.benchmark.drift_streams import (
-    CHANGES,
-    EVENT,
-    EVENTS,
-    PERIOD,
-    SETTLED,
-    TRAINING,
-    Bools,
-    DriftStream,
-    drift_stream,
-)
-from autoencoder.benchmark.report import Report, Summary, Target, at_least, at_most, table, targets_table
+from autoencoder.benchmark.drift_streams import CHANGES, EVENT, EVENTS, PERIOD, SETTLED, TRAINING, DriftStream, drift_stream
+from autoencoder.benchmark.report import Report, Summary, Target, at_least, at_most, grouped, table, targets_table
 from autoencoder.console import Console
 from autoencoder.core.events import CONFIRMED, PROMOTED, ROLLED_BACK, AdaptationEvent
+from autoencoder.core.types import Bools
 from autoencoder.detector import Detector
 
 STREAMS = "streams.jsonl"
@@ -42,6 +33,9 @@ HEADER = (
     *("change, detector", "streams", "alarms stop after", "never", "false alarms before", "after", "recall before", "after"),
     *("promotions", "wrong"),
 )
+
+SHARES = ("false_before", "false_after", "recall_before", "recall_after")  # columns of the table
+COUNTS = ("promotions", "wrong")
 
 MakeDetector = Callable[[int], Detector]  # points of the training part -> a detector
 
@@ -65,16 +59,12 @@ class Case:
 
     @property
     def delay(self) -> float:
-        """Points until the alarms stopped; infinite where they did not."""
+        """``quiet_after``, infinite where the alarms did not stop."""
         return math.inf if self.quiet_after is None else float(self.quiet_after)
 
 
 def run_drift(
-    detectors: Mapping[str, MakeDetector],
-    seeds: Sequence[int],
-    points: Mapping[str, int],
-    folder: Path,
-    console: Console,
+    detectors: Mapping[str, MakeDetector], seeds: Sequence[int], points: Mapping[str, int], folder: Path, console: Console
 ) -> list[Case]:
     """Run every detector over a stream of each kind and seed; cases that ``folder`` holds already are not run again.
 
@@ -157,9 +147,8 @@ def _was_wrong(event: AdaptationEvent) -> bool:
 
 def drift_report(cases: Sequence[Case], patience: int = 10) -> Report:
     """Report of a run, in which a change had to stay for ``patience`` windows."""
-    groups = _grouped(cases)
-    detectors = list(dict.fromkeys(case.detector for case in cases))
-    ordered = [(kind, name) for kind in (*CHANGES, *EVENTS) for name in detectors if (kind, name) in groups]
+    groups, kinds = _grouped(cases), [*CHANGES, *EVENTS]
+    ordered = sorted(groups, key=lambda group: kinds.index(group[0]))  # the detectors of a kind stay in their order
     figures = [{"kind": kind, "detector": name, **_figures(groups[kind, name])} for kind, name in ordered]
     targets = drift_targets(cases, patience)
     text = (
@@ -188,14 +177,14 @@ def drift_targets(cases: Sequence[Case], patience: int = 10) -> list[Target]:
             at_least(f"{kind}: share of streams harmed without adaptation", MIN_HARMED, _mean(harmed)),
         ]
     calm = groups.get(("none", ADAPTIVE), [])
-    wrong = _sum(case.wrong for case in calm)
+    wrong, excess = _sum([case.wrong for case in calm]), Summary.of(case.false_after / case.budget for case in calm)
     targets += [
         at_most(f"no change: promotions that made it worse, in {len(calm)} streams", MAX_WRONG, wrong),
-        at_most("no change: false alarms, in budgets", MAX_BUDGETS, Summary.of(case.false_after / case.budget for case in calm)),
+        at_most("no change: false alarms, in budgets", MAX_BUDGETS, excess),
     ]
     for kind in EVENTS:
         held = groups.get((kind, ADAPTIVE), [])
-        early = _sum(case.first_promotion is not None and case.first_promotion < patience * PERIOD for case in held)
+        early = _sum([case.first_promotion is not None and case.first_promotion < patience * PERIOD for case in held])
         what = f"{kind}, {EVENT} points: learnt before patience is over, in {len(held)} streams"
         targets.append(at_most(what, 0, early))
     return targets
@@ -203,10 +192,7 @@ def drift_targets(cases: Sequence[Case], patience: int = 10) -> list[Target]:
 
 def _grouped(cases: Sequence[Case]) -> dict[tuple[str, str], list[Case]]:
     """Cases by kind and detector."""
-    groups: dict[tuple[str, str], list[Case]] = {}
-    for case in cases:
-        groups.setdefault((case.kind, case.detector), []).append(case)
-    return groups
+    return grouped(cases, lambda case: (case.kind, case.detector))
 
 
 def _mean(values: Sequence[float]) -> Summary:
@@ -214,10 +200,9 @@ def _mean(values: Sequence[float]) -> Summary:
     return Summary(float(np.mean(known)), min(known), max(known)) if known else Summary.of([])
 
 
-def _sum(counts: Iterable[int]) -> Summary:
+def _sum(counts: Sequence[int]) -> Summary:
     """The sum of one number a stream; unknown where there is no stream."""
-    known = list(counts)
-    return Summary.of([float(sum(known))] if known else [])
+    return Summary.of([float(sum(counts))] if counts else [])
 
 
 def _is_harmed(ours: Case, static: Case) -> bool:
@@ -227,22 +212,18 @@ def _is_harmed(ours: Case, static: Case) -> bool:
 
 def _figures(group: Sequence[Case]) -> dict[str, Any]:
     quiet = [case.quiet_after for case in group if case.quiet_after is not None]
-    shares = ("false_before", "false_after", "recall_before", "recall_after")
     return {
         "streams": len(group),
         "quiet_after": float(np.median(quiet)) if quiet else None,
         "slowest": max(quiet, default=None),
         "never": len(group) - len(quiet),
-        **{name: float(np.nanmean([getattr(case, name) for case in group])) for name in shares},
-        "promotions": sum(case.promotions for case in group),
-        "wrong": sum(case.wrong for case in group),
+        **{name: float(np.nanmean([getattr(case, name) for case in group])) for name in SHARES},
+        **{name: sum(getattr(case, name) for case in group) for name in COUNTS},
     }
 
 
 def _row(figure: Mapping[str, Any]) -> list[str]:
     quiet = "-" if figure["quiet_after"] is None else f"{figure['quiet_after']:,.0f} (at most {figure['slowest']:,})"
-    false = [f"{figure[name]:.2%}" for name in ("false_before", "false_after")]
-    recall = [f"{figure[name]:.2f}" for name in ("recall_before", "recall_after")]
-    counts = [f"{figure[name]}" for name in ("promotions", "wrong")]
-    name = f"{figure['kind']}, {figure['detector']}"
-    return [name, f"{figure['streams']}", quiet, f"{figure['never']}", *false, *recall, *counts]
+    shares = [f"{figure[name]:.2{'%' if name.startswith('false') else 'f'}}" for name in SHARES]
+    counts = [f"{figure[name]}" for name in COUNTS]
+    return [f"{figure['kind']}, {figure['detector']}", f"{figure['streams']}", quiet, f"{figure['never']}", *shares, *counts]

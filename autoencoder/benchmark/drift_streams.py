@@ -6,9 +6,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-import numpy.typing as npt
 
-from autoencoder.scorers.base import Array
+from autoencoder.core.types import Array, Bools
 
 PERIOD = 48  # points of the season
 AMPLITUDE = 5.0
@@ -21,8 +20,6 @@ EVENT = 300  # points that an event lasts: six seasons, after which all is as be
 SLOT = 200  # points that one anomaly has to itself
 ANOMALY_SIZE = 10.0  # height of an anomaly in standard deviations of the noise; where season or noise has grown it has, too
 ANOMALY_KINDS = ("spike", "plateau", "dip", "variance")  # no flat line: three times the noise would hide it
-
-Bools = npt.NDArray[np.bool_]
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,18 +44,10 @@ class DriftStream:
     settled: int  # row from which on the new normal holds, ``change`` itself where that is sudden; of an event its first row
 
 
-def _trend(rows: Array, shape: Shape) -> Shape:
-    return replace(shape, level=shape.level + 0.03 * np.maximum(rows, 0.0))
-
-
 def _level_shift(rows: Array, shape: Shape) -> Shape:
     """The load triples: whatever swings around the level swings three times as far."""
     factor = np.where(rows >= 0, 3.0, 1.0)
     return replace(shape, level=shape.level * factor, amplitude=shape.amplitude * factor, noise=shape.noise * factor)
-
-
-def _growing_amplitude(rows: Array, shape: Shape) -> Shape:
-    return replace(shape, amplitude=shape.amplitude * (1.0 + 2.5 * np.clip(rows / SETTLED, 0.0, 1.0)))
 
 
 def _changed_period(rows: Array, shape: Shape) -> Shape:
@@ -66,44 +55,27 @@ def _changed_period(rows: Array, shape: Shape) -> Shape:
     return replace(shape, phase=np.where(rows >= 0, shape.phase + rows * (1 / 30 - 1 / PERIOD), shape.phase))
 
 
-def _rising_noise(rows: Array, shape: Shape) -> Shape:
-    return replace(shape, noise=shape.noise * (1.0 + 2.0 * np.clip(rows / (SETTLED / 2), 0.0, 1.0)))
-
-
-def _nothing(rows: Array, shape: Shape) -> Shape:
-    return shape
-
-
 # kind -> (the change, seen from rows counted from where it begins; points that it takes)
 CHANGES: dict[str, tuple[Callable[[Array, Shape], Shape], int]] = {
-    "trend": (_trend, 0),
+    "trend": (lambda rows, shape: replace(shape, level=shape.level + 0.03 * np.maximum(rows, 0.0)), 0),
     "level shift": (_level_shift, 0),
-    "growing amplitude": (_growing_amplitude, SETTLED),
+    "growing amplitude": (
+        lambda rows, shape: replace(shape, amplitude=shape.amplitude * (1.0 + 2.5 * np.clip(rows / SETTLED, 0.0, 1.0))),
+        SETTLED,
+    ),
     "changed period": (_changed_period, 0),
-    "rising noise": (_rising_noise, SETTLED // 2),
-    "none": (_nothing, 0),
+    "rising noise": (
+        lambda rows, shape: replace(shape, noise=shape.noise * (1.0 + 2.0 * np.clip(rows / (SETTLED / 2), 0.0, 1.0))),
+        SETTLED // 2,
+    ),
+    "none": (lambda rows, shape: shape, 0),
 }
-
-
-def _stuck(values: Array, random: np.random.Generator) -> Array:
-    return np.full(len(values), values[0])
-
-
-def _elsewhere(values: Array, random: np.random.Generator) -> Array:
-    """Far off, and without a season."""
-    return LEVEL + 6 * AMPLITUDE + NOISE * random.normal(size=len(values))
-
-
-def _lifted(values: Array, random: np.random.Generator) -> Array:
-    lifted: Array = values + 2 * AMPLITUDE
-    return lifted
-
 
 # kind -> the values (``EVENT``,) while it lasts, from those that were there
 EVENTS: dict[str, Callable[[Array, np.random.Generator], Array]] = {
-    "stuck sensor": _stuck,
-    "another level": _elsewhere,
-    "lifted season": _lifted,
+    "stuck sensor": lambda values, random: np.full(len(values), values[0]),
+    "another level": lambda values, random: LEVEL + 6 * AMPLITUDE + NOISE * random.normal(size=len(values)),  # and no season
+    "lifted season": lambda values, random: values + 2 * AMPLITUDE,
 }
 
 

@@ -14,15 +14,12 @@ SHORTEST, WINDOW = 8, 100  # points of a window; where nothing repeats, WINDOW
 
 
 def find_discord(values: Array, train: int, progress: Progress) -> int:
-    """Middle of the window behind the training part whose nearest neighbour in the whole series is farthest away.
+    """Middle of the window behind the training part whose nearest neighbour in the whole series, values (N,), is farthest away.
+
+    A window is the dominant period of the training part. It is one call, so there is no progress to tell of.
 
     Source: Yeh et al., "Matrix Profile I", ICDM 2016, doi 10.1109/ICDM.2016.0179, as implemented in stumpy (Law, JOSS 2019,
     doi 10.21105/joss.01504).
-
-    Args:
-        values: (N,).
-        train: points of the training part, whose dominant period is the window.
-        progress: not used; it is one call.
 
     Raises:
         ConfigError: stumpy is not installed.

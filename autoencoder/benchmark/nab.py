@@ -20,11 +20,11 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.core.errors import InputError
+from autoencoder.core.types import Array, Integers
+from autoencoder.reports.evaluation import Span
 
-Array = npt.NDArray[np.float64]
 Times = npt.NDArray[np.datetime64]
 Window: TypeAlias = tuple[np.datetime64, np.datetime64]
-Span: TypeAlias = tuple[int, int]
 
 PROBATION_SHARE = 0.15
 PROBATION_LIMIT = 750
@@ -35,10 +35,7 @@ STEEPNESS = 2.5  # tanh(2.5) = 0.987 is what an alarm at a window's first point 
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """The gain of a found window, and the costs of a false alarm and of a missed window.
-
-    The official profiles also name a weight for true negatives; the official scorer never reads it.
-    """
+    """The gain of a found window, and the costs of a false alarm and of a missed window."""
 
     true_positive: float
     false_positive: float
@@ -77,6 +74,9 @@ class FileCounts:
     missed: int
     false_alarms: int
 
+    def __str__(self) -> str:
+        return f"{self.found} / {self.missed} / {self.false_alarms}"
+
 
 @dataclass(frozen=True, slots=True)
 class _Points:
@@ -84,15 +84,12 @@ class _Points:
 
     scores: Array  # (M,)
     worth: Array  # (M,) an alarm's value before the profile's weight: (0, 1] in a window, [-1, 0) outside
-    window: npt.NDArray[np.int64]  # (M,) number of the point's window, counted from 0 up to ``windows``, or OUTSIDE
+    window: Integers  # (M,) number of the point's window, counted from 0 up to ``windows``, or OUTSIDE
     windows: int
 
 
 def nab_scores(results: Mapping[str, FileResult]) -> dict[str, Score]:
-    """Score a corpus under each profile, at the one threshold over all files that suits the profile best.
-
-    Args:
-        results: each file by its name, e.g. "realKnownCause/nyc_taxi.csv".
+    """Score a corpus, given by file name, under each profile, at the one threshold over all files that suits the profile best.
 
     Raises:
         InputError: a window holds no point of its file.
@@ -137,7 +134,7 @@ def _span(name: str, timestamps: Times, window: Window) -> Span:
     return start, end
 
 
-def _worth(points: int, spans: Sequence[Span]) -> tuple[Array, npt.NDArray[np.int64]]:
+def _worth(points: int, spans: Sequence[Span]) -> tuple[Array, Integers]:
     """What an alarm at each point is worth (N,), and the number of the window that the point lies in (N,)."""
     rows = np.arange(points)
     position = np.full(points, FULL_COST_WIDTHS)  # in widths of the window: from -1 up to 0 within it, above 0 behind it
@@ -173,7 +170,9 @@ def _best(points: _Points, profile: Profile) -> Score:
     thresholds = np.append(np.inf, points.scores[last])
     raw = np.append(silence, raw[last])
     best = int(np.argmax(raw))
-    return Score(_scaled(float(raw[best]), points.windows, profile), float(thresholds[best]))
+    perfection = profile.true_positive * points.windows
+    score = 100.0 * (float(raw[best]) - silence) / (perfection - silence) if points.windows else math.nan
+    return Score(score, float(thresholds[best]))
 
 
 def _gains(points: _Points, profile: Profile) -> Array:
@@ -191,11 +190,3 @@ def _counts(points: _Points, threshold: float) -> FileCounts:
     alarms = points.window[points.scores >= threshold]  # (A,)
     found = len(np.unique(alarms[alarms != OUTSIDE]))
     return FileCounts(found, points.windows - found, int(np.count_nonzero(alarms == OUTSIDE)))
-
-
-def _scaled(raw: float, windows: int, profile: Profile) -> float:
-    if not windows:
-        return math.nan
-    silence = -profile.false_negative * windows
-    perfection = profile.true_positive * windows
-    return 100.0 * (raw - silence) / (perfection - silence)

@@ -16,9 +16,10 @@ from autoencoder.benchmark.datasets import NabFile, NabSeries, read_columns, rea
 from autoencoder.benchmark.nab import PROFILES, FileCounts, FileResult, Score, Times, nab_counts, nab_scores, probation_points
 from autoencoder.benchmark.report import Report, table, untrained_lines
 from autoencoder.console import Console
-from autoencoder.core.errors import InputError, RunError, TrainingError
+from autoencoder.core.errors import InputError, TrainingError
 from autoencoder.core.types import Detections
 from autoencoder.detector import StreamDetector
+from autoencoder.reports.files import reporting
 from autoencoder.reports.incidents import AlarmFilter
 from autoencoder.scorers.base import Array, Progress
 
@@ -56,10 +57,6 @@ def run_nab(files: Sequence[NabFile], out: Path, name: str, make: MakeDetector, 
     """Score every file that has no result in ``out`` yet with the detector ``name``, and the detector on all of them.
 
     Scores pass an ``AlarmFilter``: NAB takes every high score for an alarm of its own, and a person wants one an event.
-
-    Raises:
-        InputError: a file cannot be read.
-        RunError: a result cannot be written.
     """
     bar = console.progress(name)
     results, untrained = {}, {}
@@ -130,20 +127,15 @@ def write_result(path: Path, series: NabSeries, anomaly_scores: Array) -> Path:
     """Write one file's anomaly scores (N,) in [0, 1] in NAB's format: timestamp, value, anomaly_score, label; returns its path.
 
     An unknown score is written as 0, for NAB's own scorer takes none but numbers; an unknown value is left empty.
-
-    Raises:
-        RunError: the file cannot be written.
     """
     scores = np.where(np.isnan(anomaly_scores), 0.0, anomaly_scores)
     rows = zip(_as_text(series.timestamps), series.values.tolist(), scores.tolist(), series.labels, strict=True)
-    try:
+    with reporting(path, "choose another folder for the results"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with path.open("w", encoding="utf-8", newline="") as stream:
             writer = csv.writer(stream, lineterminator="\n")
             writer.writerow(("timestamp", "value", "anomaly_score", "label"))
             writer.writerows((time, "" if math.isnan(value) else value, score, int(label)) for time, value, score, label in rows)
-    except OSError as error:
-        raise RunError(f"{path}: cannot be written ({error.strerror}); choose another folder for the results") from None
     return path
 
 
@@ -192,7 +184,7 @@ def nab_report(files: Sequence[NabFile], outcomes: Mapping[str, NabOutcome], oth
     """Report of a run; ``others`` are the published outcomes."""
     named = {**outcomes, **{f"{name} (published)": outcome for name, outcome in others.items()}}
     scores = [[name, *(f"{outcome.scores[profile].score:.2f}" for profile in PROFILES)] for name, outcome in named.items()]
-    counts = [[file.name, *(_cell(outcome.counts[file.name]) for outcome in named.values())] for file in files]
+    counts = [[file.name, *(f"{outcome.counts[file.name]}" for outcome in named.values())] for file in files]
     windows = sum(len(file.windows) for file in files)
     text = (
         f"# Numenta Anomaly Benchmark\n\n{len(files)} files, {windows} windows. "
@@ -209,7 +201,3 @@ def nab_report(files: Sequence[NabFile], outcomes: Mapping[str, NabOutcome], oth
         "published": {name: outcome.data() for name, outcome in others.items()},
     }
     return Report(text, details + table(["file", *named], counts), data)
-
-
-def _cell(counts: FileCounts) -> str:
-    return f"{counts.found} / {counts.missed} / {counts.false_alarms}"

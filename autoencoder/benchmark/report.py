@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import yaml
@@ -17,14 +17,12 @@ from autoencoder.core.errors import ConfigError
 from autoencoder.reports.run_folder import RunFolder
 
 SETTINGS = "settings.yaml"
+Item = TypeVar("Item")
+Key = TypeVar("Key", bound=Hashable)
 
 
 def open_results(out: Path, settings: Mapping[str, Any]) -> RunFolder:
-    """Open the folder of a benchmark's results; results that an earlier run with the same settings left there are kept.
-
-    Args:
-        out: the folder; it is made where it is missing.
-        settings: all that the results depend on, group by group.
+    """Open the folder of a benchmark's results, which depend on ``settings``; those of a run with the same ones are kept.
 
     Raises:
         ConfigError: it holds something else, or results of other settings.
@@ -50,11 +48,7 @@ class Report:
     data: Mapping[str, Any]
 
     def write(self, folder: RunFolder) -> None:
-        """Write summary.md and summary.json; numbers that are unknown or infinite become null.
-
-        Raises:
-            RunError: they cannot be written.
-        """
+        """Write summary.md and summary.json; numbers that are unknown or infinite become null."""
         folder.write("summary.md", f"{self.text}\n{self.details}")
         folder.write("summary.json", json.dumps(_plain(self.data), indent=2) + "\n")
 
@@ -79,6 +73,14 @@ def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     rule = [f":{'-' * (widths[0] - 1)}", *(f"{'-' * (width - 1)}:" for width in widths[1:])]
     lines = [[row[0].ljust(widths[0]), *map(str.rjust, row[1:], widths[1:])] for row in [header, rule, *rows]]
     return "".join(f"| {' | '.join(line)} |\n" for line in lines)
+
+
+def grouped(items: Iterable[Item], key: Callable[[Item], Key]) -> dict[Key, list[Item]]:
+    """Items by key, both in order of appearance."""
+    groups: dict[Key, list[Item]] = {}
+    for item in items:
+        groups.setdefault(key(item), []).append(item)
+    return groups
 
 
 def untrained_lines(untrained: Mapping[str, Mapping[str, str]]) -> str:

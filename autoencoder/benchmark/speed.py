@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import tempfile
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
 
@@ -14,11 +14,8 @@ import numpy as np
 
 from autoencoder.benchmark import speed_runs as runs
 from autoencoder.benchmark.report import Report, Summary, Target, at_least, at_most, table, targets_table
-from autoencoder.benchmark.speed_runs import Network, Program
 from autoencoder.config import Config
 from autoencoder.console import Console
-from autoencoder.network.model import Architecture
-from autoencoder.network.training import TrainingConfig
 
 Rounds = dict[str, list[float]]  # what was measured -> a figure for each round
 Results = dict[str, Rounds]  # by table
@@ -60,76 +57,48 @@ def run_speed(config: Config, sizes: Sizes, console: Console) -> Results:
     Raises:
         RunError: a process that was to be measured failed.
     """
+    import keras
+
     training = config.training.model_copy(update={"max_steps": min(config.training.max_steps, sizes.steps)})
+    config = config.model_copy(update={"training": training, "detector": "lstm_autoencoder"})
     bar = console.progress("speed")
     with tempfile.TemporaryDirectory() as place:
-        speed = _Speed(config.model_copy(update={"training": training}), sizes, Path(place))
-        parts: list[Callable[[], Results]] = [speed.points, speed.many_series, speed.training, speed.start_and_growth]
-        results: Results = {}
-        for done, part in enumerate(parts):
-            bar(done, len(parts), part.__name__.replace("_", " "))
-            results |= part()
+        values, lines = runs.stream_lines(config, max(*sizes.growth, *sizes.memory, sizes.bulk))
+        program = runs.Program.train(config, Path(place, "model"), lines)
+        others = {name: config.model_copy(update={"detector": kind}) for kind, name in RIVALS.items()}
+        rivals = {name: runs.Program.train(other, Path(place, other.detector), lines) for name, other in others.items()}
+        model = keras.models.load_model(program.model / "model.keras")
+        windows = runs.windows_of(values[: MIN_BULK + sizes.bulk // 15], model.input_shape[1])
+        bar(0, 4, "points")
+        results = _points(program, {OURS: program, **rivals, **runs.keras_networks(model, windows)}, sizes)
+        bar(1, 4, "many series")
+        ticks = (sizes.rounds, sizes.ticks)
+        results[SERIES] = {f"{count:,}": program.many_series(values, count, *ticks) for count in sizes.series}
+        bar(2, 4, "training")
+        races = [runs.training_race(windows[:TRAINING_WINDOWS], config, config.seed + seed) for seed in range(sizes.rounds)]
+        results[TRAINING] = {OURS: [ours for ours, _ in races], FIT: [theirs for _, theirs in races]}
+        bar(3, 4, "start and growth")
+        results[START] = {OURS: [program.cold_start() for _ in range(sizes.rounds)]}
+        results[MEMORY] = {f"{points:,}": [program.as_process(points, piped=True)[1] / 1e6] for points in sizes.memory}
+        results[GROWTH] = {f"{points:,}": [points / program.bulk_rate(points)] for points in sizes.growth}
     bar.finish()
     return results
 
 
-class _Speed:
-    """The parts of a run."""
-
-    def __init__(self, config: Config, sizes: Sizes, place: Path) -> None:
-        import keras
-
-        self._config, self._sizes = config, sizes
-        self._values, lines = runs.stream_lines(config, max(*sizes.growth, *sizes.memory, sizes.bulk))
-        self._program = Program.train(config, "lstm_autoencoder", place / "model", lines)
-        self._rivals = {name: Program.train(config, kind, place / kind, lines) for kind, name in RIVALS.items()}
-        self._keras = keras.models.load_model(place / "model" / "model.keras")
-        self._windows = runs.windows_of(self._values[: MIN_BULK + sizes.bulk // 15], self._keras.input_shape[1])
-
-    def points(self) -> Results:
-        """Points one after the other, and all at once; in each round all take turns, so that other load falls on all of them."""
-        sizes, program = self._sizes, self._program
-        contestants: dict[str, Program | Network] = {
-            OURS: program,
-            **self._rivals,
-            **runs.keras_networks(self._keras, self._windows),
-        }
-        medians: Rounds = {name: [] for name in contestants}
-        tails: Rounds = {name: [] for name in contestants}
-        rates: Rounds = {name: [] for name in (PROCESS, *contestants)}
-        program.as_process(MIN_BULK)  # compiles what Python has not compiled yet
-        for _ in range(sizes.rounds):
-            rates[PROCESS].append(sizes.bulk / program.as_process(sizes.bulk)[0])
-            for name, contestant in contestants.items():
-                times = contestant.one_by_one(sizes.seconds)
-                medians[name].append(float(np.median(times)))
-                tails[name].append(float(np.quantile(times, 0.99)))
-                rates[name].append(contestant.bulk_rate(min(sizes.bulk, max(MIN_BULK, BULK_SHARE * len(times)))))
-        return {ONE: medians, TAIL: tails, BULK: rates}
-
-    def many_series(self) -> Results:
-        """One point a series at every tick."""
-        sizes, measure = self._sizes, self._program.many_series
-        return {SERIES: {f"{count:,}": measure(self._values, count, sizes.rounds, sizes.ticks) for count in sizes.series}}
-
-    def training(self) -> Results:
-        """This program and Keras ``fit``, with another seed in every round."""
-        network, chosen, seeds = self._config.network, self._config.training, range(self._sizes.rounds)
-        shape = Architecture(self._windows.shape[1], 1, network.units, network.latent_dim, network.dropout, network.horizon)
-        config = TrainingConfig(
-            chosen.max_steps, chosen.batch_size, chosen.learning_rate, chosen.validation_split, chosen.patience
-        )
-        windows = self._windows[:TRAINING_WINDOWS]
-        races = [runs.training_race(windows, shape, replace(config, seed=self._config.seed + seed)) for seed in seeds]
-        return {TRAINING: {OURS: [ours for ours, _ in races], FIT: [theirs for _, theirs in races]}}
-
-    def start_and_growth(self) -> Results:
-        """Seconds to the first detection; memory and time with the number of points."""
-        program = self._program
-        start = [program.cold_start() for _ in range(self._sizes.rounds)]
-        memory = {f"{points:,}": [program.as_process(points, piped=True)[1] / 1e6] for points in self._sizes.memory}
-        growth = {f"{points:,}": [points / program.bulk_rate(points)] for points in self._sizes.growth}
-        return {START: {OURS: start}, MEMORY: memory, GROWTH: growth}
+def _points(program: runs.Program, contestants: dict[str, runs.Program | runs.Network], sizes: Sizes) -> Results:
+    """Points one after the other, and all at once; in each round all take turns, so that other load falls on all of them."""
+    medians: Rounds = {name: [] for name in contestants}
+    tails: Rounds = {name: [] for name in contestants}
+    rates: Rounds = {name: [] for name in (PROCESS, *contestants)}
+    program.as_process(MIN_BULK)  # compiles what Python has not compiled yet
+    for _ in range(sizes.rounds):
+        rates[PROCESS].append(sizes.bulk / program.as_process(sizes.bulk)[0])
+        for name, contestant in contestants.items():
+            times = contestant.one_by_one(sizes.seconds)
+            medians[name].append(float(np.median(times)))
+            tails[name].append(float(np.quantile(times, 0.99)))
+            rates[name].append(contestant.bulk_rate(min(sizes.bulk, max(MIN_BULK, BULK_SHARE * len(times)))))
+    return {ONE: medians, TAIL: tails, BULK: rates}
 
 
 def speed_targets(results: Results) -> list[Target]:
@@ -184,11 +153,9 @@ def _table(title: str, rows: Rounds) -> str:
 
 def machine_line() -> str:
     """Processor, cores, load, Python and libraries of this machine."""
-    try:
-        facts = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
-    except OSError:  # another system
-        facts = []
-    processor = next((line.partition(":")[2].strip() for line in facts if line.startswith("model name")), platform.machine())
-    load = f", load {os.getloadavg()[0]:.1f}" if hasattr(os, "getloadavg") else ""
+    facts = Path("/proc/cpuinfo")
+    lines = facts.read_text(encoding="utf-8").splitlines() if facts.exists() else []
+    processor = next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
     libraries = ", ".join(f"{name} {version(name)}" for name in LIBRARIES)
-    return f"{processor}, {os.cpu_count()} cores{load}; Python {platform.python_version()}, {libraries}"
+    load = os.getloadavg()[0]
+    return f"{processor}, {os.cpu_count()} cores, load {load:.1f}; Python {platform.python_version()}, {libraries}"

@@ -20,6 +20,7 @@ from autoencoder.commands.run import run
 from autoencoder.commands.setup import RunOptions
 from autoencoder.commands.train import train
 from autoencoder.config import Config
+from autoencoder.config.schema import Adaptation, Alerts, Csv, Plot
 from autoencoder.console import Console
 from autoencoder.core.errors import RunError
 from autoencoder.factory.detectors import make_detector
@@ -63,9 +64,9 @@ class Program:
     lines: Sequence[bytes]  # without the header
 
     @staticmethod
-    def train(config: Config, detector: str, folder: Path, lines: Sequence[bytes]) -> Program:
-        """Train a detector on the first part of the synthetic stream."""
-        chosen = _synthetic(config, TRAINING_STREAM).model_copy(update={"detector": detector})
+    def train(config: Config, folder: Path, lines: Sequence[bytes]) -> Program:
+        """Train the detector on the first part of the synthetic stream."""
+        chosen = _synthetic(config, TRAINING_STREAM)
         _silently(train, chosen, RunOptions(out=folder))
         return Program(chosen, folder, lines)
 
@@ -88,10 +89,14 @@ class Program:
             self._run("csv", place, path=str(path))
             return points / (perf_counter() - began)
 
-    def _run(self, source: str, place: str, **csv: str) -> None:
-        usual = Config()
-        update: dict[str, Any] = {"source": source, "csv": usual.csv.model_copy(update=csv), "alerts": usual.alerts}
-        update |= {"adaptation": usual.adaptation, "plot": usual.plot.model_copy(update={"kind": "none"})}
+    def _run(self, source: str, place: str, path: str | None = None) -> None:
+        update = {
+            "source": source,
+            "csv": Csv(path=path),
+            "alerts": Alerts(),
+            "adaptation": Adaptation(),
+            "plot": Plot(kind="none"),
+        }
         _silently(run, self.config.model_copy(update=update), RunOptions(out=Path(place, "run"), model=self.model))
 
     def as_process(self, points: int, *, piped: bool = False) -> tuple[float, int]:
@@ -99,8 +104,8 @@ class Program:
         with tempfile.TemporaryDirectory() as place:
             path = self._write(place, points)
             command = self._command("stdin", place) if piped else [*self._command("csv", place), "--path", str(path)]
+            launcher = [sys.executable, "-c", LAUNCHER, *command]
             with path.open("rb") as lines:
-                launcher = [sys.executable, "-c", LAUNCHER, *command]
                 done = subprocess.run(launcher, stdin=lines, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -150,10 +155,7 @@ class Program:
 
 
 class Arrivals(io.BytesIO):
-    """A pipe on which one line arrives at a time, and a clock that runs from there until the next one is asked for.
-
-    Lines arrive for so many seconds after the first ``WARM_UP``.
-    """
+    """A pipe on which lines arrive for so many seconds after the first ``WARM_UP``, each timed until the next one is asked for."""
 
     def __init__(self, lines: Sequence[bytes], seconds: float) -> None:
         super().__init__()
@@ -184,7 +186,7 @@ def stream_lines(config: Config, points: int) -> tuple[Array, list[bytes]]:
 
 def _synthetic(config: Config, points: int, seed: int = 0) -> Config:
     """The same configuration with the synthetic stream as its source, so many points long; ``seed`` is added to the run's."""
-    stream = config.synthetic.model_copy(update={"points": points, "pace": 0.0})
+    stream = config.synthetic.model_copy(update={"points": points, "points_per_second": 0.0})
     return config.model_copy(update={"source": "synthetic", "seed": config.seed + seed, "synthetic": stream})
 
 
@@ -204,7 +206,7 @@ class Network:
     windows: Windows
 
     def one_by_one(self, seconds: float) -> Array:
-        """Microseconds (N,) of a window a call, for as many calls as fit in so many seconds."""
+        """Microseconds (N,) of a window a call, for at most so many seconds."""
         self.call(self.windows[:1])  # compiles
         times: list[float] = []
         while len(times) < 2 or (sum(times) < 1e6 * seconds and len(times) < len(self.windows)):
@@ -229,8 +231,9 @@ def keras_networks(model: Any, windows: Windows) -> dict[str, Network]:
     signature = [tf.TensorSpec((None, *windows.shape[1:]), tf.float32)]
     function = tf.function(lambda batch: model(batch, training=False), input_signature=signature)
 
-    def in_batches(ready: Windows) -> list[Array]:
-        return [function(ready[row : row + BATCH]).numpy() for row in range(0, len(ready), BATCH)]
+    def in_batches(ready: Windows) -> None:
+        for row in range(0, len(ready), BATCH):
+            function(ready[row : row + BATCH]).numpy()
 
     predict = Network(lambda ready: model.predict(ready, verbose=0), windows)
     return {"Keras model.predict": predict, "tf.function": Network(in_batches, windows)}
@@ -243,22 +246,25 @@ def windows_of(values: Array, steps: int) -> Windows:
     return np.ascontiguousarray(centred / centred.std(), dtype=np.float32)
 
 
-def training_race(windows: Windows, architecture: Architecture, config: training.TrainingConfig) -> tuple[float, float]:
-    """Seconds to the same validation loss on windows (N, T, F): of this program until its lowest, and of Keras ``fit`` until that.
+def training_race(windows: Windows, config: Config, seed: int) -> tuple[float, float]:
+    """Seconds to the same validation loss on windows (N, T, 1): of this program until its lowest, and of Keras ``fit`` until that.
 
     Each trains from scratch as in a new process, imports aside. ``fit`` is stopped after ``FIT_PATIENCE`` times as long.
     """
     import keras
 
-    fitted, held_back = training.split(windows, config.validation_split)
+    network = config.network
+    shape = Architecture(windows.shape[1], 1, network.units, network.latent_dim, network.dropout, network.horizon)
+    chosen = training.TrainingConfig(**config.training.model_dump(exclude={"points", "fraction"}), seed=seed)
+    fitted, held_back = training.split(windows, chosen.validation_split)
     training._compile.cache_clear()  # a process trains once, so compiling counts
     reached: list[float] = []  # seconds of each validation
     began = perf_counter()
-    model, curve = training.train(windows, architecture, config, lambda *_: reached.append(perf_counter() - began))
-    loss, ours, theirs = _loss(model, held_back), reached[int(np.argmin(curve.losses))], 0.0
+    model, history = training.train(windows, shape, chosen, lambda *_: reached.append(perf_counter() - began))
+    loss, ours, theirs = _loss(model, held_back), reached[int(np.argmin(history.losses))], 0.0
 
-    keras.utils.set_random_seed(config.seed)
-    model = build(architecture)
+    keras.utils.set_random_seed(seed)
+    model = build(shape)
     model.compile(optimizer="adam", loss="mse")
     while theirs < FIT_PATIENCE * ours and not (theirs and _loss(model, held_back) <= loss):
         began = perf_counter()

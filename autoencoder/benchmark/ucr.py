@@ -5,9 +5,11 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
+from typing import Any
 
 import numpy as np
 
@@ -51,35 +53,24 @@ class UcrOutcome:
     rows: Sequence[UcrRow]
     untrained: Mapping[str, str]
 
-    @property
-    def hits(self) -> int:
-        """Series whose anomaly was found."""
-        return sum(row.hit for row in self.rows)
-
-    @property
-    def accuracy(self) -> float:
-        """Share of the series whose anomaly was found."""
-        return self.hits / len(self.rows)
-
-    @property
-    def mean_seconds(self) -> float:
-        """Seconds a series."""
-        return sum(row.seconds for row in self.rows) / len(self.rows)
+    def data(self) -> dict[str, Any]:
+        """For summary.json."""
+        hits, seconds = sum(row.hit for row in self.rows), sum(row.seconds for row in self.rows)
+        return {
+            "accuracy": hits / len(self.rows),
+            "found": hits,
+            "seconds_a_series": round(seconds / len(self.rows), 3),
+            "untrained": dict(self.untrained),
+            "files": {row.file.path.name: {"location": row.location, "hit": row.hit} for row in self.rows},
+        }
 
 
 def most_anomalous(errors: Array, window: int) -> int:
     """The one most anomalous place of a stretch: where errors are high for half a window, not for a moment.
 
-    The place is read off when all errors are known, so the average may look to both sides: it is centred. Each error belongs to
-    the window that ends at its point and tells mostly of that point, so the place is the middle of the stretch, with no shift
-    back to a window's middle.
-
-    Args:
-        errors: (N,) NaN where unknown, but not all of them; an average leaves those out.
-        window: its points; the average is over ``window // 2`` of them, at least one.
-
-    Returns:
-        The place in [0, N); of equals the first.
+    The place is read off when all errors (N,) are known, so the average, over ``window // 2`` points or one, is centred. Each error
+    belongs to the window that ends at its point and tells mostly of that point, so the place is the middle of the stretch, with no
+    shift back to a window's middle. Averages leave out unknown errors (NaN). Of equal places the first counts.
 
     >>> most_anomalous(np.array([0.0, 9.0, 0.0, 5.0, 6.0, 5.0, 0.0]), window=6)
     4
@@ -116,12 +107,7 @@ def find_by_scorer(make: Callable[[], Scorer], values: Array, train: int, progre
 
 
 def run_ucr(files: Sequence[UcrFile], out: Path, name: str, find: Finder, console: Console) -> UcrOutcome:
-    """Find the anomaly of every series that is not in OUT/NAME/results.csv yet; each row is in the file once it is known.
-
-    Raises:
-        InputError: a series cannot be read.
-        RunError: a result cannot be written.
-    """
+    """Find the anomaly of every series that is not in OUT/NAME/results.csv yet; each row is in the file once it is known."""
     folder = RunFolder(out / name, resume=True)
     rows = _read_rows(folder.path / RESULTS, files)
     untrained: dict[str, str] = {}
@@ -159,18 +145,17 @@ def _read_rows(path: Path, files: Sequence[UcrFile]) -> dict[UcrFile, UcrRow]:
         return {}
     for line in lines[1:]:
         if len(line) == len(HEADER) and line[0] in by_name and line[1].isdigit():
-            try:
+            with suppress(ValueError):
                 rows[by_name[line[0]]] = UcrRow(by_name[line[0]], int(line[1]), float(line[-1]))
-            except ValueError:
-                continue
     return rows
 
 
 def ucr_report(files: Sequence[UcrFile], outcomes: Mapping[str, UcrOutcome]) -> Report:
     """Report of a run."""
+    data = {name: outcome.data() for name, outcome in outcomes.items()}
     accuracies = [
-        [name, f"{outcome.accuracy:.3f}", f"{outcome.hits}", f"{len(files)}", f"{outcome.mean_seconds:.2f}"]
-        for name, outcome in outcomes.items()
+        [name, f"{one['accuracy']:.3f}", f"{one['found']}", f"{len(files)}", f"{one['seconds_a_series']:.2f}"]
+        for name, one in data.items()
     ]
     found = [
         [file.path.name, *("yes" if outcome.rows[place].hit else "no" for outcome in outcomes.values())]
@@ -182,15 +167,5 @@ def ucr_report(files: Sequence[UcrFile], outcomes: Mapping[str, UcrOutcome]) -> 
         + table(["detector", "accuracy", "found", "series", "seconds a series"], accuracies)
         + untrained_lines({name: outcome.untrained for name, outcome in outcomes.items()})
     )
-    detectors = {
-        name: {
-            "accuracy": outcome.accuracy,
-            "found": outcome.hits,
-            "seconds_a_series": round(outcome.mean_seconds, 3),
-            "untrained": dict(outcome.untrained),
-            "files": {row.file.path.name: {"location": row.location, "hit": row.hit} for row in outcome.rows},
-        }
-        for name, outcome in outcomes.items()
-    }
-    data = {"benchmark": "ucr", "files": len(files), "detectors": detectors}
-    return Report(text, "Found:\n\n" + table(["series", *outcomes], found), data)
+    summary = {"benchmark": "ucr", "files": len(files), "detectors": data}
+    return Report(text, "Found:\n\n" + table(["series", *outcomes], found), summary)

@@ -22,13 +22,8 @@ OLD_NAMES: dict[str, dict[str, str]] = {  # group -> former name -> present name
     "forest": {"trees": "n_estimators", "samples": "max_samples", "history": "refit_window"},
     "half_space_trees": {"trees": "n_trees", "samples": "window_size"},
     "incidents": {"refractory": "cooldown"},
-    "adaptation": {
-        "patience": "confirm_windows",
-        "every": "retrain_every",
-        "history": "buffer_points",
-        "early": "cold_start_points",
-        "deterministic": "synchronous",
-    },
+    "adaptation": {"patience": "confirm_windows", "every": "retrain_every", "history": "buffer_points"}
+    | {"early": "cold_start_points", "deterministic": "synchronous"},
     "alerts.webhook": {"retry": "backoff", "longest_retry": "max_backoff", "queue": "max_queue", "deadline": "drain_seconds"},
     "synthetic": {"pace": "points_per_second"},
     "synthetic.anomalies": {"clean": "start_after"},

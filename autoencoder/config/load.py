@@ -61,9 +61,10 @@ def load(
         layers.append((str(saved), {key: tree[key] for key in tree if whole or key in MODEL_KEYS}))
     if path:
         layers.append((str(path), renamed(_read(path), str(path), warn)))
-    given = [*(changes or {}).items(), *map(_assignment, texts)]
-    tree = reduce(_merged, (_nested(key, value) for key, value in given), {})
-    return _resolved([*layers, ("the command line", renamed(tree, "the command line", warn))])
+    given: Tree = {}
+    for key, value in [*(changes or {}).items(), *map(_assignment, texts)]:
+        given = _merged(given, reduce(lambda tree, group: {group: tree}, reversed(key.split(".")), value))
+    return _resolved([*layers, ("the command line", renamed(given, "the command line", warn))])
 
 
 def validate(tree: Tree, where: str) -> Config:
@@ -94,9 +95,6 @@ def difference(then: str, now: str) -> str | None:
         if not key.startswith(FREE_KEYS) and before.get(key) != after.get(key):
             return f"{key} was {_shown(before.get(key))} and is {_shown(after.get(key))} now"
     return None
-
-
-# --- layers ---
 
 
 def _resolved(layers: Sequence[tuple[str, Tree]]) -> Config:
@@ -137,19 +135,6 @@ def _assignment(text: str) -> tuple[str, Any]:
     return key.strip(), _parse(value, f"--set {text}")
 
 
-def _nested(dotted: str, value: Any) -> dict[str, Any]:
-    """The tree that holds one value.
-
-    >>> _nested("csv.path", "x")
-    {'csv': {'path': 'x'}}
-    """
-    *groups, name = dotted.split(".")
-    return reduce(lambda tree, group: {group: tree}, reversed(groups), {name: value})
-
-
-# --- faults ---
-
-
 def _explain(error: ValidationError) -> str:
     """The first fault: which setting, what was found, what it must be."""
     fault, *_ = faults = error.errors()
@@ -187,9 +172,6 @@ def _nearest(place: str) -> str:
     if close := difflib.get_close_matches(name, elsewhere, n=1, cutoff=0.8):
         return f"did you mean {elsewhere[close[0]]}?"
     return f"known here: {', '.join(group + dot + key for key in beside)}"
-
-
-# --- plain yaml ---
 
 
 class _PlainLoader(yaml.SafeLoader):

@@ -93,7 +93,7 @@ def _positions(time: npt.NDArray[np.generic]) -> Array:
 def _rows_in_view(x: Array, view: View) -> slice:
     """The rows that are seen, and one more on each side for the lines that leave the picture."""
     if view.zoom is None:
-        return slice(len(x) - min(view.newest or len(x), len(x)), len(x))
+        return slice(max(len(x) - (view.newest or len(x)), 0), len(x))
     inside = np.flatnonzero((x >= view.zoom[0]) & (x <= view.zoom[1]))
     if not len(inside):
         return slice(0, len(x))

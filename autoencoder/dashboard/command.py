@@ -21,10 +21,8 @@ PAGE = Path(__file__).resolve().with_name("page.py")
 
 def parser() -> argparse.ArgumentParser:
     """The command line of ``main.py dashboard``."""
-    made = argparse.ArgumentParser(
-        prog="main.py dashboard",
-        description="Serves a page on this machine in which runs are started and watched; Ctrl-C ends it.",
-    )
+    description = "Serves a page on this machine in which runs are started and watched; Ctrl-C ends it."
+    made = argparse.ArgumentParser(prog="main.py dashboard", description=description)
     made.add_argument("command", choices=("dashboard",), help=argparse.SUPPRESS)
     made.add_argument("--port", type=int, metavar="N", help=f"port of the page (default: {FIRST_PORT}, or the next free one)")
     made.add_argument("--verbose", action="store_true", help="show tracebacks")

@@ -90,11 +90,7 @@ class Snapshot:
 
 
 class Follower:
-    """Reads a run folder; may be polled from any thread.
-
-    Args:
-        subject: the run folder, or the run that the page started, whose folder need not be there yet.
-    """
+    """Reads a run folder, or that of a run which the page started and which may not be there yet; may be polled from any thread."""
 
     def __init__(self, subject: Path | Run) -> None:
         self.run = None if isinstance(subject, Path) else subject
@@ -196,19 +192,15 @@ def _known_anomalies(config: Config, start: int, stop: int) -> Bools | None:
 
 
 class _Scores:
-    """Reads scores.csv of a run folder from where it stopped.
-
-    Attributes:
-        began_anew: the file got shorter before the last call of ``read``, which began again with its first row.
-        is_zoned: the times are in UTC; else they carry no zone.
-    """
+    """Reads scores.csv of a run folder from where it stopped."""
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / SCORES
         self._offset = 0
         self._names: list[str] = []
         self.columns: tuple[str, ...] = ()  # names of the value columns
-        self.began_anew = self.is_zoned = False
+        self.began_anew = False  # the file got shorter before the last call of ``read``, which began again with its first row
+        self.is_zoned = False  # see ``Snapshot``
 
     def read(self) -> Detections | None:
         """The next rows, None where there are none; half a row waits. ModelError where they are not those of one series."""

@@ -23,17 +23,9 @@ from autoencoder.dashboard.follow import Follower
 from autoencoder.reports.run_folder import default_folder
 
 PROGRAM = Path(__file__).resolve().parents[2] / "main.py"
-FLAGS = {  # setting -> the flag for it
-    "source": "--source",
-    "detector": "--detector",
-    "seed": "--seed",
-    "csv.path": "--path",
-    "csv.columns": "--column",
-    "csv.time_column": "--time-column",
-    "yfinance.ticker": "--ticker",
-    "yfinance.period": "--period",
-    "yfinance.interval": "--interval",
-}
+FLAGS = {"source": "--source", "detector": "--detector", "seed": "--seed"}  # setting -> the flag for it
+FLAGS |= {"csv.path": "--path", "csv.columns": "--column", "csv.time_column": "--time-column"}
+FLAGS |= {"yfinance.ticker": "--ticker", "yfinance.period": "--period", "yfinance.interval": "--interval"}
 BUDGET = "threshold.budget"
 SUFFIXES = (".csv", ".gz", ".json", ".jsonl", ".parquet", ".tsv", ".txt")
 STOP_SECONDS = 30.0  # for a run to stop: a download or the import of TensorFlow cannot be cut off
@@ -43,15 +35,10 @@ MAX_LOG_CHARACTERS = 1 << 16
 
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What is to be run.
+    """What is to be run."""
 
-    Attributes:
-        settings: dotted key of the configuration -> value; the budget as it was typed.
-        upload: name and content of the file that is read, where one was uploaded.
-    """
-
-    settings: Mapping[str, Any]
-    upload: tuple[str, bytes] | None = None
+    settings: Mapping[str, Any]  # dotted key of the configuration -> value; the budget as it was typed
+    upload: tuple[str, bytes] | None = None  # name and content of the file that is read, where one was uploaded
 
     def arguments(self) -> list[str]:
         """Of main.py; settings that are the defaults anyway are left out."""
@@ -94,13 +81,9 @@ class Run:
         self._log = Path(self._files.name, "log")
         try:
             with self._log.open("wb") as log:
-                self._process = subprocess.Popen(
-                    [sys.executable, str(PROGRAM), *arguments],
-                    stdin=subprocess.DEVNULL,
-                    stdout=subprocess.DEVNULL,
-                    stderr=log,
-                    start_new_session=True,  # Ctrl-C in the terminal of the dashboard reaches it by ``stop`` alone
-                )
+                pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": log}
+                # a session of its own: Ctrl-C in the terminal of the dashboard reaches it by ``stop`` alone
+                self._process = subprocess.Popen([sys.executable, PROGRAM, *arguments], start_new_session=True, **pipes)
         except (OSError, ValueError) as error:
             raise ConfigError(f"the run cannot be started ({error}); change what was typed") from None
 
@@ -143,11 +126,7 @@ class Launcher:
         atexit.register(self.stop, EXIT_SECONDS)
 
     def begin(self, choice: Choice | Path) -> None:
-        """Stop the run under way, and run a choice or follow a run folder.
-
-        Raises:
-            ConfigError: a setting is wrong, or the run before does not end.
-        """
+        """Stop the run under way, and run a choice or follow a run folder; ConfigError where a setting is wrong."""
         with self._lock:
             if isinstance(choice, Choice):
                 choice.check()  # a wrong one ends no run

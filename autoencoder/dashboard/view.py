@@ -20,22 +20,10 @@ EVERYTHING = "Everything"
 VIEWS = {EVERYTHING: None, "Newest 5,000": 5000, "Newest 1,000": 1000}
 MAX_INCIDENTS = 500  # newest ones in the table; incidents.jsonl has them all
 COLORS = {State.RUNNING: "green", State.DONE: "blue", State.FAILED: "red", State.STOPPED: "gray"}
-FILES = {  # name -> its kind
-    SCORES: "text/csv",
-    INCIDENTS: "application/x-ndjson",
-    LOG: "text/plain",
-    METRICS: "application/json",
-    CONFIG: "application/yaml",
-}
-
-
-def _text(*names: str) -> str:
-    return "".join((HERE / name).read_text(encoding="utf-8") for name in names)
-
-
-_chart = st.components.v2.component(
-    "stream_chart", html=_text("chart.html"), css=_text("chart.css"), js=_text("ticks.js", "chart.js")
-)
+FILES = {SCORES: "text/csv", INCIDENTS: "application/x-ndjson", LOG: "text/plain"}  # name -> its kind
+FILES |= {METRICS: "application/json", CONFIG: "application/yaml"}
+_html, _css, *_js = ((HERE / name).read_text(encoding="utf-8") for name in ("chart.html", "chart.css", "ticks.js", "chart.js"))
+_chart = st.components.v2.component("stream_chart", html=_html, css=_css, js="".join(_js))
 
 
 def show(follower: Follower) -> Snapshot:
@@ -138,15 +126,8 @@ def _incidents(snapshot: Snapshot) -> None:
         "State": ["open" if snapshot.is_open and incident is shown[-1] else "closed" for incident in shown],
     }
     bar = st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="%.2f", width="small")
-    st.dataframe(
-        table,
-        key="incidents",
-        hide_index=True,
-        height=min(38 + 35 * len(shown), 320),
-        on_select=_clicked,
-        selection_mode=["single-row", "single-cell"],
-        column_config={"Severity": bar},
-    )
+    look: dict[str, Any] = {"hide_index": True, "height": min(38 + 35 * len(shown), 320), "column_config": {"Severity": bar}}
+    st.dataframe(table, key="incidents", on_select=_clicked, selection_mode=["single-row", "single-cell"], **look)
     newest = f" The newest {MAX_INCIDENTS:,} are listed; the file has all." if len(shown) < len(snapshot.incidents) else ""
     st.caption(f"Click a row to see its stretch.{newest}")
 

@@ -15,7 +15,6 @@ from program import ROOT
 
 BENCHMARKS = Path(os.environ.get("BENCHMARKS", ROOT / "../shared/benchmarks"))
 needs_nab = pytest.mark.skipif(not (BENCHMARKS / "nab").is_dir(), reason=f"no benchmark data at {BENCHMARKS / 'nab'}")
-needs_ucr = pytest.mark.skipif(not (BENCHMARKS / "ucr").is_dir(), reason=f"no benchmark data at {BENCHMARKS / 'ucr'}")
 property_test = settings(deadline=None, max_examples=40, derandomize=True)
 
 POINTS = 1200

@@ -10,7 +10,6 @@ import pytest
 
 from autoencoder.benchmark.datasets import UcrFile, nab_files, read_nab_file, read_ucr_file, ucr_files
 from autoencoder.core.errors import InputError
-from benchmark.folders import BENCHMARKS, needs_nab, needs_ucr
 
 CSV = "timestamp,value\n2014-04-01 00:00:00,1.5\n2014-04-01 00:05:00,\n2014-04-01 00:10:00,-3\n2014-04-01 00:15:00,4e2\n"
 WINDOW = ["2014-04-01 00:05:00.000000", "2014-04-01 00:10:00.000000"]
@@ -166,21 +165,3 @@ def test_hit_within_100_points_or_its_length(end: int, tolerance: int) -> None:
     file = UcrFile(Path(), 500, 1000, end)
     places = (1000 - tolerance - 1, 1000 - tolerance, end + tolerance, end + tolerance + 1)
     assert [file.is_hit(place) for place in places] == [False, True, True, False]
-
-
-@needs_nab
-def test_nab_folder_is_read_whole() -> None:
-    files = nab_files(BENCHMARKS / "nab")
-    assert len({file.name for file in files}) == len(files) > 0
-    for file in files:
-        series = read_nab_file(file)
-        assert series.labels.any() == bool(file.windows)
-        assert np.isfinite(series.values).all()
-
-
-@needs_ucr
-def test_ucr_folder_is_read_whole() -> None:
-    files = ucr_files(BENCHMARKS / "ucr")
-    assert files
-    for file in files[::10]:
-        assert len(read_ucr_file(file)) >= file.end

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable
-from random import Random
 
 import numpy as np
 import pytest
@@ -71,11 +69,6 @@ def naive_score(results: dict[str, FileResult], profile: str, threshold: float) 
     return 100 * (raw - silence) / (weights.true_positive * windows - silence)
 
 
-def with_scores(results: dict[str, FileResult], make: Callable[[FileResult], np.ndarray]) -> dict[str, FileResult]:
-    """The same files with other scores."""
-    return {name: FileResult(result.timestamps, make(result), result.windows) for name, result in results.items()}
-
-
 def score_of(rows: list[int], spans: list[tuple[int, int]], points: int = 200, profile: str = "standard") -> float:
     """The score of a file with alarms at these rows; a perfect file beside it makes sure that silence scores less."""
     results = {"file": file_result(alarms(rows, points), spans), "perfect": file_result(alarms([50], 100), [(50, 60)])}
@@ -118,36 +111,6 @@ def test_counts_equal_their_naive_twin(results: dict[str, FileResult], threshold
         found = sum(any(first <= time <= last for time in flagged) for first, last in result.windows)
         false = sum(not any(first <= time <= last for first, last in result.windows) for time in flagged)
         assert nab_counts(results, threshold)[name] == FileCounts(found, len(result.windows) - found, false)
-
-
-@property_test
-@given(corpora(), st.integers(-3, 3), st.randoms(use_true_random=False))
-def test_scale_and_order_change_nothing(results: dict[str, FileResult], shift: int, random: Random) -> None:
-    shuffled = dict(random.sample(list(results.items()), len(results)))
-    changed = with_scores(shuffled, lambda result: np.exp(3 * result.anomaly_scores + shift))
-    scores, others = nab_scores(results), nab_scores(changed)
-    assert {name: score.score for name, score in others.items()} == pytest.approx({name: scores[name].score for name in scores})
-
-
-@property_test
-@given(corpora())
-def test_alarms_at_every_first_point_score_100(results: dict[str, FileResult]) -> None:
-    def at_first_points(result: FileResult) -> np.ndarray:
-        return np.isin(result.timestamps, [first for first, _ in result.windows]).astype(float)
-
-    for score in nab_scores(with_scores(results, at_first_points)).values():
-        assert score.score == pytest.approx(100)
-        assert score.threshold == 1
-
-
-@property_test
-@given(corpora(), st.sampled_from([0.0, 0.5, 1.0, math.nan]))
-def test_constant_scores_flag_all_or_nothing(results: dict[str, FileResult], constant: float) -> None:
-    same, level = (
-        with_scores(results, lambda one, value=value: np.full(len(one.timestamps), value)) for value in (constant, 0.0)
-    )
-    for profile, score in nab_scores(same).items():
-        assert score.score == pytest.approx(max(0.0, naive_score(level, profile, 0.0)), abs=1e-9)
 
 
 def test_unknown_score_counts_as_zero() -> None:

@@ -8,15 +8,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from program import Outcome
 
 from autoencoder.benchmark.report import Summary
-from autoencoder.benchmark.speed import FULL, QUICK, Results, growth_exponent, machine_line, speed_report, speed_targets
+from autoencoder.benchmark.speed import FULL, QUICK, Results, machine_line, speed_report, speed_targets
 from autoencoder.benchmark.speed_runs import HEADER, WARM_UP, Arrivals, Network, windows_of
 from autoencoder.sources.live import StdinSource
-from benchmark.folders import property_test, summary
+from benchmark.folders import summary
 
 CONTESTANTS = ["this program", "isolation forest", "half-space trees (river)", "Keras model.predict", "tf.function"]
 
@@ -71,13 +69,6 @@ def test_report_has_every_table_and_row() -> None:
     assert all(f"| {title} " in text and all(f"\n| {name} " in text for name in rows) for title, rows in results().items())
     assert "--quick" not in text and "--quick" in speed_report(results(), QUICK).text
     assert f"numpy {np.__version__}" in machine_line() and machine_line().split(", load")[0] in text
-
-
-@property_test
-@given(exponent=st.floats(-2, 3), factor=st.floats(1e-6, 1e6), sizes=st.sets(st.integers(1, 10**6), min_size=2, max_size=6))
-def test_exponent_of_a_power_is_its_power(exponent: float, factor: float, sizes: set[int]) -> None:
-    seconds = {f"{size:,}": [factor * size**exponent] for size in sorted(sizes)}
-    assert growth_exponent(seconds) == pytest.approx(exponent, abs=1e-6)
 
 
 def test_lines_arrive_one_by_one_and_are_timed() -> None:
