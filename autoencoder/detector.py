@@ -69,6 +69,9 @@ class Detector(Protocol):
     def process(self, time: Time, values: Array) -> Detections:
         """Points (N,), (N, F) -> their detections."""
 
+    def snapshot(self) -> StreamDetector:
+        """A copy of what detects now, which goes on from here by itself and does not adapt."""
+
     def training_report(self) -> dict[str, object]:
         """What there is to know about training."""
 
@@ -182,6 +185,10 @@ class StreamDetector:
         if self.threshold is not self._calibration:
             limits = self.threshold.process(errors)
         return to_detections(time, values, predictions, errors, limits, probabilities)
+
+    def snapshot(self) -> StreamDetector:
+        """A copy that goes on from here by itself."""
+        return copy.deepcopy(self)
 
     def clone(self) -> StreamDetector:
         """A detector for another stream with all that this one has learnt from its training part.

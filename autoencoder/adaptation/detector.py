@@ -15,7 +15,7 @@ from autoencoder.adaptation.updater import BASELINE, MODEL, Build, ModelUpdater
 from autoencoder.core.events import EVENTS, PROMOTED, AdaptationEvent
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Detections
-from autoencoder.detector import Time
+from autoencoder.detector import StreamDetector, Time
 from autoencoder.scorers.base import Scorer
 
 
@@ -89,6 +89,10 @@ class AdaptiveDetector:
         return Detections.concatenate(parts) if parts else self._updater.detector.process(time, values)
 
     # --- see ``Detector`` ---
+
+    def snapshot(self) -> StreamDetector:
+        """A copy of the current detector."""
+        return self._updater.detector.snapshot()
 
     @property
     def scorer(self) -> Scorer:

@@ -121,9 +121,7 @@ def test_a_pipe_can_be_read_like_a_file(tmp_path: Path) -> None:
 def test_csv_loads_no_heavy_libraries(save: Save, root: Path) -> None:
     path = save("cpu.csv", "1\n2\n")
     heavy = "[name for name in ('pyarrow', 'pandas') if name in sys.modules]"
-    code = (
-        f"import sys, autoencoder.sources.live; from autoencoder.sources.files import FileSource; FileSource({str(path)!r}); print({heavy})"
-    )
+    code = f"import sys, autoencoder.sources.live; from autoencoder.sources.files import FileSource; FileSource({str(path)!r}); print({heavy})"
     assert subprocess.run([sys.executable, "-c", code], cwd=root, capture_output=True, text=True, check=True).stdout == "[]\n"
 
 
