@@ -28,22 +28,27 @@ torture: $(VENV)/.dev
 	PYTHONPATH=tests:. $(BIN)/python -m torture
 
 # new pins after a change in pyproject.toml
+COMPILE := $(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
+	--extra train --extra plot --extra yfinance --extra pandas
 lock: $(VENV)/.dev
 	$(BIN)/pip install --quiet pip-tools
-	$(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --output-file requirements.txt pyproject.toml
-	$(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --extra dev --output-file requirements-dev.txt pyproject.toml
-	$(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links --extra dashboard --output-file requirements-dashboard.txt pyproject.toml
+	$(COMPILE) --output-file requirements.txt pyproject.toml
+	$(COMPILE) --allow-unsafe --extra dev --output-file requirements-dev.txt pyproject.toml
+	$(COMPILE) --extra dashboard --output-file requirements-dashboard.txt pyproject.toml
 
 clean:
 	rm -rf $(VENV)
 
 $(VENV)/bin/python:
+	@echo "making the environment $(VENV) with $(PYTHON)"
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.run: $(VENV)/bin/python requirements.txt
+	@echo "installing what a run needs, TensorFlow among it, into $(VENV): about two minutes, once"
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements.txt
 	touch $@
 
 $(VENV)/.dev: $(VENV)/.run requirements-dev.txt
+	@echo "installing what tests and checks need into $(VENV): about a minute, once"
 	$(BIN)/pip install --quiet --disable-pip-version-check --requirement requirements-dev.txt
 	touch $@

@@ -1,1 +1,54 @@
-"""Finds anomalies in streams of numbers with an LSTM autoencoder and a dynamic threshold."""
+"""Finds anomalies in streams of numbers, with an LSTM autoencoder and a dynamic threshold.
+
+>>> import autoencoder as ae
+>>> stream = ae.synthetic(2000, seed=1)
+>>> detector = ae.Detector("isolation_forest", budget="2 per week")
+>>> detections = detector.process(stream["value"])
+>>> list(detections.to_frame().columns)
+['value', 'prediction', 'error', 'threshold', 'score', 'anomaly']
+
+Importing the package imports nothing but itself; each name is looked up when it is used first.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from autoencoder.api import Detector, load
+    from autoencoder.core.errors import (
+        AutoencoderError,
+        ConfigError,
+        InputError,
+        ModelError,
+        RunError,
+        SourceError,
+        TrainingError,
+    )
+    from autoencoder.core.extras import MissingPackageError
+    from autoencoder.detections import Detections
+    from autoencoder.readers import prices, read_csv, synthetic
+    from autoencoder.reports.incidents import Incident
+
+__version__ = "0.1.0"
+__all__ = ["Detections", "Detector", "Incident", "__version__", "load", "prices", "read_csv", "synthetic"]
+__all__ += ["AutoencoderError", "ConfigError", "InputError", "MissingPackageError", "ModelError", "RunError"]
+__all__ += ["SourceError", "TrainingError"]
+
+_HOMES = {
+    **dict.fromkeys(("Detector", "load"), "api"),
+    **dict.fromkeys(("prices", "read_csv", "synthetic"), "readers"),
+    **{"Detections": "detections", "Incident": "reports.incidents", "MissingPackageError": "core.extras"},
+}  # the other errors: core.errors
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'core.errors')}"), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

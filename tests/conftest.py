@@ -27,14 +27,14 @@ def root() -> Path:
 @pytest.fixture
 def program(capfd: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Outcome]:
     """Calls the program in this process, from within an empty folder."""
-    import main
+    from autoencoder import cli
 
     monkeypatch.chdir(tmp_path)
 
     def call(*arguments: object) -> Outcome:
         capfd.readouterr()
         try:
-            code = main.main([str(argument) for argument in arguments])
+            code = cli.main([str(argument) for argument in arguments])
         except SystemExit as end:  # argparse's way
             code = int(end.code or 0)
         return Outcome(code, *capfd.readouterr())

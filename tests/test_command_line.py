@@ -33,7 +33,7 @@ from program import (
     write_csv,
 )
 
-import main
+from autoencoder import cli
 from autoencoder.reports.run_folder import RESULTS
 from autoencoder.sources.chunk import Chunk
 from autoencoder.sources.synthetic import SyntheticSource
@@ -60,7 +60,7 @@ def table(tmp_path: Path) -> Path:
 
 def test_help_fits_a_terminal_of_eighty_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    text = main.parser().format_help()
+    text = cli.parser().format_help()
     assert max(map(len, text.splitlines())) <= 80
     for flag in ("--source", "--set", "--model", "--resume", "--plot", "--out", "--follow", "--seed"):
         assert flag in text
@@ -269,8 +269,9 @@ def test_a_run_with_a_model_leaves_the_model_in_its_folder_again(program: Progra
 def test_scoring_with_a_saved_model_imports_none_of_the_heavy_libraries(lstm_run: Run, tmp_path: Path) -> None:
     arguments = ["--model", str(lstm_run[0]), "--out", "o", "--plot", "none", "--set", "synthetic.points=500"]
     code = f"""
-import json, sys, main
-code = main.main({arguments!r})
+import json, sys
+from autoencoder import cli
+code = cli.main({arguments!r})
 print(json.dumps([code, sorted({{name.split(".")[0] for name in sys.modules}})]))
 """
     code, modules = json.loads(run_python(code, folder=tmp_path).out)

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import yaml
 
-import main
+from autoencoder import cli
 from autoencoder.benchmark.command import parser as bench_parser
 from autoencoder.config import Config, keys
 from autoencoder.core.errors import TrainingError
@@ -60,9 +60,9 @@ def commands() -> list[str]:
 
 
 def flags_of_the_program() -> set[str]:
-    """All long flags of the parsers but --help."""
-    actions = [*main.parser()._actions, *dashboard_parser()._actions]
-    return {flag for action in actions for flag in action.option_strings if flag.startswith("--")} - {"--help"}
+    """All long flags of the parsers that change what is done."""
+    actions = [*cli.parser()._actions, *dashboard_parser()._actions]
+    return {flag for action in actions for flag in action.option_strings if flag.startswith("--")} - {"--help", "--version"}
 
 
 def flags_of_bench() -> set[str]:
@@ -103,12 +103,12 @@ def test_a_command_of_the_readme_is_understood(command: str) -> None:
     if first == "bench":
         bench_parser().parse_args(rest)
     else:
-        main.read_config(main.parser().parse_intermixed_args(arguments))
+        cli.read_config(cli.parser().parse_intermixed_args(arguments))
 
 
 def test_every_source_has_a_command() -> None:
     runs = [shlex.split(command, comments=True) for command in commands() if not command.startswith(("bench", "dashboard"))]
-    sources = {main.parser().parse_intermixed_args(arguments).source for arguments in runs}
+    sources = {cli.parser().parse_intermixed_args(arguments).source for arguments in runs}
     assert {"synthetic", "yfinance", "csv", "stdin"} <= sources
 
 
@@ -162,7 +162,7 @@ def test_one_training_point_fewer_than_the_readme_asks_for_is_refused() -> None:
 
 
 def test_the_exit_codes_are_those_of_the_program() -> None:
-    told = re.findall(r"\b(\d+) ", (main.parser().epilog or "").split("exit codes:")[1])
+    told = re.findall(r"\b(\d+) ", (cli.parser().epilog or "").split("exit codes:")[1])
     assert [row[0] for row in table("code", "meaning")] == told
 
 

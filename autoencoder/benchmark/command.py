@@ -41,9 +41,9 @@ RESULT_CODE = (
 )
 
 
-def parser() -> argparse.ArgumentParser:
+def parser(program: str = "python main.py") -> argparse.ArgumentParser:
     """The command line of ``bench``."""
-    top = argparse.ArgumentParser(prog="main.py bench", description="Measures how good the detectors are.")
+    top = argparse.ArgumentParser(prog=f"{program} bench", description="Measures how good the detectors are.")
     top.set_defaults(command="bench", known=(), detector=None)
     benchmarks = top.add_subparsers(dest="what", required=True, metavar="nab|ucr|budget|drift|speed")
 
@@ -79,7 +79,7 @@ def _common() -> argparse.ArgumentParser:
     common = argparse.ArgumentParser(add_help=False)
     out = "folder of the results; what is done there is kept"
     common.add_argument("--out", type=Path, required=True, metavar="DIR", help=out)
-    config = "yaml file with settings (default: config.yaml beside main.py)"
+    config = "yaml file with settings (default: config.yaml)"
     common.add_argument("--config", type=Path, metavar="FILE", help=config)
     common.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting; repeatable")
     common.add_argument("--seed", type=int, help="everything random follows from it (default: 0)")

@@ -38,6 +38,7 @@ def load(
     saved: Path | None = None,
     whole: bool = False,
     warn: Warn = str,
+    where: str = "the command line",
 ) -> Config:
     """The configuration: each layer over the one before.
 
@@ -48,13 +49,14 @@ def load(
         saved: config.yaml of a run folder; it lies between the project's file and everything the user gave.
         whole: take all of ``saved``, else only ``MODEL_KEYS``.
         warn: given a sentence for every key that the user gave by its old name.
+        where: what ``changes`` and ``texts`` come from, for messages.
 
     Raises:
         ConfigError: a file cannot be read, or a setting is unknown, of the wrong type or out of range.
     """
     layers = []
-    project = Path(__file__).resolve().parents[2] / "config.yaml"
-    if project.is_file() and (path is None or saved):
+    project = project_file() if path is None or saved else None
+    if project:
         layers.append((str(project), renamed(_read(project), str(project), warn)))
     if saved:
         tree = renamed(_read(saved), str(saved))
@@ -64,7 +66,16 @@ def load(
     given: Tree = {}
     for key, value in [*(changes or {}).items(), *map(_assignment, texts)]:
         given = _merged(given, reduce(lambda tree, group: {group: tree}, reversed(key.split(".")), value))
-    return _resolved([*layers, ("the command line", renamed(given, "the command line", warn))])
+    return _resolved([*layers, (where, renamed(given, where, warn))])
+
+
+def project_file() -> Path | None:
+    """config.yaml at the top of a clone, or inside an installed package; None where it was removed."""
+    package = Path(__file__).resolve().parents[1]
+    file = package / "config.yaml"
+    if not file.is_file() and (package.parent / "pyproject.toml").is_file():  # beside an installed one lie the files of others
+        file = package.parent / "config.yaml"
+    return file if file.is_file() else None
 
 
 def validate(tree: Tree, where: str) -> Config:

@@ -19,10 +19,10 @@ FIRST_PORT, PORTS = 8501, 100  # where a free one is looked for
 PAGE = Path(__file__).resolve().with_name("page.py")
 
 
-def parser() -> argparse.ArgumentParser:
-    """The command line of ``main.py dashboard``."""
+def parser(program: str = "python main.py") -> argparse.ArgumentParser:
+    """The command line of ``dashboard``."""
     description = "Serves a page on this machine in which runs are started and watched; Ctrl-C ends it."
-    made = argparse.ArgumentParser(prog="main.py dashboard", description=description)
+    made = argparse.ArgumentParser(prog=f"{program} dashboard", description=description)
     made.add_argument("command", choices=("dashboard",), help=argparse.SUPPRESS)
     made.add_argument("--port", type=int, metavar="N", help=f"port of the page (default: {FIRST_PORT}, or the next free one)")
     made.add_argument("--verbose", action="store_true", help="show tracebacks")

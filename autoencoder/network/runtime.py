@@ -76,6 +76,9 @@ class Runtime:
         self._pool = ThreadPoolExecutor(max(1, self._helpers), thread_name_prefix="network")  # starts a thread when it is needed
         self.shape: tuple[int, int] = (inputs.shape[1], inputs.shape[2])
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Runtime:
+        return self  # it has no memory of what it has run
+
     def reconstruct(self, windows: Windows) -> Windows:
         """Windows (N, T, F) -> reconstructions (N, T, F); a window's result does not depend on the others in the call."""
         return self.begin(windows)()

@@ -117,13 +117,13 @@ def read_model(folder: Path) -> tuple[State, dict[str, bytes]]:
         raise ModelError(f"--model {folder} is not a folder; give the run folder that a run or 'train' left")
     if not has(folder, DETECTOR):
         raise ModelError(f"--model {folder} holds no {DETECTOR}; give the run folder that a run or 'train' left")
-    state = unpack(_read(folder / DETECTOR), str(folder / DETECTOR))
+    state = unpack(read_file(folder / DETECTOR), str(folder / DETECTOR))
     return state, read_model_files(folder)
 
 
 def read_model_files(folder: Path) -> dict[str, bytes]:
     """Those of the network's files that are there; ModelError where one cannot be read or is too large."""
-    return {name: _read(folder / name) for name in MODEL_FILES if has(folder, name)}
+    return {name: read_file(folder / name) for name in MODEL_FILES if has(folder, name)}
 
 
 def is_folder(path: Path) -> bool:
@@ -143,7 +143,7 @@ def read_checkpoint(folder: Path) -> State | None:
         ModelError: there is no such run, it is done, or its checkpoint is damaged.
     """
     if has(folder, CHECKPOINT):
-        return unpack(_read(folder / CHECKPOINT), str(folder / CHECKPOINT))
+        return unpack(read_file(folder / CHECKPOINT), str(folder / CHECKPOINT))
     status = read_metrics(folder).get("status")
     if status == "trained" or not has(folder, CONFIG):
         raise ModelError(f"--resume: {folder} holds no run; give the --out folder of the run that was cut off")
@@ -161,7 +161,8 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     return metrics if isinstance(metrics, dict) else {}
 
 
-def _read(path: Path) -> bytes:
+def read_file(path: Path) -> bytes:
+    """The content of a file in a saved folder. Raises ModelError: it cannot be read or is too large."""
     with _legible(path):
         return read_whole(path, MAX_MODEL_BYTES)
 

@@ -1,0 +1,36 @@
+"""Start of the program: ``python main.py`` in a clone, ``python -m autoencoder`` and the command ``autoencoder`` where it is installed."""
+
+from __future__ import annotations
+
+import time
+
+BEGAN = time.perf_counter()
+
+import os  # noqa: E402 - the clock starts before anything is imported
+import sys  # noqa: E402
+
+# the matrices here are small: shared out over threads they take ten times as long. Read when numpy is imported
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
+OLDEST = (3, 11)
+
+
+def main() -> int:
+    """Run the program with the arguments of this process; returns its exit code."""
+    if sys.version_info < OLDEST:  # in a clone any interpreter can come this far
+        version = ".".join(map(str, sys.version_info[:3]))
+        sys.stderr.write(
+            f"error: {sys.executable} is Python {version}, and 3.11 or newer is needed; "
+            "type: make run, or .venv/bin/python main.py ...\n"
+        )
+        return 2
+    from autoencoder.cli import main as run
+    from autoencoder.interrupts import ignore_signals
+
+    code = run(began=BEGAN)
+    ignore_signals()  # all is done and said; taking the interpreter down takes a moment
+    return code
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,388 @@
+"""Public API: a panel of one detector for pandas, numpy and plain numbers, with the habits of scikit-learn, PyOD and river."""
+
+from __future__ import annotations
+
+import inspect
+import re
+import sys
+import warnings
+import weakref
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager, nullcontext
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from threadpoolctl import ThreadpoolController
+
+from autoencoder.config import dump
+from autoencoder.config import load as load_config
+from autoencoder.console import quiet_libraries
+from autoencoder.core import types
+from autoencoder.core.errors import AutoencoderError, ConfigError, ModelError
+from autoencoder.core.events import AdaptationEvent
+from autoencoder.core.extras import require
+from autoencoder.core.state import Reader, State, pack, unpack
+from autoencoder.core.types import Array, Integers
+from autoencoder.detections import Detections
+from autoencoder.factory.detectors import training_points
+from autoencoder.factory.runs import make_panel
+from autoencoder.models import SavedModel, save_model
+from autoencoder.panel import Panel
+from autoencoder.points import Points, to_points
+from autoencoder.reports.incidents import Incident, read_incidents
+from autoencoder.reports.run_folder import CONFIG, RunFolder, has, read_file, read_model_files, require_inside
+from autoencoder.sources.chunk import Chunk, Source
+
+STATE = "state.npz"  # where a saved detector stands
+VERSION = 1  # of it; raised when its meaning changes
+MIN_WHOLE_SERIES = 200  # points of a first chunk that is taken for the whole series
+_FLAGS = re.compile(r", or --resume to go on with the run in it| with --column|--out |--(?=[a-z])")
+
+
+class Detector:
+    """Finds anomalies in a stream that comes in chunks of any size, one point at a time included.
+
+    The first points train and get no detection; from then on each point is judged by a threshold that has not seen it. Cutting the
+    stream into other chunks changes nothing. How many points train: ``training_points``, or all that ``fit`` is given. Where neither
+    says, a first chunk of at least 200 points is taken for the whole series, of which the first quarter trains (``training.fraction``, as
+    for a file on the command line), and a shorter one for the beginning of a stream, of which the first 1,000 points train.
+
+    Every default is that of config.yaml. With ``adaptation.enabled`` the model is replaced when the stream has changed for good; the
+    stream waits for that training unless ``adaptation.synchronous`` is false.
+
+    Args:
+        detector: "lstm_autoencoder" (default), "isolation_forest", "isolation_forest_sliding", "half_space_trees" or
+            "windowed_gaussian".
+        budget: share of normal points that may be flagged, or text such as "1 per day".
+        seed: everything random follows from it.
+        training_points: the first so many points train.
+        config: further settings of config.yaml, nested or with dotted keys.
+        model: folder of a run, of ``train`` or of ``save``, whose model is used, so that nothing is trained.
+
+    Attributes:
+        labels_: (N,) 0 or 1 for each point that ``fit`` was given, judged once more by what was learnt from them.
+        decision_scores_: (N,) their scores; NaN where unknown.
+
+    Raises:
+        ConfigError: a setting is unknown, of the wrong type or out of range.
+        ModelError: the model is missing, damaged, or of another kind of detector.
+
+    Examples:
+        >>> wave = np.sin(np.arange(1200) / 5) + np.random.default_rng(0).normal(scale=0.1, size=1200)
+        >>> wave[1000] += 5
+        >>> detector = Detector("windowed_gaussian", training_points=600)
+        >>> detections = detector.process(wave)
+        >>> int(np.nanargmax(detections.scores))
+        1000
+        >>> worst = max(detector.incidents, key=lambda incident: incident.severity)
+        >>> worst.first_row, worst.last_row
+        (1000, 1000)
+        >>> detector.predict([0.5, 8.0]).tolist()
+        [0, 1]
+    """
+
+    labels_: Integers
+    decision_scores_: Array
+
+    def __init__(
+        self,
+        detector: str | None = None,
+        *,
+        budget: float | str | None = None,
+        seed: int | None = None,
+        training_points: int | None = None,
+        config: Mapping[str, Any] | None = None,
+        model: str | Path | None = None,
+    ) -> None:
+        self.detector, self.budget, self.seed = detector, budget, seed
+        self.training_points, self.config, self.model = training_points, config, model
+        self._libraries = ThreadpoolController()
+        self._configure()
+
+    def _configure(self) -> None:
+        if not isinstance(self.config, Mapping | None):
+            raise ConfigError(f"config is {self.config!r:.60}; give a mapping of settings, e.g. {{'threshold.kind': 'sigma'}}")
+        given = {"detector": self.detector, "threshold.budget": self.budget, "seed": self.seed}
+        given["training.points"] = self.training_points
+        changes = {str(key): value for key, value in (self.config or {}).items()}
+        changes |= {key: value for key, value in given.items() if value is not None}
+        with _without_flags():
+            saved = None if self.model is None else require_inside(Path(self.model), CONFIG)
+            self._config = load_config(None, changes, saved=saved, where="the arguments")
+            self._model = None if self.model is None else SavedModel.read(Path(self.model), self._config.detector)
+        self._forget()
+
+    def _forget(self) -> None:
+        """The next points begin a stream."""
+        self._panel: Panel | None = None
+        self._closed: list[Incident] = []
+        self._newest: Points | None = None  # the newest point
+        self._is_ordered = True
+
+    # --- streaming ---
+
+    def process(self, data: Any) -> Detections:
+        """Judge the next points of the stream.
+
+        Args:
+            data: a pandas Series or DataFrame, an array (N,) or (N, F), or a pair (time, values). Rows without times are counted.
+
+        Raises:
+            InputError: the data cannot be used; nothing has changed then.
+            TrainingError: the training part cannot be learnt; the stream begins anew then.
+            ConfigError: the budget is a rate in time and the points carry none.
+            MissingPackageError: training needs a package that is not installed.
+        """
+        return self._process(self._points(data))
+
+    def _process(self, points: Points) -> Detections:
+        panel = self._panel = self._panel or self._new_panel(points)
+        detector, first, count = panel[None].detector, self._rows, len(points.time)
+        untrained = (
+            0 if detector.current.trained else min(detector.current.training_points - detector.current.training_seen, count)
+        )
+        has_network = self._config.detector == "lstm_autoencoder"
+        self._check_order(points)
+        try:
+            if untrained and has_network:
+                require("tensorflow", "onnx", purpose="training", otherwise=", or use a saved model")
+            may_train = has_network and (untrained or self._config.adaptation.enabled)
+            with quiet_libraries() if may_train else nullcontext(), self._libraries.limit(limits=1, user_api="blas"):
+                batch = panel.process(Chunk(points.time, points.values))
+        except AutoencoderError:
+            if not panel.has_model:
+                self._forget()
+            raise
+        self._closed += batch.closed
+        if count:
+            self._newest = replace(points, time=points.time[-1:], values=points.values[-1:], index=None)
+        arrays: dict[str, Any] = {field.name: getattr(batch.detections, field.name) for field in fields(types.Detections)}
+        return Detections(
+            **arrays,
+            index=points.index,
+            columns=points.columns,
+            timezone=points.timezone,
+            name=points.name,
+            first_row=first,
+            training_points=untrained,
+            incidents=(*batch.closed, *batch.open),
+        )
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether points are judged: the training part is over."""
+        return self._panel.is_fitted if self._panel else self._model is not None
+
+    @property
+    def incidents(self) -> list[Incident]:
+        """All incidents so far, in order; the one that goes on is the last."""
+        return [*self._closed, *(self._panel.open if self._panel else ())]
+
+    @property
+    def adaptations(self) -> Sequence[AdaptationEvent]:
+        """What was done about the model so far, with ``adaptation.enabled``."""
+        return self._panel.adaptations if self._panel else ()
+
+    def info(self) -> dict[str, object]:
+        """What there is to know about the training: its points, and what the detector measured in them."""
+        return self._panel.training_report() if self._panel else {}
+
+    def learn_one(self, x: Any, time: Any = None) -> None:
+        """Take the next point: a number, or a mapping of column names to numbers, and its time where the stream has times."""
+        self._process(self._one(x, time))
+
+    def score_one(self, x: Any, time: Any = None) -> float:
+        """Score in [0, 1] that a point would get if it came next; nothing is remembered of it. NaN where unknown."""
+        return float(self._peek(self._one(x, time)).scores[0]) if self.is_fitted else float("nan")
+
+    # --- batches ---
+
+    def fit(self, x: Any, y: Any = None) -> Self:
+        """Train on all of a history; the stream begins anew and goes on after it. ``y`` is not used.
+
+        Raises:
+            InputError, TrainingError, ConfigError, MissingPackageError: as ``process``.
+        """
+        points = to_points(x, 0).after(None)
+        self._forget()
+        self._panel = self._new_panel(points, len(points.time))
+        self._process(points)
+        learnt = self._panel[None].detector.current.snapshot().clone()
+        again = self._judge(learnt, points)
+        self.labels_, self.decision_scores_ = again.anomalies.astype(np.int64), again.scores
+        return self
+
+    def predict(self, x: Any) -> Integers:
+        """1 for each anomaly among points (N,) that would come next, 0 for the others; nothing is remembered of them."""
+        return self._peek(self._points(x)).anomalies.astype(np.int64)
+
+    def decision_function(self, x: Any) -> Array:
+        """Scores (N,) in [0, 1], higher is more abnormal, of points that would come next; nothing is remembered of them."""
+        return self._peek(self._points(x)).scores
+
+    def fit_predict(self, x: Any, y: Any = None) -> Integers:
+        """``labels_`` of a history that is trained on."""
+        return self.fit(x).labels_
+
+    def get_params(self, deep: bool = True) -> dict[str, Any]:
+        """Arguments of the constructor."""
+        return {name: getattr(self, name) for name in inspect.signature(type(self)).parameters}
+
+    def set_params(self, **params: Any) -> Self:
+        """Change arguments of the constructor; what was learnt is forgotten."""
+        if unknown := sorted(set(params) - set(self.get_params())):
+            raise ValueError(f"{unknown[0]!r} is no parameter of Detector; they are {', '.join(self.get_params())}")
+        vars(self).update(params)
+        self._configure()
+        return self
+
+    def __repr__(self) -> str:
+        given = (f"{name}={value!r}" for name, value in self.get_params().items() if value is not None)
+        return f"Detector({', '.join(given)})"
+
+    # --- files ---
+
+    def save(self, path: str | Path) -> None:
+        """Write to a folder what ``load`` goes on with; once trained, the folder serves ``--model`` on the command line, too.
+
+        Raises:
+            ModelError: no point has come yet, or the folder holds something else or cannot be written.
+            RunError: the disk is full.
+        """
+        if self._panel is None or self._newest is None:
+            raise ModelError("no point has come yet, so there is nothing to save; call fit or process first")
+        newest, incidents = self._newest, "\n".join(incident.to_json() for incident in self._closed)
+        state: State = {
+            "version": VERSION,
+            "last_time": newest.time.view(np.int64).copy(),
+            "is_dated": newest.time.dtype.kind == "M",
+            "timezone": newest.timezone or "",
+            "columns": {str(place): name for place, name in enumerate(newest.columns)},
+            "is_named": newest.is_named,
+            "incidents": np.frombuffer(incidents.encode(), np.int8),
+        }
+        with _without_flags(), closing(RunFolder(Path(path), resume=has(Path(path), STATE))) as folder:
+            save_model(folder, self._config.detector, self._panel)
+            folder.write(CONFIG, dump(self._config))
+            folder.write(STATE, pack({**state, **self._panel.state()}))
+
+    def _restore(self, folder: Path) -> None:
+        state = unpack(read_file(folder / STATE), str(folder / STATE))
+        saved = Reader(state, "the saved detector")
+        if saved.integer("version") != VERSION:
+            raise ModelError(
+                f"{folder / STATE} has version {state['version']}, this package reads {VERSION}; train and save again"
+            )
+        time: Any = saved.integers("last_time", (1,))
+        columns = tuple(map(str, saved.state("columns").values()))
+        self._newest = Points(
+            time.view("datetime64[ns]") if saved.boolean("is_dated") else time,
+            np.full((1, len(columns)), np.nan),
+            columns,
+            saved.boolean("is_named"),
+            saved.text("timezone") or None,
+        )
+        incidents = saved.integers("incidents", (None,)).astype(np.int8).tobytes()
+        self._closed = read_incidents(incidents.decode(errors="replace"))
+        self._panel = self._new_panel(self._newest, saved.integer("training_points"))
+        self._panel.load(state, read_model_files(folder))
+
+    # --- the stream ---
+
+    @property
+    def _rows(self) -> int:
+        """Points so far."""
+        return self._panel[None].tracker.row if self._panel else 0
+
+    def _new_panel(self, points: Points, training: int | None = None) -> Panel:
+        """A panel of one for a stream that begins with these points, of which the first ``training`` train."""
+        config, count = self._config, len(points.time)
+        if training is None:
+            is_whole = config.training.points is None and count >= MIN_WHOLE_SERIES
+            training = training_points(config, count if is_whole else None)
+        else:  # all of a history is there to train: no baseline is needed until then
+            config = config.model_copy(update={"adaptation": config.adaptation.model_copy(update={"cold_start_points": None})})
+        config = config.model_copy(update={"training": config.training.model_copy(update={"points": training})})
+        with _without_flags():
+            panel = make_panel(config, _Caller(points), self._model, warnings.warn)
+        weakref.finalize(panel, panel[None].detector.stop)
+        return panel
+
+    def _points(self, data: Any, names: tuple[str, ...] = ()) -> Points:
+        """Points that come next; ``names`` of their columns, where the data has none."""
+        points = to_points(data, self._rows)
+        return (replace(points, columns=names, is_named=True) if names else points).after(self._newest)
+
+    def _one(self, x: Any, time: Any) -> Points:
+        """One point: a number, F of them, or a mapping of column names to numbers."""
+        names: tuple[str, ...] = ()
+        if isinstance(x, Mapping):
+            cells = {str(name): cell for name, cell in x.items()}
+            known = self._newest.columns if self._newest else ()
+            names = known if {*known} == {*cells} else tuple(cells)
+            x = [cells[name] for name in names]
+        return self._points([x] if time is None else ([time], [x]), names)
+
+    def _peek(self, points: Points) -> types.Detections:
+        """Judge points as if they came next."""
+        if not self.is_fitted:
+            raise ModelError(f"the detector is not trained ({self._rows:,} points have come); call fit with a history first")
+        panel = self._panel or self._new_panel(points)
+        return self._judge(panel[None].detector.current.snapshot(), points)
+
+    def _judge(self, detector: Any, points: Points) -> types.Detections:
+        with self._libraries.limit(limits=1, user_api="blas"):
+            found: types.Detections = detector.process(points.time, points.values)
+        return found
+
+    def _check_order(self, points: Points) -> None:
+        """Warn once of times that do not ascend; points are judged in the order in which they come, as on the command line."""
+        known = points.time if self._newest is None else np.concatenate([self._newest.time, points.time])
+        late = (np.diff(known.view(np.int64)) <= 0).nonzero()[0]
+        if len(late) and self._is_ordered:
+            self._is_ordered = False
+            before, time = known[late[0] : late[0] + 2]
+            warnings.warn(
+                f"time {time} is not after {before}; points are judged in the order in which they come; "
+                "sort them, e.g. with sort_index(), and leave out the second one of two at the same time",
+                stacklevel=4,
+            )
+
+
+class _Caller(Source):
+    """The caller, as a source whose points are at hand, however many there will be."""
+
+    def __init__(self, points: Points) -> None:
+        self.name, self.columns, self.timezone, self.length = points.name, points.columns, points.timezone, sys.maxsize
+
+    def chunks(self, start: int = 0) -> Iterator[Chunk]:
+        """None: the caller hands them over."""
+        return iter(())
+
+
+@contextmanager
+def _without_flags() -> Iterator[None]:
+    """Errors inside speak of arguments, not of the flags of the command line."""
+    try:
+        yield
+    except AutoencoderError as error:
+        raise type(error)(_FLAGS.sub("", str(error))) from None
+
+
+def load(path: str | Path) -> Detector:
+    """The detector that was saved in a folder, which goes on where it stood; or a new one with the model of a run folder, as ``--model``.
+
+    Reading builds nothing but arrays, numbers and text, and imports no TensorFlow.
+
+    Raises:
+        ModelError: missing or damaged.
+    """
+    folder = Path(path)
+    if not has(folder, STATE):
+        return Detector(model=folder)
+    settings = load_config(None, saved=require_inside(folder, CONFIG), whole=True)
+    detector = Detector(config=settings.model_dump())
+    detector._restore(folder)
+    return detector

@@ -1,0 +1,231 @@
+"""Command line: arguments -> config -> command."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING, NoReturn
+
+from autoencoder import __version__
+from autoencoder.core.errors import ConfigError, sentence_of
+from autoencoder.core.extras import missing_package, require
+
+if TYPE_CHECKING:
+    from autoencoder.config import Config
+    from autoencoder.console import Console
+
+COMMANDS = ("run", "train", "bench", "dashboard")
+# flag -> the setting it changes, and the sources that it means something to: all where none is named
+FLAGS = {
+    "source": ("source",),
+    "ticker": ("yfinance.ticker", "yfinance"),
+    "period": ("yfinance.period", "yfinance"),
+    "start": ("yfinance.start", "yfinance"),
+    "end": ("yfinance.end", "yfinance"),
+    "interval": ("yfinance.interval", "yfinance"),
+    "path": ("csv.path", "csv"),
+    "column": ("", "csv", "stdin", "yfinance"),  # which setting that is depends on the source
+    "time_column": ("csv.time_column", "csv", "stdin"),
+    "label_column": ("csv.label_column", "csv"),
+    "series_column": ("csv.series_column", "csv", "stdin"),
+    "follow": ("follow", "csv", "stdin", "yfinance"),
+    "detector": ("detector",),
+    "plot": ("plot.kind",),
+    "seed": ("seed",),
+}
+
+
+class Parser(argparse.ArgumentParser):
+    """Tells of wrong usage in one line, as of every other error."""
+
+    def error(self, message: str) -> NoReturn:
+        """Say what is wrong and end the program."""
+        self.exit(2, f"error: {message}; see {self.prog} --help\n")
+
+
+def program_name() -> str:
+    """What a user types to start the program."""
+    return {"main.py": "python main.py", "__main__.py": "python -m autoencoder"}.get(Path(sys.argv[0]).name, "autoencoder")
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command line."""
+    prog = program_name()
+    top = Parser(
+        prog=prog,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        description="Finds anomalies in a stream of numbers as they arrive.\n\n"
+        "commands: run (when none is named): judge a source and leave a run folder\n"
+        "          train: train on the first part of a source and save the model\n"
+        "          bench: measure the detectors on benchmarks\n"
+        "          dashboard: watch runs in a browser\n"
+        f"the last two have flags of their own: {prog} bench --help\n",
+        epilog="examples:\n"
+        f"  {prog} --source synthetic\n"
+        f"  {prog} --source yfinance --ticker AAPL --period 5y\n"
+        f"  {prog} --source csv --path metrics.csv --column cpu\n"
+        f"  {prog} --source csv --path metrics.csv --series-column host\n"
+        f"  some-producer | {prog} --source stdin\n"
+        f"  {prog} train --source csv --path metrics.csv --out model\n"
+        f"  {prog} --source csv --path new.csv --model model\n\n"
+        "exit codes: 0 done, 1 the run failed, 2 wrong usage, config or input,\n"
+        "            130 interrupted",
+    )
+    commands = f"{', '.join(COMMANDS)} (default: run)"
+    top.add_argument("command", nargs="?", default="run", choices=COMMANDS, metavar="COMMAND", help=commands)
+    _add_source_flags(top.add_argument_group("source").add_argument)
+    _add_run_flags(top.add_argument_group("run").add_argument)
+    return top
+
+
+def _add_source_flags(add: Callable[..., object]) -> None:
+    add("--source", choices=("synthetic", "yfinance", "csv", "stdin"), help="where the points come from (default: synthetic)")
+    add("--ticker", help="yfinance: e.g. AAPL")
+    add("--period", help="yfinance: how far back, e.g. 5y (default), 6mo, max")
+    add("--start", metavar="DATE", help="yfinance: first day, YYYY-MM-DD, instead of a period")
+    add("--end", metavar="DATE", help="yfinance: day after the last one")
+    add("--interval", help="yfinance: length of a bar, e.g. 1d (default), 1h, 5m")
+    add("--path", metavar="FILE", help="csv: a csv, csv.gz or parquet file")
+    several = "column with the values; repeat it for several (default: the obvious one)"
+    add("--column", action="append", metavar="NAME", help=several)
+    add("--time-column", metavar="NAME", help="column with the times (default: the obvious one)")
+    add("--label-column", metavar="NAME", help="csv: 0/1 column with known anomalies, for the metrics")
+    add("--series-column", metavar="NAME", help="csv: column that names a row's series, e.g. host; all are judged")
+    add("--follow", action="store_const", const=True, help="go on as lines or bars are added")
+
+
+def _add_run_flags(add: Callable[..., object]) -> None:
+    change = "change one setting, e.g. threshold.budget=0.01; repeatable"
+    names = "lstm_autoencoder (default), isolation_forest, ...; config.yaml names them all"
+    add("--config", type=Path, metavar="FILE", help="yaml file with settings (default: config.yaml)")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help=change)
+    add("--detector", metavar="NAME", help=names)
+    add("--model", type=Path, metavar="RUN_DIR", help="use the model of that run folder, train nothing")
+    add("--plot", choices=("live", "file", "none"), help="a window, plot.png (default), or nothing")
+    add("--out", type=Path, metavar="DIR", help="run folder (default: runs/<UTC time>-<source>)")
+    add("--resume", action="store_true", help="go on with the run in --out that was cut off")
+    add("--seed", type=int, help="everything random follows from it (default: 0)")
+    add("--verbose", action="store_true", help="let the libraries' own log lines through, and show tracebacks")
+    add("--version", action="version", version=f"autoencoder {__version__}")
+
+
+def read_config(arguments: argparse.Namespace, warn: Callable[[str], object] = str) -> Config:
+    """The configuration that files and flags make together; ``warn`` is told of former names of settings.
+
+    Raises:
+        ConfigError: a setting is wrong, or a flag means nothing to the source.
+    """
+    from autoencoder.config import load
+    from autoencoder.reports.run_folder import CONFIG, has, require_inside
+
+    saved = arguments.out if arguments.resume else arguments.model
+    file = require_inside(saved, CONFIG) if saved and has(saved, CONFIG) else None
+    given = {flag: value for flag in FLAGS if (value := getattr(arguments, flag)) is not None}
+    changes = {key: given[flag] for flag, (key, *_) in FLAGS.items() if key and flag in given}
+    renamed: dict[str, None] = {}
+
+    def resolved() -> Config:
+        return load(arguments.config, changes, arguments.set, saved=file, whole=arguments.resume, warn=renamed.setdefault)
+
+    config = resolved()
+    for flag in given:
+        _, *sources = FLAGS[flag]
+        if sources and config.source not in sources:
+            name = "--" + flag.replace("_", "-")
+            raise ConfigError(f"{name} means nothing to --source {config.source}; leave it out, or add --source {sources[0]}")
+    if arguments.column:  # the source may come from a file
+        changes["yfinance.column" if config.source == "yfinance" else "csv.columns"] = arguments.column
+        config = resolved()
+    for sentence in renamed:
+        warn(sentence)
+    return config
+
+
+def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
+    """Call the command; returns the exit code.
+
+    Raises:
+        AutoencoderError: it cannot do what was asked.
+    """
+    if arguments.command == "bench":
+        from autoencoder.benchmark.command import bench
+
+        return bench(arguments, console)
+    if arguments.command == "dashboard":
+        from autoencoder.dashboard.command import dashboard
+
+        return dashboard(arguments, console)
+    from autoencoder.commands.run import run
+    from autoencoder.commands.setup import RunOptions
+    from autoencoder.commands.train import train
+
+    if arguments.resume and not arguments.out:
+        raise ConfigError("--resume needs --out DIR, the folder of the run that was cut off")
+    if arguments.model and (arguments.resume or arguments.command == "train"):
+        raise ConfigError(f"--model means nothing to {'--resume' if arguments.resume else 'train'}; leave one of them out")
+    if arguments.resume and arguments.command == "train":
+        raise ConfigError("--resume means nothing to train, which leaves nothing to go on with; leave it out")
+    config = read_config(arguments, console.say)
+    _require_packages(arguments, config)
+    command = {"run": run, "train": train}[arguments.command]
+    return command(config, RunOptions(arguments.out, arguments.model, arguments.resume, began), console)
+
+
+def _require_packages(arguments: argparse.Namespace, config: Config) -> None:
+    """See that what a run needs in the end is there in the beginning."""
+    if arguments.command == "run" and config.plot.kind != "none":
+        require("matplotlib", purpose="the plot", otherwise=", or add --plot none")
+    if config.source == "yfinance":
+        require("yfinance", purpose="--source yfinance")
+    if config.detector == "lstm_autoencoder" and not (arguments.model or arguments.resume):
+        require("tensorflow", "onnx", purpose="training", otherwise=", or use a saved model with --model")
+
+
+def guarded_call(arguments: argparse.Namespace, console: Console, began: float) -> int:
+    """As ``call``, but whatever goes wrong is one line on the console."""
+    try:
+        return call(arguments, console, began)
+    except KeyboardInterrupt:
+        console.say("interrupted")
+        return 130
+    except Exception as error:
+        if arguments.verbose:
+            traceback.print_exc()
+        fault = (missing_package(error) if isinstance(error, ModuleNotFoundError) else None) or error
+        console.say(f"error: {sentence_of(fault)}")
+        return getattr(fault, "exit_code", None) or 1
+
+
+def parse(argv: list[str]) -> argparse.Namespace:
+    """The arguments of whichever command they are for."""
+    if argv[:1] == ["bench"]:
+        from autoencoder.benchmark.command import parser as bench_parser
+
+        return bench_parser(program_name()).parse_args(argv[1:])
+    if argv[:1] == ["dashboard"]:
+        from autoencoder.dashboard.command import parser as dashboard_parser
+
+        return dashboard_parser(program_name()).parse_args(argv)
+    return parser().parse_intermixed_args(argv)
+
+
+def main(argv: list[str] | None = None, began: float | None = None) -> int:
+    """Run the program with these arguments, or this process's own; ``began`` is its ``time.perf_counter()``. Returns its exit code."""
+    try:
+        arguments = parse(sys.argv[1:] if argv is None else argv)
+        from autoencoder.console import Console, quiet_libraries
+
+        with nullcontext(sys.stderr) if arguments.verbose and sys.stderr else quiet_libraries() as stream:
+            return guarded_call(arguments, Console(stream), time.perf_counter() if began is None else began)
+    except KeyboardInterrupt:  # before there was a console
+        return 130
+    except ModuleNotFoundError as error:
+        if not (missing := missing_package(error)):
+            raise
+        sys.stderr.write(f"error: {missing}\n")
+        return 2

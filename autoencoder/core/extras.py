@@ -1,0 +1,51 @@
+"""Extras: packages that only some uses need, and what a user types where one is missing."""
+
+from __future__ import annotations
+
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+
+from autoencoder.core.errors import AutoencoderError
+
+# module -> the extra of pyproject.toml that brings it; what is not here comes with the package
+EXTRAS = {
+    **dict.fromkeys(("tensorflow", "keras", "onnx"), "train"),
+    **{"matplotlib": "plot", "yfinance": "yfinance", "pandas": "pandas"},
+    **{"stumpy": "baselines", "streamlit": "dashboard", "torch": "rivals"},
+}
+
+
+class MissingPackageError(AutoencoderError, ImportError):
+    """A package that the use at hand needs is not installed."""
+
+    exit_code = 2
+
+
+def require(*modules: str, purpose: str, otherwise: str = "") -> None:
+    """See that modules can be imported, before anything is begun that would fail without them.
+
+    Args:
+        modules: their names.
+        purpose: what needs them, for the message.
+        otherwise: what else can be done, for the message.
+
+    Raises:
+        MissingPackageError: one is not installed.
+    """
+    for module in modules:
+        if sys.modules.get(module) is None and find_spec(module) is None:
+            raise MissingPackageError(f"{purpose} needs {module}, which {_remedy(module)}{otherwise}")
+
+
+def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
+    """What a failed import means to a user; None where the module is one of this package, which is a fault."""
+    module = (error.name or "").partition(".")[0]
+    return MissingPackageError(f"{module} {_remedy(module)}") if module not in ("", "autoencoder") else None
+
+
+def _remedy(module: str) -> str:
+    is_clone = (Path(__file__).parents[2] / "Makefile").is_file()
+    extra = f"[{EXTRAS[module]}]" if module in EXTRAS else ""
+    remedy = "make run, or .venv/bin/python main.py ..." if is_clone else f"pip install 'autoencoder{extra}'"
+    return f"is not installed for {sys.executable}; type: {remedy}"

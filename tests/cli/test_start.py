@@ -1,0 +1,89 @@
+"""How the program is started: main.py, ``python -m autoencoder``, the console script; and by an interpreter that lacks what it needs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from program import ROOT, Outcome, finish, run_python, start
+
+import autoencoder as ae
+from autoencoder import cli
+
+
+def call(*command: object, folder: Path) -> Outcome:
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    done = subprocess.run(list(map(str, command)), cwd=folder, env=environment, capture_output=True, text=True, check=False)
+    return Outcome(done.returncode, done.stdout, done.stderr)
+
+
+@pytest.mark.parametrize(
+    ("command", "name"),
+    [((ROOT / "main.py",), "python main.py"), (("-m", "autoencoder"), "python -m autoencoder")],
+)
+def test_help_and_usage_name_the_way_it_was_started(command: tuple[object, ...], name: str, tmp_path: Path) -> None:
+    shown = call(sys.executable, *command, "--help", folder=tmp_path)
+    assert shown.code == 0 and f"usage: {name} [-h]" in shown.out and f"  {name} --source synthetic" in shown.out
+    assert call(sys.executable, *command, "--seed", "x", folder=tmp_path).error.endswith(f"see {name} --help")
+    assert f"usage: {name} bench" in call(sys.executable, *command, "bench", "--help", folder=tmp_path).out
+
+
+def test_a_console_script_has_its_own_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["/usr/local/bin/autoencoder"])
+    assert cli.parser().format_usage().startswith("usage: autoencoder [-h]")
+
+
+def test_version_is_asked_for_and_goes_to_stdout(tmp_path: Path) -> None:
+    assert finish(start("--version", folder=tmp_path)) == Outcome(0, f"autoencoder {ae.__version__}\n", "")
+
+
+def test_an_old_python_says_what_to_type(tmp_path: Path) -> None:
+    code = "import sys; sys.version_info = (3, 9, 18); import main; sys.exit(main.main())"
+    outcome = run_python(code, folder=tmp_path)
+    assert outcome.code == 2
+    assert "is Python 3.9.18, and 3.11 or newer is needed; type: make run, or .venv/bin/python main.py" in outcome.error
+
+
+def without(module: str, *arguments: str, folder: Path) -> Outcome:
+    """The program in an interpreter that lacks one package."""
+    code = f"""
+import sys
+class Lacking:
+    def find_spec(self, name, path=None, target=None):
+        if name.partition(".")[0] == {module!r}:
+            raise ModuleNotFoundError(f"No module named {{name!r}}", name=name)
+sys.meta_path.insert(0, Lacking())
+import importlib.util as util
+find = util.find_spec
+util.find_spec = lambda name, package=None: None if name == {module!r} else find(name, package)
+from autoencoder.cli import main
+sys.exit(main({list(arguments)!r}))
+"""
+    return run_python(code, folder=folder)
+
+
+@pytest.mark.parametrize(
+    ("module", "arguments", "words"),
+    [
+        ("numpy", ("--plot", "none"), "numpy is not installed for"),
+        ("pydantic", (), "pydantic is not installed for"),
+        ("matplotlib", ("--detector", "isolation_forest"), ", or add --plot none"),
+        ("tensorflow", ("--plot", "none"), "training needs tensorflow, which is not installed for"),
+        ("onnx", ("train",), ", or use a saved model with --model"),
+        (
+            "yfinance",
+            ("--source", "yfinance", "--ticker", "AAPL", "--plot", "none", "--detector", "isolation_forest"),
+            "yfinance",
+        ),
+    ],
+)
+def test_a_missing_package_is_one_line_before_anything_is_begun(
+    module: str, arguments: tuple[str, ...], words: str, tmp_path: Path
+) -> None:
+    outcome = without(module, *arguments, folder=tmp_path)
+    assert outcome.code == 2
+    assert words in outcome.error and f"{sys.executable}; type: make run, or .venv/bin/python main.py ..." in outcome.error
+    assert not list(tmp_path.iterdir())
