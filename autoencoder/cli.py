@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import sys
 import time
 import traceback
@@ -146,6 +147,17 @@ def read_config(arguments: argparse.Namespace, warn: Callable[[str], object] = s
     return config
 
 
+def _execute(config: Config, out: Path, model: Path | None) -> None:
+    """Train into ``out``, or with a model score into it, in silence."""
+    from autoencoder.commands.run import run
+    from autoencoder.commands.setup import RunOptions
+    from autoencoder.commands.train import train
+    from autoencoder.console import Console
+
+    if (run if model else train)(config, RunOptions(out=out, model=model), Console(io.StringIO())):
+        raise KeyboardInterrupt  # the only way in which a command ends without success and without an error
+
+
 def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
     """Call the command; returns the exit code.
 
@@ -155,7 +167,7 @@ def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
     if arguments.command == "bench":
         from autoencoder.benchmark.command import bench
 
-        return bench(arguments, console)
+        return bench(arguments, _execute, console)
     if arguments.command == "dashboard":
         from autoencoder.dashboard.command import dashboard
 

@@ -18,6 +18,7 @@ from autoencoder.benchmark.matrix_profile import find_discord
 from autoencoder.benchmark.nab_run import draw_file, find_file, nab_report, read_published, run_nab
 from autoencoder.benchmark.report import Report, open_results
 from autoencoder.benchmark.speed import FULL, QUICK, run_speed, speed_report
+from autoencoder.benchmark.speed_runs import Execute
 from autoencoder.benchmark.ucr import RESULTS, Finder, find_by_scorer, run_ucr, ucr_report
 from autoencoder.config import Config, load
 from autoencoder.console import Console
@@ -97,18 +98,19 @@ def _at_least(least: int) -> Callable[[str], int]:
     return count
 
 
-def bench(arguments: argparse.Namespace, console: Console) -> int:
-    """Run the benchmark that ``parser`` read and print its report; returns the exit code.
+def bench(arguments: argparse.Namespace, execute: Execute, console: Console) -> int:
+    """Run the benchmark that ``parser`` read and print its report; returns the exit code. ``execute`` is what ``bench speed`` measures.
 
     Raises:
-        SourceError, AutoencoderError: the data or a setting cannot be used, or results cannot be written.
+        AutoencoderError: the data or a setting cannot be used, or results cannot be written.
     """
     changes = {} if arguments.seed is None else {"seed": arguments.seed}
     config = load(arguments.config, changes, arguments.set)
     wanted = arguments.detector or [config.detector]
     names = arguments.known if ALL in wanted else dict.fromkeys(wanted)
     chosen = {name: config.model_copy(update={"detector": name}) for name in names}
-    commands = {"nab": _nab, "ucr": _ucr, "budget": _budget, "drift": _drift, "speed": _speed}
+    speed = partial(_speed, execute=execute)
+    commands: dict[str, Callable[..., int]] = {"nab": _nab, "ucr": _ucr, "budget": _budget, "drift": _drift, "speed": speed}
     return commands[arguments.what](arguments, chosen, config, console)
 
 
@@ -177,11 +179,13 @@ def _drift(arguments: argparse.Namespace, chosen: Mapping[str, Config], config: 
     return _finish(folder, drift_report(cases, adaptive.adaptation.confirm_windows), console)
 
 
-def _speed(arguments: argparse.Namespace, chosen: Mapping[str, Config], config: Config, console: Console) -> int:
+def _speed(
+    arguments: argparse.Namespace, chosen: Mapping[str, Config], config: Config, console: Console, *, execute: Execute
+) -> int:
     sizes = QUICK if arguments.quick else FULL
     folder = open_results(arguments.out, {**_settings("speed", config), "quick": arguments.quick})
     with SignalGuard(), console.bars():
-        results = run_speed(config, sizes, console)
+        results = run_speed(config, sizes, execute, console)
     return _finish(folder, speed_report(results, sizes), console)
 
 

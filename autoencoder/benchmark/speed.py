@@ -51,7 +51,7 @@ FULL = Sizes(5, 2.0, 300_000, (1, 10, 100, 1_000), 64, (10_000, 1_000_000), GROW
 QUICK = Sizes(1, 0.1, 2_000, (1, 5), 3, (1_000, 2_000), (1_000, 2_000), 50)
 
 
-def run_speed(config: Config, sizes: Sizes, console: Console) -> Results:
+def run_speed(config: Config, sizes: Sizes, execute: runs.Execute, console: Console) -> Results:
     """Measure everything with the default model, which is trained first.
 
     Raises:
@@ -64,9 +64,9 @@ def run_speed(config: Config, sizes: Sizes, console: Console) -> Results:
     bar = console.progress("speed")
     with tempfile.TemporaryDirectory() as place:
         values, lines = runs.stream_lines(config, max(*sizes.growth, *sizes.memory, sizes.bulk))
-        program = runs.Program.train(config, Path(place, "model"), lines)
+        program = runs.Program.train(execute, config, Path(place, "model"), lines)
         others = {name: config.model_copy(update={"detector": kind}) for kind, name in RIVALS.items()}
-        rivals = {name: runs.Program.train(other, Path(place, other.detector), lines) for name, other in others.items()}
+        rivals = {name: runs.Program.train(execute, other, Path(place, other.detector), lines) for name, other in others.items()}
         model = keras.models.load_model(program.model / "model.keras")
         windows = runs.windows_of(values[: MIN_BULK + sizes.bulk // 15], model.input_shape[1])
         bar(0, 4, "points")

@@ -16,12 +16,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.commands.run import run
-from autoencoder.commands.setup import RunOptions
-from autoencoder.commands.train import train
 from autoencoder.config import Config
 from autoencoder.config.schema import Adaptation, Alerts, Csv, Plot
-from autoencoder.console import Console
 from autoencoder.core.errors import RunError
 from autoencoder.factory.detectors import make_detector
 from autoencoder.factory.sources import open_source
@@ -55,20 +51,25 @@ raise SystemExit(code)
 """
 
 
+# trains into a folder, or with a model's folder runs into it; the command line's own commands, which lie above this package
+Execute = Callable[[Config, Path, Path | None], None]
+
+
 @dataclass(frozen=True, slots=True)
 class Program:
     """The program with one trained detector, and the lines of a csv file that it scores."""
 
+    execute: Execute
     config: Config
     model: Path  # folder for ``--model``
     lines: Sequence[bytes]  # without the header
 
     @staticmethod
-    def train(config: Config, folder: Path, lines: Sequence[bytes]) -> Program:
+    def train(execute: Execute, config: Config, folder: Path, lines: Sequence[bytes]) -> Program:
         """Train the detector on the first part of the synthetic stream."""
         chosen = _synthetic(config, TRAINING_STREAM)
-        _silently(train, chosen, RunOptions(out=folder))
-        return Program(chosen, folder, lines)
+        execute(chosen, folder, None)
+        return Program(execute, chosen, folder, lines)
 
     def one_by_one(self, seconds: float) -> Array:
         """Microseconds (N,) from a line's arrival on a pipe to its written row, for as many lines as can arrive in so many seconds."""
@@ -97,7 +98,7 @@ class Program:
             "adaptation": Adaptation(),
             "plot": Plot(kind="none"),
         }
-        _silently(run, self.config.model_copy(update=update), RunOptions(out=Path(place, "run"), model=self.model))
+        self.execute(self.config.model_copy(update=update), Path(place, "run"), self.model)
 
     def as_process(self, points: int, *, piped: bool = False) -> tuple[float, int]:
         """Seconds and peak bytes of a process that scores so many points of a csv file, or the same through a pipe."""
@@ -188,11 +189,6 @@ def _synthetic(config: Config, points: int, seed: int = 0) -> Config:
     """The same configuration with the synthetic stream as its source, so many points long; ``seed`` is added to the run's."""
     stream = config.synthetic.model_copy(update={"points": points, "points_per_second": 0.0})
     return config.model_copy(update={"source": "synthetic", "seed": config.seed + seed, "synthetic": stream})
-
-
-def _silently(command: Callable[[Config, RunOptions, Console], int], config: Config, options: RunOptions) -> None:
-    if command(config, options, Console(io.StringIO())):
-        raise KeyboardInterrupt  # the only way in which a command ends without success and without an error
 
 
 # --- Keras ---
