@@ -21,10 +21,6 @@ class Pareto:
     shape: float
     scale: float
 
-    def exceedance(self, peaks: Array) -> Array:
-        """Probability that a peak is larger than each of ``peaks`` (N,) >= 0."""
-        return exceedance(peaks, np.array(self.shape), np.array(self.scale))
-
     def quantile(self, exceedance: float) -> float:
         """Height that a peak passes with probability ``exceedance`` in (0, 1]."""
         if abs(self.shape) < FLAT_SHAPE:
