@@ -41,11 +41,7 @@ class TrainedNetwork:
         progress: Progress | None = None,
         start: TrainedNetwork | None = None,
     ) -> TrainedNetwork:
-        """Train on scaled windows (M, T, F), oldest first, from the weights of ``start`` or random ones.
-
-        Raises:
-            ModelError: ``start`` cannot be trained on, or the exported network differs from the trained one.
-        """
+        """Train on scaled windows (M, T, F), oldest first, from the weights of ``start`` or random ones."""
         model, history = train(windows, architecture, config, progress, start.artifacts["model.onnx"] if start else None)
         artifacts = export(model)
         runtime = Runtime(artifacts["model.onnx"], threads)
@@ -74,16 +70,14 @@ class TrainedNetwork:
     def start(self, windows: Array, newest: Array, scaler: WindowScaler) -> Callable[[], tuple[Array, Array]]:
         """Start the network on windows (M, T, F) that end in points (M, F).
 
-        Returns:
-            What waits for it and gives reconstruction errors (M,) in scaled units and predictions (M, F).
+        What is returned waits for it and gives reconstruction errors (M,) in scaled units and predictions (M, F).
         """
         scaled, centre, scale = scaler.scale(windows)  # (M, T, F), (M, F), (M, F)
         reconstructed = self.runtime.begin(scaled)
 
         def finish() -> tuple[Array, Array]:
             expected = reconstructed()[:, -1].astype(np.float64) * scale + centre  # (M, F)
-            errors: Array = np.maximum.reduce(np.abs((newest - expected) / scale), axis=1)
-            return errors, expected
+            return np.maximum.reduce(np.abs((newest - expected) / scale), axis=1), expected
 
         return finish
 

@@ -41,8 +41,7 @@ def window_features(values: Array, window: int) -> tuple[Array, Array]:
 def _median(values: Array) -> Array:
     """Median over the last axis; halved before they are added, so that no sum overflows."""
     ordered, count = np.sort(values, axis=-1), values.shape[-1]
-    median: Array = ordered[..., (count - 1) // 2] / 2 + ordered[..., count // 2] / 2
-    return median
+    return np.asarray(ordered[..., (count - 1) // 2] / 2 + ordered[..., count // 2] / 2)
 
 
 def spread(values: Array) -> Array:

@@ -82,8 +82,7 @@ class IsolationTrees:
         for _ in range(levels):
             goes_right = values.take(row + columns.take(node)) > thresholds.take(node)
             node = children.take(2 * node + goes_right)
-        lengths: Array = path_lengths.take(node).mean(axis=1)
-        return lengths
+        return np.asarray(path_lengths.take(node).mean(axis=1))
 
     @cached_property
     def _flat(self) -> tuple[Integers, int, Integers, Array, Integers, Array]:
@@ -248,12 +247,6 @@ class SlidingIsolationForestScorer(IsolationForestScorer):
         forest: the other settings, as there; each forest has a seed of its own, derived from ``seed``.
         refit_window: how many recent complete points a forest is grown from.
         refit_every: complete points from one forest to the next, counted from the end of the training part or from a reset.
-
-    Examples:
-        >>> values = np.random.default_rng(0).normal(size=(300, 1))
-        >>> scorer = SlidingIsolationForestScorer(window=8, n_estimators=5, refit_window=100, refit_every=50).fit(values)
-        >>> scorer.process(values)[0].shape, scorer.info()["refits"]
-        ((300,), 6)
     """
 
     name = "isolation_forest_sliding"

@@ -33,8 +33,7 @@ def exceedance(peaks: Array, shapes: Array, scales: Array) -> Array:
     with np.errstate(over="ignore", divide="ignore"):  # infinitely far out: the probability is 0
         ratio = peaks / scales
         curved = np.maximum(0.0, 1.0 + shapes * ratio) ** (-1.0 / shapes)
-        probability: Array = np.where(np.abs(shapes) < FLAT_SHAPE, np.exp(-ratio), curved)
-    return probability
+        return np.where(np.abs(shapes) < FLAT_SHAPE, np.exp(-ratio), curved)
 
 
 def fit(peaks: Array) -> Pareto:
@@ -115,5 +114,4 @@ class TailModel:
             between = slope * (comparable - low) + BODY_GRID[place]
         ends = np.where(comparable < self.body[:, 0], BODY_GRID[0], BODY_GRID[-1])
         outer = (comparable < self.body[:, 0]) | (comparable >= self.body[:, -1])
-        probabilities: Array = np.where(outer, ends, between)
-        return probabilities
+        return np.asarray(np.where(outer, ends, between))

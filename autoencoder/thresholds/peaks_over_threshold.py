@@ -171,8 +171,7 @@ class PeaksOverThreshold(Threshold):
         newest = np.maximum.accumulate(np.where(too_high, places, -self._since))  # place of the newest one
         next_one = np.minimum.accumulate(np.where(too_high, places, len(places) + ONSET_ERRORS)[::-1])[::-1]
         self._since = min(len(too_high) - int(newest[-1]), RESIDUAL_ERRORS)
-        beside: Bools = (places - newest < RESIDUAL_ERRORS) | (next_one - places < ONSET_ERRORS)
-        return beside
+        return np.asarray((places - newest < RESIDUAL_ERRORS) | (next_one - places < ONSET_ERRORS))
 
     def _follow(self) -> None:
         """Level and spread of the recent errors, from their lower half: anomalies sit in the upper one."""
@@ -222,5 +221,4 @@ def _quantiles(values: Array, shares: Sequence[float]) -> Array:
     places = np.asarray(shares) * (len(ordered) - 1)
     low = places.astype(int)
     high = np.minimum(low + 1, len(ordered) - 1)
-    between: Array = ordered[low] + (ordered[high] - ordered[low]) * (places - low)
-    return between
+    return np.asarray(ordered[low] + (ordered[high] - ordered[low]) * (places - low))

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from autoencoder.core.errors import ModelError
 from autoencoder.core.state import State
-from autoencoder.scorers import Array
 from autoencoder.scorers.features import window_features
 from autoencoder.scorers.isolation_forest import (
     IsolationForestScorer,
