@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.series import assert_same, noise, series
+from helpers.series import noise, series
 
 from autoencoder.config import Config, validate
 from autoencoder.core.errors import ConfigError, ModelError, TrainingError
@@ -52,13 +52,6 @@ def test_other_settings_or_another_kind_are_refused(kind: str) -> None:
         make(kind, window=36, **({"refit_window": 200} if "sliding" in kind else {})).load(scorer.state())
     with pytest.raises(ModelError, match=r"of kind 'other'; this run asks for " + kind):
         make(kind).load({**scorer.state(), "kind": "other"})
-
-
-@every_kind
-def test_missing_rows_of_the_training_part_are_left_out(kind: str) -> None:
-    values, stream = series(300), series(100, seed=1)
-    other = np.insert(values, [0, 7, 299], np.nan, axis=0)
-    assert_same(make(kind).fit(values).process(stream), make(kind).fit(other).process(stream))
 
 
 @pytest.mark.parametrize(
