@@ -128,13 +128,9 @@ def _to_state(tree: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Stat
 
 
 class Reader:
-    """Typed access to a state that came from a file; every fault is a ModelError that names the field.
+    """Typed access to the unpacked state of an owner; every fault is a ModelError that names it and the field.
 
     A size in a shape is a number, None for any, or a letter: the same letter stands for the same size in all fields.
-
-    Args:
-        state: what was unpacked.
-        owner: what the state is of, for messages.
     """
 
     def __init__(self, state: State, owner: str) -> None:

@@ -50,11 +50,7 @@ class TrainedNetwork:
 
     @staticmethod
     def load(artifacts: Mapping[str, bytes], digest: str, threads: int) -> TrainedNetwork:
-        """Network that was saved with this digest.
-
-        Raises:
-            ModelError: model.onnx is missing, damaged or another one.
-        """
+        """Network that was saved with this digest; a ModelError says where model.onnx is missing, damaged or another one."""
         if "model.onnx" not in artifacts:
             raise ModelError("model.onnx is missing; train again, or copy the run folder again")
         if hashlib.sha256(artifacts["model.onnx"]).hexdigest() != digest:

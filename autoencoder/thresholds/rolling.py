@@ -32,9 +32,6 @@ class RollingThreshold(Threshold):
     Args:
         budget: share of normal points that may be flagged, in (0, 1).
         window: how many recent errors are remembered.
-
-    Raises:
-        ConfigError: a setting is out of range.
     """
 
     name = "the threshold"
@@ -58,7 +55,7 @@ class RollingThreshold(Threshold):
         self._forget()
 
     def fit(self, errors: Array) -> None:
-        """Start from errors (M,) of normal behaviour; all that was remembered before is forgotten, NaN are left out.
+        """Start from errors (M,) of normal behaviour, and forget all others.
 
         The primed errors were judged by no limit, and an anomaly among them would lift the limit until it leaves the window. So
         the limit that they give judges them in turn, until it settles where the stream itself would hold it.
