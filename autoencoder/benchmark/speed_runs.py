@@ -21,7 +21,7 @@ from autoencoder.config.schema import Adaptation, Alerts, Csv, Plot
 from autoencoder.core.errors import RunError
 from autoencoder.factory.detectors import make_detector
 from autoencoder.factory.sources import open_source
-from autoencoder.fleet import make_fleet
+from autoencoder.fleet import Fleet
 from autoencoder.network import training
 from autoencoder.network.model import Architecture, build
 from autoencoder.reports.run_folder import SCORES, read_model
@@ -143,7 +143,7 @@ class Program:
         """Points a second, by round, when each of S series brings one point at every tick; each takes another part of values (N,)."""
         detector = make_detector(self.config, 0)
         detector.adopt(*read_model(self.model))
-        fleet, warm_up = make_fleet(detector, series), detector.scorer.window
+        fleet, warm_up = Fleet([detector.clone() for _ in range(series)]), detector.scorer.window
         length = warm_up + rounds * ticks
         starts = np.linspace(0, len(values) - length, series).astype(int)
         points = values[starts + np.arange(length)[:, None], None]  # (length, S, 1)

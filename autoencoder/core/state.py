@@ -17,8 +17,7 @@ import zipfile
 import zlib
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Self, TypeAlias
+from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -28,8 +27,8 @@ from autoencoder.core.types import Array
 
 Leaf: TypeAlias = npt.NDArray[Any] | int | float | str | bool | None
 State: TypeAlias = dict[str, "Leaf | State"]
-Size: TypeAlias = int | str | None
-Shape: TypeAlias = tuple[Size, ...]
+Shape: TypeAlias = tuple[int | str | None, ...]
+T = TypeVar("T")
 
 MAX_STATE_BYTES = 1 << 29  # bytes that are unpacked at most
 MAX_TEXT_BYTES = 1 << 22  # bytes of the JSON text, which takes many times as much once it is read
@@ -129,13 +128,9 @@ def _to_state(tree: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Stat
 
 
 class Reader:
-    """Typed access to a state that came from a file; every fault is a ModelError that names the field.
+    """Typed access to the unpacked state of an owner; every fault is a ModelError that names it and the field.
 
     A size in a shape is a number, None for any, or a letter: the same letter stands for the same size in all fields.
-
-    Args:
-        state: what was unpacked.
-        owner: what the state is of, for messages.
     """
 
     def __init__(self, state: State, owner: str) -> None:
@@ -171,14 +166,14 @@ class Reader:
 
     def integer(self, key: str, low: int = 0, high: int = MAX_INTEGER) -> int:
         """Whole number in [low, high]."""
-        value = self._value(key)
+        value = self._value(key, object)
         if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
             raise self.fault(key, f"is {value!r:.40}; it must be a whole number from {low} to {high}")
         return value
 
     def number(self, key: str, low: float = -math.inf, high: float = math.inf) -> float:
         """Finite number in [low, high]."""
-        value = self._value(key)
+        value = self._value(key, object)
         if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
             raise self.fault(key, f"is {value!r:.40}; it must be a finite number")
         if not low <= value <= high:
@@ -187,34 +182,30 @@ class Reader:
 
     def number_or_nan(self, key: str) -> float:
         """Finite number, or NaN where None was saved: not known yet."""
-        return math.nan if self._value(key) is None else self.number(key)
+        return math.nan if self._value(key, object) is None else self.number(key)
 
     def boolean(self, key: str) -> bool:
         """True or False."""
-        return bool(self._of_type(key, bool, "true or false"))
+        return self._value(key, bool, "true or false")
 
     def text(self, key: str) -> str:
         """Text."""
-        return str(self._of_type(key, str, "text"))
+        return self._value(key, str, "text")
 
     def state(self, key: str) -> State:
         """Nested state."""
-        value: State = self._of_type(key, dict, "a group of fields")
-        return value
+        return self._value(key, dict, "a group of fields")
 
-    def _value(self, key: str) -> Any:
+    def _value(self, key: str, wanted: type[T], what: str = "") -> T:
         if not self.has(key):
             raise self.fault(key, "is missing")
-        return self._state[key]
-
-    def _of_type(self, key: str, wanted: type, what: str) -> Any:
-        value = self._value(key)
+        value = self._state[key]
         if not isinstance(value, wanted):
             raise self.fault(key, f"is {value!r:.40}; it must be {what}")
         return value
 
     def _shaped(self, key: str, shape: Shape, kind: str, what: str) -> npt.NDArray[Any]:
-        value = self._value(key)
+        value: Any = self._value(key, object)
         known = tuple(self._sizes.get(size, size) if isinstance(size, str) else size for size in shape)
         fits = isinstance(value, np.ndarray) and value.dtype.kind == kind and value.ndim == len(shape)
         if not fits or any(isinstance(want, int) and want != have for want, have in zip(known, value.shape, strict=True)):
@@ -223,15 +214,8 @@ class Reader:
         return np.asarray(value)
 
 
-@dataclass(frozen=True, slots=True)
-class Field:
-    """How one attribute is saved.
-
-    Attributes:
-        key: name in the state.
-        read: takes its value from a reader.
-        write: makes what is saved of it; a copy of itself by default.
-    """
+class Field(NamedTuple):
+    """How one attribute is saved: its key in the state, what takes it from a reader, and what makes that which is saved of it."""
 
     key: str
     read: Callable[[Reader], Any]

@@ -44,8 +44,7 @@ def to_onnx(model: Any) -> bytes:
     proto = helper.make_graph(graph.nodes, model.name, ends[:1], ends[1:], graph.tensors)
     file = helper.make_model(proto, opset_imports=[helper.make_opsetid("", OPSET)], ir_version=FORMAT)
     onnx.checker.check_model(file)
-    content: bytes = file.SerializeToString()
-    return content
+    return bytes(file.SerializeToString())
 
 
 def read_weights(content: bytes) -> list[npt.NDArray[np.float32]]:
@@ -109,7 +108,6 @@ class _Graph:
         return name
 
     def whole(self, *numbers: int) -> str:
-        """Whole numbers; returns their name."""
         return self.constant(numbers, np.int64)
 
 
@@ -145,16 +143,11 @@ def _repeat(graph: _Graph, layer: Any, x: str) -> str:
     return graph.add("Tile", graph.add("Unsqueeze", x, graph.whole(0)), graph.whole(layer.n, 1, 1))
 
 
-def _pass_on(graph: _Graph, layer: Any, x: str) -> str:
-    """A layer that does nothing once the network is trained."""
-    return x
-
-
 _LAYERS = {
-    "InputLayer": _pass_on,
+    "InputLayer": lambda graph, layer, x: x,
     "Cropping1D": _crop,
     "LSTM": _lstm,
     "Dense": _dense,
-    "Dropout": _pass_on,
+    "Dropout": lambda graph, layer, x: x,
     "RepeatVector": _repeat,
 }

@@ -41,11 +41,7 @@ class TrainedNetwork:
         progress: Progress | None = None,
         start: TrainedNetwork | None = None,
     ) -> TrainedNetwork:
-        """Train on scaled windows (M, T, F), oldest first, from the weights of ``start`` or random ones.
-
-        Raises:
-            ModelError: ``start`` cannot be trained on, or the exported network differs from the trained one.
-        """
+        """Train on scaled windows (M, T, F), oldest first, from the weights of ``start`` or random ones."""
         model, history = train(windows, architecture, config, progress, start.artifacts["model.onnx"] if start else None)
         artifacts = export(model)
         runtime = Runtime(artifacts["model.onnx"], threads)
@@ -54,11 +50,7 @@ class TrainedNetwork:
 
     @staticmethod
     def load(artifacts: Mapping[str, bytes], digest: str, threads: int) -> TrainedNetwork:
-        """Network that was saved with this digest.
-
-        Raises:
-            ModelError: model.onnx is missing, damaged or another one.
-        """
+        """Network that was saved with this digest; a ModelError says where model.onnx is missing, damaged or another one."""
         if "model.onnx" not in artifacts:
             raise ModelError("model.onnx is missing; train again, or copy the run folder again")
         if hashlib.sha256(artifacts["model.onnx"]).hexdigest() != digest:
@@ -74,16 +66,14 @@ class TrainedNetwork:
     def start(self, windows: Array, newest: Array, scaler: WindowScaler) -> Callable[[], tuple[Array, Array]]:
         """Start the network on windows (M, T, F) that end in points (M, F).
 
-        Returns:
-            What waits for it and gives reconstruction errors (M,) in scaled units and predictions (M, F).
+        What is returned waits for it and gives reconstruction errors (M,) in scaled units and predictions (M, F).
         """
         scaled, centre, scale = scaler.scale(windows)  # (M, T, F), (M, F), (M, F)
         reconstructed = self.runtime.begin(scaled)
 
         def finish() -> tuple[Array, Array]:
             expected = reconstructed()[:, -1].astype(np.float64) * scale + centre  # (M, F)
-            errors: Array = np.maximum.reduce(np.abs((newest - expected) / scale), axis=1)
-            return errors, expected
+            return np.maximum.reduce(np.abs((newest - expected) / scale), axis=1), expected
 
         return finish
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import functools
 import math
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -47,19 +47,11 @@ class TrainingConfig:
     seed: int = 0
 
 
-@dataclass(slots=True)
-class History:
+class History(NamedTuple):
     """Validation losses (mean squared error) by optimiser step, and the best of them."""
 
-    steps: list[int] = field(default_factory=list)
-    losses: list[float] = field(default_factory=list)
-
-    def append(self, step: int, loss: float) -> bool:
-        """Add a loss; returns whether it is the best so far."""
-        is_best = not self.losses or loss < self.best
-        self.steps.append(step)
-        self.losses.append(loss)
-        return is_best
+    steps: list[int]
+    losses: list[float]
 
     @property
     def best(self) -> float:
@@ -67,8 +59,7 @@ class History:
         return min(self.losses)
 
 
-@dataclass(frozen=True, slots=True)
-class _Compiled:
+class _Compiled(NamedTuple):
     """A model and the XLA programs that train and run it; reused by every training of the same architecture."""
 
     model: Any
@@ -129,18 +120,26 @@ def train(
     keras.utils.set_random_seed(config.seed)
     fresh = build(architecture)
     if start is not None:
-        _set_weights(fresh, start)
-    compiled = _compiled_with(architecture, fresh)
+        try:
+            fresh.set_weights(read_weights(start))
+        except ValueError as error:
+            raise ModelError(f"model.onnx cannot be trained on: it holds another network ({error}); train again") from None
+    compiled = _compile(architecture)
+    for variable, value in zip(compiled.model.variables, fresh.variables, strict=True):
+        variable.assign(value)
+    for variable in compiled.optimizer.variables:  # it has done no step
+        variable.assign(tf.zeros_like(variable))
     training, held_back = split(windows, config.validation_split)
     held_back = held_back[np.unique(np.linspace(0, len(held_back) - 1, VALIDATION_WINDOWS).astype(int))]
     random = np.random.default_rng(config.seed)
-    history, best, since_best = History(), compiled.model.get_weights(), 0
+    best, since_best = compiled.model.get_weights(), 0
 
     def validate() -> float:
         return float(np.mean(np.square(compiled.reconstruct(tf.constant(held_back)).numpy() - held_back)))
 
-    if start is not None:  # weights that were good already may be the best
-        history.append(0, validate())
+    history = (
+        History([0], [validate()]) if start is not None else History([], [])
+    )  # weights that were good already may be the best
     for done in range(0, config.max_steps, VALIDATE_EVERY):
         step = min(done + VALIDATE_EVERY, config.max_steps)
         chosen = random.integers(0, len(training), (VALIDATE_EVERY, config.batch_size))
@@ -150,33 +149,16 @@ def train(
         compiled.fit(tf.constant(training[chosen]), tf.constant(rates, tf.float32), tf.constant(step - done))
         loss = validate()
         since_best += 1
-        if history.append(step, loss):
+        if not history.losses or loss < history.best:
             best, since_best = compiled.model.get_weights(), 0
+        history.steps.append(step)
+        history.losses.append(loss)
         if progress:
             progress(step, config.max_steps, f"validation loss {loss:.4f}, best {history.best:.4f}")
         if since_best >= config.patience:
             break
     fresh.set_weights(best)
     return fresh, history
-
-
-def _compiled_with(architecture: Architecture, fresh: Any) -> _Compiled:
-    """The compiled programs, with the weights of a fresh Keras model and an optimiser that has done no step."""
-    import tensorflow as tf
-
-    compiled = _compile(architecture)
-    for variable, value in zip(compiled.model.variables, fresh.variables, strict=True):
-        variable.assign(value)
-    for variable in compiled.optimizer.variables:
-        variable.assign(tf.zeros_like(variable))
-    return compiled
-
-
-def _set_weights(model: Any, start: bytes) -> None:
-    try:
-        model.set_weights(read_weights(start))
-    except ValueError as error:
-        raise ModelError(f"model.onnx cannot be trained on: it holds another network ({error}); train again") from None
 
 
 def _cosine(share: float) -> float:

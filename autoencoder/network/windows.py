@@ -84,8 +84,7 @@ def downsample(stretches: Array, spec: WindowSpec) -> Array:
     if spec.stride == 1:
         return stretches.transpose(0, 2, 1)
     parts = stretches.reshape(*stretches.shape[:2], spec.steps, spec.stride)  # (N, F, T, stride)
-    steps: Array = np.add.reduce(parts, axis=-1) / spec.stride  # (N, F, T)
-    return steps.transpose(0, 2, 1)
+    return np.asarray(np.add.reduce(parts, axis=-1) / spec.stride).transpose(0, 2, 1)
 
 
 def clean_windows(values: Array, spec: WindowSpec) -> tuple[Array, Integers]:
@@ -103,11 +102,7 @@ def clean_windows(values: Array, spec: WindowSpec) -> tuple[Array, Integers]:
 
 
 def require_windows(usable: Bools, without: str) -> None:
-    """Refuse to learn from too few usable windows (M,).
-
-    Raises:
-        TrainingError: they are too few.
-    """
+    """Raise a TrainingError where too few windows (M,) are usable."""
     if (count := int(np.count_nonzero(usable))) < MIN_WINDOWS:
         raise TrainingError(f"{count:,} windows without {without} are left to learn from; there must be {MIN_WINDOWS}")
 

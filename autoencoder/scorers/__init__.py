@@ -23,11 +23,7 @@ SEASONAL = "seasonal"  # forecasts until a detector is trained; no detector of i
 
 
 def create(name: str, **params: Any) -> Scorer:
-    """An untrained scorer; the parameters are plain values, so that another process can make the same one.
-
-    >>> create("windowed_gaussian", window=100).info()
-    {'window': 100}
-    """
+    """An untrained scorer; the parameters are plain values, so that another process can make the same one."""
     if name == SEASONAL:
         from autoencoder.scorers.seasonal import SeasonalScorer
 

@@ -24,12 +24,6 @@ class Excursion(Resettable):
     A trending stream exceeds its range constantly; such steps are not evidence. What counts is only how far a point goes beyond
     ``FACTOR`` times the ``USUAL_STEPS``-th largest step outside among the last ``REMEMBERED_POINTS`` points. A stream that keeps to its
     range has hardly ever taken so many, and then every step counts.
-
-    Examples:
-        >>> excursion = Excursion()
-        >>> excursion.fit(np.array([[0.0], [1.0], [0.5], [1.0]]))
-        >>> excursion.compare(np.array([[0.7], [1.5], [1.2], [1.5]]))
-        array([0. , 0.5, 0. , 0. ])
     """
 
     name = "the range seen"
@@ -144,5 +138,4 @@ def _outside(values: Array, low: Array, high: Array) -> tuple[Array, Array, Arra
     lows = np.minimum.accumulate(np.vstack([low, values]))
     width = np.maximum(highs - lows, np.finfo(float).tiny)[:-1]
     outside = np.maximum(np.maximum(values - highs[:-1], lows[:-1] - values), 0.0)
-    share: Array = np.minimum(outside, MAX_RANGES * width) / width  # (N, F)
-    return share.max(axis=1), lows[-1], highs[-1]
+    return (np.minimum(outside, MAX_RANGES * width) / width).max(axis=1), lows[-1], highs[-1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-import numpy.typing as npt
 
 from autoencoder.scorers.base import Array
 
@@ -42,8 +41,7 @@ def window_features(values: Array, window: int) -> tuple[Array, Array]:
 def _median(values: Array) -> Array:
     """Median over the last axis; halved before they are added, so that no sum overflows."""
     ordered, count = np.sort(values, axis=-1), values.shape[-1]
-    median: Array = ordered[..., (count - 1) // 2] / 2 + ordered[..., count // 2] / 2
-    return median
+    return np.asarray(ordered[..., (count - 1) // 2] / 2 + ordered[..., count // 2] / 2)
 
 
 def spread(values: Array) -> Array:
@@ -52,8 +50,3 @@ def spread(values: Array) -> Array:
     low, high = np.quantile(bounded, [0.25, 0.75], axis=0)
     spread = np.where(high > low, high - low, np.ptp(bounded, axis=0))
     return np.where(spread > 0, spread, 1.0)
-
-
-def complete_rows(values: Array) -> npt.NDArray[np.intp]:
-    """Places (V,) of the rows of values (N, K) without a missing or infinite value."""
-    return np.flatnonzero(np.isfinite(values).all(axis=1))

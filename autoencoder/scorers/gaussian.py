@@ -8,7 +8,7 @@ import numpy as np
 
 from autoencoder.core.state import POSITIVE, array
 from autoencoder.core.types import Array, Progress
-from autoencoder.scorers.recent import RecentPointsScorer, Setting
+from autoencoder.scorers.recent import RecentPointsScorer
 
 MIN_DEVIATION = 0.01  # of a window, in the training part's: after a flat stretch a hair's breadth is no anomaly
 MAX_DEVIATIONS = 1e15  # values beyond, in deviations of the training part, count as this much, so that no square overflows
@@ -27,9 +27,6 @@ class WindowedGaussianScorer(RecentPointsScorer):
     Args:
         window: points before it that a point is compared with, at most.
 
-    Raises:
-        ConfigError: the window is out of range.
-
     Examples:
         >>> values = np.sin(np.arange(200.0))[:, None]
         >>> scorer = WindowedGaussianScorer(window=100).fit(values)
@@ -41,7 +38,7 @@ class WindowedGaussianScorer(RecentPointsScorer):
     name = "windowed_gaussian"
     GROUP = "windowed_gaussian"
     BLOCK = 256  # points whose windows are laid out in memory together
-    SETTINGS: ClassVar = {"window": Setting("window", MIN_POINTS, 6400)}
+    KEYS: ClassVar = {"window": "window"}
     STATE: ClassVar = {
         "_centre": array("centre", ("F",)),
         "_scale": array("scale", ("F",), low=POSITIVE),
@@ -62,8 +59,9 @@ class WindowedGaussianScorer(RecentPointsScorer):
         return 2 * MIN_POINTS
 
     def _train(self, valid: Array, progress: Progress | None) -> None:
-        """Take the scale from complete rows (V, F), and their errors once there are enough points before them."""
-        self._centre, self._scale = _centre_and_scale(valid)
+        unit = np.maximum(np.abs(valid).max(axis=0), np.finfo(float).tiny)  # (F,), against overflow
+        deviation = np.where(np.ptp(valid / unit, axis=0) == 0, 1.0, (valid / unit).std(axis=0) * unit)  # 1 for a constant column
+        self._centre, self._scale = (valid / unit).mean(axis=0) * unit, deviation
         self._recent = np.empty((0, valid.shape[1]))
         self.calibration_errors = self.process(valid)[0][MIN_POINTS:]
 
@@ -94,11 +92,3 @@ def _moments(windows: Array) -> tuple[Array, Array]:
     rows = np.ascontiguousarray(windows)  # a sum along the last axis is then the same for any M
     mean = rows.mean(axis=-1)
     return mean, np.sqrt(np.square(rows - mean[..., None]).mean(axis=-1))
-
-
-def _centre_and_scale(values: Array) -> tuple[Array, Array]:
-    """Mean and standard deviation of each column of values (N, F) -> (F,), (F,); free of overflow, and 1 for a constant column."""
-    unit = np.maximum(np.abs(values).max(axis=0), np.finfo(float).tiny)  # (F,)
-    mean, deviation = (values / unit).mean(axis=0), (values / unit).std(axis=0)
-    constant = np.ptp(values / unit, axis=0) == 0
-    return mean * unit, np.where(constant, 1.0, deviation * unit)

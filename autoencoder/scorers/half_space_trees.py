@@ -7,16 +7,18 @@ from collections.abc import Iterator
 from typing import Any, ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
 from autoencoder.core.errors import ConfigError, TrainingError
 from autoencoder.core.state import POSITIVE, Reader, State, array, integer, integers
 from autoencoder.core.types import Array, Integers, Progress
-from autoencoder.scorers.recent import RecentPointsScorer, Setting
+from autoencoder.scorers.recent import RecentPointsScorer
 
 MARGIN = 0.5  # on either side of the training part's range, in ranges: what lies outside it falls into half-spaces that are empty
 MIN_POINTS = 32  # of a mass window, and training errors, below which there is nothing to compare with
-MAX_HEIGHT = 15  # of a tree; it has 2^(height + 1) - 1 nodes
 LEAF = -1
+# key in the state -> attribute of river's nodes, and what stands for it at a leaf
+TABLES = {"feature": ("feature", LEAF), "threshold": ("threshold", 0.0), "reference": ("r_mass", 0), "latest": ("l_mass", 0)}
 
 
 class HalfSpaceTreesScorer(RecentPointsScorer):
@@ -38,7 +40,7 @@ class HalfSpaceTreesScorer(RecentPointsScorer):
         seed: of the random splits.
 
     Raises:
-        ConfigError: a setting is out of range, or river is not installed.
+        ConfigError: river is not installed.
 
     Examples:
         >>> values = np.random.default_rng(0).normal(size=(200, 1))
@@ -50,12 +52,7 @@ class HalfSpaceTreesScorer(RecentPointsScorer):
 
     name = "half_space_trees"
     GROUP = "half_space_trees"
-    SETTINGS: ClassVar = {
-        "window": Setting("window", 1, 2),
-        "n_trees": Setting("trees", 1, 25),
-        "height": Setting("height", 1, 8, MAX_HEIGHT),
-        "window_size": Setting("samples", MIN_POINTS, 250),
-    }
+    KEYS: ClassVar = {"window": "window", "n_trees": "trees", "height": "height", "window_size": "samples"}
     STATE: ClassVar = {
         "_block": integer("samples", MIN_POINTS),
         "_low": array("low", ("F",)),
@@ -84,7 +81,7 @@ class HalfSpaceTreesScorer(RecentPointsScorer):
         return {**self._settings, "window_size": self._block}
 
     def clone(self) -> Self:
-        """A scorer for another stream; see ``Resettable.clone``. River's trees change with every point, so they are copied."""
+        """See ``Resettable.clone``; river's trees change with every point, so they are copied."""
         other = copy.deepcopy(self)
         other.reset()
         return other
@@ -113,7 +110,7 @@ class HalfSpaceTreesScorer(RecentPointsScorer):
         for point in self._points(valid[self.window : first]):
             self._forest.learn_one(point)
         self.calibration_errors = self._score(valid[first:], progress)[0]
-        self._trained = self._masses("r_mass")
+        self._trained = self._table("r_mass")
 
     def _score(self, values: Array, progress: Progress | None = None) -> tuple[Array, Array]:
         early = min(len(values), self.window - len(self._recent))  # points that only fill the window
@@ -146,12 +143,8 @@ class HalfSpaceTreesScorer(RecentPointsScorer):
         """Splits and masses (T, M) of the trees beside what every scorer of recent points saves."""
         if self._forest is None:
             raise self._no_model()
-        splits = {
-            name: np.array([[getattr(node, name, missing) for node in nodes] for nodes in self._nodes()])
-            for name, missing in (("feature", LEAF), ("threshold", 0.0))
-        }
-        masses = {"reference": self._masses("r_mass"), "latest": self._masses("l_mass"), "counted": self._forest.counter}
-        return {**super().state(), **splits, **masses}
+        tables = {key: self._table(*of_node) for key, of_node in TABLES.items()}
+        return {**super().state(), **tables, "counted": self._forest.counter}
 
     def _complete(self, saved: Reader) -> None:
         super()._complete(saved)
@@ -170,15 +163,16 @@ class HalfSpaceTreesScorer(RecentPointsScorer):
         self._forest.counter = counted
 
     def _new_forest(self) -> Any:
-        settings = self._settings
-        return _import_river()(n_trees=settings["n_trees"], height=settings["height"], window_size=self._block, seed=self._seed)
+        trees, height = self._settings["n_trees"], self._settings["height"]
+        return _import_river()(n_trees=trees, height=height, window_size=self._block, seed=self._seed)
 
     def _nodes(self) -> list[list[Any]]:
         """The M nodes of each of T trees."""
         return [list(tree.iter_dfs()) for tree in self._forest.trees]
 
-    def _masses(self, name: str) -> Integers:
-        return np.array([[getattr(node, name) for node in nodes] for nodes in self._nodes()], dtype=np.int64)
+    def _table(self, name: str, missing: float = 0) -> npt.NDArray[Any]:
+        """What the nodes know under that name (T, M); leaves have no split."""
+        return np.array([[getattr(node, name, missing) for node in nodes] for nodes in self._nodes()], dtype=type(missing))
 
     def _fill(self, **tables: Array | Integers) -> None:
         """Write (T, M) tables into the nodes; what only a branch has is passed over at leaves."""

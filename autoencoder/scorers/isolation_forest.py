@@ -13,7 +13,7 @@ from autoencoder.core.errors import ConfigError
 from autoencoder.core.state import POSITIVE, Field, Reader, State, array, integer
 from autoencoder.core.types import Array, Integers, Progress, unknown
 from autoencoder.scorers.features import FEATURES, spread, window_features
-from autoencoder.scorers.recent import RecentPointsScorer, Setting
+from autoencoder.scorers.recent import RecentPointsScorer
 
 MAX_FEATURE = 1e15  # features beyond, in units of the training part's spread, count as this much: float32 must hold them
 TREE_BLOCK = 512  # points that go down the trees together: their (512, trees) arrays stay in the processor's cache
@@ -52,24 +52,18 @@ class IsolationTrees:
         """Grow trees from points (N, K), each from a random choice of ``samples`` of them (all, if there are fewer)."""
         from sklearn.ensemble import IsolationForest
 
-        forest = IsolationForest(n_estimators=trees, max_samples=min(samples, len(points)), random_state=seed)
-        return IsolationTrees.from_sklearn(forest.fit(points))
-
-    @staticmethod
-    def from_sklearn(forest: Any) -> IsolationTrees:
-        """The trees of a fitted ``sklearn.ensemble.IsolationForest``."""
-        nodes = max(estimator.tree_.node_count for estimator in forest.estimators_)
-        shape = (len(forest.estimators_), nodes)
+        forest = IsolationForest(n_estimators=trees, max_samples=min(samples, len(points)), random_state=seed).fit(points)
+        grown = [estimator.tree_ for estimator in forest.estimators_]
+        shape = (trees, max(tree.node_count for tree in grown))
         feature, left, right = (np.full(shape, LEAF, np.int64) for _ in range(3))
         threshold, reached = np.zeros(shape), np.ones(shape, np.int64)
-        for row, (estimator, columns) in enumerate(zip(forest.estimators_, forest.estimators_features_, strict=True)):
-            tree = estimator.tree_
+        for row, tree in enumerate(grown):
             used, inner = slice(tree.node_count), tree.children_left != LEAF
-            feature[row, used] = np.where(inner, columns[np.where(inner, tree.feature, 0)], LEAF)
+            feature[row, used] = np.where(inner, tree.feature, LEAF)
             threshold[row, used] = np.where(inner, tree.threshold, 0.0)
             left[row, used], right[row, used] = tree.children_left, tree.children_right
             reached[row, used] = tree.n_node_samples
-        return IsolationTrees(feature, threshold, left, right, reached, int(forest.max_samples_), int(forest.n_features_in_))
+        return IsolationTrees(feature, threshold, left, right, reached, min(samples, len(points)), points.shape[1])
 
     def score(self, points: Array) -> Array:
         """Points (N, K), finite -> anomaly scores (N,) in (0, 1)."""
@@ -88,8 +82,7 @@ class IsolationTrees:
         for _ in range(levels):
             goes_right = values.take(row + columns.take(node)) > thresholds.take(node)
             node = children.take(2 * node + goes_right)
-        lengths: Array = path_lengths.take(node).mean(axis=1)
-        return lengths
+        return np.asarray(path_lengths.take(node).mean(axis=1))
 
     @cached_property
     def _flat(self) -> tuple[Integers, int, Integers, Array, Integers, Array]:
@@ -114,11 +107,7 @@ class IsolationTrees:
 
     @staticmethod
     def from_state(state: State) -> IsolationTrees:
-        """The trees that ``to_state`` gave.
-
-        Raises:
-            ModelError: damaged.
-        """
+        """The trees that ``to_state`` gave."""
         saved = Reader(state, "the isolation trees")
         samples, columns = saved.integer("samples", 2, MAX_SAMPLES), saved.integer("columns", 1, MAX_SAMPLES)
         table, feature = ("T", "M"), saved.integers("feature", ("T", "M"), LEAF, columns - 1)
@@ -152,9 +141,6 @@ class IsolationForestScorer(RecentPointsScorer):
         max_samples: how many training points each tree is grown from.
         seed: of the random choices.
 
-    Raises:
-        ConfigError: a setting is out of range.
-
     Examples:
         >>> values = np.random.default_rng(0).normal(size=(300, 1))
         >>> scorer = IsolationForestScorer(window=8, n_estimators=20, seed=1).fit(values)
@@ -165,11 +151,7 @@ class IsolationForestScorer(RecentPointsScorer):
 
     name = "isolation_forest"
     GROUP = "forest"
-    SETTINGS: ClassVar = {
-        "window": Setting("window", 4, 16),
-        "n_estimators": Setting("trees", 1, 100),
-        "max_samples": Setting("samples", 2, 256),
-    }
+    KEYS: ClassVar = {"window": "window", "n_estimators": "trees", "max_samples": "samples"}
     STATE: ClassVar = {
         "_seed": integer("seed"),
         "_trees": Field("trees", lambda saved: IsolationTrees.from_state(saved.state("trees")), IsolationTrees.to_state),
@@ -184,8 +166,6 @@ class IsolationForestScorer(RecentPointsScorer):
         self, window: int = 16, n_estimators: int = 100, max_samples: int = 256, seed: int = 0, *, kept: int = 0, **settings: int
     ) -> None:
         super().__init__(kept or window, window=window, n_estimators=n_estimators, max_samples=max_samples, **settings)
-        if seed < 0:
-            raise ConfigError(f"seed is {seed}; it must be at least 0, e.g. 0")
         self._seed = seed
         self._trees: IsolationTrees
         self._seen = 0  # points since the end of the training part, or since the stream began
@@ -267,20 +247,10 @@ class SlidingIsolationForestScorer(IsolationForestScorer):
         forest: the other settings, as there; each forest has a seed of its own, derived from ``seed``.
         refit_window: how many recent complete points a forest is grown from.
         refit_every: complete points from one forest to the next, counted from the end of the training part or from a reset.
-
-    Examples:
-        >>> values = np.random.default_rng(0).normal(size=(300, 1))
-        >>> scorer = SlidingIsolationForestScorer(window=8, n_estimators=5, refit_window=100, refit_every=50).fit(values)
-        >>> scorer.process(values)[0].shape, scorer.info()["refits"]
-        ((300,), 6)
     """
 
     name = "isolation_forest_sliding"
-    SETTINGS: ClassVar = {
-        **IsolationForestScorer.SETTINGS,
-        "refit_window": Setting("history", 1, 1000),
-        "refit_every": Setting("refit_every", 1, 250),
-    }
+    KEYS: ClassVar = {**IsolationForestScorer.KEYS, "refit_window": "history", "refit_every": "refit_every"}
 
     def __init__(self, window: int = 16, *, refit_window: int = 1000, refit_every: int = 250, **forest: int) -> None:
         super().__init__(window, kept=refit_window, refit_window=refit_window, refit_every=refit_every, **forest)

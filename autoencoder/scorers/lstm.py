@@ -60,13 +60,6 @@ class LstmAutoencoderScorer(Scorer):
         threads: threads that run the network.
         exclude_anomalies: windows with an anomaly do not count as normal ones later; ``exclude`` tells which points were anomalies.
         training: fields of ``TrainingConfig``; its seed is the scorer's.
-
-    Examples:
-        >>> values = np.sin(np.arange(300.0) / 4)[:, None]
-        >>> scorer = LstmAutoencoderScorer(window=8, units=(4,), max_steps=50).fit(values)
-        >>> errors, predictions = scorer.process(np.array([[np.sin(75.0)], [9.0]]))
-        >>> errors[1] > 10 * errors[0]
-        np.True_
     """
 
     name = "lstm_autoencoder"
@@ -115,9 +108,6 @@ class LstmAutoencoderScorer(Scorer):
         """Choose window and scale for values (N, F) -> their windows (M, T, F), and the rows without gaps (V, F) these are cut from.
 
         ``steps`` (T) is how long a window is that follows the period; a window that was asked for stays as it is.
-
-        Raises:
-            TrainingError: too few points, or constant ones.
         """
         if steps and self._window is None:
             self._sequence_length = steps
@@ -148,15 +138,7 @@ class LstmAutoencoderScorer(Scorer):
         self.network, self._has_shared_network = network, True
 
     def refit(self, values: Array, progress: Progress | None = None, *, freeze_network: bool = False) -> None:
-        """Learn values (N, F) with rows of NaN for gaps; see ``Refittable.refit``.
-
-        Scale, units and normal windows are learnt anew, the network from its present weights. The length of the window and the range seen
-        so far stay: they belong to the stream.
-
-        Raises:
-            TrainingError: too few windows without a gap, or constant ones.
-            ModelError: model.onnx cannot be trained on.
-        """
+        """See ``Refittable.refit``; the length of the window and the range seen so far stay: they belong to the stream."""
         spec = self.scaler.spec
         windows, ends = clean_windows(values, spec)  # (M, T, F), (M,); a jump is of neither side
         scaler = self._scaler(spec, windows)
@@ -177,10 +159,7 @@ class LstmAutoencoderScorer(Scorer):
         self._begin_after(values[~np.isnan(values).any(axis=1)])
 
     def _calibrate(self, windows: Array, newest: Array) -> None:
-        """Units of the evidence and errors of the training part, from its windows (M, T, F) and their newest points (M, F).
-
-        The network has seen them; the memory leaves out a window's neighbours, and the range speaks of later points only.
-        """
+        """Units of the evidence and errors of the training part, from its windows (M, T, F) and their newest points (M, F)."""
         assert self.network
         error = self.network.start(windows, newest, self.scaler)()[0]
         self.memory = self._new_memory()
@@ -215,10 +194,9 @@ class LstmAutoencoderScorer(Scorer):
         """Score values (N, F) -> errors (N,), predictions (N, F)."""
         if self.network is None:
             raise self._no_model()
-        gaps = np.isnan(values)  # (N, F)
-        if not np.count_nonzero(gaps):
+        known = ~np.isnan(values).any(axis=1)
+        if np.count_nonzero(known) == len(values):
             return self._score(values)
-        known = ~gaps.any(axis=1)
         errors, predictions = unknown(len(values)), unknown(*values.shape)
         errors[known], predictions[known] = self._score(values[known])
         return errors, predictions
@@ -244,7 +222,7 @@ class LstmAutoencoderScorer(Scorer):
         return errors, predictions
 
     def exclude(self, anomalies: Bools) -> None:
-        """Mark anomalies (N,) among the newest rows: windows with one do not count as normal; see ``NearestWindow.exclude``."""
+        """See ``NearestWindow.exclude``."""
         self.memory.exclude(anomalies)
 
     # --- memory ---
@@ -298,5 +276,4 @@ class LstmAutoencoderScorer(Scorer):
 
 def larger_evidence(error: Array, distance: Array, unit: Array) -> Array:
     """The larger of reconstruction errors (M,) and window distances (M,), each in its unit (2,) or (2, M) -> (M,)."""
-    evidence: Array = np.maximum(error / unit[0], distance / unit[1])
-    return evidence
+    return np.asarray(np.maximum(error / unit[0], distance / unit[1]))

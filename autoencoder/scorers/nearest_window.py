@@ -38,13 +38,6 @@ class NearestWindow(Resettable):
         dimension: numbers in a window (steps times columns).
         lag: points that a window must be old before it counts as normal.
         exclude_anomalies: windows of the stream with an anomaly in them never enter; ``exclude`` tells which points were.
-
-    Examples:
-        >>> memory = NearestWindow(size=100, dimension=2, lag=1)
-        >>> memory.fit(np.array([[0.0, 1.0], [1.0, 0.0], [0.0, 1.0]]), gap=1).round(2)
-        array([0., 1., 0.])
-        >>> memory.compare(np.array([[0.0, 1.0], [1.0, 2.0]])).round(2)
-        array([0., 1.])
     """
 
     name = "the window memory"
@@ -56,7 +49,6 @@ class NearestWindow(Resettable):
         self._exclude_anomalies = exclude_anomalies
         self._levels = max(2, math.isqrt(MAX_EXACT // dimension) - 1)  # a product of two windows is at most D levels^2
         self._unit = CUT_OFF / self._levels
-        self._root = math.sqrt(dimension)
         self._dimension = dimension
         self.trained = self._table(0)  # windows of the training part, a column each; memories of several streams may share them
         self.reset()
@@ -111,14 +103,12 @@ class NearestWindow(Resettable):
 
     def encode(self, windows: Array) -> Codes:
         """Windows (N, D) as whole numbers."""
-        codes: Codes = np.rint(np.minimum(np.maximum(windows, -CUT_OFF), CUT_OFF) / self._unit).astype(np.float32)
-        return codes
+        return np.rint(np.minimum(np.maximum(windows, -CUT_OFF), CUT_OFF) / self._unit).astype(np.float32)
 
     def distance(self, codes: Codes, lowest: Codes) -> Array:
         """Distance (N,) of codes (N, D) to a window whose column gave ``lowest`` (N,), the least of all; see ``nearest``."""
         squares = lowest + np.add.reduce(np.square(codes), axis=1, dtype=np.float64)
-        distance: Array = np.sqrt(squares) * self._unit / self._root
-        return distance
+        return np.asarray(np.sqrt(squares) * self._unit / math.sqrt(self._dimension))
 
     def exclude(self, anomalies: Bools) -> None:
         """Mark anomalies (N,) among the windows that were compared since the last call; they decide which windows enter.
@@ -167,11 +157,8 @@ class NearestWindow(Resettable):
     def state(self) -> State:
         """The windows, and how many there have been."""
         used = min(self._count, self.seen.shape[1])
-        windows: State = {
-            "trained": _decoded(self.trained),
-            "seen": _decoded(self.seen[:, :used]),
-            "waiting": self._waiting.astype(np.int16),
-        }
+        trained, seen = ((table[:-1].T / -2.0).astype(np.int16) for table in (self.trained, self.seen[:, :used]))
+        windows: State = {"trained": trained, "seen": seen, "waiting": self._waiting.astype(np.int16)}
         judged: State = {"judged": self._judged, "flagged": self._anomalies.copy()} if self._exclude_anomalies else {}
         return {**windows, **super().state(), **judged}
 
@@ -193,10 +180,4 @@ def nearest(codes: Codes, table: Codes) -> Codes:
     """The least of -2 a m + |m|^2 for each a of codes (N, D) over the windows m in a table (D + 1, M) -> (N,)."""
     squares = codes @ table[:-1]  # (N, M)
     squares += table[-1]
-    lowest: Codes = np.minimum.reduce(squares, axis=1)
-    return lowest
-
-
-def _decoded(table: Codes) -> npt.NDArray[np.int16]:
-    """The windows (K, D) in a table (D + 1, K)."""
-    return (table[:-1].T / -2.0).astype(np.int16)
+    return np.asarray(np.minimum.reduce(squares, axis=1))

@@ -23,34 +23,28 @@ def fit_panel(
 
     A window has the same number of steps in all series, and in each covers that series' own period. The number is the smallest that any
     series has room for, those left aside that have room for less than half of what the middle one has, so that one short series does not
-    shorten the windows of all others.
-
-    Returns:
-        Why a series is left out, by its position.
+    shorten the windows of all others. Returns why a series is left out, by its position.
     """
     faults: dict[int, TrainingError] = {}
-    steps: dict[int, int] = {}
-    for position, (scorer, values) in enumerate(zip(scorers, parts, strict=True)):
+
+    def prepare(position: int, steps: int | None = None) -> Array | None:
+        """Windows (M, T, F) of a series, unless it is left out."""
         try:
-            steps[position] = scorer.prepare(values)[0].shape[1]
+            return scorers[position].prepare(parts[position], steps)[0]
         except TrainingError as fault:
             faults[position] = fault
-    if not steps:
-        return faults
-    enough = np.median(list(steps.values())) / 2
-    common = min(count for count in steps.values() if count >= enough)
+            return None
+
+    steps = {position: windows.shape[1] for position in range(len(parts)) if (windows := prepare(position)) is not None}
+    enough = np.median(list(steps.values())) / 2 if steps else 0
+    common = min((count for count in steps.values() if count >= enough), default=None)
     every = -(-sum(map(len, parts)) // MAX_PANEL_WINDOWS)
     trained, pool, ages = [], [], []
     for position in steps:
-        scorer = scorers[position]
-        try:
-            windows = scorer.prepare(parts[position], common)[0][::every]  # (M, T, F)
-        except TrainingError as fault:
-            faults[position] = fault
-            continue
-        trained.append(scorer)
-        pool.append(scorer.scaler.scale(windows)[0])
-        ages.append(np.arange(len(windows)) / len(windows))
+        if (windows := prepare(position, common)) is not None:
+            trained.append(scorers[position])
+            pool.append(scorers[position].scaler.scale(windows[::every])[0])
+            ages.append(np.arange(len(pool[-1])) / len(pool[-1]))
     if not trained:
         return faults
     # by age, so that the newest windows of every series, not all of the last series, are held back for validation

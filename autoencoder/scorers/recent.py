@@ -4,31 +4,15 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, NamedTuple, Self
+from typing import ClassVar, Self
 
 import numpy as np
+import numpy.typing as npt
 
-from autoencoder.core.errors import ConfigError, ModelError, TrainingError
-from autoencoder.core.state import MAX_INTEGER, Reader, State
+from autoencoder.core.errors import ModelError, TrainingError
+from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Progress, unknown
 from autoencoder.scorers.base import Scorer
-from autoencoder.scorers.features import complete_rows
-
-
-class Setting(NamedTuple):
-    """A whole-number setting in [low, high].
-
-    Attributes:
-        key: under which it is saved.
-        low: least value.
-        example: for messages.
-        high: largest value.
-    """
-
-    key: str
-    low: int
-    example: int
-    high: int = MAX_INTEGER
 
 
 class RecentPointsScorer(Scorer):
@@ -36,22 +20,14 @@ class RecentPointsScorer(Scorer):
 
     Args:
         kept: how many of them are remembered at most.
-        settings: the values of ``SETTINGS``.
-
-    Raises:
-        ConfigError: a setting is out of range.
+        settings: the values of the settings in ``KEYS``; the configuration has checked them.
     """
 
-    SETTINGS: ClassVar[Mapping[str, Setting]]
+    KEYS: ClassVar[Mapping[str, str]]  # setting -> key under which it is saved
     GROUP: ClassVar[str]  # of the settings in the configuration
     BLOCK: ClassVar[int] = 4096  # points that are scored together
 
     def __init__(self, kept: int, **settings: int) -> None:
-        for name, value in settings.items():
-            low, high = self.SETTINGS[name].low, self.SETTINGS[name].high
-            if not low <= value <= high:
-                bound = f"at least {low}" if value < low else f"at most {high}"
-                raise ConfigError(f"{self.GROUP}.{name} is {value}; it must be {bound}, e.g. {self.SETTINGS[name].example}")
         self._settings = settings
         self._kept = kept
         self._scale = np.empty(0)  # (F,) unit of each column, > 0; empty until there is a model
@@ -60,8 +36,20 @@ class RecentPointsScorer(Scorer):
 
     def fit(self, values: Array, progress: Progress | None = None) -> Self:
         """Train on the complete rows of values (N, F); see ``Scorer.fit``."""
-        valid = values[complete_rows(values)]  # (V, F)
-        self._check_training(valid, len(values))
+        valid = values[_complete_rows(values)]  # (V, F)
+        if len(valid) < (needed := self._min_training_points()):
+            window = f" with a window of {self._settings['window']}" if self.window > 1 else ""
+            remedy = " or take a smaller window" if window else ""
+            raise TrainingError(
+                f"the training part has {len(valid)} complete points of {len(values)}; {self.name}{window} needs {needed}: "
+                f"train on more points{remedy}"
+            )
+        if (valid == valid[0]).all():
+            constant = ", ".join(f"{value:g}" for value in valid[0])
+            raise TrainingError(
+                f"the training part is constant: all of its {len(valid)} complete points are {constant}; "
+                "nothing can be learnt from it: train on a part in which the series moves"
+            )
         self._train(valid, progress)
         return self
 
@@ -74,7 +62,7 @@ class RecentPointsScorer(Scorer):
                 f"{self.name}: the points have {values.shape[1]} columns, the model was trained on {len(self._scale)}; train anew"
             )
         errors, predictions = unknown(len(values)), unknown(*values.shape)
-        rows = complete_rows(values)
+        rows = _complete_rows(values)
         while len(rows):
             block, rows = np.split(rows, [self._block_size()])
             errors[block], predictions[block] = self._score(values[block])
@@ -92,7 +80,7 @@ class RecentPointsScorer(Scorer):
         """All that is remembered, the kind of scorer and the settings."""
         if not len(self._scale):
             raise self._no_model()
-        settings: State = {self.SETTINGS[name].key: value for name, value in self._settings.items()}
+        settings: State = {self.KEYS[name]: value for name, value in self._settings.items()}
         return {"kind": self.name, "settings": settings, **super().state()}
 
     def load(self, state: State, artifacts: Mapping[str, bytes] | None = None) -> None:
@@ -102,7 +90,7 @@ class RecentPointsScorer(Scorer):
             raise ModelError(f"the saved model is of kind {saved.text('kind')!r:.40}; this run asks for {self.name}")
         settings = Reader(saved.state("settings"), self.name)
         for name, wanted in self._settings.items():
-            if (found := settings.integer(self.SETTINGS[name].key, 0)) != wanted:
+            if (found := settings.integer(self.KEYS[name])) != wanted:
                 raise ModelError(
                     f"the saved model was made with {self.GROUP}.{name} {found}, this run asks for {wanted}; "
                     "use the saved setting or train anew"
@@ -112,22 +100,6 @@ class RecentPointsScorer(Scorer):
     def _complete(self, saved: Reader) -> None:
         if len(self._recent) > self._kept or not len(self._scale):
             raise saved.fault("recent", f"holds {len(self._recent):,} points; there can be {self._kept:,}")
-
-    def _check_training(self, valid: Array, count: int) -> None:
-        """Refuse a training part with too few complete rows (V, F) among its ``count``, or with equal ones."""
-        if len(valid) < (needed := self._min_training_points()):
-            window = f" with a window of {self._settings['window']}" if self.window > 1 else ""
-            remedy = " or take a smaller window" if window else ""
-            raise TrainingError(
-                f"the training part has {len(valid)} complete points of {count}; {self.name}{window} needs {needed}: "
-                f"train on more points{remedy}"
-            )
-        if (valid == valid[0]).all():
-            constant = ", ".join(f"{value:g}" for value in valid[0])
-            raise TrainingError(
-                f"the training part is constant: all of its {len(valid)} complete points are {constant}; "
-                "nothing can be learnt from it: train on a part in which the series moves"
-            )
 
     def _block_size(self) -> int:
         """How many points may be scored together next."""
@@ -144,3 +116,8 @@ class RecentPointsScorer(Scorer):
     @abstractmethod
     def _score(self, values: Array) -> tuple[Array, Array]:
         """Score complete rows (B, F) -> errors (B,), predictions (B, F), and remember them."""
+
+
+def _complete_rows(values: Array) -> npt.NDArray[np.intp]:
+    """Places (V,) of the rows of values (N, F) without a missing or infinite value."""
+    return np.flatnonzero(np.isfinite(values).all(axis=1))

@@ -85,15 +85,11 @@ class SeasonalScorer(Scorer):
         errors, predictions = unknown(len(values)), unknown(*values.shape)
         for row, point in enumerate(values):
             if np.isnan(point).any():
-                self._pass_over()
+                if self._period:  # what the season says stands for a missing point, so that the season keeps its pace
+                    self._remember(self._seasonal())
             else:
                 errors[row], predictions[row] = self._score(point)
         return errors, predictions
-
-    def _pass_over(self) -> None:
-        """Let what the season says stand for a missing point, so that the season keeps its pace."""
-        if self._period:
-            self._remember(self._seasonal())
 
     def _score(self, point: Array) -> tuple[float, Array]:
         """A point (F,) -> its error and what was expected (F,)."""
@@ -138,8 +134,7 @@ class SeasonalScorer(Scorer):
         ends = len(sums) - 1 - period * np.arange(laps + 1)  # (L + 1,)
         levels = (sums[ends] - sums[ends - period]) / period  # (L + 1, F)
         places = stretch[len(stretch) - period * np.arange(1, laps + 1)]  # (L, F)
-        forecast: Array = levels[0] + np.median(places - levels[1:], axis=0)
-        return forecast
+        return np.asarray(levels[0] + np.median(places - levels[1:], axis=0))
 
     def _update_period(self) -> None:
         """Look for the dominant period; the column that has one decides, the first of several."""
@@ -179,5 +174,4 @@ def _expected_errors() -> Array:
     """
     from scipy.special import stdtrit
 
-    errors: Array = stdtrit(DEGREES_OF_FREEDOM, 0.5 + 0.5 * (np.arange(EXPECTED_ERRORS) + 0.5) / EXPECTED_ERRORS)
-    return errors
+    return np.asarray(stdtrit(DEGREES_OF_FREEDOM, 0.5 + 0.5 * (np.arange(EXPECTED_ERRORS) + 0.5) / EXPECTED_ERRORS))

@@ -44,9 +44,6 @@ class NonparametricThreshold(RollingThreshold):
             which hides anomalies of single points.)
         pruning: share by which an anomaly has to stand out, in [0, 1); the paper's p.
 
-    Raises:
-        ConfigError: a setting is out of range.
-
     Examples:
         >>> threshold = NonparametricThreshold(budget=0.01)
         >>> threshold.fit(np.random.default_rng(0).exponential(size=500))
@@ -143,5 +140,4 @@ def _count_runs(standardised: Array, deviations: Array) -> Integers:
     before = np.concatenate([[-np.inf], standardised[:-1]])
     rises = np.flatnonzero((standardised > deviations[0]) & (standardised > before))
     starts = (standardised[rises] > deviations[:, None]) & (before[rises] <= deviations[:, None])  # (Z, rises)
-    counts: Integers = starts.sum(axis=1)
-    return counts
+    return np.asarray(starts.sum(axis=1))

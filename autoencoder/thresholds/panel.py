@@ -7,7 +7,7 @@ from dataclasses import fields
 
 import numpy as np
 
-from autoencoder.core.types import Array, Integers, unknown
+from autoencoder.core.types import Array, unknown
 from autoencoder.thresholds.pareto import TailModel
 from autoencoder.thresholds.peaks_over_threshold import BLOCK, PeaksOverThreshold
 
@@ -35,7 +35,8 @@ class PeaksOverThresholdPanel:
         """One error a stream, (S,), NaN where there is none -> as ``PeaksOverThreshold.judge``, (S,) and (S,)."""
         limits, probabilities = unknown(len(errors)), unknown(len(errors))
         known = np.flatnonzero(~np.isnan(errors))
-        model = self._model_of(known)
+        every = len(known) == len(errors)
+        model = self._model if every else TailModel(*(getattr(self._model, field.name)[known] for field in fields(TailModel)))
         limits[known] = model.limit
         probabilities[known] = np.where(np.isnan(model.limit), np.nan, model.probabilities(errors[known]))
         self._pending[known, self._count[known]] = errors[known]
@@ -47,12 +48,7 @@ class PeaksOverThresholdPanel:
     def write_back(self) -> None:
         """Bring each threshold to where the panel stands, so that it can be saved or go on by itself."""
         for row, threshold in enumerate(self._thresholds):
-            threshold.pending = self._pending[row, : self._count[row]]
-
-    def _model_of(self, streams: Integers) -> TailModel:
-        if len(streams) == len(self._due):
-            return self._model
-        return TailModel(*(getattr(self._model, field.name)[streams] for field in fields(TailModel)))
+            threshold.pending = self._pending[row, : self._count[row]].copy()
 
     def _learn(self, stream: int) -> None:
         threshold = self._thresholds[stream]

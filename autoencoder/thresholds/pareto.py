@@ -21,10 +21,6 @@ class Pareto:
     shape: float
     scale: float
 
-    def exceedance(self, peaks: Array) -> Array:
-        """Probability that a peak is larger than each of ``peaks`` (N,) >= 0."""
-        return exceedance(peaks, np.array(self.shape), np.array(self.scale))
-
     def quantile(self, exceedance: float) -> float:
         """Height that a peak passes with probability ``exceedance`` in (0, 1]."""
         if abs(self.shape) < FLAT_SHAPE:
@@ -37,8 +33,7 @@ def exceedance(peaks: Array, shapes: Array, scales: Array) -> Array:
     with np.errstate(over="ignore", divide="ignore"):  # infinitely far out: the probability is 0
         ratio = peaks / scales
         curved = np.maximum(0.0, 1.0 + shapes * ratio) ** (-1.0 / shapes)
-        probability: Array = np.where(np.abs(shapes) < FLAT_SHAPE, np.exp(-ratio), curved)
-    return probability
+        return np.where(np.abs(shapes) < FLAT_SHAPE, np.exp(-ratio), curved)
 
 
 def fit(peaks: Array) -> Pareto:
@@ -119,5 +114,4 @@ class TailModel:
             between = slope * (comparable - low) + BODY_GRID[place]
         ends = np.where(comparable < self.body[:, 0], BODY_GRID[0], BODY_GRID[-1])
         outer = (comparable < self.body[:, 0]) | (comparable >= self.body[:, -1])
-        probabilities: Array = np.where(outer, ends, between)
-        return probabilities
+        return np.asarray(np.where(outer, ends, between))

@@ -22,12 +22,8 @@ RECALIBRATE = 512  # errors after which the peak level is chosen anew
 MIN_ERRORS = 30  # errors without which there is no limit
 MAX_RARITY = 50.0  # a flagged error that normal ones pass so many times more seldom than the limit is no normal one
 RESIDUAL_ERRORS = 48  # errors after such a one in which a flag is of the same anomaly, and no normal one either
-ONSET_ERRORS = (
-    8  # errors before it of which the same holds, as far as they are learnt with it: windows reach an anomaly step by step
-)
-MAX_LEARNT_BUDGETS = (
-    2.0  # flagged errors learnt at most, in multiples of the budget; at 1, a limit set too low would confirm itself
-)
+ONSET_ERRORS = 8  # errors before it, learnt with it, of which the same holds: windows reach an anomaly step by step
+MAX_LEARNT_BUDGETS = 2.0  # flagged errors learnt at most, in budgets; at 1, a limit set too low would confirm itself
 MAX_SAVED = 2.0  # so many of them may come at once
 FOLLOW_EVERY = 8  # of the flagged errors that are left out one in so many moves level and spread
 
@@ -50,9 +46,6 @@ class PeaksOverThreshold(Threshold):
         budget: share of normal errors that may be flagged, in (0, 1).
         window: newest errors that level and spread are taken from.
         memory: newest comparable errors that the tail is taken from.
-
-    Raises:
-        ConfigError: budget out of range.
 
     Examples:
         >>> threshold = PeaksOverThreshold(budget=0.01)
@@ -79,6 +72,7 @@ class PeaksOverThreshold(Threshold):
         "_share": number("share", POSITIVE, 1.0),
         "_shape": number("shape", *SHAPE_RANGE),
         "_scale": number("scale", POSITIVE),
+        "pending": array("pending", (None,)),
     }
 
     def __init__(self, budget: float = 0.001, window: int = 4000, memory: int = 10_000) -> None:
@@ -87,8 +81,8 @@ class PeaksOverThreshold(Threshold):
         self._memory = memory
         self._recent = np.empty(0)  # newest errors, clipped at their limits
         self._comparable = np.empty(0)  # newest learnt errors, made comparable
-        self._pending = np.empty(BLOCK)  # errors of the block that is not full yet, the first ``_pending_count`` in use
-        self._pending_count = 0
+        #: Errors (B,) of the block that is not full yet.
+        self.pending = np.empty(0)
         self._level, self._spread = 0.0, 1.0
         self._allowance = 0.0  # flagged errors that may still be learnt
         self._left_out = 0  # flagged errors left out since one was followed
@@ -106,8 +100,7 @@ class PeaksOverThreshold(Threshold):
         """Start from errors (M,) of normal behaviour; see ``Threshold.fit``."""
         known = errors[~np.isnan(errors)]
         self._recent = known[-self._window :].copy()
-        self._comparable = np.empty(0)
-        self._pending_count = 0
+        self._comparable, self.pending = np.empty(0), np.empty(0)
         self._allowance, self._left_out, self._since, self._calibrated = 0.0, 0, RESIDUAL_ERRORS, 0
         if len(known) < MIN_ERRORS:
             self._limit, self.model = float("nan"), TailModel.unknown()
@@ -128,31 +121,21 @@ class PeaksOverThreshold(Threshold):
 
     def judge(self, errors: Array) -> tuple[Array, Array]:
         """Errors (N,) -> limits (N,) and the probabilities (N,) that a normal error is larger, both as they stood before each error."""
-        known = errors == errors
-        if np.count_nonzero(known) == len(errors):
-            return self._judge_known(errors)
         limits, probabilities = unknown(len(errors)), unknown(len(errors))
-        limits[known], probabilities[known] = self._judge_known(errors[known])
-        return limits, probabilities
-
-    def _judge_known(self, errors: Array) -> tuple[Array, Array]:
-        """Errors (N,) without a gap; see ``judge``."""
-        limits, probabilities = np.empty(len(errors)), np.empty(len(errors))
-        done = 0
-        while done < len(errors):
-            block = self.due
-            part = errors[done : done + block - self._pending_count]
-            stop, waiting = done + len(part), self._pending_count + len(part)
-            limits[done:stop] = self._limit
-            probabilities[done:stop] = np.nan if math.isnan(self._limit) else self.model.probabilities(part)
-            self._pending[self._pending_count : waiting] = part
-            done, self._pending_count = stop, waiting % block
-            if waiting == block:
-                self.learn(self._pending[:block].copy())
+        rest = np.flatnonzero(errors == errors)
+        while len(rest):
+            places, rest = np.split(rest, [self.due - len(self.pending)])
+            limits[places] = self._limit
+            if not math.isnan(self._limit):
+                probabilities[places] = self.model.probabilities(errors[places])
+            self.pending = np.concatenate([self.pending, errors[places]])
+            if len(self.pending) == self.due:
+                self.learn(self.pending)
         return limits, probabilities
 
     def learn(self, block: Array) -> None:
         """Take in the errors (B,) of a block that is complete, and move the limit."""
+        self.pending = np.empty(0)
         if math.isnan(self._limit):
             self.fit(np.concatenate([self._recent, block]))
             return
@@ -188,8 +171,7 @@ class PeaksOverThreshold(Threshold):
         newest = np.maximum.accumulate(np.where(too_high, places, -self._since))  # place of the newest one
         next_one = np.minimum.accumulate(np.where(too_high, places, len(places) + ONSET_ERRORS)[::-1])[::-1]
         self._since = min(len(too_high) - int(newest[-1]), RESIDUAL_ERRORS)
-        beside: Bools = (places - newest < RESIDUAL_ERRORS) | (next_one - places < ONSET_ERRORS)
-        return beside
+        return np.asarray((places - newest < RESIDUAL_ERRORS) | (next_one - places < ONSET_ERRORS))
 
     def _follow(self) -> None:
         """Level and spread of the recent errors, from their lower half: anomalies sit in the upper one."""
@@ -222,25 +204,15 @@ class PeaksOverThreshold(Threshold):
         """Error that a peak passes with probability ``exceedance``."""
         return self._level + self._spread * (self._peak_level + Pareto(self._shape, self._scale).quantile(exceedance))
 
-    @property
-    def pending(self) -> Array:
-        """Errors (B,) of the block that is not full yet."""
-        return self._pending[: self._pending_count]
-
-    @pending.setter
-    def pending(self, errors: Array) -> None:
-        self._pending_count = len(errors)
-        self._pending[: self._pending_count] = errors
-
     def state(self) -> State:
-        """Both memories, what was fitted to them, and the block that is not full yet."""
-        return {**super().state(), "pending": self.pending.copy(), "limit_known": not math.isnan(self._limit)}
+        """All that is remembered, and whether there is a limit."""
+        return {**super().state(), "limit_known": not math.isnan(self._limit)}
 
     def _complete(self, saved: Reader) -> None:
         self._limit = float("nan")
         if saved.boolean("limit_known"):
             self._set_limit()
-        self.pending = saved.array("pending", (None,))[: self.due - 1]
+        self.pending = self.pending[: self.due - 1]
 
 
 def _quantiles(values: Array, shares: Sequence[float]) -> Array:
@@ -249,5 +221,4 @@ def _quantiles(values: Array, shares: Sequence[float]) -> Array:
     places = np.asarray(shares) * (len(ordered) - 1)
     low = places.astype(int)
     high = np.minimum(low + 1, len(ordered) - 1)
-    between: Array = ordered[low] + (ordered[high] - ordered[low]) * (places - low)
-    return between
+    return np.asarray(ordered[low] + (ordered[high] - ordered[low]) * (places - low))

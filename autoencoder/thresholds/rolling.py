@@ -8,7 +8,7 @@ from typing import ClassVar
 import numpy as np
 
 from autoencoder.core.errors import ConfigError, ModelError
-from autoencoder.core.state import Reader, State, integer, number_or_nan
+from autoencoder.core.state import Reader, State, array, integer, number_or_nan
 from autoencoder.core.types import Array
 from autoencoder.thresholds.base import Threshold, check_budget
 
@@ -32,38 +32,43 @@ class RollingThreshold(Threshold):
     Args:
         budget: share of normal points that may be flagged, in (0, 1).
         window: how many recent errors are remembered.
-
-    Raises:
-        ConfigError: a setting is out of range.
     """
 
     name = "the threshold"
-    STATE: ClassVar = {"_seen": integer("seen"), "_limit": number_or_nan("limit")}
+    STATE: ClassVar = {
+        "_errors": array("errors", ("N",)),
+        "_limits": array("limits", ("N",), finite=False, low=-np.inf),
+        "_seen": integer("seen"),
+        "_limit": number_or_nan("limit"),
+    }
+
+    _errors: Array  # (n,), n <= window
+    _limits: Array  # (n,), infinite where none was known
+    _seen: int
+    _limit: float
 
     def __init__(self, budget: float, window: int = 2000) -> None:
         self.budget = check_budget(budget)
         if window < MIN_ERRORS:
             raise ConfigError(f"threshold.window is {window}; it must be at least {MIN_ERRORS}, e.g. 2000")
         self.window = window
-        self._recent = _Recent(window)
-        self._seen = 0
-        self._limit = float("nan")
+        self._forget()
 
     def fit(self, errors: Array) -> None:
-        """Start from errors (M,) of normal behaviour; all that was remembered before is forgotten, NaN are left out.
+        """Start from errors (M,) of normal behaviour, and forget all others.
 
         The primed errors were judged by no limit, and an anomaly among them would lift the limit until it leaves the window. So
         the limit that they give judges them in turn, until it settles where the stream itself would hold it.
         """
-        self._recent, self._seen, self._limit = _Recent(self.window), 0, float("nan")
+        self._forget()
         self._learn_training(_bounded(errors[~np.isnan(errors)]))
         if self._seen < MIN_ERRORS:
             return
-        self._limit = self._estimate(*self._recent.rows())
+        self._limit = self._estimate(self._errors, self._limits)
         for _ in range(SETTLING_ROUNDS):
             before = self._limit
-            self._recent.judge_all(before)
-            self._limit = self._estimate(*self._recent.rows())
+            self._limits = np.full(len(self._errors), before)
+            self._limit = self._estimate(self._errors, self._limits)
             if before - self._limit <= 1e-3 * abs(before):
                 break
 
@@ -77,14 +82,13 @@ class RollingThreshold(Threshold):
             stop = min(start + STEP - self._seen % STEP, len(valid))
             limits[known[start:stop]] = self._judge_and_learn(valid[start:stop])
             if self._seen % STEP == 0 and self._seen >= MIN_ERRORS:
-                self._limit = self._estimate(*self._recent.rows())
+                self._limit = self._estimate(self._errors, self._limits)
             start = stop
         return limits
 
     def state(self) -> State:
-        """The recent errors and their limits, oldest first, the count of errors, and the limit in force (None: not known yet)."""
-        errors, limits = self._recent.rows()  # (n,), n <= window; limits are infinite where none was known
-        return {"kind": type(self).__name__, "errors": errors.copy(), "limits": limits.copy(), **super().state()}
+        """All that is remembered, and the kind of threshold."""
+        return {"kind": type(self).__name__, **super().state()}
 
     def load(self, state: State) -> None:
         """Take back what ``state`` gave; settings changed since take hold at the next estimate."""
@@ -96,11 +100,14 @@ class RollingThreshold(Threshold):
         super().load(state)
 
     def _complete(self, saved: Reader) -> None:
-        errors, limits = saved.array("errors", ("N",)), saved.array("limits", ("N",), finite=False, low=-np.inf)
-        if not min(self._seen, MIN_ERRORS) <= len(errors) <= self._seen:
-            raise saved.fault("seen", f"is {self._seen}, with {len(errors)} errors remembered")
-        self._recent = _Recent(self.window)
-        self._recent.push(errors, limits)
+        if not min(self._seen, MIN_ERRORS) <= len(self._errors) <= self._seen:
+            raise saved.fault("seen", f"is {self._seen}, with {len(self._errors)} errors remembered")
+        self._errors, self._limits = self._errors[-self.window :], self._limits[-self.window :]
+
+    def _forget(self) -> None:
+        self._errors, self._limits = np.empty(0), np.empty(0)
+        self._seen = 0
+        self._limit = float("nan")
 
     @abstractmethod
     def _estimate(self, errors: Array, limits: Array) -> float:
@@ -116,37 +123,10 @@ class RollingThreshold(Threshold):
         return np.full(len(errors), self._limit)
 
     def _remember(self, errors: Array, limits: Array) -> None:
-        self._recent.push(errors, limits)
+        """Take in errors (B,) and the limits (B,) that judged them."""
+        self._errors = np.concatenate([self._errors, errors])[-self.window :]
+        self._limits = np.concatenate([self._limits, limits])[-self.window :]
         self._seen += len(errors)
-
-
-class _Recent:
-    """The last ``window`` errors and their limits, always contiguous and oldest first.
-
-    The array is twice as long as the window, so that it has to be moved only once a window.
-    """
-
-    def __init__(self, window: int) -> None:
-        self._window = window
-        self._rows = np.empty((2, 2 * window))
-        self._end = 0
-
-    def push(self, errors: Array, limits: Array) -> None:
-        errors, limits = errors[-self._window :], limits[-self._window :]
-        if self._end + len(errors) > self._rows.shape[1]:
-            kept = self._window - len(errors)
-            self._rows[:, :kept] = self._rows[:, self._end - kept : self._end].copy()
-            self._end = kept
-        self._rows[:, self._end : self._end + len(errors)] = errors, limits
-        self._end += len(errors)
-
-    def rows(self) -> tuple[Array, Array]:
-        """Errors (n,) and limits (n,), n <= window; they are views, valid until the next ``push``."""
-        rows = self._rows[:, max(self._end - self._window, 0) : self._end]
-        return rows[0], rows[1]
-
-    def judge_all(self, limit: float) -> None:
-        self._rows[1, : self._end] = limit
 
 
 def mean_and_deviation(values: Array) -> tuple[float, float]:

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pytest
 from helpers.series import assert_same, gappy_series, in_pieces, series
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from autoencoder.core.errors import ModelError, TrainingError
@@ -66,19 +66,11 @@ def ready(kind: str, columns: int = 1) -> Scorer:
 @one_or_three
 def test_shapes(kind: str, columns: int) -> None:
     for count in (100, 0):
-        errors, predictions = ready(kind, columns).process(series(count, columns, seed=1))
+        errors, predictions = ready(kind, columns).process(values := series(count, columns, seed=1))
         assert errors.shape == (count,)
         assert predictions.shape == (count, columns)
         assert np.isfinite(errors).all()
-        assert np.isfinite(predictions).all()
-
-
-@every_kind
-def test_predictions_have_the_datas_units(kind: str) -> None:
-    values = series(200, seed=1)
-    _, predictions = ready(kind).process(values)
-    assert np.abs(predictions - values).max() < 15
-    assert np.abs(predictions - values).mean() < 5
+        assert (np.abs(predictions - values) < 15).all()  # in the data's units
 
 
 @every_kind
@@ -95,15 +87,10 @@ def test_causal(kind: str, place: int) -> None:
 @every_kind
 @quick
 @given(seed=st.integers(0, 20), columns=st.sampled_from([1, 3]), cuts=st.lists(st.integers(0, 250), max_size=20))
+@example(seed=1, columns=1, cuts=list(range(1, 250)))
 def test_chunk_invariant(kind: str, seed: int, columns: int, cuts: list[int]) -> None:
     values = gappy_series(250, columns, seed)
     assert_same(in_pieces(ready(kind, columns), values, cuts), ready(kind, columns).process(values))
-
-
-@every_kind
-def test_one_point_at_a_time(kind: str) -> None:
-    values = gappy_series(100, seed=1)
-    assert_same(in_pieces(ready(kind), values, list(range(1, 100))), ready(kind).process(values))
 
 
 @every_kind
@@ -114,28 +101,19 @@ def test_resume_exact(kind: str, place: int) -> None:
     whole = ready(kind).process(values)
     first, second = ready(kind), make(kind)
     first.process(values[:place])
-    second.load(unpack(pack(first.state()), "state.npz"), first.artifacts())
+    saved = first.state()
+    packed = pack(saved)
+    second.load(unpack(packed, "state.npz"), first.artifacts())
+    first.process(values)
+    assert pack(saved) == packed  # what is saved stays
     assert_same(second.process(values[place:]), (whole[0][place:], whole[1][place:]))
 
 
 @every_kind
-def test_trained_and_loaded_agree(kind: str) -> None:
-    assert_same(ready(kind).process(gappy_series(150, seed=1)), train(kind).scored)
-
-
-@every_kind
-def test_seeded(kind: str) -> None:
-    errors = [make(kind).fit(series(TRAINING)).process(series(100, seed=1))[0] for _ in range(2)]
-    np.testing.assert_array_equal(errors[0], errors[1])
-
-
-@every_kind
-def test_saved_state_stays(kind: str) -> None:
-    scorer = ready(kind)
-    saved = scorer.state()
-    packed = pack(saved)
-    scorer.process(series(150, seed=1))
-    assert pack(saved) == packed
+def test_seeded_and_trained_as_loaded(kind: str) -> None:
+    values = gappy_series(150, seed=1)
+    assert_same(make(kind).fit(series(TRAINING)).process(values), train(kind).scored)
+    assert_same(ready(kind).process(values), train(kind).scored)
 
 
 @every_kind
@@ -203,20 +181,15 @@ def test_untrained(kind: str) -> None:
 
 
 @every_kind
-def test_state_without_a_field(kind: str) -> None:
-    trained = train(kind)
-    for name in trained.state:
-        with pytest.raises(ModelError):
-            make(kind).load({key: value for key, value in trained.state.items() if key != name}, trained.artifacts)
-
-
-@every_kind
 @pytest.mark.parametrize("value", [None, "x", -7, np.zeros((2, 3)), np.zeros((2, 3), np.int32), np.array([["a"]])])
 def test_damaged_field(kind: str, value: object) -> None:
     trained = train(kind)
     for name in trained.state:
         damaged: Any = {**trained.state, name: value}
         with pytest.raises(ModelError, match=r"again|anew|kind"):
+            make(kind).load(damaged, trained.artifacts)
+        damaged.pop(name)
+        with pytest.raises(ModelError):
             make(kind).load(damaged, trained.artifacts)
 
 

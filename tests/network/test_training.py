@@ -62,16 +62,6 @@ def test_best_weights_are_kept() -> None:
     assert loss == pytest.approx(history.best, rel=1e-4)
 
 
-def test_newest_windows_validate() -> None:
-    from autoencoder.network.training import split
-
-    windows = training_windows()
-    kept, held_back = split(windows, 0.15)
-    assert len(held_back) == round(0.15 * len(windows))
-    np.testing.assert_array_equal(np.concatenate([kept, held_back]), windows)
-    assert len(split(windows[:3], 0.01)[1]) == 1
-
-
 def test_onnx_equals_keras_in_any_batch() -> None:
     model, files = trained()
     runtime, windows = Runtime(files["model.onnx"]), training_windows()

@@ -50,12 +50,6 @@ def test_seed_counts_until_splits_are_saved() -> None:
     assert not np.array_equal(other.process(stream)[0], expected)
 
 
-def test_short_training_shortens_the_blocks() -> None:
-    scorer = trees(window_size=1000).fit(noise(102))
-    assert scorer.info()["window_size"] == 50
-    assert len(scorer.calibration_errors) == 50
-
-
 def test_too_wide_a_training_part() -> None:
     values = noise(200)
     values[3], values[4] = 1.5e308, -1.5e308

@@ -15,7 +15,6 @@ from hypothesis import strategies as st
 
 from autoencoder.core.errors import ModelError
 from autoencoder.core.state import State
-from autoencoder.scorers import Array
 from autoencoder.scorers.features import window_features
 from autoencoder.scorers.isolation_forest import (
     IsolationForestScorer,
@@ -38,11 +37,6 @@ def sliding() -> SlidingIsolationForestScorer:
 @cache
 def saved() -> State:
     return forest().fit(series(400)).state()
-
-
-def test_another_seed_gives_another_forest() -> None:
-    errors = [forest(seed=seed).fit(series(400)).process(series(300, seed=1))[0] for seed in (0, 1)]
-    assert not np.array_equal(errors[0], errors[1])
 
 
 def test_training_shows_its_progress() -> None:
@@ -75,31 +69,14 @@ def test_a_constant_stretch_teaches_nothing() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "value"),
-    [
-        ("left", 0),  # a circle
-        ("right", 10_000),
-        ("left", -1),
-        ("feature", 4),
-        ("feature", -2),
-        ("threshold", np.nan),
-        ("reached", 0),
-        ("reached", 65),
-    ],
+    ("name", "value"),  # the first one is a circle
+    [("left", 0), ("right", 10_000), ("left", -1), ("feature", 4), ("feature", -2), ("threshold", np.nan), ("reached", 0)],
 )
 def test_trees_that_lead_astray(name: str, value: float) -> None:
     state: Any = copy.deepcopy(saved())
     state["trees"][name][0, 0] = value
     with pytest.raises(ModelError, match=f"isolation trees.*{name}"):
         forest().load(state)
-
-
-@pytest.mark.parametrize("value", [None, "x", 7, np.zeros((2, 3)), np.zeros((2, 3), np.int32), np.array([["a"]])])
-def test_damaged_tables(value: object) -> None:
-    for name in ("feature", "threshold", "left", "right", "reached"):
-        state: Any = saved()
-        with pytest.raises(ModelError):
-            forest().load({**state, "trees": {**state["trees"], name: value}})
 
 
 @quick
@@ -116,26 +93,18 @@ def test_features_equal_naive_twin(seed: int, window: int, kind: str) -> None:
             assert medians[row, column] == pytest.approx(middle, rel=1e-12)
 
 
-def assert_as_sklearn(points: Array, asked: Array, **options: Any) -> None:
-    from sklearn.ensemble import IsolationForest
-
-    fitted = IsolationForest(n_estimators=20, random_state=0, **options).fit(points)
-    np.testing.assert_allclose(IsolationTrees.from_sklearn(fitted).score(asked), -fitted.score_samples(asked), rtol=1e-12)
-
-
 @pytest.mark.parametrize("columns", [1, 6])
 @pytest.mark.parametrize("samples", [2, 64, 256])
-def test_scores_equal_sklearn(columns: int, samples: int) -> None:
+@pytest.mark.parametrize("spread", [1.0, 0.0])
+def test_scores_equal_sklearn(columns: int, samples: int, spread: float) -> None:
+    from sklearn.ensemble import IsolationForest
+
     rng = np.random.default_rng(0)
-    points = np.round(rng.normal(size=(300, columns)), 2)  # equal values, so that leaves hold several points
+    points = np.round(rng.normal(scale=spread, size=(300, columns)), 2)  # equal values, so that leaves hold several points
     asked = np.concatenate([points, rng.normal(scale=5, size=(1000, columns)), np.full((1, columns), 1e30)])
-    assert_as_sklearn(points, asked, max_samples=samples)
-
-
-def test_scores_equal_sklearn_on_odd_input() -> None:
-    assert_as_sklearn(np.ones((50, 2)), np.ones((50, 2)), max_samples=20)
-    points = np.random.default_rng(0).normal(size=(200, 5))
-    assert_as_sklearn(points, points, max_features=2)
+    fitted = IsolationForest(n_estimators=20, max_samples=samples, random_state=0).fit(points)
+    trees = IsolationTrees.grow(points, trees=20, samples=samples, seed=0)
+    np.testing.assert_allclose(trees.score(asked), -fitted.score_samples(asked), rtol=1e-12)
 
 
 def test_scores_equal_naive_twin() -> None:

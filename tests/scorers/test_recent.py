@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.series import assert_same, noise, series
+from helpers.series import noise, series
 
 from autoencoder.config import Config, validate
 from autoencoder.core.errors import ConfigError, ModelError, TrainingError
@@ -54,13 +54,6 @@ def test_other_settings_or_another_kind_are_refused(kind: str) -> None:
         make(kind).load({**scorer.state(), "kind": "other"})
 
 
-@every_kind
-def test_missing_rows_of_the_training_part_are_left_out(kind: str) -> None:
-    values, stream = series(300), series(100, seed=1)
-    other = np.insert(values, [0, 7, 299], np.nan, axis=0)
-    assert_same(make(kind).fit(values).process(stream), make(kind).fit(other).process(stream))
-
-
 @pytest.mark.parametrize(
     ("kind", "needed"),
     [
@@ -74,26 +67,9 @@ def test_short_training_says_how_much_is_needed(kind: str, needed: str) -> None:
         make(kind).fit(np.append(series(60), [[np.nan]], axis=0))
 
 
-@pytest.mark.parametrize(
-    ("kind", "name", "value"),
-    [
-        ("isolation_forest", "window", 3),
-        ("isolation_forest", "n_estimators", 0),
-        ("isolation_forest", "max_samples", 1),
-        ("isolation_forest", "seed", -1),
-        ("isolation_forest_sliding", "refit_window", 95),
-        ("isolation_forest_sliding", "refit_every", 0),
-        ("half_space_trees", "window", 0),
-        ("half_space_trees", "n_trees", 0),
-        ("half_space_trees", "height", 0),
-        ("half_space_trees", "height", 16),
-        ("half_space_trees", "window_size", 31),
-        ("windowed_gaussian", "window", 31),
-    ],
-)
-def test_settings_out_of_range(kind: str, name: str, value: int) -> None:
-    with pytest.raises(ConfigError, match=rf"{name} is {value}; it must be at (least|most)"):
-        create(kind, **{name: value})
+def test_a_history_too_short_to_grow_a_forest_from() -> None:
+    with pytest.raises(ConfigError, match=r"refit_window is 95; it must be at least 96"):
+        create("isolation_forest_sliding", refit_window=95)
 
 
 def test_the_configuration_reaches_them() -> None:

@@ -56,13 +56,6 @@ def test_equals_naive_twin(kind: str, seed: int, trained: int, window: int, budg
 
 
 @every_kind
-@pytest.mark.parametrize("value", [0.0, 0.3, np.nan])
-def test_equals_naive_twin_on_odd_errors(kind: str, value: float) -> None:
-    errors = np.full(200, value)
-    np.testing.assert_allclose(make(kind).process(errors), naive_limits(kind, BUDGET, WINDOW, np.empty(0), errors), rtol=1e-9)
-
-
-@every_kind
 def test_a_high_level_becomes_normal(kind: str) -> None:
     errors = normal_errors(6000, seed=1)
     errors[2000:] *= 5
