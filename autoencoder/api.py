@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import inspect
 import re
 import sys
@@ -20,12 +21,13 @@ from autoencoder.config import dump
 from autoencoder.config import load as load_config
 from autoencoder.console import quiet_libraries
 from autoencoder.core import types
-from autoencoder.core.errors import AutoencoderError, ConfigError, ModelError
+from autoencoder.core.errors import AutoencoderError, ConfigError, ModelError, NotFittedError
 from autoencoder.core.events import AdaptationEvent
 from autoencoder.core.extras import require
 from autoencoder.core.state import Reader, State, pack, unpack
 from autoencoder.core.types import Array, Integers
 from autoencoder.detections import Detections
+from autoencoder.detector import StreamDetector
 from autoencoder.factory.detectors import training_points
 from autoencoder.factory.runs import make_panel
 from autoencoder.models import SavedModel, save_model
@@ -139,10 +141,8 @@ class Detector:
 
     def _process(self, points: Points) -> Detections:
         panel = self._panel = self._panel or self._new_panel(points)
-        detector, first, count = panel[None].detector, self._rows, len(points.time)
-        untrained = (
-            0 if detector.current.trained else min(detector.current.training_points - detector.current.training_seen, count)
-        )
+        detector, first, count = panel[None].detector.current, self._rows, len(points.time)
+        untrained = 0 if detector.trained else min(detector.training_points - detector.training_seen, count)
         has_network = self._config.detector == "lstm_autoencoder"
         self._check_order(points)
         try:
@@ -209,8 +209,7 @@ class Detector:
         self._forget()
         self._panel = self._new_panel(points, len(points.time))
         self._process(points)
-        learnt = self._panel[None].detector.current.snapshot().clone()
-        again = self._judge(learnt, points)
+        again = self._judge(self._panel[None].detector.current.clone(), points)
         self.labels_, self.decision_scores_ = again.anomalies.astype(np.int64), again.scores
         return self
 
@@ -328,14 +327,13 @@ class Detector:
     def _peek(self, points: Points) -> types.Detections:
         """Judge points as if they came next."""
         if not self.is_fitted:
-            raise ModelError(f"the detector is not trained ({self._rows:,} points have come); call fit with a history first")
+            raise NotFittedError(f"the detector is not trained ({self._rows:,} points have come); call fit with a history first")
         panel = self._panel or self._new_panel(points)
-        return self._judge(panel[None].detector.current.snapshot(), points)
+        return self._judge(copy.deepcopy(panel[None].detector.current), points)
 
-    def _judge(self, detector: Any, points: Points) -> types.Detections:
+    def _judge(self, detector: StreamDetector, points: Points) -> types.Detections:
         with self._libraries.limit(limits=1, user_api="blas"):
-            found: types.Detections = detector.process(points.time, points.values)
-        return found
+            return detector.process(points.time, points.values)
 
     def _check_order(self, points: Points) -> None:
         """Warn once of times that do not ascend; points are judged in the order in which they come, as on the command line."""

@@ -177,10 +177,6 @@ class StreamDetector(Detector):
             limits = self.threshold.process(errors)
         return to_detections(time, values, predictions, errors, limits, probabilities)
 
-    def snapshot(self) -> StreamDetector:
-        """A copy that goes on from here by itself."""
-        return copy.deepcopy(self)
-
     def clone(self) -> StreamDetector:
         """A detector for another stream with all that this one has learnt from its training part.
 

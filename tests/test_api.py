@@ -167,9 +167,9 @@ def test_nothing_is_saved_over_other_files(values: npt.NDArray[np.float64], tmp_
     with pytest.raises(ae.ModelError, match="no point has come yet"):
         detector.save(tmp_path)
     detector.process(values)
-    with pytest.raises(ae.ModelError, match="is not empty and holds no saved detector"):
+    with pytest.raises(ae.ModelError, match="is not empty; give a new folder"):
         detector.save(tmp_path)
-    with pytest.raises(ae.RunError, match="cannot be written"):
+    with pytest.raises(ae.AutoencoderError, match="cannot be written"):
         detector.save(tmp_path / "thesis.txt" / "x")
 
 

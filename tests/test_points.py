@@ -163,7 +163,7 @@ def test_wrong_settings(given: dict[str, Any], error: type[Exception], sentence:
 
 
 def test_what_needs_training_or_times_says_so() -> None:
-    with pytest.raises(ae.ModelError, match=r"the detector is not trained \(0 points have come\); call fit"):
+    with pytest.raises(ae.NotFittedError, match=r"the detector is not trained \(0 points have come\); call fit"):
         ae.Detector("windowed_gaussian").predict(ONES)
     with pytest.raises(ae.ConfigError, match="'1 per day', but the stream has no timestamps"):
         ae.Detector("windowed_gaussian", budget="1 per day").fit(wave(300))

@@ -99,7 +99,11 @@ def test_alerts_arrive_once_in_order_with_their_keys(tmp_path: Path) -> None:
     assert sending.said == []
 
 
-@pytest.mark.parametrize("fault", [500, 503, 408, 425, 429, 302, hang_up, garbage, broken_headers, silence], ids=str)
+@pytest.mark.parametrize(
+    "fault",
+    [500, 503, 408, 425, 429, 302, hang_up, garbage, broken_headers, silence],
+    ids=lambda fault: getattr(fault, "__name__", str(fault)),
+)
 def test_an_alert_is_tried_until_it_gets_through(tmp_path: Path, fault: Behaviour | int) -> None:
     with WebhookServer(first=[fault] * 3) as server:
         sending = Sending(tmp_path, server.url(), timeout=0.3 if fault is silence else 20.0)
