@@ -55,8 +55,6 @@ class FileSource(Source):
         max_bytes: int = MAX_BYTES,
         series_column: str | None = None,
     ) -> None:
-        if chunk_size < 1:
-            raise ValueError(f"chunk_size is {chunk_size}; it must be at least 1")
         path = Path(path)
         table = _read(path, ColumnSelection(tuple(columns), time_column, label_column, series_column), warn, max_bytes)
         self.name = path.name

@@ -8,7 +8,6 @@ from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from enum import Enum
 from io import FileIO
 from pathlib import Path
 from time import monotonic, sleep
@@ -127,12 +126,14 @@ class FollowSource(LiveSource):
         idle_timeout: float | None = None,
         series_column: str | None = None,
     ) -> None:
-        path = Path(path)
+        self._path = Path(path)
         self._poll_seconds = poll_seconds
         self._idle_timeout = idle_timeout
-        self._tail = TailReader(path, warn)
+        self._warn = warn
+        self._file = _open_regular(self._path)
+        self._is_away = False
         try:
-            super().__init__(path.name, ColumnSelection(tuple(columns), time_column, series=series_column), warn)
+            super().__init__(self._path.name, ColumnSelection(tuple(columns), time_column, series=series_column), warn)
         except BaseException:
             self.close()
             raise
@@ -148,82 +149,54 @@ class FollowSource(LiveSource):
 
     def close(self) -> None:
         """Let go of the file."""
-        self._tail.close()
+        self._file.close()
 
     def _arrive(self) -> Iterator[Chunk]:
         quiet_since = monotonic()
         while True:
-            event, data = self._tail.poll()
-            if event is TailEvent.NOTHING:
-                if self._idle_timeout is not None and monotonic() - quiet_since >= self._idle_timeout:
-                    break
-                sleep(self._poll_seconds)
-                continue
-            chunk = self._parser.finish() if event is TailEvent.NEW_FILE else self._parser.feed(data)
-            if event is not TailEvent.BYTES:
-                self._parser.new_file()
+            is_new, chunk = self._poll()
             if chunk:
                 yield chunk
-            quiet_since = monotonic()
+            if is_new:
+                quiet_since = monotonic()
+            elif self._idle_timeout is not None and monotonic() - quiet_since >= self._idle_timeout:
+                break
+            else:
+                sleep(self._poll_seconds)
         if chunk := self._parser.finish():
             yield chunk
 
-
-class TailEvent(Enum):
-    """What a poll of the file found."""
-
-    NOTHING = "nothing new"
-    BYTES = "more bytes"
-    NEW_FILE = "the file before has been read to its end, and another one goes on in its place"
-    CUT = "the file is shorter than what was read of it, and is read from its start again"
-
-
-class TailReader:
-    """Reads a growing file like ``tail -F``; ``warn`` is told when it is cut or away.
-
-    Raises:
-        InputError: the file cannot be opened, or is a folder or a pipe.
-    """
-
-    def __init__(self, path: Path, warn: Warn) -> None:
-        self._path = path
-        self._warn = warn
-        self._file = _open_regular(path)
-        self._is_away = False
-
-    def poll(self) -> tuple[TailEvent, bytes]:
-        """What is new, without waiting; the bytes are empty unless the event is ``BYTES``.
-
-        Raises:
-            SourceError: the file cannot be read any more.
-        """
+    def _poll(self) -> tuple[bool, Chunk | None]:
+        """Read on, without waiting: whether there was anything new, and the rows that it completes."""
         if data := self._read():
-            return TailEvent.BYTES, data
+            return True, self._parser.feed(data)
+        new_file: FileIO | None = None
         try:
             named, opened = self._path.stat(), os.fstat(self._file.fileno())
             if not os.path.samestat(named, opened):
-                if data := self._read():  # it may have come between the last read and the replacement
-                    return TailEvent.BYTES, data
-                new_file = _open_regular(self._path)
-                self._file.close()
-                self._file = new_file
-                return TailEvent.NEW_FILE, b""
+                data = self._read()  # it may have come between the last read and the replacement
+                new_file = None if data else _open_regular(self._path)
         except (OSError, InputError):
             if not self._is_away:
                 self._warn(f"{self._path} is gone or may not be read; waiting for it to come back")
             self._is_away = True
-            return TailEvent.NOTHING, b""
+            return False, None
         self._is_away = False
-        if opened.st_size < (position := self._file.tell()):
+        if data:
+            return True, self._parser.feed(data)
+        if new_file:
+            self._file.close()
+            self._file = new_file
+            chunk = self._parser.finish()
+        elif opened.st_size < (position := self._file.tell()):
             cut = f"{self._path.name} was cut from {position:,} to {opened.st_size:,} bytes"
             self._warn(f"{cut}; it is read from its start again")
             self._file.seek(0)
-            return TailEvent.CUT, b""
-        return TailEvent.NOTHING, b""
-
-    def close(self) -> None:
-        """Let go of the file."""
-        self._file.close()
+            chunk = None
+        else:
+            return False, None
+        self._parser.new_file()
+        return True, chunk
 
     def _read(self) -> bytes:
         try:

@@ -17,14 +17,7 @@ from autoencoder.sources.schema import ColumnSelection, ColumnType, SeriesIndex,
 
 
 def read_parquet(file: BinaryIO, name: str, selection: ColumnSelection, warn: Warn, max_bytes: int) -> Table:
-    """Read a whole parquet file.
-
-    Args:
-        file: the file, opened.
-        name: what errors and warnings call it.
-        selection: the columns that were asked for.
-        warn: told of times that do not ascend.
-        max_bytes: most bytes of values to read, 8 for each.
+    """Read a whole parquet file of at most ``max_bytes`` bytes of values, 8 for each.
 
     Raises:
         InputError: not a parquet file, or its columns cannot be used.

@@ -31,12 +31,6 @@ class RowParser:
     A tolerant parser, once the first row is understood, warns about a line that cannot be read and keeps it as a row of NaN, with
     its own time and series where they are readable and else those of the row before; it passes over a repeated header.
 
-    Args:
-        name: what errors and warnings call the table.
-        selection: the columns that were asked for.
-        warn: told, in a sentence, of what is odd but no error.
-        tolerant: go on after a bad line.
-
     Attributes:
         first_timezone: zone of the first time, whatever others follow.
         series: names of the series so far, in order of first appearance; the list grows in place.

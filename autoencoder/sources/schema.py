@@ -47,21 +47,13 @@ class ColumnSelection:
 
 @dataclass(frozen=True, slots=True)
 class Schema:
-    """Where things are in a row.
+    """Where things are in a row: the positions of its columns."""
 
-    Attributes:
-        names: names of all columns in the table, in their order.
-        values: positions of the F value columns.
-        time: position of the time column, None where rows are counted.
-        label: position of the label column, None where there are no labels.
-        series: position of the column that names a row's series, None where all rows are of one.
-    """
-
-    names: tuple[str, ...]
-    values: tuple[int, ...]
-    time: int | None
+    names: tuple[str, ...]  # of all columns, in their order
+    values: tuple[int, ...]  # of the F value columns
+    time: int | None  # None: rows are counted
     label: int | None
-    series: int | None = None
+    series: int | None = None  # None: all rows are of one
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -86,14 +78,10 @@ class Schema:
 
 
 class SeriesIndex:
-    """Numbers the series of a table in order of first appearance; an empty name is one like any other.
-
-    Attributes:
-        names: all names so far; the list grows in place.
-    """
+    """Numbers the series of a table in order of first appearance; an empty name is one like any other."""
 
     def __init__(self) -> None:
-        self.names: list[str] = []
+        self.names: list[str] = []  # grows in place
         self._positions: dict[str, int] = {}
 
     def positions(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
@@ -140,12 +128,6 @@ def choose_schema(place: str, names: Sequence[str], types: Sequence[ColumnType],
     Values: the columns asked for; else the one named "value"; else the only column of numbers that has a name and is neither time
     nor label nor series. Time: the column asked for; else the one with a usual name (``TIME_NAMES``); else the only one whose first
     value is an ISO 8601 time; else none.
-
-    Args:
-        place: what errors call the table.
-        names: names of all columns.
-        types: what each of them holds.
-        selection: what the user asked for.
 
     Raises:
         InputError: a column asked for does not exist, or none or several are obvious.

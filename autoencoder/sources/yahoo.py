@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import re
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -30,13 +29,12 @@ from autoencoder.sources.yahoo_client import (
 PERIODS = ("1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max")
 INTERVALS: dict[str, np.timedelta64] = {  # name -> length of a bar, as yfinance lists them for Ticker.history
     **{f"{count}m": np.timedelta64(count, "m") for count in (1, 2, 5, 15, 30, 60, 90)},
-    **{"1h": np.timedelta64(1, "h"), "1d": np.timedelta64(1, "D"), "5d": np.timedelta64(5, "D"), "1wk": np.timedelta64(7, "D")},
+    **{"1h": np.timedelta64(60, "m"), "1d": np.timedelta64(1, "D"), "5d": np.timedelta64(5, "D"), "1wk": np.timedelta64(7, "D")},
     **{"1mo": np.timedelta64(1, "M"), "3mo": np.timedelta64(3, "M")},
 }
-MAX_TICKER = 32  # characters
 
 # AAPL, ^GSPC, BRK-B, EURUSD=X, ES=F, 0700.HK, M&M.NS: neither a path nor a query can be smuggled into the address by one of these
-_TICKER = re.compile(r"\^?[A-Z0-9]+([.&_=-][A-Z0-9]+)*")
+_TICKER = re.compile(r"(?=.{1,32}$)\^?[A-Z0-9]+([.&_=-][A-Z0-9]+)*")
 
 
 @dataclass(eq=False)
@@ -50,15 +48,14 @@ class YahooSource(Source):
     Attributes:
         ticker: Yahoo's symbol: AAPL, BRK-B, ^GSPC, EURUSD=X.
         period: how far back, one of ``PERIODS``; counted from ``end`` or from now, and not used where ``start`` is given.
-        start: first day (a date or YYYY-MM-DD).
+        start: first day, YYYY-MM-DD.
         end: the day after the last one; None: up to now.
         interval: length of a bar, one of ``INTERVALS``.
         column: one or several of Open, High, Low, Close and Volume; case does not matter.
         adjusted: adjust the prices for splits and dividends.
         timeout: longest wait for a download, in seconds.
-        cache: where downloads are kept; None: ``lstm-autoencoder/yahoo`` in the user's cache folder.
-        cache_ttl: a download younger than this, in seconds, is not repeated; 0 repeats it always. Where Yahoo cannot be reached, a
-            kept download of any age is used.
+        cache: folder for downloads; None: ``lstm-autoencoder/yahoo`` in the user's cache folder.
+        cache_ttl: a download younger than this, in seconds, is not repeated. Where Yahoo cannot be reached, one of any age is used.
         follow: after the history go on with new bars as they are completed; a bar still forming is held back.
         poll_seconds: wait between two polls for new bars.
         chunk_size: most points in a chunk.
@@ -75,8 +72,8 @@ class YahooSource(Source):
     ticker: str
     _: KW_ONLY
     period: str = "5y"
-    start: date | str | None = None
-    end: date | str | None = None
+    start: str | None = None
+    end: str | None = None
     interval: str = "1d"
     column: str | Sequence[str] = "Close"
     adjusted: bool = True
@@ -96,9 +93,6 @@ class YahooSource(Source):
         self.name = self._request.ticker
         if self.follow and self.end is not None:
             raise InputError(f"{self.name}: end is {self.end} and follow is on; leave out one of them")
-        for name in ("timeout", "poll_seconds", "chunk_size"):
-            if not 0 < getattr(self, name) < math.inf:
-                raise InputError(f"{name} is {getattr(self, name)}; it must be a number above 0")
         self.columns = check_columns(self.column)
         self._folder = default_folder() if self.cache is None else Path(self.cache)
         self._history = self._load()
@@ -165,16 +159,14 @@ class YahooSource(Source):
         return moment.date()
 
 
-def check_request(
-    ticker: str, period: str, start: date | str | None, end: date | str | None, interval: str, adjusted: bool
-) -> PriceRequest:
+def check_request(ticker: str, period: str, start: str | None, end: str | None, interval: str, adjusted: bool) -> PriceRequest:
     """Turn what a user gave into a request; ``start`` takes the place of ``period``, which else reaches back from ``end``.
 
     Raises:
         InputError: the ticker, the period, a date or the interval is not one that Yahoo knows, or start is not before end.
     """
     symbol = ticker.strip().upper()
-    if len(symbol) > MAX_TICKER or not _TICKER.fullmatch(symbol):
+    if not _TICKER.fullmatch(symbol):
         raise InputError(f"ticker is {ticker!r}; it must be a Yahoo symbol such as AAPL, BRK-B, ^GSPC or EURUSD=X")
     _check_known("interval", interval, tuple(INTERVALS))
     _check_known("period", period, PERIODS)
@@ -189,7 +181,7 @@ def check_request(
 
 
 def check_columns(column: str | Sequence[str]) -> tuple[str, ...]:
-    """The names of ``COLUMNS`` that are meant by ``column``, in the order given; case does not matter.
+    """The names of ``COLUMNS`` that are meant, in the order given.
 
     >>> check_columns(["close", "Volume"])
     ('Close', 'Volume')
@@ -198,30 +190,21 @@ def check_columns(column: str | Sequence[str]) -> tuple[str, ...]:
         InputError: none is named, one is unknown or one is named twice.
     """
     given = [column] if isinstance(column, str) else list(column)
-    for name in given:
-        if name.capitalize() not in COLUMNS:
-            _check_known("column", name, COLUMNS)
     names = tuple(name.capitalize() for name in given)
+    for name, text in zip(names, given, strict=True):
+        if name not in COLUMNS:
+            _check_known("column", text, COLUMNS)
     if not names or len(set(names)) < len(names):
         raise InputError(f"column is {given!r}; it must name one or more of {', '.join(COLUMNS)}, each once")
     return names
 
 
-def bar_end(begin: np.datetime64, interval: str) -> np.datetime64:
-    """When the bar that begins at ``begin`` is over, on the same clock; a bar of months ends with a calendar month."""
-    length = INTERVALS[interval]
-    if np.datetime_data(length.dtype)[0] == "M":
-        begin = begin.astype("datetime64[M]")
-    end: np.datetime64 = (begin + length).astype("datetime64[ns]")
-    return end
-
-
 def complete_bars(prices: Prices, request: PriceRequest, now: datetime) -> Chunk:
-    """The bars that change no more: all but the last one, and the last one too once its interval is over; ``now`` is aware."""
-    bars = prices.bars
+    """The bars that change no more: all but the last one, and that one too once its interval is over; ``now`` is aware."""
+    bars, length = prices.bars, INTERVALS[request.interval]
     clock = now.astimezone(UTC if request.is_intraday else ZoneInfo(prices.timezone)).replace(tzinfo=None)
-    is_over = len(bars) > 0 and bar_end(bars.time[-1], request.interval) <= np.datetime64(clock, "ns")
-    return bars if is_over else bars[:-1]
+    begin = bars.time[-1:].astype(f"datetime64[{np.datetime_data(length.dtype)[0]}]")  # a bar of months ends with a month
+    return bars if (begin + length <= np.datetime64(clock, "ns")).any() else bars[:-1]
 
 
 def _check_known(setting: str, given: str, known: Sequence[str]) -> None:
@@ -230,13 +213,8 @@ def _check_known(setting: str, given: str, known: Sequence[str]) -> None:
         raise InputError(f"{setting} is {given!r}; did you mean {nearest!r}? It must be one of {', '.join(known)}")
 
 
-def _check_day(setting: str, given: date | str | None) -> str | None:
-    """A day as YYYY-MM-DD."""
-    if given is None:
-        return None
-    if isinstance(given, date):
-        return given.isoformat()[:10]
+def _check_day(setting: str, given: str | None) -> str | None:
     try:
-        return datetime.strptime(given, "%Y-%m-%d").date().isoformat()
+        return given and datetime.strptime(given, "%Y-%m-%d").date().isoformat()
     except ValueError:
         raise InputError(f"{setting} is {given!r}; it must be a day written as YYYY-MM-DD, e.g. 2020-01-31") from None

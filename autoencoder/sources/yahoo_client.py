@@ -38,21 +38,12 @@ _NETWORK_FAILURES = {
 
 @dataclass(frozen=True, slots=True)
 class PriceRequest:
-    """What is asked of Yahoo; days are YYYY-MM-DD, and equal requests share a cache entry.
+    """What is asked of Yahoo; equal requests share a cache entry."""
 
-    Attributes:
-        ticker: Yahoo's symbol in capitals.
-        interval: length of a bar, as Yahoo names it.
-        period: how far back from ``end`` or from now; None where ``start`` says it.
-        start: first day.
-        end: the day after the last one; None: up to now.
-        adjusted: prices are adjusted for splits and dividends.
-    """
-
-    ticker: str
+    ticker: str  # in capitals
     interval: str
-    period: str | None
-    start: str | None
+    period: str | None  # None where ``start`` says it
+    start: str | None  # days are YYYY-MM-DD
     end: str | None
     adjusted: bool
 
@@ -91,16 +82,10 @@ class YahooUnreachable(SourceError):
 
 
 def download(request: PriceRequest, *, timeout: float, folder: Path, session: object | None = None) -> Prices:
-    """Fetch the bars of ``request``, one or more.
+    """Fetch the bars of ``request``, one or more, within ``timeout`` seconds; yfinance keeps its own caches in ``folder``.
 
     yfinance may wait for minutes on a server that accepts and never answers, since its own timeout holds for each of a dozen
     requests. So it runs in a thread that is left behind at the timeout; a daemon, it cannot hold up the end of the program.
-
-    Args:
-        request: what to ask for.
-        timeout: longest wait in seconds, all of yfinance's requests and retries together.
-        folder: where yfinance keeps its own caches of time zones and cookies.
-        session: a curl_cffi session to use in place of yfinance's own.
 
     Raises:
         YahooUnreachable: no network, no answer in time, too many requests, or a failure on Yahoo's side.
@@ -143,27 +128,32 @@ def explain(ticker: str, error: Exception) -> AutoencoderError:
     if isinstance(error, YFTickerMissingError):
         rationale = " ".join(error.rationale.split())
         return SourceError(f"{ticker}: Yahoo has no prices to give ({rationale}); ask for other dates or another interval")
-    reason, advice = f"the download failed ({found})", "try again, or run on a saved file with --source csv"
-    network = next((_NETWORK_FAILURES[base.__name__] for base in type(error).__mro__ if base.__name__ in _NETWORK_FAILURES), "")
     if isinstance(error, YFRateLimitError) or status == 429:
-        reason, advice = "Yahoo refuses more requests for now (HTTP 429)", "wait some minutes and try again"
-    elif isinstance(error, YFDataException | json.JSONDecodeError):
-        reason, advice = "Yahoo's server failed (it sent an error page, not prices)", "try again later"
-    elif status > 0:
-        reason, advice = f"Yahoo's server failed (HTTP {status})", "try again later"
-    elif isinstance(error, LookupError | TypeError):
+        return YahooUnreachable(ticker, "Yahoo refuses more requests for now (HTTP 429)", "wait some minutes and try again")
+    if isinstance(error, YFDataException | json.JSONDecodeError) or status > 0:
+        cause = f"HTTP {status}" if status > 0 else "it sent an error page, not prices"
+        return YahooUnreachable(ticker, f"Yahoo's server failed ({cause})", "try again later")
+    if isinstance(error, LookupError | TypeError):
         return SourceError(f"{ticker}: Yahoo's answer holds no prices ({found}); try again later, or ask for other dates")
-    elif type(error).__name__ == "ImpersonateError":
-        reason = f"curl_cffi cannot send requests ({error})"
-        advice = "where TensorFlow was imported before curl_cffi, import curl_cffi first"
-    elif network:
-        reason, advice = f"no network ({network})", "check the connection, or run on a saved file with --source csv"
-    return YahooUnreachable(ticker, reason, advice)
+    for base in type(error).__mro__:
+        if base.__name__ in _NETWORK_FAILURES:
+            advice = "check the connection, or run on a saved file with --source csv"
+            return YahooUnreachable(ticker, f"no network ({_NETWORK_FAILURES[base.__name__]})", advice)
+    return YahooUnreachable(ticker, f"the download failed ({found})", "try again, or run on a saved file with --source csv")
 
 
 def _prepare_yfinance(folder: Path) -> None:
-    """Make yfinance raise its errors, keep quiet, and keep its caches in ``folder``; these settings are the process's."""
-    _import_curl()
+    """Make yfinance raise its errors, keep quiet, and keep its caches in ``folder``; these settings are the process's.
+
+    TensorFlow brings a curl of its own. Where it was imported before, the loader of Linux hands its functions to curl_cffi, whose
+    every request then fails with "Impersonating chrome... is not supported"; RTLD_DEEPBIND has a library prefer its own.
+    """
+    if "tensorflow" in sys.modules and hasattr(os, "RTLD_DEEPBIND"):
+        flags = sys.getdlopenflags()
+        sys.setdlopenflags(flags | os.RTLD_DEEPBIND)
+        with contextlib.suppress(ImportError):  # yfinance then goes without curl_cffi
+            importlib.import_module("curl_cffi")
+        sys.setdlopenflags(flags)
     import yfinance
 
     logger = logging.getLogger("yfinance")
@@ -173,35 +163,13 @@ def _prepare_yfinance(folder: Path) -> None:
     yfinance.set_tz_cache_location(str(folder.absolute()))  # yfinance opens it later, from whatever folder is then current
 
 
-def _import_curl() -> None:
-    """Import curl_cffi in a way that holds up where TensorFlow was imported before it.
-
-    TensorFlow brings a curl of its own, and the loader of Linux would hand its functions to curl_cffi, whose every request would
-    then fail with "Impersonating chrome... is not supported". RTLD_DEEPBIND has a library prefer the functions it brings itself.
-    """
-    if "tensorflow" not in sys.modules or not hasattr(os, "RTLD_DEEPBIND"):
-        return
-    flags = sys.getdlopenflags()
-    sys.setdlopenflags(flags | os.RTLD_DEEPBIND)
-    try:
-        with contextlib.suppress(ImportError):  # yfinance then goes without curl_cffi
-            importlib.import_module("curl_cffi")
-    finally:
-        sys.setdlopenflags(flags)
-
-
 def _fetch(request: PriceRequest, session: object | None) -> Prices:
     import yfinance
     from yfinance.data import YfData
 
     YfData.cache_get.cache_clear()  # it would repeat an error page of the last minute for ever
     frame = yfinance.Ticker(request.ticker, session=session).history(
-        period=request.period,
-        start=request.start,
-        end=request.end,
-        interval=request.interval,
-        auto_adjust=request.adjusted,
-        actions=False,
+        request.period, request.interval, request.start, request.end, auto_adjust=request.adjusted, actions=False
     )
     if not len(frame):
         raise SourceError(f"{request.ticker}: Yahoo answered without a single price; ask for other dates or another interval")

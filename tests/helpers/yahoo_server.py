@@ -93,16 +93,16 @@ class YahooServer:
         requests: the paths, with their query, that were asked for so far.
     """
 
-    def __init__(self, series: Mapping[str, Sequence[Bar]] | None = None, *, mode: Mode = "normal") -> None:
+    def __init__(self, mode: Mode = "normal") -> None:
         """Start serving on ports of 127.0.0.1 that are free."""
-        self.series: dict[str, Sequence[Bar]] = {"AAPL": read_sample()} if series is None else dict(series)
+        self.series: dict[str, Sequence[Bar]] = {"AAPL": read_sample()}
         self.mode: Mode = mode
         self.requests: list[str] = []
         self.closing = threading.Event()
         self._folder = tempfile.TemporaryDirectory(prefix="yahoo-server-")
         self._certificates = make_certificates(Path(self._folder.name), HOSTS)
         self._plain = _Server(self, _ChartHandler)
-        self._secure = _Server(self, _ChartHandler, self._certificates)
+        self.secure = _Server(self, _ChartHandler, self._certificates)
         self._proxy = _Server(self, _ProxyHandler)
 
     def __enter__(self) -> Self:
@@ -114,15 +114,10 @@ class YahooServer:
     def close(self) -> None:
         """Stop serving: requests in the black hole are dropped, later connections refused."""
         self.closing.set()
-        for server in (self._plain, self._secure, self._proxy):
+        for server in (self._plain, self.secure, self._proxy):
             server.shutdown()
             server.server_close()
         self._folder.cleanup()
-
-    @property
-    def secure_port(self) -> int:
-        """Where the tunnels of the proxy end."""
-        return self._secure.server_port
 
     def environment(self) -> dict[str, str]:
         """The two variables that lead an unmodified yfinance here."""
@@ -133,7 +128,16 @@ class YahooServer:
 
     def session(self, host: str = LOOPBACK) -> Any:
         """A session for yfinance whose every request goes to this server's port of ``host``."""
-        return redirected_session(f"http://{host}:{self._plain.server_port}")
+        from curl_cffi import CurlOpt, requests
+
+        address = f"http://{host}:{self._plain.server_port}"
+
+        class RedirectedSession(requests.Session):
+            def request(self, method: str, url: str, **options: Any) -> Any:
+                return super().request(method, f"{address}{urlsplit(url).path}", **options)
+
+        # Proxies that the environment may name are for other hosts than this machine.
+        return RedirectedSession(impersonate="chrome", curl_options={CurlOpt.NOPROXY: "*"})
 
     def reply(self, path: str) -> tuple[int, str]:
         """Status and body of the answer to a GET of ``path``."""
@@ -178,11 +182,7 @@ def choose(bars: Sequence[Bar], query: Mapping[str, str]) -> list[Bar]:
 
 
 def range_start(period: str, last: date) -> date:
-    """The first day of the range that ends on the day ``last``, both included.
-
-    >>> range_start("5y", date(2013, 3, 1))
-    datetime.date(2008, 3, 2)
-    """
+    """The first day of the range that ends on the day ``last``, both included: "5y", 2013-03-01 -> 2008-03-02."""
     if period == "max":
         return date.min
     if period == "ytd":
@@ -206,7 +206,6 @@ def chart_result(ticker: str, bars: Sequence[Bar], query: Mapping[str, str]) -> 
         "gmtoffset": -18000,
         "timezone": "EST",
         "exchangeTimezoneName": EXCHANGE.key,
-        "priceHint": 2,
         "dataGranularity": interval,
         "range": query.get("range", ""),
         "validRanges": PERIODS,
@@ -225,19 +224,6 @@ def trading_period(day: date) -> dict[str, Any]:
     """The regular session of ``day``."""
     opens, closes = (int(datetime.combine(day, at, EXCHANGE).timestamp()) for at in (OPENS, CLOSES))
     return {"timezone": "EST", "gmtoffset": -18000, "start": opens, "end": closes}
-
-
-def redirected_session(address: str) -> Any:
-    """A curl_cffi session that sends every request to ``address`` and keeps only its path and query."""
-    from curl_cffi import CurlOpt, requests
-
-    class RedirectedSession(requests.Session):
-        def request(self, method: str, url: str, **options: Any) -> Any:
-            parts = urlsplit(url)
-            return super().request(method, f"{address}{parts.path}", **options)
-
-    # Proxies that the environment may name are for other hosts than this machine.
-    return RedirectedSession(impersonate="chrome", curl_options={CurlOpt.NOPROXY: "*"})
 
 
 class _Server(ThreadingHTTPServer):
@@ -265,10 +251,16 @@ class _Server(ThreadingHTTPServer):
         """Say nothing: a client that gives up in the midst of an answer is part of the play."""
 
 
-class _ChartHandler(BaseHTTPRequestHandler):
+class _Handler(BaseHTTPRequestHandler):
+    server: _Server
+
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Say nothing; ``YahooServer.requests`` is the log."""
+
+
+class _ChartHandler(_Handler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # head and body in one packet: in two, the second waits 40 ms for the first to be acknowledged
-    server: _Server
 
     def do_GET(self) -> None:
         status, text = self.server.yahoo.reply(self.path)
@@ -281,24 +273,16 @@ class _ChartHandler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Say nothing; ``YahooServer.requests`` is the log."""
 
-
-class _ProxyHandler(BaseHTTPRequestHandler):
-    server: _Server
-
+class _ProxyHandler(_Handler):
     def do_CONNECT(self) -> None:
         if self.server.yahoo.mode == "no_tunnel":
             self.send_error(502, "Bad Gateway")
             return
-        with socket.create_connection((LOOPBACK, self.server.yahoo.secure_port)) as upstream:
+        with socket.create_connection((LOOPBACK, self.server.yahoo.secure.server_port)) as upstream:
             self.send_response(200, "Connection established")
             self.end_headers()
             relay(self.connection, upstream)
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Say nothing; ``YahooServer.requests`` is the log."""
 
 
 def relay(left: socket.socket, right: socket.socket) -> None:

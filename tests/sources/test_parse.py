@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
-from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -251,15 +250,6 @@ def test_times_come_back_to_the_microsecond(moments: list[datetime], zone: timez
     np.testing.assert_array_equal(parsed.chunk.time, expected.astype("datetime64[ns]"))
 
 
-def test_times_that_do_not_ascend_are_counted() -> None:
-    parsed = Parsed(with_times(*(f"2024-05-{day:02}" for day in (1, 3, 2, 2, 4, 1))))
-    assert parsed.times[2] == "2024-05-02"
-    assert parsed.warnings == [
-        "cpu.csv, line 4: time 2024-05-02 is not after 2024-05-03 (3 such rows); "
-        "rows are judged in file order; sort the file or choose another --time-column"
-    ]
-
-
 @FEW
 @given(st.lists(st.tuples(st.integers(0, 9), st.integers(0, 3)), min_size=1), st.integers(1, 5))
 def test_the_order_is_checked_within_a_series(rows: list[tuple[int, int]], size: int) -> None:
@@ -276,16 +266,6 @@ def test_the_order_is_checked_within_a_series(rows: list[tuple[int, int]], size:
 
 
 # --- bytes to lines ---
-
-
-@FEW
-@given(st.text(alphabet="a1é\r\n,\ufeff ", max_size=60), st.lists(st.integers(0, 200), max_size=8))
-def test_lines_do_not_depend_on_how_bytes_are_cut(text: str, places: list[int]) -> None:
-    data = text.encode()
-    bounds = [0, *sorted(place % (len(data) + 1) for place in places), len(data)]
-    buffer, whole = LineBuffer("cut"), LineBuffer("whole")
-    pieces = [line for start, end in pairwise(bounds) for line in buffer.push(data[start:end])] + buffer.finish()
-    assert pieces == whole.push(data) + whole.finish()
 
 
 def test_byte_order_mark_and_returns_are_dropped() -> None:

@@ -169,13 +169,6 @@ def test_the_kinds_look_like_their_names() -> None:
     assert np.corrcoef(values, normal)[0, 1] < 0.2
 
 
-def test_the_size_grows_with_the_setting() -> None:
-    small, large = (SyntheticSource(**DENSE, size=size).events(20_000) for size in (5.0, 20.0))
-    for one, other in zip(small, large, strict=True):
-        assert other.size == pytest.approx(4 * one.size)
-        assert (one.kind, one.start, one.end) == (other.kind, other.start, other.end)
-
-
 def test_no_anomalies_come_where_none_are_wanted() -> None:
     assert SyntheticSource(kinds=()).events(6000) == SyntheticSource(rate=0.0).events(6000) == []
 
@@ -194,15 +187,13 @@ def test_an_unknown_kind_is_refused() -> None:
 
 
 class Clock:
-    """A clock that moves only while a source sleeps, or a little with every look at it."""
+    """A clock that moves only while a source sleeps."""
 
-    def __init__(self, tick: float = 0.0) -> None:
+    def __init__(self) -> None:
         self.now = 1000.0
-        self.tick = tick
         self.slept: list[float] = []
 
     def monotonic(self) -> float:
-        self.now += self.tick
         return self.now
 
     def sleep(self, seconds: float) -> None:
@@ -232,9 +223,3 @@ def test_a_paced_stream_catches_up_after_a_pause(monkeypatch: pytest.MonkeyPatch
     clock.now += 5.0  # the consumer was busy
     assert len(next(stream)) == 50
     assert len(next(stream)) == 1
-
-
-def test_a_pace_asks_for_no_sleep_backwards(monkeypatch: pytest.MonkeyPatch) -> None:
-    clock = Clock(tick=0.004)  # a point becomes due between two looks at the clock
-    assert_same(collect(paced(clock, monkeypatch, pace=100.0, length=300)), whole(length=300))
-    assert min(clock.slept) >= 0
