@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from torture import faults, fuzz, hostile, kills, soak
-from torture.harness import ROOT, Count
+from stress import faults, fuzz, hostile, kills, soak
+from stress.harness import ROOT, Count
 
 REPORT = ROOT / "docs" / "reliability.md"
 # name -> folder, seed and share of the full size -> counts
@@ -30,7 +30,7 @@ BESIDE = "soak"  # takes long and one core; the others go on beside it
 
 def main() -> int:
     """Run the groups; returns 0 where everything survived."""
-    parser = argparse.ArgumentParser(prog="python -m torture")
+    parser = argparse.ArgumentParser(prog="python -m stress")
     parser.add_argument("--group", action="append", choices=[*GROUPS], help="only this one; repeatable; writes no report")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--share", type=float, default=1.0, help="of the full size; the report is written at 1 only")

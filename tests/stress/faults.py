@@ -17,7 +17,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from torture.harness import GAUSSIAN, Count, Ended, Process, in_pairs, noisy_wave, run, torn
+from stress.harness import GAUSSIAN, Count, Ended, Process, in_pairs, noisy_wave, run, torn
 
 _LIBC = ctypes.CDLL(None)  # made here: nothing may be imported between a fork and what follows it
 LONG = ("--set", "synthetic.points=30000", *GAUSSIAN)
