@@ -1,4 +1,4 @@
-"""``make torture``: every group at full size, and a table of what became of it in docs/reliability.md."""
+"""``make torture``: every group at full size; writes the table in docs/reliability.md."""
 
 from __future__ import annotations
 
@@ -45,7 +45,8 @@ def main() -> int:
     if arguments.group or arguments.share != 1:
         sys.stdout.write("\n".join([*table(counts), ""]))
     else:
-        REPORT.write_text(report(counts, arguments.seed, minutes), encoding="utf-8")
+        page = REPORT.read_text(encoding="utf-8")
+        REPORT.write_text(report(page, counts, arguments.seed, minutes), encoding="utf-8")
         sys.stdout.write(f"{REPORT}\n")
     return 0 if all(count.is_clean for count in counts) else 1
 
@@ -76,69 +77,11 @@ def table(counts: Sequence[Count]) -> list[str]:
     return [*rows, "", *(["Not as it should be:", "", *complaints, ""] if complaints else [])]
 
 
-def report(counts: Sequence[Count], seed: int, minutes: float) -> str:
-    """docs/reliability.md."""
+def report(page: str, counts: Sequence[Count], seed: int, minutes: float) -> str:
+    """The page with another table, and another line below it that says how it was made."""
+    head, mark, rest = page.partition("|---|---|---|---|---|---|---|---|\n")
     done = f"Seed {seed}, {os.cpu_count()} cores, {minutes:.0f} minutes."
-    return "\n".join([_HEAD, *table(counts), done, "", _TAIL])
-
-
-_HEAD = """# Reliability
-
-Nothing lost, nothing let in. This table is made by one command, which kills, starves, cheats and feeds the program as a process of its
-own, and counts:
-
-```sh
-make torture
-```
-
-A try survived when the run said what was wrong, ended with the right exit code, left whole files, and, where it could be resumed,
-ended with files that equal those of a run that was left alone, byte for byte: `scores.csv`, `incidents.jsonl`, `anomalies.log`,
-`config.yaml`, the values in `detector.npz` and the counts in `metrics.json`. `make test` runs a short form of every group.
-
-| group | tries | survived | rows lost | rows doubled | tracebacks | code run | |
-|---|---|---|---|---|---|---|---|"""
-
-_TAIL = """## What is done to it
-
-**SIGKILL.** Runs are killed up to four times each, at random moments, and resumed until they are done: while they score, in the middle of
-the writing of a checkpoint, while a network trains, while other models are put in place, with a saved network, and fed by a pipe. What was
-done about the model (`adaptations.jsonl`) must be the same, too. Resuming a pipe prints
-`N rows are done; the producer must begin with row N + 1` before anything is read, and the producer begins there.
-
-**SIGTERM, SIGINT, SIGHUP** end a run with exit code 130, whole rows and a checkpoint.
-
-**Faults of the world.** A full disk ends a run with exit code 1 and whole rows; once there is room, `--resume` goes on. A checkpoint that
-cannot be written is told of once, and the run goes on as long as its rows can be written. A second run in the same folder is refused.
-
-**Hostile files.** Run folders: pickles, zip bombs, shapes of a terabyte, two million names, links and pipes in place of files, networks
-with weights in other files, loops, operators of their own, giant constants, Lambda layers, yaml that builds objects. Data: gzip and parquet
-that unpack to gigabytes, endless lines, formulas and commands for names. Every trap would write a file; that the traps work is tried first.
-No process may take more than 2 GB.
-
-**Fuzzing.** Sound input of every reader, settings file and saved state with bits turned, parts doubled, cut or replaced.
-
-**Soak.** Points through a pipe at full speed; memory and open files are read four times a second.
-
-## What keeps it so
-
-- A checkpoint is written to a draft, flushed, synced and renamed, and then the folder is synced. It holds the whole state, the settings,
-  checksums of the rows done, and how long the files of rows were; on `--resume` they are cut to that.
-- The rows of a chunk are written whole, or what was written of them is cut off again.
-- A checkpoint of another version, configuration or network is refused, with the difference named; so is a source whose first rows are
-  no longer what they were (prices that were adjusted since are only told of).
-- State files are archives of plain arrays and one JSON text; every size is looked at before anything is made of it. There is no pickle.
-- `model.onnx` is looked through before it is loaded: known operators only, no graphs within nodes, no other files, no tensor larger than
-  its content. Its activations come from an arena of bounded size. `model.keras` is never loaded.
-- Nothing is read from or written to the target of a link that leads out of a run folder.
-
-## What it does not do
-
-- A run folder from a stranger can still be wrong: it may hold a network that sees nothing. With `--resume` it also says, in `config.yaml`,
-  which file is read and where prices are cached: look at it first.
-- A log that is rotated twice, or cut and written anew, between two looks (`csv.poll_seconds`) loses what was in between, as with `tail -F`.
-  A followed file that was rotated while the run was down cannot be resumed, which is told at once.
-- The power was not cut; what the disk does with `fsync` is up to the disk.
-"""
+    return head + mark + "\n".join([*table(counts), done, "", ""]) + rest[rest.index("## What is done to it") :]
 
 
 if __name__ == "__main__":
