@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.cli import Outcome, finish, metrics, rows, start, write_csv
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from program import Outcome, finish, metrics, rows, start, write_csv
 
 from adaptation.helpers import (
     CHANGE,

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.cli import Outcome
 from hypothesis import given
 from hypothesis import strategies as st
-from program import Outcome
 
 from autoencoder.benchmark.report import Summary
 from autoencoder.benchmark.speed import FULL, QUICK, Results, growth_exponent, machine_line, speed_report, speed_targets

@@ -14,7 +14,8 @@ from types import TracebackType
 from typing import Any, Self
 
 import pytest
-from program import wait_until
+
+from helpers.cli import wait_until
 
 VARIABLE = "ANOMALY_WEBHOOK_URL"  # the environment variable that holds the address, where no setting says otherwise
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.cli import Outcome, count_lines, finish, incidents, metrics, rows, start, wait_until, wave, write_csv
 from helpers.webhook_server import (
     VARIABLE,
     Behaviour,
@@ -22,7 +23,6 @@ from helpers.webhook_server import (
     isolate,
     silence,
 )
-from program import Outcome, count_lines, finish, incidents, metrics, rows, start, wait_until, wave, write_csv
 
 Program = Callable[..., Outcome]
 

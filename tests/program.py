@@ -1,1 +1,0 @@
-from helpers.cli import *  # noqa: F403
