@@ -79,6 +79,7 @@ def growing_wave(count: int = 1000) -> Array:
     return np.asarray(values)
 
 
+@pytest.mark.slow
 def test_cutting_and_resuming_with_autoencoder() -> None:
     whole, values = make_lstm(), growing_wave()
     expected = detect(whole, values)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import json
 import signal
-import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
@@ -295,19 +294,19 @@ def test_a_pipe_is_scored_as_the_file(program: Program, three: Path, tmp_path: P
 
 @pytest.mark.parametrize("detector", [RESUMABLE, (*RESUMABLE, "--set", "adaptation.enabled=true")], ids=["plain", "adaptive"])
 def test_a_killed_run_goes_on(detector: tuple[str, ...], program: Program, three: Path, tmp_path: Path) -> None:
-    adapted = ("--set", "adaptation.synchronous=true")
-    assert program(*SERIES, "--path", three, "--out", "whole", *detector, *adapted).code == 0
-    out = tmp_path / "o"
-    process = start(*SERIES, "--follow", "--path", three, "--out", "o", *detector, *adapted, folder=tmp_path)
+    detector, out = (*detector, "--set", "adaptation.synchronous=true"), tmp_path / "o"
+    process = start(*SERIES, "--follow", "--path", three, "--out", "o", *detector, folder=tmp_path)
     wait_until((out / "checkpoint.npz").exists, process)
     wait_for_rows(out, 900, process)
     process.kill()
     process.communicate()
+    with three.open("a") as file:
+        file.write(",".join(map(str, rows_of("a", wave(301))[-1])) + "\n")
     again = start("--resume", "--out", "o", folder=tmp_path)
-    wait_for_rows(out, 900, again)
-    time.sleep(0.3)  # it reads the file anew, and finds nothing new in it
+    wait_for_rows(out, 901, again)
     again.send_signal(signal.SIGTERM)
     assert finish(again).code == 130
+    assert program(*SERIES, "--path", three, "--out", "whole", *detector).code == 0
     assert (out / "scores.csv").read_bytes() == Path("whole/scores.csv").read_bytes()
     assert len(incidents(out)) == len(incidents(Path("whole")))
 

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent.parent
-PATIENCE = 60.0  # seconds after which a process that does not do what a test waits for has failed
+PATIENCE = 120.0  # seconds after which a process that does not do what a test waits for has failed
 
 RESULTS = ("scores.csv", "incidents.jsonl", "anomalies.log")
 # settings under which a detector is trained in a moment
