@@ -1,17 +1,22 @@
-# make run | make test | make check | make bench: each sets up what it needs in .venv
+# make run | make test | make test-all | make check | make bench: each sets up what it needs in .venv
 PYTHON ?= python3.11
 VENV := .venv
 BIN := $(VENV)/bin
 ARGS ?= --source synthetic
 BENCH ?= nab --path ../shared/benchmarks/nab --out runs/bench-nab
 
-.PHONY: run test check bench torture lock clean
+.PHONY: run test test-all check bench torture lock clean
 
 run: $(VENV)/.run
 	$(BIN)/python main.py $(ARGS)
 
+# the quick tests on all cores; TESTS="tests/cli -k resume" picks some
 test: $(VENV)/.dev
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n auto -m "not slow and not browser and not stress" $(TESTS)
+
+# every test, with the slow ones, a browser and the short form of make torture
+test-all: $(VENV)/.dev
+	$(BIN)/python -m pytest -n auto $(TESTS)
 
 check: $(VENV)/.dev
 	$(BIN)/ruff check .
@@ -25,7 +30,7 @@ bench: $(VENV)/.dev
 
 # kills, faults, hostile files, noise and ten million points, in at most 15 minutes on two idle cores; writes docs/reliability.md
 torture: $(VENV)/.dev
-	PYTHONPATH=tests:. $(BIN)/python -m torture
+	PYTHONPATH=tests:. $(BIN)/python -m stress
 
 # new pins after a change in pyproject.toml
 COMPILE := $(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links \

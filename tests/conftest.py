@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 
 import curl_cffi  # noqa: F401 - some tests import TensorFlow into this process, and curl_cffi works only where it came first
 import pytest
-from program import TINY_LSTM, Outcome, finish, start
+from helpers.cli import ROOT, TINY_LSTM, Outcome, finish, start
 
 # Set before anything imports a library that reads them: quiet TensorFlow, no GPU probing, a figure backend without a display.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ.setdefault("MPLBACKEND", "Agg")
-
-ROOT = Path(__file__).resolve().parent.parent
+# A shell starts what runs in the background deaf to Ctrl-C, and so would every process of a test be.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pytest
-from program import ROOT, run_python, wave
+from helpers.cli import ROOT, run_python, wave
 from sklearn.base import clone
 
 import autoencoder as ae

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from functools import cache
 from typing import Any
 
@@ -51,12 +50,9 @@ def assert_same(one: Detections, other: Detections) -> None:
         np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
 
 
-def judge(detector: StreamDetector, cuts: list[int]) -> Detections:
-    time, values = stream()
-    edges = [0, *sorted(cuts), COUNT]
-    return Detections.concatenate(
-        [detector.process(time[start:stop], values[start:stop]) for start, stop in itertools.pairwise(edges)]
-    )
+def scored(detector: StreamDetector, cuts: list[int]) -> Detections:
+    pieces = zip(*(np.split(array, sorted(cuts)) for array in stream()), strict=True)
+    return Detections.concatenate([detector.process(time, values) for time, values in pieces])
 
 
 every_threshold = pytest.mark.parametrize("kind", sorted(THRESHOLDS))
@@ -66,21 +62,21 @@ every_threshold = pytest.mark.parametrize("kind", sorted(THRESHOLDS))
 @quick
 @given(cuts=st.lists(st.one_of(st.integers(0, COUNT), st.integers(TRAINING - 2, TRAINING + 2)), max_size=12))
 def test_cutting_the_stream_changes_nothing(kind: str, cuts: list[int]) -> None:
-    assert_same(judge(make(kind), cuts), judge(make(kind), []))
+    assert_same(scored(make(kind), cuts), scored(make(kind), []))
 
 
 @pytest.mark.parametrize("scorer", ["windowed_gaussian", "isolation_forest"])
-def test_one_point_at_a_time_gives_the_same_verdicts(scorer: str) -> None:
+def test_one_point_at_a_time(scorer: str) -> None:
     settings = {"n_estimators": 5, "window": 8} if scorer == "isolation_forest" else {"window": 40}
     one, other = (make(scorer=SCORERS[scorer](**settings)) for _ in range(2))
-    assert_same(judge(one, list(range(1, COUNT))), judge(other, []))
+    assert_same(scored(one, list(range(1, COUNT))), scored(other, []))
 
 
 @every_threshold
 @pytest.mark.parametrize("place", [0, 1, 60, TRAINING - 1, TRAINING, TRAINING + 1, 300])
-def test_a_fresh_detector_goes_on_from_a_saved_state_in_training_and_after(kind: str, place: int) -> None:
+def test_a_saved_state_goes_on(kind: str, place: int) -> None:
     time, values = stream()
-    whole = judge(make(kind), [])
+    whole = scored(make(kind), [])
     first = make(kind)
     head = first.process(time[:place], values[:place])
     saved, files = unpack(pack(first.state()), "x"), dict(first.scorer.artifacts()) if first.trained else {}
@@ -92,8 +88,8 @@ def test_a_fresh_detector_goes_on_from_a_saved_state_in_training_and_after(kind:
     assert_same(Detections.concatenate([head, tail]), whole)
 
 
-def test_the_training_part_gets_no_verdict_and_everything_after_the_warm_up_does() -> None:
-    detections = judge(make(), [])
+def test_the_training_part_is_not_scored() -> None:
+    detections = scored(make(), [])
     known = ~np.isnan(detections.values[:, 0])
     assert np.isnan(detections.errors[:TRAINING]).all() and not detections.anomalies[:TRAINING].any()
     for name in ("errors", "thresholds", "scores"):
@@ -105,8 +101,8 @@ def test_the_training_part_gets_no_verdict_and_everything_after_the_warm_up_does
     assert ((known_scores >= 0) & (known_scores <= 1)).all()
 
 
-def test_spikes_are_flagged_and_score_as_high_as_anything() -> None:
-    detections = judge(make(), [])
+def test_spikes_are_flagged_and_score_highest() -> None:
+    detections = scored(make(), [])
     spikes = [row for row in range(199, COUNT, 100) if not np.isnan(detections.values[row, 0])]
     assert len(spikes) >= 2
     assert detections.anomalies[spikes].all()
@@ -114,12 +110,12 @@ def test_spikes_are_flagged_and_score_as_high_as_anything() -> None:
 
 
 @every_threshold
-def test_a_score_means_the_same_whatever_threshold_judges(kind: str) -> None:
-    np.testing.assert_array_equal(judge(make(kind), []).scores, judge(make("tail"), []).scores)
+def test_scores_do_not_depend_on_the_threshold(kind: str) -> None:
+    np.testing.assert_array_equal(scored(make(kind), []).scores, scored(make("tail"), []).scores)
 
 
 @every_threshold
-def test_missing_values_leave_the_verdicts_of_the_others_as_they_are(kind: str) -> None:
+def test_missing_values_change_no_other_point(kind: str) -> None:
     time, values = stream(gaps=False)
     places = [*range(10, COUNT, 17)]
     gappy_time, gappy = np.insert(time, places, time[places]), np.insert(values, places, np.nan, axis=0)
@@ -133,7 +129,7 @@ def test_missing_values_leave_the_verdicts_of_the_others_as_they_are(kind: str) 
         np.testing.assert_array_equal(np.delete(getattr(detections, name), lost, axis=0), getattr(whole, name), err_msg=name)
 
 
-def test_a_value_changes_no_verdict_before_it() -> None:
+def test_a_value_changes_nothing_before_it() -> None:
     time, values = stream()
     whole = make().process(time, values)
     changed = values.copy()
@@ -144,7 +140,7 @@ def test_a_value_changes_no_verdict_before_it() -> None:
 # --- saved models ---
 
 
-def test_an_adopted_model_judges_a_new_stream_from_its_first_full_window_with_its_own_threshold() -> None:
+def test_an_adopted_model_has_its_own_threshold() -> None:
     time, values = stream(gaps=False)
     trained = make()
     trained.process(time, values)
@@ -158,7 +154,7 @@ def test_an_adopted_model_judges_a_new_stream_from_its_first_full_window_with_it
     assert loose > strict
 
 
-def test_what_was_never_trained_cannot_be_adopted() -> None:
+def test_an_untrained_model_is_not_adopted() -> None:
     time, values = stream()
     waiting = make()
     waiting.process(time[:10], values[:10])
@@ -184,7 +180,7 @@ def paths(state: State, prefix: tuple[str, ...] = ()) -> list[tuple[str, ...]]:
 
 @quick
 @given(data=st.data())
-def test_a_state_with_a_part_missing_or_of_another_kind_is_refused_or_harmless(data: st.DataObject) -> None:
+def test_a_damaged_state_is_refused_or_harmless(data: st.DataObject) -> None:
     """Whatever a damaged file holds, there is an error of our own or a detector that judges."""
     time, values = stream(gaps=False)
     detector = make("quantile", IsolationForestScorer(window=8, n_estimators=2, max_samples=16))
@@ -210,7 +206,7 @@ def test_a_state_with_a_part_missing_or_of_another_kind_is_refused_or_harmless(d
 # --- the budget and the training part ---
 
 
-def test_a_rate_becomes_a_share_with_the_times_of_the_training_part() -> None:
+def test_a_rate_becomes_a_share() -> None:
     time, values = stream(gaps=False)
     detector = make(budget="1 per day")
     detector.process(time, values)
@@ -219,7 +215,7 @@ def test_a_rate_becomes_a_share_with_the_times_of_the_training_part() -> None:
         make(budget="1 per day").process(np.arange(COUNT), values)
 
 
-def test_a_rate_asked_of_a_saved_model_goes_by_the_distance_of_the_points_it_was_trained_on() -> None:
+def test_a_rate_for_a_saved_model() -> None:
     time, values = stream(gaps=False)
     trained = make(budget=0.5)
     trained.process(time, values)
@@ -238,7 +234,7 @@ def test_a_constant_training_part_is_refused() -> None:
         make(scorer=IsolationForestScorer(window=8, n_estimators=2)).process(time, np.ones_like(values))
 
 
-def test_a_report_is_there_before_and_after_training() -> None:
+def test_the_report_grows_with_training() -> None:
     time, values = stream(gaps=False)
     detector = make()
     assert detector.training_report() == {"points": TRAINING}

@@ -39,6 +39,7 @@ def pictures_of(outputs: list[Any]) -> list[bytes]:
     return [base64.b64decode(output.data["image/png"]) for output in outputs if "image/png" in output.get("data", {})]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "folder", "pictures", "says"),
     [
@@ -46,8 +47,9 @@ def pictures_of(outputs: list[Any]) -> list[bytes]:
         ("02_prices", ROOT, 2, "2005-02-28"),  # the day of the split
         ("03_choosing_a_threshold", ROOT / "notebooks", 1, "nonparametric"),
     ],
+    ids=["quick_start", "prices", "threshold"],
 )
-def test_a_notebook_runs_quietly_from_top_to_bottom(name: str, folder: Path, pictures: int, says: str) -> None:
+def test_a_notebook_runs_quietly(name: str, folder: Path, pictures: int, says: str) -> None:
     outputs = run(ROOT / "notebooks" / f"{name}.ipynb", folder)
     shown = pictures_of(outputs)
     OUTPUT.mkdir(exist_ok=True)
@@ -71,9 +73,9 @@ def test_a_notebook_defines_no_logic(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_kept_without_its_outputs(path: Path) -> None:
+def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
     assert all(not cell.outputs and cell.execution_count is None for cell in code_of(read(path)))
 
 
-def test_all_notebooks_open_alike_so_that_all_find_the_packages_from_either_folder() -> None:
+def test_all_notebooks_open_alike() -> None:
     assert len({code_of(read(path))[0].source for path in NOTEBOOKS}) == 1

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 import yaml
-from program import ROOT, Outcome, run_python, wave, write_csv
+from helpers.cli import ROOT, Outcome, run_python, wave, write_csv
 
 import autoencoder as ae
 

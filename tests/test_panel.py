@@ -86,10 +86,9 @@ def test_a_series_is_scored_as_if_alone() -> None:
 def test_incidents_count_from_where_they_began() -> None:
     closed, detections = process(make_panel(), rows(), [])
     positions = {name: np.flatnonzero(rows().series == place) for place, name in enumerate(NAMES)}
-    began = [int(positions[str(one.series)][one.first_row]) for one in sorted(closed, key=lambda one: one.id)]
-    assert began == sorted(began) and [one.id for one in sorted(closed, key=lambda one: one.id)] == list(
-        range(1, len(closed) + 1)
-    )
+    closed = sorted(closed, key=lambda one: one.id)
+    began = [int(positions[str(one.series)][one.first_row]) for one in closed]
+    assert began == sorted(began) and [one.id for one in closed] == list(range(1, len(closed) + 1))
     assert all(detections.anomalies[row] for row in began)
 
 
@@ -121,7 +120,7 @@ def test_a_source_without_series_ends_with_the_error() -> None:
         make_panel().process(Chunk(np.arange(80), np.ones((80, 1))))
 
 
-def test_no_series_left_is_an_error_that_names_one() -> None:
+def test_no_series_left_is_an_error() -> None:
     panel = make_panel()
     panel.process(Chunk(np.arange(100), np.ones((100, 1)), None, np.zeros(100, np.int64)), NAMES)
     with pytest.raises(TrainingError, match="series 'a' cannot be judged: "):

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import pytest
-from program import wave
+from helpers.cli import wave
 
 import autoencoder as ae
 from autoencoder.points import to_points

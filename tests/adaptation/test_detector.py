@@ -9,9 +9,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from helpers.cli import Outcome, finish, metrics, rows, start, write_csv
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from program import Outcome, finish, metrics, rows, start, write_csv
 
 from adaptation.helpers import (
     CHANGE,
@@ -79,6 +79,7 @@ def growing_wave(count: int = 1000) -> Array:
     return np.asarray(values)
 
 
+@pytest.mark.slow
 def test_cutting_and_resuming_with_autoencoder() -> None:
     whole, values = make_lstm(), growing_wave()
     expected = detect(whole, values)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from program import ROOT, wait_until
+from helpers.cli import ROOT, wait_until
 
 from adaptation.helpers import wave
 from autoencoder.adaptation.retraining import SavedScorer, ScorerSpec, TrainingJob, TrainingResult, retrain

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.cli import ROOT
 from hypothesis import settings
-from program import ROOT
 
 BENCHMARKS = Path(os.environ.get("BENCHMARKS", ROOT / "../shared/benchmarks"))
 needs_nab = pytest.mark.skipif(not (BENCHMARKS / "nab").is_dir(), reason=f"no benchmark data at {BENCHMARKS / 'nab'}")

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
-from program import Outcome
+from helpers.cli import Outcome
 
 from autoencoder.benchmark.budget import count_flags
 from autoencoder.benchmark.clean_streams import KINDS, clean_stream

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from program import ROOT, Outcome
+from helpers.cli import ROOT, Outcome
 
 from autoencoder.benchmark.command import RESULT_CODE
 from benchmark.folders import GAUSSIAN

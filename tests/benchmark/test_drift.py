@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from program import Outcome
+from helpers.cli import Outcome
 
 from autoencoder.benchmark.drift import Case, drift_report, drift_targets, measure
 from autoencoder.benchmark.drift_streams import CHANGE, CHANGES, EVENT, EVENTS, PERIOD, SETTLED, TRAINING, drift_stream

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from program import Outcome
+from helpers.cli import Outcome
 
 from autoencoder.benchmark.datasets import NabSeries, nab_files, read_columns, read_nab_file
 from autoencoder.benchmark.nab import PROFILES, nab_scores, probation_points

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from program import Outcome
+from helpers.cli import Outcome
 
 from autoencoder.benchmark.report import Summary
 from autoencoder.benchmark.speed import FULL, QUICK, Results, machine_line, speed_report, speed_targets

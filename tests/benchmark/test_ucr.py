@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers import naive
+from helpers.cli import Outcome, run_python
 from hypothesis import given
 from hypothesis import strategies as st
-from program import Outcome, run_python
 
 from autoencoder.benchmark.matrix_profile import down_sample
 from autoencoder.benchmark.ucr import most_anomalous

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from program import ROOT, Outcome, finish, run_python, start
+from helpers.cli import ROOT, Outcome, finish, run_python, start
 
 import autoencoder as ae
 from autoencoder import cli

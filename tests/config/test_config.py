@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 import yaml
+from helpers.cli import ROOT
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from program import ROOT
 
 from autoencoder.config import Config, difference, dump, keys, load
 from autoencoder.config.aliases import OLD_NAMES

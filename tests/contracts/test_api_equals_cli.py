@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 import pytest
-from program import finish, start, wave, write_csv
+from helpers.cli import finish, start, wave, write_csv
 
 import autoencoder as ae
 from autoencoder.reports.scores_csv import rows_text

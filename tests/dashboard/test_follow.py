@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from program import GAUSSIAN, finish, metrics, start, wait_until
+from helpers.cli import GAUSSIAN, finish, metrics, start, wait_until
 
 from autoencoder.dashboard.follow import Follower, Snapshot, State, run_folders
 from autoencoder.reports.scores_csv import read_scores

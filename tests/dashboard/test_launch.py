@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from program import GAUSSIAN, PATIENCE, Outcome, count_lines, metrics, wait_until, wave, write_csv
+from helpers.cli import GAUSSIAN, PATIENCE, Outcome, count_lines, metrics, wait_until, wave, write_csv
 
 from autoencoder import cli
 from autoencoder.config import load

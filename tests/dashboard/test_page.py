@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from program import PATIENCE, Outcome, finish, metrics, start, wait_until, wave, write_csv
+from helpers.cli import PATIENCE, Outcome, finish, metrics, start, wait_until, wave, write_csv
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page

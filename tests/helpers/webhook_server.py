@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import pytest
-from program import wait_until
+
+from helpers.cli import wait_until
 
 Behaviour = Callable[[BaseHTTPRequestHandler, threading.Event], None]
 VARIABLE = "ANOMALY_WEBHOOK_URL"  # the environment variable that holds the address, where no setting says otherwise

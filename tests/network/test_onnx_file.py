@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from torture.fuzz import sound_network
+from stress.fuzz import sound_network
 
 from autoencoder.core.errors import ModelError
 from autoencoder.network.onnx_file import validate

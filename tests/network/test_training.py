@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.cli import Outcome
 from helpers.series import sine
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from program import Outcome
 
 from autoencoder.core.errors import ModelError
 from autoencoder.network.model import Architecture

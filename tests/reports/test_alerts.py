@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from helpers.cli import Outcome, count_lines, finish, incidents, metrics, rows, start, wait_until, wave, write_csv
 from helpers.webhook_server import (
     VARIABLE,
     Behaviour,
@@ -22,7 +23,6 @@ from helpers.webhook_server import (
     isolate,
     silence,
 )
-from program import Outcome, count_lines, finish, incidents, metrics, rows, start, wait_until, wave, write_csv
 
 Program = Callable[..., Outcome]
 
@@ -165,6 +165,7 @@ def test_a_full_queue_drops_the_oldest(program: Program, table: Path, monkeypatc
     assert events(server)[-4:] == newest and len(events(server)) == 5  # the first may have been on its way
 
 
+@pytest.mark.slow
 def test_a_silent_receiver_does_not_hold_up_the_run(table: Path, tmp_path: Path) -> None:
     with WebhookServer(then=silence) as server:
         arguments = ("--source", "csv", "--path", table, *DETECTION, *WEBHOOK, "--out", "o")

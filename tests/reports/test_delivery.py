@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from helpers.cli import wait_until
 from helpers.webhook_server import (
     Behaviour,
     Say,
@@ -20,7 +21,6 @@ from helpers.webhook_server import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from program import wait_until
 
 from autoencoder.reports.delivery import HttpPost, WebhookSender, is_web_address, read_answer
 from autoencoder.reports.outbox import Outbox

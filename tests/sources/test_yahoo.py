@@ -438,6 +438,7 @@ def test_the_import_is_light() -> None:
     assert run.stdout == "set()\n"
 
 
+@pytest.mark.slow
 def test_tensorflow_works_in_either_order(server: YahooServer, tmp_path: Path) -> None:
     tensorflow = "import tensorflow; print(int(tensorflow.reduce_sum(tensorflow.ones(3))))"
     download = "from autoencoder.sources.yahoo import YahooSource; print(YahooSource('AAPL', cache_ttl=0).length)"

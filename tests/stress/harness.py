@@ -8,10 +8,9 @@ import random
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -22,15 +21,14 @@ SAME = ("scores.csv", "incidents.jsonl", "anomalies.log", "adaptations.jsonl", "
 # settings under which a run is short and still has checkpoints all the time
 SETTINGS = ("plot.kind=none", "windowed_gaussian.window=64", "training.points=1500", "checkpoint.every=250")
 GAUSSIAN = ("--detector", "windowed_gaussian", *(part for text in SETTINGS for part in ("--set", text)))
-TINY = (
+LSTM_SETTINGS = (
+    "plot.kind=none",
     "training.points=1500",
     "training.max_steps=150",
     "network.units=[8]",
     "network.sequence_length=16",
-    "plot.kind=none",
-    "checkpoint.every=250",
 )
-LSTM = tuple(part for text in TINY for part in ("--set", text))
+LSTM = tuple(part for text in (*LSTM_SETTINGS, "checkpoint.every=250") for part in ("--set", text))
 
 
 @dataclass
@@ -221,8 +219,3 @@ def noisy_wave(count: int, seed: int, start: int = 0) -> list[float]:
     place = np.arange(start, start + count)
     values = 10 + 3 * np.sin(2 * np.pi * place / 24) + 0.3 * noise + 8 * (place % 977 == 0)
     return [float(value) for value in np.round(values, 4)]
-
-
-def batched(items: Sequence[Any], size: int) -> list[list[Any]]:
-    iterator = iter(items)
-    return list(iter(lambda: list(islice(iterator, size)), []))

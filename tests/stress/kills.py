@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import random
+import re
 import shutil
 import signal
 import subprocess
+import threading
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from torture.harness import GAUSSIAN, LSTM, Count, Ended, Process, in_pairs, noisy_wave, run, torn
+from stress.harness import GAUSSIAN, LSTM, Count, Ended, Process, in_pairs, noisy_wave, run, torn
 
 CHAIN = 4  # kills that one run goes through
 ATTEMPTS = 5  # runs that may end before they have had them
@@ -48,7 +50,6 @@ def scenarios(folder: Path, kills: int) -> list[Scenario]:
     (folder / "changing.csv").write_text("value\n" + "".join(f"{value}\n" for value in changing))
     adapting = ("enabled=true", "deterministic=true", "early=null", "patience=4", "history=1000")
     settings = [part for text in adapting for part in ("--set", f"adaptation.{text}")]
-    every = 5
     found = [
         Scenario("scoring", ("--set", "synthetic.points=30000", *GAUSSIAN), kills * 5 // 20),
         Scenario("writing a checkpoint", ("--set", "synthetic.points=30000", *GAUSSIAN), kills * 4 // 20, in_draft=True),
@@ -59,7 +60,7 @@ def scenarios(folder: Path, kills: int) -> list[Scenario]:
         ),
         Scenario("fed by a pipe", ("--source", "stdin", *GAUSSIAN), kills * 3 // 20, rows=wave),
     ]
-    if kills >= every * 4:
+    if kills >= 20:
         saved = folder / "saved"
         made = run(folder, "train", *file, *LSTM, "--out", saved)
         assert made.code == 0, made.said
@@ -140,39 +141,31 @@ def _start(folder: Path, scenario: Scenario, out: Path) -> Process:
     if not scenario.rows:
         return Process(folder, *arguments)
     process = Process(folder, *arguments, stdin=subprocess.PIPE)
-    _Producer(process, scenario.rows, resumed)
+    threading.Thread(target=_produce, args=(process, scenario.rows, resumed), daemon=True).start()
     return process
 
 
-class _Producer:
-    """Writes rows into a process from a thread, from the row on that the process asks for."""
+def _produce(process: Process, rows: Sequence[str], resumed: bool) -> None:
+    """Write rows into a process, from the row on that it asks for."""
+    stream = process.popen.stdin
+    assert stream
+    first = _rows_done(process) if resumed else 0
+    with contextlib.suppress(OSError), stream:
+        for row in range(first, len(rows), 100):
+            stream.write("".join(rows[row : row + 100]).encode())
+            stream.flush()
+            time.sleep(0.004)
 
-    def __init__(self, process: Process, rows: Sequence[str], resumed: bool) -> None:
-        import threading
 
-        self._process, self._rows, self._resumed = process, rows, resumed
-        threading.Thread(target=self._write, daemon=True).start()
-
-    def _write(self) -> None:
-        stream = self._process.popen.stdin
-        assert stream
-        first = self._row_asked_for() if self._resumed else 0
-        with contextlib.suppress(OSError), stream:
-            for row in range(first, len(self._rows), 100):
-                stream.write("".join(self._rows[row : row + 100]).encode())
-                stream.flush()
-                time.sleep(0.004)
-
-    def _row_asked_for(self) -> int:
-        """Rows that are done; the program says which one it wants before it reads the first."""
-        mark = "the producer must begin with row "
-        while self._process.poll():
-            with contextlib.suppress(OSError):
-                said = self._process.output.read_text(errors="replace")
-                if mark in said and "\n" in said.partition(mark)[2]:
-                    return int(said.partition(mark)[2].partition("\n")[0].replace(",", "")) - 1
-            time.sleep(0.005)
-        return 0
+def _rows_done(process: Process) -> int:
+    """The program says which row it wants before it reads the first."""
+    while process.poll():
+        with contextlib.suppress(OSError):
+            asked = re.search(r"the producer must begin with row ([\d,]+)\n", process.output.read_text(errors="replace"))
+            if asked:
+                return int(asked[1].replace(",", "")) - 1
+        time.sleep(0.005)
+    return 0
 
 
 def _wait_for_draft(process: Process, out: Path, after: float) -> None:
@@ -209,8 +202,10 @@ def interrupt(folder: Path, seed: int, tries: int) -> Count:
 
 
 def _after_signal(count: Count, ended: Ended, out: Path, folder: Path, whole: Path) -> str | None:
-    if ended.code not in (0, 130) or (complaint := torn(out)):
-        return f"exit code {ended.code}" if ended.code not in (0, 130) else complaint
+    if ended.code not in (0, 130):
+        return f"exit code {ended.code}"
+    if complaint := torn(out):
+        return complaint
     if ended.code == 130 and out.exists():
         resumed = run(folder, "--out", out, "--resume")
         count.hear(resumed)

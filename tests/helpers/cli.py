@@ -1,4 +1,4 @@
-"""Running the program as a user does: in this process where that will do, in one of its own for pipes, signals and imports."""
+"""Runs the program as a user does: in this process where that suffices, in its own for pipes, signals and imports."""
 
 from __future__ import annotations
 
@@ -15,19 +15,22 @@ from typing import Any
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
-PATIENCE = 60.0  # seconds after which a process that does not do what a test waits for has failed
+ROOT = Path(__file__).resolve().parent.parent.parent
+PATIENCE = 120.0  # seconds after which a process that does not do what a test waits for has failed
 
+RESULTS = ("scores.csv", "incidents.jsonl", "anomalies.log")
 # settings under which a detector is trained in a moment
 FOREST = ("--detector", "isolation_forest", "--plot", "none", "--set", "forest.n_estimators=10")
 # imports nothing heavy: for processes of their own
 GAUSSIAN = ("--detector", "windowed_gaussian", "--plot", "none", "--set", "windowed_gaussian.window=64")
 TINY_LSTM = ("--set", "training.max_steps=60", "--set", "network.units=[8]", "--set", "network.sequence_length=16")
+QUIET = ("--plot", "none")
+SERIES = ("--source", "csv", "--series-column", "host")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """How a call of the program ended: exit code, and what it wrote."""
+    """Exit code of a call of the program, and what it wrote."""
 
     code: int
     out: str
@@ -41,6 +44,10 @@ class Outcome:
         return self.err.removeprefix("error: ").rstrip("\n")
 
 
+Program = Callable[..., Outcome]  # the fixture ``program``
+Run = tuple[Path, Outcome]  # the fixture ``lstm_run``
+
+
 def start(*arguments: object, folder: Path, **options: Any) -> subprocess.Popen[str]:
     """The program as a process of its own, in that folder."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
@@ -52,6 +59,18 @@ def finish(process: subprocess.Popen[str], *, text: str | None = None) -> Outcom
     """Wait for a process, after writing ``text`` to its stdin."""
     out, err = process.communicate(text, timeout=PATIENCE)
     return Outcome(process.returncode, out or "", err or "")
+
+
+def open_pipe(folder: Path, *arguments: object) -> subprocess.Popen[str]:
+    """The program as a process that writes into ``o`` what it reads from its stdin."""
+    return start("--source", "stdin", "--out", "o", *arguments, folder=folder, stdin=subprocess.PIPE)
+
+
+def feed(process: subprocess.Popen[str], text: str) -> None:
+    """Write to a process that goes on waiting for more."""
+    assert process.stdin
+    process.stdin.write(text)
+    process.stdin.flush()
 
 
 def run_python(code: str, *, folder: Path, environment: Mapping[str, str] | None = None) -> Outcome:
@@ -68,6 +87,11 @@ def wait_until(what: Callable[[], bool], process: subprocess.Popen[str] | None =
         assert process is None or process.poll() is None, f"the process ended: {process.communicate()}"
         assert time.monotonic() < end, "waited in vain"
         time.sleep(0.005)
+
+
+def wait_for_rows(folder: Path, count: int, process: subprocess.Popen[str]) -> None:
+    """Wait until scores.csv holds so many rows."""
+    wait_until(lambda: count_lines(folder / "scores.csv") == 1 + count, process)
 
 
 def rows(folder: Path) -> list[dict[str, str]]:
@@ -93,6 +117,20 @@ def metrics(folder: Path) -> dict[str, Any]:
 def incidents(folder: Path) -> list[dict[str, Any]]:
     """What incidents.jsonl holds."""
     return [json.loads(line) for line in (folder / "incidents.jsonl").read_text().splitlines()]
+
+
+def assert_same_results(one: Path, other: Path) -> None:
+    """Two runs left the same rows, incidents and log."""
+    for name in RESULTS:
+        assert (one / name).read_bytes() == (other / name).read_bytes(), name
+
+
+def assert_refused(outcome: Outcome, words: Sequence[str], code: int = 2) -> None:
+    """A failure as it must be: one line with these words, this exit code, and no run folder."""
+    assert outcome.code == code, outcome.err
+    assert all(word in outcome.error for word in words), outcome.error
+    assert not Path("o").exists()
+    assert not Path("runs").exists()
 
 
 def write_csv(path: Path, *columns: Sequence[object], header: str = "timestamp,value") -> Path:

@@ -17,11 +17,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from torture.harness import GAUSSIAN, Count, Ended, Process, in_pairs, noisy_wave, run, torn
+from stress.harness import GAUSSIAN, Count, Ended, Process, in_pairs, noisy_wave, run, torn
 
 _LIBC = ctypes.CDLL(None)  # made here: nothing may be imported between a fork and what follows it
 LONG = ("--set", "synthetic.points=30000", *GAUSSIAN)
 FOLLOW = ("--source", "csv", "--follow", "--set", "csv.poll_seconds=0.01", *GAUSSIAN)
+
+Fault = Callable[[Count, Path, random.Random, Path], str | None]  # count, folder, moments, folder of a whole run
 
 
 def suffer(folder: Path, seed: int, tries: int) -> list[Count]:
@@ -30,13 +32,13 @@ def suffer(folder: Path, seed: int, tries: int) -> list[Count]:
     whole = folder / "whole"
     reference = run(folder, "--out", whole, *LONG)
     assert reference.code == 0, reference.said
-    faults: dict[str, Callable[[Count, Path, random.Random, Path], str | None]] = {
+    faults: dict[str, Fault] = {
         "largest size of a file reached": _file_too_large,
         "disk full (tmpfs), then room again": _disk_full,
         "folder read-only, then writable again": _read_only,
         "folder taken away": _gone,
-        "followed file rotated": _rotated,
-        "followed file cut short": _cut_short,
+        "followed file rotated": lambda count, folder, dice, _: _followed(count, folder, dice, _rotate),
+        "followed file cut short": lambda count, folder, dice, _: _followed(count, folder, dice, _empty),
         "stdin closed in the middle of a line": _closed_in_a_line,
         "clock and timestamps going back": _clock_back,
         "webhook that nobody answers": _webhook_down,
@@ -53,14 +55,7 @@ def suffer(folder: Path, seed: int, tries: int) -> list[Count]:
     return [counts[name] for name in faults]
 
 
-def _count(
-    name: str,
-    fault: Callable[[Count, Path, random.Random, Path], str | None],
-    folder: Path,
-    seed: int,
-    tries: int,
-    whole: Path,
-) -> Count:
+def _count(name: str, fault: Fault, folder: Path, seed: int, tries: int, whole: Path) -> Count:
     count = Count(name)
     if fault is _disk_full and os.geteuid() != 0:
         count.notes.append("not tried: mounting a tmpfs needs root")
@@ -117,11 +112,8 @@ def _tmpfs(path: Path, size: int) -> Iterator[Path]:
 def _read_only(count: Count, folder: Path, dice: random.Random, whole: Path) -> str | None:
     """No file can be made or renamed in the folder any more; those that are open can be written."""
     out = folder / "o"
-
     process = Process(folder, "--out", out, *LONG, preexec_fn=_heed_permissions)
-    rows = dice.randrange(2000, 12_000)
-    while process.poll() and _rows(out) < rows:
-        time.sleep(0.002)
+    _wait_for_rows(process, out, dice.randrange(2000, 12_000))
     if out.exists():
         out.chmod(0o555)
     ended = process.wait()
@@ -140,33 +132,22 @@ def _heed_permissions() -> None:
 def _gone(count: Count, folder: Path, dice: random.Random, whole: Path) -> str | None:
     out = folder / "o"
     process = Process(folder, "--out", out, *LONG)
-    rows = dice.randrange(2000, 12_000)
-    while process.poll() and _rows(out) < rows:
-        time.sleep(0.002)
+    _wait_for_rows(process, out, dice.randrange(2000, 12_000))
     out.rename(folder / "moved")
     ended = process.wait()
     (folder / "moved").rename(out)
     return _said_and_resumed(count, ended, ("was moved or removed",), out, whole)
 
 
-def _rotated(count: Count, folder: Path, dice: random.Random, whole: Path) -> str | None:
-    """The file is renamed and another one begun, several times, while lines come: not one of them is lost."""
-    return _followed(count, folder, dice, _rotate)
-
-
-def _cut_short(count: Count, folder: Path, dice: random.Random, whole: Path) -> str | None:
-    """The file is cut to nothing once all of it is read, and written anew."""
-    return _followed(count, folder, dice, _empty)
-
-
 def _rotate(log: Path, number: int) -> None:
+    """The file is renamed and another one begun, several times, while lines come: not one of them is lost."""
     log.rename(log.with_suffix(f".{number}"))
     log.write_text("timestamp,value\n")
 
 
 def _empty(log: Path, number: int) -> None:
-    with log.open("r+") as file:
-        file.truncate(0)
+    """The file is cut to nothing once all of it is read, and written anew."""
+    os.truncate(log, 0)
 
 
 def _followed(count: Count, folder: Path, dice: random.Random, turn: Callable[[Path, int], None]) -> str | None:
@@ -176,8 +157,8 @@ def _followed(count: Count, folder: Path, dice: random.Random, turn: Callable[[P
     process = Process(folder, "--path", log, "--out", out, *FOLLOW)
     for number in range(4):
         wanted = 2000 + 1000 * number
-        while process.poll() and _rows(out) < (wanted if turn is _empty or not number else wanted - 900):
-            time.sleep(0.002)  # a file that comes and goes between two looks is missed, as with tail
+        # a file that comes and goes between two looks is missed, as with tail
+        _wait_for_rows(process, out, wanted if turn is _empty or not number else wanted - 900)
         turn(log, number)
         if turn is _empty:
             time.sleep(0.1)
@@ -245,8 +226,7 @@ def _two_runs(count: Count, folder: Path, dice: random.Random, whole: Path) -> s
     """A second run in the folder of one that still goes on is refused; the first one does not notice."""
     out = folder / "o"
     process = Process(folder, "--out", out, *LONG)
-    while process.poll() and _rows(out) < 2000:
-        time.sleep(0.002)
+    _wait_for_rows(process, out, 2000)
     process.signal(signal.SIGSTOP)  # so that it certainly still goes on
     second = run(folder, "--out", out, "--resume")
     process.signal(signal.SIGCONT)
@@ -266,4 +246,4 @@ def _rows(folder: Path) -> int:
 def _wait_for_rows(process: Process, folder: Path, rows: int) -> None:
     end = time.monotonic() + 30
     while process.poll() and _rows(folder) < rows and time.monotonic() < end:
-        time.sleep(0.005)
+        time.sleep(0.002)

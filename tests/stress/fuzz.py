@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from torture.harness import Count, noisy_wave
+from stress.harness import Count, noisy_wave
 
 Reader = Callable[[bytes], object]
 
@@ -84,43 +84,10 @@ def changed(data: bytes, dice: random.Random) -> bytes:
 
 
 _SPICE = [
-    *(
-        b"\0",
-        b"\n",
-        b"\r\n",
-        b",",
-        b";",
-        b'"',
-        b"'",
-        b"{",
-        b"}",
-        b"[",
-        b"-",
-        b":",
-        b"\xff\xfe",
-        b"\xef\xbb\xbf",
-        b"=cmd|' /C calc'!A0",
-    ),
-    *(
-        b"nan",
-        b"inf",
-        b"-1e999",
-        b"9" * 400,
-        b"1e-400",
-        b"0x10",
-        b"%s%n",
-        b"{0.__class__}",
-        b"$(touch x)",
-        b"../../x",
-        b"!!python/name:os",
-    ),
-    *(
-        "٣\u2028\u202e\ud7ff".encode(),
-        b"9999-12-31T23:59:59Z",
-        b"0000-00-00",
-        b"2024-01-01T00:00:00+23:59",
-        b"99999999999999999999",
-    ),
+    *(b"\0", b"\n", b"\r\n", b",", b";", b'"', b"'", b"{", b"}", b"[", b"-", b":", b"\xff\xfe", b"\xef\xbb\xbf"),
+    *(b"nan", b"inf", b"-1e999", b"9" * 400, b"1e-400", b"0x10", b"%s%n", b"{0.__class__}", b"$(touch x)", b"../../x"),
+    *(b"=cmd|' /C calc'!A0", b"!!python/name:os", "٣\u2028\u202e\ud7ff".encode(), b"9999-12-31T23:59:59Z", b"0000-00-00"),
+    *(b"2024-01-01T00:00:00+23:59", b"99999999999999999999"),
 ]
 
 
@@ -131,7 +98,7 @@ def _sources(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
     import pyarrow.parquet as pq
 
     from autoencoder.sources.files import FileSource
-    from autoencoder.sources.live import StdinSource
+    from autoencoder.sources.live import FollowSource, StdinSource
 
     path = folder / "input"
     values = noisy_wave(60, 1)
@@ -146,8 +113,7 @@ def _sources(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
     def of_file(**options: object) -> Reader:
         def read(data: bytes) -> object:
             path.write_bytes(data)
-            source = FileSource(path, max_bytes=1 << 24, **options)  # type: ignore[arg-type]
-            return list(source.chunks())
+            return list(FileSource(path, max_bytes=1 << 24, **options).chunks())  # type: ignore[arg-type]
 
         return read
 
@@ -155,11 +121,8 @@ def _sources(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
         return list(StdinSource(io.BytesIO(data)).chunks())
 
     def followed(data: bytes) -> object:
-        from autoencoder.sources.live import FollowSource
-
         path.write_bytes(data)
-        source = FollowSource(path, poll_seconds=0.0, idle_timeout=0.0)
-        return list(source.chunks())
+        return list(FollowSource(path, poll_seconds=0.0, idle_timeout=0.0).chunks())
 
     text = [plain, table, lines]
     return {
@@ -188,13 +151,8 @@ def _settings(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
     def compared(data: bytes) -> object:
         return difference(data.decode(errors="replace"), sound)
 
-    settings = [
-        b"threshold.budget=1 per day",
-        b"network.units=[8, 8]",
-        b"csv.columns=[a, b]",
-        b"seed=3",
-        b"synthetic.season.period=24",
-    ]
+    settings = [b"threshold.budget=1 per day", b"network.units=[8, 8]", b"csv.columns=[a, b]", b"seed=3"]
+    settings += [b"synthetic.season.period=24"]
     return {
         "config.yaml": (of_file, [sound.encode()]),
         "--set": (on_the_line, settings),
@@ -301,15 +259,13 @@ def spoil(state: dict[str, object], dice: random.Random) -> None:
         wild = dice.choice((np.nan, np.inf, -1, 0, 1e308, -1e308, 2**62))
         with np.errstate(all="ignore"):
             full = np.full(value.shape, float(wild)).astype(value.dtype)
-        state[key] = dice.choice(
-            (full, value[: len(value) // 2], value.astype(np.float32), value[None], np.concatenate([value, value]))
-        )
+        others = (value[: len(value) // 2], value.astype(np.float32), value[None], np.concatenate([value, value]))
+        state[key] = dice.choice((full, *others))
     elif dice.random() < 0.1:
         del state[key]
     else:
-        state[key] = dice.choice(
-            (None, True, -1, 0, 3, 1 << 40, 1 << 61, float("nan"), float("inf"), 1e300, "", "=cmd", [1], {}, [], np.zeros(3))
-        )
+        numbers = (None, True, -1, 0, 3, 1 << 40, 1 << 61, float("nan"), float("inf"), 1e300)
+        state[key] = dice.choice((*numbers, "", "=cmd", [1], {}, [], np.zeros(3)))
 
 
 def sound_network() -> bytes:

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 import os
 import random
-import subprocess
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from helpers.cli import (
+    FOREST,
+    GAUSSIAN,
+    Outcome,
+    Program,
+    assert_refused,
+    feed,
+    finish,
+    metrics,
+    open_pipe,
+    rows,
+    start,
+    wait_for_rows,
+    wave,
+    write_csv,
+)
 from helpers.yahoo_server import Mode, YahooServer
-from program import FOREST, GAUSSIAN, Outcome, count_lines, finish, metrics, rows, start, wait_until, wave, write_csv
 
 from autoencoder.core.errors import ModelError
-from autoencoder.reports.run_folder import SCORES, RunFolder
-
-Program = Callable[..., Outcome]
+from autoencoder.reports.run_folder import RunFolder
 
 RUN = ("--out", "o", *FOREST)
 SMALL = ("--set", "training.points=150")
@@ -31,14 +43,6 @@ def changed(position: int, value: object, count: int = 400) -> list[object]:
     values: list[object] = [*wave(count)]
     values[position] = value
     return values
-
-
-def check(outcome: Outcome, words: list[str], code: int = 2) -> None:
-    """A failure as it must be: one line with these words, this exit code, and no run folder."""
-    assert outcome.code == code, outcome.err
-    assert all(word in outcome.error for word in words), outcome.error
-    assert not Path("o").exists()
-    assert not Path("runs").exists()
 
 
 # --- files ---
@@ -69,47 +73,47 @@ TABLES: dict[str, tuple[bytes, list[str]]] = {
 
 
 @pytest.mark.parametrize("fault", sorted(TABLES))
-def test_a_file_that_cannot_be_used_is_refused(program: Program, fault: str) -> None:
+def test_an_unusable_file_is_refused(program: Program, fault: str) -> None:
     content, words = TABLES[fault]
     Path("x.csv").write_bytes(content)
-    check(program("--source", "csv", "--path", "x.csv", *RUN), words)
+    assert_refused(program("--source", "csv", "--path", "x.csv", *RUN), words)
 
 
 def test_a_path_that_is_no_file_is_refused(program: Program) -> None:
     Path("folder").mkdir()
-    check(program("--source", "csv", "--path", "missing.csv", *RUN), ["missing.csv: no such file", "check the path"])
-    check(program("--source", "csv", "--path", "folder", *RUN), ["folder is a folder", "give the path of one file"])
-    check(program("--source", "csv", *RUN), ["csv.path", "--path FILE"])
+    assert_refused(program("--source", "csv", "--path", "missing.csv", *RUN), ["missing.csv: no such file", "check the path"])
+    assert_refused(program("--source", "csv", "--path", "folder", *RUN), ["folder is a folder", "give the path of one file"])
+    assert_refused(program("--source", "csv", *RUN), ["csv.path", "--path FILE"])
 
 
-def test_a_column_that_is_not_there_is_answered_with_the_nearest_one(program: Program) -> None:
+def test_a_missing_column_is_refused(program: Program) -> None:
     write_csv(Path("x.csv"), wave(400), wave(400), header="cpu_load,memory")
     wanted = program("--source", "csv", "--path", "x.csv", "--column", "cpu_laod", *RUN)
-    check(wanted, ["x.csv has no column 'cpu_laod'", "did you mean 'cpu_load'?", "memory"])
+    assert_refused(wanted, ["x.csv has no column 'cpu_laod'", "did you mean 'cpu_load'?", "memory"])
     times = program("--source", "csv", "--path", "x.csv", "--column", "memory", "--time-column", "when", *RUN)
-    check(times, ["x.csv has no column 'when'", "cpu_load, memory"])
+    assert_refused(times, ["x.csv has no column 'when'", "cpu_load, memory"])
 
 
-def test_a_training_part_longer_than_the_file_is_refused(program: Program) -> None:
+@pytest.mark.parametrize(
+    ("setting", "words"),
+    [
+        ("training.points=500", ["training.points is 500", "400 points", "ask for fewer"]),
+        ("threshold.budget=1 per day", ["threshold.budget is '1 per day'", "no timestamps", "e.g. 0.001"]),
+    ],
+)
+def test_a_setting_must_fit_the_file(program: Program, setting: str, words: list[str]) -> None:
     write_csv(Path("x.csv"), wave(400), header="value")
-    outcome = program("--source", "csv", "--path", "x.csv", "--set", "training.points=500", *RUN)
-    check(outcome, ["training.points is 500", "400 points", "ask for fewer"])
+    assert_refused(program("--source", "csv", "--path", "x.csv", "--set", setting, *RUN), words)
 
 
-def test_a_rate_in_time_needs_times(program: Program) -> None:
-    write_csv(Path("x.csv"), wave(400), header="value")
-    outcome = program("--source", "csv", "--path", "x.csv", "--set", "threshold.budget=1 per day", *RUN)
-    check(outcome, ["threshold.budget is '1 per day'", "no timestamps", "e.g. 0.001"])
-
-
-def test_a_bad_training_part_does_not_block_the_folder_for_the_next_try(program: Program) -> None:
+def test_a_failed_try_leaves_the_folder_free(program: Program) -> None:
     Path("x.csv").write_bytes(lines_of([5] * 9000))  # chunks before the last one of the training part were written
-    check(program("--source", "csv", "--path", "x.csv", *RUN), ["constant"])
+    assert_refused(program("--source", "csv", "--path", "x.csv", *RUN), ["constant"])
     write_csv(Path("x.csv"), wave(400), header="value")
     assert program("--source", "csv", "--path", "x.csv", *RUN).code == 0
 
 
-def test_missing_values_stay_rows_and_change_no_other_verdict(program: Program) -> None:
+def test_missing_values_change_no_other_row(program: Program) -> None:
     whole = wave(400)
     gaps = [120, 121, 250, 251, 252, 399]
     gappy: list[object] = [*whole]
@@ -131,7 +135,7 @@ def test_missing_values_stay_rows_and_change_no_other_verdict(program: Program) 
     assert judged == [[*row.values()][1:] for row in rows(Path("kept"))]
 
 
-def test_times_that_do_not_ascend_are_said_once_and_judged_in_file_order(program: Program) -> None:
+def test_times_out_of_order_are_told_once(program: Program) -> None:
     times = [1_700_000_000 + 60 * row for row in range(400)]
     times[300], times[301] = times[10], times[299]
     write_csv(Path("x.csv"), times, wave(400))
@@ -143,74 +147,10 @@ def test_times_that_do_not_ascend_are_said_once_and_judged_in_file_order(program
     assert [float(row["value"]) for row in rows(Path("o"))] == wave(400)
 
 
-# --- configuration ---
-
-CONFIGS: dict[str, tuple[bytes, list[str]]] = {
-    "an unknown key": (
-        b"seed: 1\nthreshhold:\n  budget: 0.1\n",
-        ["c.yaml", "threshhold is not a setting", "did you mean threshold?"],
-    ),
-    "an unknown key in a group": (
-        b"threshold: {budgett: 0.1}\n",
-        ["c.yaml", "threshold.budgett", "did you mean threshold.budget?"],
-    ),
-    "a key of another group": (b"budget: 0.1\n", ["c.yaml", "budget is not a setting", "did you mean threshold.budget?"]),
-    "a wrong type": (b"seed: many\n", ["c.yaml", "seed is 'many'", "a whole number"]),
-    "a switch for a number": (b"seed: true\n", ["c.yaml", "seed is true", "a number"]),
-    "a group that is a value": (b"network: 3\n", ["c.yaml", "network is 3", "group of settings"]),
-    "a value out of range": (b"training: {fraction: 1.5}\n", ["c.yaml", "training.fraction is 1.5", "less than 1"]),
-    "a budget out of range": (b"threshold: {budget: 3}\n", ["c.yaml", "threshold.budget is 3", "share in (0, 1)"]),
-    "a budget of words": (b"threshold: {budget: a few}\n", ["c.yaml", "threshold.budget is a few", "'1 per day'"]),
-    "a choice that is not there": (b"detector: oracle\n", ["c.yaml", "detector is 'oracle'", "isolation_forest"]),
-    "a number that is none": (b"synthetic: {level: .nan}\n", ["c.yaml", "synthetic.level is nan", "finite"]),
-    "a list": (b"- seed\n- 1\n", ["c.yaml holds a list", "must be a mapping"]),
-    "no yaml": (b"seed: 1\n  x: [\n", ["c.yaml, line 2", "yaml"]),
-    "no text": (b"\xff\xfe\x00", ["c.yaml", "UTF-8"]),
-    "an object to build": (b"!!python/object/apply:os.system ['touch built']\n", ["c.yaml, line 1", "plain yaml"]),
-    "an object within": (b"seed: !!python/name:os.system\n", ["c.yaml, line 1", "plain yaml"]),
-    "a key twice": (b"seed: 1\nseed: 2\n", ["c.yaml, line 2", "'seed' is there twice"]),
-    "aliases": (b"csv:\n  columns: &a [x]\nyfinance:\n  column: *a\n", ["c.yaml, line 4", "alias"]),
-    "brackets without end": (b"[" * 100_000, ["c.yaml", "plain yaml"]),
-    "a page too long": (b"# " + b"x" * (1 << 20), ["c.yaml", "1,048,576"]),
-    "times beyond the calendar": (b"synthetic: {interval: 1.0e+8}\n", ["c.yaml", "synthetic.interval", "2240", "fewer points"]),
-}
-
-
-@pytest.mark.parametrize("fault", sorted(CONFIGS))
-def test_a_configuration_that_is_wrong_is_refused(program: Program, fault: str) -> None:
-    content, words = CONFIGS[fault]
-    Path("c.yaml").write_bytes(content)
-    check(program("--config", "c.yaml", *RUN), words)
-    assert [path.name for path in Path.cwd().iterdir()] == ["c.yaml"]
-
-
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("threshold.bugdet=0.1", ["threshold.bugdet", "did you mean threshold.budget?"]),
-        ("network.window=abc", ["network.window is 'abc'", "'auto' or a whole number"]),
-        ("network.units=[a]", ["network.units.0 is 'a'", "a whole number"]),
-        ("network.units=8", ["network.units is 8", "a list"]),
-        ("seed=-1", ["seed is -1", "greater than or equal to 0"]),
-        ("seed.x=1", ["seed is {'x': 1}"]),
-        ("checkpoint.every=0", ["checkpoint.every is 0"]),
-        ("yfinance.ticker=1", ["yfinance.ticker is 1", "text (put quotes around it)"]),
-    ],
-)
-def test_a_wrong_setting_on_the_command_line_is_refused(program: Program, text: str, words: list[str]) -> None:
-    check(program("--set", text, *RUN), ["the command line", *words])
-
-
-def test_a_configuration_that_is_not_there_is_refused(program: Program) -> None:
-    Path("folder").mkdir()
-    check(program("--config", "missing.yaml", *RUN), ["missing.yaml does not exist", "--config"])
-    check(program("--config", "folder", *RUN), ["folder cannot be read", "--config"])
-
-
 # --- the run folder ---
 
 
-def test_an_out_folder_that_cannot_be_used_is_refused_and_untouched(program: Program) -> None:
+def test_an_unusable_out_folder_is_untouched(program: Program) -> None:
     Path("file").write_text("mine")
     Path("full").mkdir()
     Path("full/note.txt").write_text("mine")
@@ -228,7 +168,7 @@ def test_an_out_folder_that_cannot_be_used_is_refused_and_untouched(program: Pro
 
 
 @pytest.mark.skipif(not hasattr(os, "geteuid"), reason="has no owners of files")
-def test_an_out_folder_without_the_right_to_write_is_refused(tmp_path: Path) -> None:
+def test_a_write_protected_out_is_refused(tmp_path: Path) -> None:
     locked = tmp_path / "locked"
     locked.mkdir(mode=0o500)
     with as_nobody():
@@ -249,7 +189,7 @@ def as_nobody() -> Iterator[None]:
         os.seteuid(before)
 
 
-def test_an_empty_folder_of_the_users_own_stays_when_the_run_fails(program: Program) -> None:
+def test_an_own_empty_folder_stays(program: Program) -> None:
     Path("mine").mkdir()
     assert program("--out", "mine", *FOREST, "--source", "csv", "--path", "missing.csv").code == 2
     assert program("--out", "mine", *FOREST, "--set", "training.points=3").code == 2
@@ -257,7 +197,7 @@ def test_an_empty_folder_of_the_users_own_stays_when_the_run_fails(program: Prog
 
 
 @pytest.mark.parametrize("command", ["run", "train"])
-def test_a_train_or_run_that_fails_early_leaves_no_folder_below_runs(program: Program, command: str) -> None:
+def test_an_early_failure_leaves_no_folder(program: Program, command: str) -> None:
     assert program(command, *FOREST, "--set", "training.points=3").code == 2
     assert list(Path("runs").iterdir()) == []
 
@@ -266,9 +206,7 @@ def test_a_train_or_run_that_fails_early_leaves_no_folder_below_runs(program: Pr
 
 
 def piped(folder: Path, text: str, *arguments: str) -> Outcome:
-    return finish(
-        start("--source", "stdin", "--out", "o", *GAUSSIAN, *SMALL, *arguments, folder=folder, stdin=subprocess.PIPE), text=text
-    )
+    return finish(open_pipe(folder, *GAUSSIAN, *SMALL, *arguments), text=text)
 
 
 @pytest.mark.parametrize(
@@ -286,7 +224,7 @@ def test_stdin_without_a_row_is_refused(tmp_path: Path, text: str, words: list[s
     assert not (tmp_path / "o").exists()
 
 
-def test_stdin_that_ends_within_the_training_part_keeps_its_rows(tmp_path: Path) -> None:
+def test_stdin_that_ends_in_training_keeps_rows(tmp_path: Path) -> None:
     outcome = piped(tmp_path, "".join(f"{value}\n" for value in wave(60)))
     assert outcome.code == 2
     assert "stdin: ended after 60 points, within the training part of 150" in outcome.error
@@ -296,7 +234,7 @@ def test_stdin_that_ends_within_the_training_part_keeps_its_rows(tmp_path: Path)
 
 
 @pytest.mark.parametrize("form", ["json", "time and value"])
-def test_stdin_takes_json_lines_and_times_with_values(tmp_path: Path, form: str) -> None:
+def test_stdin_takes_json_and_times(tmp_path: Path, form: str) -> None:
     line = '{{"timestamp": {0}, "value": {1}}}\n' if form == "json" else "{0},{1}\n"
     text = "".join(line.format(1_700_000_000 + 60 * row, value) for row, value in enumerate(wave(300)))
     outcome = piped(tmp_path, text, "--set", "threshold.budget=5 per day")
@@ -307,7 +245,7 @@ def test_stdin_takes_json_lines_and_times_with_values(tmp_path: Path, form: str)
     assert metrics(tmp_path / "o")["counts"]["budget"] == round(5 / 1440, 6)
 
 
-def test_bad_lines_on_stdin_are_told_and_kept_as_missing(tmp_path: Path) -> None:
+def test_bad_lines_on_stdin_become_missing(tmp_path: Path) -> None:
     lines = [f"{value}\n" for value in changed(200, "abc", 300)]
     lines[250] = "1" * 2_000_000 + "\n"
     outcome = piped(tmp_path, "".join(lines))
@@ -317,12 +255,10 @@ def test_bad_lines_on_stdin_are_told_and_kept_as_missing(tmp_path: Path) -> None
     assert [row for row, scores in enumerate(rows(tmp_path / "o")) if scores["value"] == ""] == [200, 250]
 
 
-def test_a_producer_that_dies_in_the_middle_of_a_line_loses_that_line_only(tmp_path: Path) -> None:
-    process = start("--source", "stdin", "--out", "o", *GAUSSIAN, *SMALL, folder=tmp_path, stdin=subprocess.PIPE)
-    assert process.stdin
-    process.stdin.write("time,value\n" + "".join(f"{row},{value}\n" for row, value in enumerate(wave(300))) + "300")
-    process.stdin.flush()
-    wait_until(lambda: count_lines(tmp_path / "o" / SCORES) == 301, process)
+def test_a_cut_line_on_stdin_is_left_out(tmp_path: Path) -> None:
+    process = open_pipe(tmp_path, *GAUSSIAN, *SMALL)
+    feed(process, "time,value\n" + "".join(f"{row},{value}\n" for row, value in enumerate(wave(300))) + "300")
+    wait_for_rows(tmp_path / "o", 300, process)
     outcome = finish(process)
     assert outcome.code == 0
     assert "the line is cut off and left out" in outcome.err
@@ -332,11 +268,17 @@ def test_a_producer_that_dies_in_the_middle_of_a_line_loses_that_line_only(tmp_p
 # --- Yahoo ---
 
 
-def test_no_ticker_is_refused_before_anything_is_asked_of_the_network(program: Program) -> None:
-    check(program("--source", "yfinance", *RUN), ["yfinance.ticker", "--ticker AAPL"])
-    check(program("--source", "yfinance", "--ticker", "a b/c", *RUN), ["a b/c"])
-    check(program("--source", "yfinance", "--ticker", "AAPL", "--interval", "7y", *RUN), ["7y", "1d"])
-    check(program("--source", "yfinance", "--ticker", "AAPL", "--column", "Closed", *RUN), ["Closed", "Close"])
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], ["yfinance.ticker", "--ticker AAPL"]),
+        (["--ticker", "a b/c"], ["a b/c"]),
+        (["--ticker", "AAPL", "--interval", "7y"], ["7y", "1d"]),
+        (["--ticker", "AAPL", "--column", "Closed"], ["Closed", "Close"]),
+    ],
+)
+def test_a_wrong_ticker_needs_no_network(program: Program, arguments: list[str], words: list[str]) -> None:
+    assert_refused(program("--source", "yfinance", *arguments, *RUN), words)
 
 
 @pytest.mark.parametrize(
@@ -347,7 +289,7 @@ def test_no_ticker_is_refused_before_anything_is_asked_of_the_network(program: P
         ("AAPL", "no_tunnel", ["AAPL", "no network", "--source csv"]),
     ],
 )
-def test_a_failing_yahoo_is_one_line_and_exit_code_one(tmp_path: Path, ticker: str, mode: Mode, words: list[str]) -> None:
+def test_a_failing_yahoo_exits_1(tmp_path: Path, ticker: str, mode: Mode, words: list[str]) -> None:
     with YahooServer(mode=mode) as server:
         arguments = ("--source", "yfinance", "--ticker", ticker, "--set", "yfinance.cache=cache", "--out", "o", *GAUSSIAN)
         outcome = finish(start(*arguments, folder=tmp_path, env={**os.environ, **server.environment()}))
@@ -356,7 +298,7 @@ def test_a_failing_yahoo_is_one_line_and_exit_code_one(tmp_path: Path, ticker: s
     assert not (tmp_path / "o").exists()
 
 
-def test_a_source_that_fails_on_the_way_keeps_what_was_judged(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_source_that_fails_later_keeps_rows(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
     from autoencoder.core.errors import SourceError
     from autoencoder.sources.files import FileSource
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from torture.harness import LSTM, Count, Process, noisy_wave, run
+from stress.harness import LSTM, Count, Process, noisy_wave, run
 
 BLOCK = 100_000  # rows that are written over and over
 GROWTH = 8.0  # MB a million points that memory may grow by, and the noise of measuring it

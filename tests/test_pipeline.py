@@ -1,10 +1,9 @@
-"""Nothing lost, nothing let in: a short form of every group of ``make torture``, and the property behind resuming."""
+"""The run loop: a run that dies anywhere and is resumed leaves the bytes of one that was left alone."""
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +11,6 @@ import numpy as np
 import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
-from program import Outcome
-from torture import faults, fuzz, hostile, kills, soak
-from torture.harness import Count
 
 from autoencoder.detector import StreamDetector
 from autoencoder.panel import Panel
@@ -28,45 +24,6 @@ from autoencoder.series import Series
 from autoencoder.sources.chunk import Chunk, Source
 from autoencoder.thresholds import THRESHOLDS
 from autoencoder.thresholds.budget import Budget
-
-needs_linux = pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="watches processes through /proc")
-
-
-def assert_clean(counts: Iterable[Count]) -> None:
-    for count in counts:
-        assert count.is_clean, f"{count.group}: {count.complaints}"
-
-
-@needs_linux
-def test_killed_runs_go_on_to_the_same_files(tmp_path: Path) -> None:
-    assert_clean(kills.kill(tmp_path, 11, 8))
-
-
-@needs_linux
-def test_signals_end_a_run_cleanly(tmp_path: Path) -> None:
-    assert_clean([kills.interrupt(tmp_path, 11, 3)])
-
-
-@needs_linux
-def test_faults_of_the_world_lose_nothing(tmp_path: Path) -> None:
-    assert_clean(faults.suffer(tmp_path, 11, 1))
-
-
-@needs_linux
-def test_hostile_files_are_refused_or_harmless(tmp_path: Path, lstm_run: tuple[Path, Outcome]) -> None:
-    assert_clean(hostile.attack(tmp_path, 3, lstm_run[0]))
-
-
-def test_noise_is_refused_or_read(tmp_path: Path) -> None:
-    assert_clean(fuzz.shake(tmp_path, 11, 500))
-
-
-@needs_linux
-def test_memory_and_open_files_stay_as_they_are(tmp_path: Path) -> None:
-    assert_clean(soak.soak(tmp_path, 11, 30_000))
-
-
-# --- resuming, in this process ---
 
 QUICK: dict[str, dict[str, Any]] = {
     "isolation_forest": {"window": 8, "n_estimators": 5, "max_samples": 32},
@@ -137,7 +94,7 @@ def whole(folder: Path, scorer: str, threshold: str) -> dict[str, bytes]:
 @given(
     before=st.lists(st.integers(1, POINTS - 1), min_size=1, max_size=12), after=st.lists(st.integers(1, POINTS)), data=st.data()
 )
-def test_a_run_that_dies_anywhere_and_is_resumed_leaves_the_same_bytes(
+def test_a_resumed_run_leaves_the_same_bytes(
     tmp_path_factory: pytest.TempPathFactory,
     scorer: str,
     threshold: str,
@@ -160,12 +117,7 @@ def test_a_run_that_dies_anywhere_and_is_resumed_leaves_the_same_bytes(
     shutil.rmtree(base)
 
 
-@pytest.mark.skipif(os.name != "posix", reason="takes the right to make files from a folder")
-def test_a_checkpoint_that_cannot_be_written_is_told_once_and_stops_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    from autoencoder.reports import files as files_module
-
+def test_an_unwritable_checkpoint_is_told_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     run = start(Cut(list(range(10, POINTS, 10))), RunFolder(tmp_path / "o"), "windowed_gaussian", "tail")
     run.warn = said.append
@@ -173,9 +125,9 @@ def test_a_checkpoint_that_cannot_be_written_is_told_once_and_stops_nothing(
     def full(path: Path, data: bytes) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("autoencoder.reports.run_folder.write_whole", full)
-    run.run()
-    monkeypatch.setattr("autoencoder.reports.run_folder.write_whole", files_module.write_whole)
+    with monkeypatch.context() as patched:
+        patched.setattr("autoencoder.reports.run_folder.write_whole", full)
+        run.run()
     run.close()
     assert len(said) == 1 and "No space left" in said[0] and "the run goes on" in said[0]
     assert files(tmp_path / "o") == whole(tmp_path / "whole", "windowed_gaussian", "tail")

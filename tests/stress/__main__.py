@@ -1,0 +1,88 @@
+"""``make torture``: every group at full size; writes the table in docs/reliability.md."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from stress import faults, fuzz, hostile, kills, soak
+from stress.harness import ROOT, Count
+
+REPORT = ROOT / "docs" / "reliability.md"
+# name -> folder, seed and share of the full size -> counts
+GROUPS: dict[str, Callable[[Path, int, float], Sequence[Count]]] = {
+    "kills": lambda folder, seed, share: kills.kill(folder, seed, max(5, round(100 * share))),
+    "signals": lambda folder, seed, share: [kills.interrupt(folder, seed, max(3, round(48 * share)))],
+    "faults": lambda folder, seed, share: faults.suffer(folder, seed, max(1, round(3 * share))),
+    "hostile": lambda folder, seed, share: hostile.attack(folder, round(1000 * share)),
+    "fuzz": lambda folder, seed, share: fuzz.shake(folder, seed, round(20_000 * share)),
+    "soak": lambda folder, seed, share: soak.soak(folder, seed, round(1e7 * share), lstm_points=round(5e5 * share)),
+}
+BESIDE = "soak"  # takes long and one core; the others go on beside it
+
+
+def main() -> int:
+    """Run the groups; returns 0 where everything survived."""
+    parser = argparse.ArgumentParser(prog="python -m stress")
+    parser.add_argument("--group", action="append", choices=[*GROUPS], help="only this one; repeatable; writes no report")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--share", type=float, default=1.0, help="of the full size; the report is written at 1 only")
+    arguments = parser.parse_args()
+    began = time.monotonic()
+    folder = Path(tempfile.mkdtemp(prefix="torture-"))
+    try:
+        counts = _run(arguments.group or [*GROUPS], folder, arguments.seed, arguments.share)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+    minutes = (time.monotonic() - began) / 60
+    if arguments.group or arguments.share != 1:
+        sys.stdout.write("\n".join([*table(counts), ""]))
+    else:
+        page = REPORT.read_text(encoding="utf-8")
+        REPORT.write_text(report(page, counts, arguments.seed, minutes), encoding="utf-8")
+        sys.stdout.write(f"{REPORT}\n")
+    return 0 if all(count.is_clean for count in counts) else 1
+
+
+def _run(groups: Sequence[str], folder: Path, seed: int, share: float) -> list[Count]:
+    def work(group: str) -> Sequence[Count]:
+        began = time.monotonic()
+        counts = GROUPS[group](folder / group, seed, share)
+        for count in counts:
+            sys.stderr.write(f"{count.group}: {count.survived} of {count.tries} survived {' '.join(count.complaints)}\n")
+        sys.stderr.write(f"{group}: {time.monotonic() - began:.0f} s\n")
+        return counts
+
+    with ThreadPoolExecutor(1) as pool:
+        beside = [pool.submit(work, group) for group in groups if group == BESIDE]
+        counts = [count for group in groups if group != BESIDE for count in work(group)]
+        return counts + [count for future in beside for count in future.result()]
+
+
+def table(counts: Sequence[Count]) -> list[str]:
+    """Rows of the report, and what was not as it should be."""
+    rows = [
+        f"| {count.group} | {count.tries:,} | {count.survived:,} | {count.lost:,} | {count.doubled:,} | {count.tracebacks:,} | "
+        f"{count.code_run:,} | {'; '.join(count.notes)} |"
+        for count in counts
+    ]
+    complaints = [f"- {complaint.strip().replace(chr(10), ' ')[:300]}" for count in counts for complaint in count.complaints[:5]]
+    return [*rows, "", *(["Not as it should be:", "", *complaints, ""] if complaints else [])]
+
+
+def report(page: str, counts: Sequence[Count], seed: int, minutes: float) -> str:
+    """The page with another table, and another line below it that says how it was made."""
+    head, mark, rest = page.partition("|---|---|---|---|---|---|---|---|\n")
+    done = f"Seed {seed}, {os.cpu_count()} cores, {minutes:.0f} minutes."
+    return head + mark + "\n".join([*table(counts), done, "", ""]) + rest[rest.index("## What is done to it") :]
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())
