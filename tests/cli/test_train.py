@@ -38,8 +38,9 @@ def test_a_run_passes_its_model_on(program: Program, lstm_run: Run) -> None:
 def test_scoring_imports_no_heavy_library(lstm_run: Run, tmp_path: Path) -> None:
     arguments = ["--model", str(lstm_run[0]), "--out", "o", "--plot", "none", "--set", "synthetic.points=500"]
     code = f"""
-import json, sys, main
-code = main.main({arguments!r})
+import json, sys
+from autoencoder import cli
+code = cli.main({arguments!r})
 print(json.dumps([code, sorted({{name.split(".")[0] for name in sys.modules}})]))
 """
     code, modules = json.loads(run_python(code, folder=tmp_path).out)

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 from helpers.cli import Program
 
-import main
+from autoencoder import cli
 
 
 def test_help_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
-    text = main.parser().format_help()
+    text = cli.parser().format_help()
     assert max(map(len, text.splitlines())) <= 80
     for flag in ("--source", "--set", "--model", "--resume", "--plot", "--out", "--follow", "--seed", "130 interrupted"):
         assert flag in text
