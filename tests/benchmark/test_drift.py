@@ -82,7 +82,7 @@ class Scripted:
     share = 0.001
 
     def __init__(self, flags: np.ndarray) -> None:
-        self._flags = flags
+        self._flags, self.current = flags, self
 
     def process(self, time: Any, values: Any) -> Detections:
         unknown = np.full(len(values), np.nan)
