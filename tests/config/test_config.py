@@ -120,13 +120,11 @@ def test_whatever_a_setting_is_given_it_is_taken_or_refused_in_one_line(key: str
         assert difference(dump(config), dump(load(None, {key: value}))) is None
 
 
-def test_dates_need_no_quotes() -> None:
-    config = load(None, texts=["yfinance.start=2020-01-31", "yfinance.end='2021-01-31'"])
+def test_dates_need_no_quotes_and_one_column_no_list() -> None:
+    config = load(
+        None, texts=["yfinance.start=2020-01-31", "yfinance.end='2021-01-31'", "csv.columns=cpu", "yfinance.column=Open"]
+    )
     assert (config.yfinance.start, config.yfinance.end) == ("2020-01-31", "2021-01-31")
-
-
-def test_one_column_may_be_given_without_a_list() -> None:
-    config = load(None, texts=["csv.columns=cpu", "yfinance.column=Open"])
     assert (config.csv.columns, config.yfinance.column) == (("cpu",), ("Open",))
 
 
