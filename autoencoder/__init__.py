@@ -22,9 +22,13 @@ if TYPE_CHECKING:
         ConfigError,
         InputError,
         ModelError,
+        NotFittedError,
+        OutputError,
+        ResumeError,
         RunError,
         SourceError,
         TrainingError,
+        UsageError,
     )
     from autoencoder.core.extras import MissingPackageError
     from autoencoder.detections import Detections
@@ -33,8 +37,8 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 __all__ = ["Detections", "Detector", "Incident", "__version__", "load", "prices", "read_csv", "synthetic"]
-__all__ += ["AutoencoderError", "ConfigError", "InputError", "MissingPackageError", "ModelError", "RunError"]
-__all__ += ["SourceError", "TrainingError"]
+__all__ += ["AutoencoderError", "ConfigError", "InputError", "MissingPackageError", "ModelError", "NotFittedError", "OutputError"]
+__all__ += ["ResumeError", "RunError", "SourceError", "TrainingError", "UsageError"]
 
 _HOMES = {
     **dict.fromkeys(("Detector", "load"), "api"),

@@ -6,20 +6,18 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from autoencoder.core.errors import AutoencoderError
+from autoencoder.core.errors import UsageError
 
 # module -> the extra of pyproject.toml that brings it; what is not here comes with the package
 EXTRAS = {
-    **dict.fromkeys(("tensorflow", "keras", "onnx"), "train"),
+    **dict.fromkeys(("tensorflow", "keras"), "train"),
     **{"matplotlib": "plot", "yfinance": "yfinance", "pandas": "pandas"},
     **{"stumpy": "baselines", "streamlit": "dashboard", "torch": "rivals"},
 }
 
 
-class MissingPackageError(AutoencoderError, ImportError):
+class MissingPackageError(UsageError, ImportError):
     """A package that the use at hand needs is not installed."""
-
-    exit_code = 2
 
 
 def require(*modules: str, purpose: str, otherwise: str = "") -> None:

@@ -56,9 +56,9 @@ def test_process_finds_what_a_training_in_step_finds() -> None:
 
 def test_failed_process() -> None:
     trainer = SubprocessTrainer()
-    trainer.submit(gaussian_job(ScorerSpec("windowed_gaussian", {"window": 1})))
+    trainer.submit(gaussian_job(ScorerSpec("windowed_gaussian", {"windows": 1})))
     rejection = result_of(trainer).rejection
-    assert rejection.startswith("its training failed with code 1: ") and "window is 1" in rejection
+    assert rejection.startswith("its training failed with code 1: ") and "'windows'" in rejection
     assert trainer.is_free
     trainer.submit(gaussian_job())
     trainer.stop()

@@ -72,7 +72,6 @@ sys.exit(main({list(arguments)!r}))
         ("pydantic", (), "pydantic is not installed for"),
         ("matplotlib", ("--detector", "isolation_forest"), ", or add --plot none"),
         ("tensorflow", ("--plot", "none"), "training needs tensorflow, which is not installed for"),
-        ("onnx", ("train",), ", or use a saved model with --model"),
         (
             "yfinance",
             ("--source", "yfinance", "--ticker", "AAPL", "--plot", "none", "--detector", "isolation_forest"),

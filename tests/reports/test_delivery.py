@@ -155,6 +155,7 @@ def test_the_end_does_not_wait_for_a_busy_receiver(
         sending = Sending(tmp_path, server.url(), **options)
         sending.begin("a")
         server.wait_for(1)
+        wait_until(lambda: bool(sending.said))  # it has read the answer
         assert sending.stop() == left
 
 

@@ -70,7 +70,11 @@ def test_labels_come_when_asked_for(save: Save) -> None:
 
 def test_gzip_is_told_by_content(save: Save) -> None:
     text = b"value\n1\n2\n"
-    for name, content in [("a.csv.gz", gzip.compress(text, mtime=0)), ("b.csv", gzip.compress(text, mtime=0)), ("c.csv.gz", text)]:
+    for name, content in [
+        ("a.csv.gz", gzip.compress(text, mtime=0)),
+        ("b.csv", gzip.compress(text, mtime=0)),
+        ("c.csv.gz", text),
+    ]:
         assert first_column(collect(FileSource(save(name, content)))) == [1, 2]
 
 
@@ -191,7 +195,10 @@ def test_a_file_without_read_permission_is_refused(save: Save) -> None:
         (b"\xef\xbb\xbf", " is empty; it must hold at least one row with a number"),
         (b"\x89PNG\r\n\x1a\n\0\0", ", line 1: found the byte 0x89, which is not UTF-8; the file must be UTF-8 text, plain or gz"),
         ("1\n2\n".encode("utf-16"), ", line 1: found a zero byte; the file must be UTF-8 text, not binary or UTF-16"),
-        (gzip.compress(b"1\n2\n" * 9, mtime=0)[:-4], " is a damaged gzip file (Compressed file ended before the end-of-stream marker"),
+        (
+            gzip.compress(b"1\n2\n" * 9, mtime=0)[:-4],
+            " is a damaged gzip file (Compressed file ended before the end-of-stream marker",
+        ),
         (gzip.compress(b"1\n2\n" * 9, mtime=0)[:-8] + b"\0" * 8, " is a damaged gzip file (CRC check failed"),
         (b"\x1f\x8b\x07\0\0\0\0\0\0\0", " is a damaged gzip file (Unknown compression method"),
         (gzip.compress(b"1\n2\n", mtime=0)[:10] + b"\xff" * 20, " is a damaged gzip file (Error -3 while decompressing data"),
