@@ -195,7 +195,7 @@ def _require_packages(arguments: argparse.Namespace, config: Config) -> None:
     if config.source == "yfinance":
         require("yfinance", purpose="--source yfinance")
     if config.detector == "lstm_autoencoder" and not (arguments.model or arguments.resume):
-        require("tensorflow", purpose="training", otherwise=", or use a saved model with --model")
+        require("tensorflow", "onnx", purpose="training", otherwise=", or use a saved model with --model")
 
 
 def guarded_call(arguments: argparse.Namespace, console: Console, began: float) -> int:

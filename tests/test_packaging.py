@@ -25,7 +25,7 @@ BLOCKED = """
 import sys
 class Blocked:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("tensorflow", "keras", "matplotlib", "pandas", "yfinance"):
+        if name.partition(".")[0] in ("tensorflow", "keras", "onnx", "matplotlib", "pandas", "yfinance"):
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 sys.meta_path.insert(0, Blocked())
 """

@@ -10,7 +10,7 @@ from autoencoder.core.errors import UsageError
 
 # module -> the extra of pyproject.toml that brings it; what is not here comes with the package
 EXTRAS = {
-    **dict.fromkeys(("tensorflow", "keras"), "train"),
+    **dict.fromkeys(("tensorflow", "keras", "onnx"), "train"),
     **{"matplotlib": "plot", "yfinance": "yfinance", "pandas": "pandas"},
     **{"stumpy": "baselines", "streamlit": "dashboard", "torch": "rivals"},
 }

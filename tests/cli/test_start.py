@@ -71,6 +71,7 @@ sys.exit(main({list(arguments)!r}))
         ("numpy", ("--plot", "none"), "numpy is not installed for"),
         ("pydantic", (), "pydantic is not installed for"),
         ("matplotlib", ("--detector", "isolation_forest"), ", or add --plot none"),
+        ("onnx", ("train",), ", or use a saved model with --model"),
         ("tensorflow", ("--plot", "none"), "training needs tensorflow, which is not installed for"),
         (
             "yfinance",
