@@ -26,13 +26,12 @@ DECADES = 10.0  # a tail probability of 1e-10 or less has score 1
 
 
 class Detector(ABC):
-    """Scores the points of one stream, with a ``StreamDetector`` that stays the same or is replaced by others.
+    """Scores the points of one stream, with a ``StreamDetector`` that stays the same or is replaced by others."""
 
-    Attributes:
-        adaptations: what was done about the model so far.
-    """
-
-    adaptations: Sequence[AdaptationEvent] = ()
+    @property
+    def adaptations(self) -> Sequence[AdaptationEvent]:
+        """What was done about the model so far."""
+        return ()
 
     @property
     @abstractmethod
@@ -56,8 +55,9 @@ class Detector(ABC):
         """What there is to know about adaptations; nothing where there can be none."""
         return {}
 
-    def stop(self) -> None:  # noqa: B027 - most detectors have nothing to stop
+    def stop(self) -> None:
         """The stream is over: a training in progress is cancelled."""
+        return
 
     @abstractmethod
     def state(self) -> State:

@@ -77,9 +77,8 @@ class Run:
         with ThreadPoolExecutor(1) as writer:
             for chunk in self._until_trained(self._chunks()):
                 had_model = self.panel.has_model
-                with (
-                    self.critical() if self.panel.is_fitted else nullcontext()
-                ):  # training may take minutes: it can be interrupted
+                guard = self.critical if self.panel.is_fitted else nullcontext  # training may take minutes: it can be interrupted
+                with guard():
                     self._is_whole = False
                     batch = self.panel.process(chunk, self.source.series)
                     with self.critical():

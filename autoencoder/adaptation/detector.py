@@ -99,7 +99,7 @@ class AdaptiveDetector(Detector):
         return self.current.trained and self._updater.kind == MODEL
 
     @property
-    def adaptations(self) -> Sequence[AdaptationEvent]:  # type: ignore[override]  # read only here
+    def adaptations(self) -> Sequence[AdaptationEvent]:
         """What was done about the model so far."""
         return self._updater.events
 

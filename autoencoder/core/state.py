@@ -90,9 +90,12 @@ def _read_archive(data: bytes, name: str) -> tuple[dict[str, npt.NDArray[Any]], 
         entries = archive.infolist()
         size = sum(entry.file_size for entry in entries)
         largest_text = max((entry.file_size for entry in entries if entry.filename == f"{_TEXT}.npy"), default=0)
-        if size > MAX_STATE_BYTES or largest_text > MAX_TEXT_BYTES:
+        most = max(
+            MAX_STATE_BYTES, len(data)
+        )  # what is not compressed takes no more than the file, which a panel of thousands makes large
+        if size > most or largest_text > MAX_TEXT_BYTES:
             raise ModelError(
-                f"{name} would unpack to {size:,} bytes, {largest_text:,} of them text; at most {MAX_STATE_BYTES:,} and {MAX_TEXT_BYTES:,} "
+                f"{name} would unpack to {size:,} bytes, {largest_text:,} of them text; at most {most:,} and {MAX_TEXT_BYTES:,} "
                 "are read; it is damaged or was not written by this program; copy the run folder again or train again"
             )
         if not {entry.compress_type for entry in entries} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:

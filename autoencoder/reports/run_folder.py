@@ -31,6 +31,7 @@ CHECKPOINT = "checkpoint.npz"  # where a run stands
 OUTBOX = "alerts.sqlite"  # alerts that wait to be delivered
 FILES = (*RESULTS, CHECKPOINT, OUTBOX, f"{OUTBOX}-wal")  # the last is sqlite's, while the outbox is in use
 MAX_MODEL_BYTES = 1 << 28
+MAX_CHECKPOINT_BYTES = (1 << 32) - 1  # a third of a megabyte for each LSTM series; more is no plain zip archive
 MAX_METRICS_BYTES = 1 << 24
 
 
@@ -143,7 +144,7 @@ def read_checkpoint(folder: Path) -> State | None:
         ModelError: there is no such run, it is done, or its checkpoint is damaged.
     """
     if has(folder, CHECKPOINT):
-        return unpack(read_file(folder / CHECKPOINT), str(folder / CHECKPOINT))
+        return unpack(read_file(folder / CHECKPOINT, MAX_CHECKPOINT_BYTES), str(folder / CHECKPOINT))
     status = read_metrics(folder).get("status")
     if status == "trained" or not has(folder, CONFIG):
         raise ModelError(f"--resume: {folder} holds no run; give the --out folder of the run that was cut off")
@@ -161,10 +162,10 @@ def read_metrics(folder: Path) -> dict[str, Any]:
     return metrics if isinstance(metrics, dict) else {}
 
 
-def read_file(path: Path) -> bytes:
+def read_file(path: Path, max_bytes: int = MAX_MODEL_BYTES) -> bytes:
     """The content of a file in a saved folder. Raises ModelError: it cannot be read or is too large."""
     with _legible(path):
-        return read_whole(path, MAX_MODEL_BYTES)
+        return read_whole(path, max_bytes)
 
 
 def require_inside(folder: Path, name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
@@ -32,15 +33,16 @@ class Batch:
     series: Sequence[str] | None = None
 
 
-class Sink:
+class Sink(ABC):
     """Writes a run down: scores.csv and incidents.jsonl, anomalies.log, a webhook, adaptations.jsonl, the statistics."""
 
+    @abstractmethod
     def write(self, batch: Batch) -> None:
         """Record a batch; it outlives the process when this returns."""
-        raise NotImplementedError
 
     def flush(self) -> None:
         """A checkpoint follows, behind which nothing is written again: what was written outlives a power cut when this returns."""
+        return
 
     def close(self, closed: Sequence[Incident] = (), *, resumable: bool = False) -> None:
         """The stream is over.
@@ -49,6 +51,7 @@ class Sink:
             closed: the incidents that end with it.
             resumable: it was only cut off; these incidents go on when the run is resumed.
         """
+        return
 
 
 class Callback(Protocol):

@@ -239,3 +239,13 @@ def test_declared_state_that_does_not_fit(key: str, value: Any) -> None:
     with pytest.raises(ModelError, match=f"the saved state of the pump cannot be used: {key} "):
         pump.load({**Pump().state(), key: value})
     assert_same(pump.state(), Pump().state())
+
+
+def test_a_large_state_is_read_as_far_as_its_file_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("autoencoder.core.state.MAX_STATE_BYTES", 1000)
+    state: State = {"a": np.arange(1000.0)}
+    np.testing.assert_array_equal(unpack(pack(state), "x")["a"], state["a"])
+    packed = io.BytesIO()
+    np.savez_compressed(packed, a=np.zeros(1000))
+    with pytest.raises(ModelError, match="would unpack to"):
+        unpack(packed.getvalue(), "x")
