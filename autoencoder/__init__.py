@@ -16,7 +16,9 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from autoencoder.api import Detector, load
+    from autoencoder.api.detections import Detections
+    from autoencoder.api.detector import Detector, load
+    from autoencoder.api.readers import prices, read_csv, synthetic
     from autoencoder.core.errors import (
         AutoencoderError,
         ConfigError,
@@ -31,8 +33,6 @@ if TYPE_CHECKING:
         UsageError,
     )
     from autoencoder.core.extras import MissingPackageError
-    from autoencoder.detections import Detections
-    from autoencoder.readers import prices, read_csv, synthetic
     from autoencoder.reports.incidents import Incident
 
 __version__ = "0.1.0"
@@ -41,9 +41,9 @@ __all__ += ["AutoencoderError", "ConfigError", "InputError", "MissingPackageErro
 __all__ += ["ResumeError", "RunError", "SourceError", "TrainingError", "UsageError"]
 
 _HOMES = {
-    **dict.fromkeys(("Detector", "load"), "api"),
-    **dict.fromkeys(("prices", "read_csv", "synthetic"), "readers"),
-    **{"Detections": "detections", "Incident": "reports.incidents", "MissingPackageError": "core.extras"},
+    **dict.fromkeys(("Detector", "load"), "api.detector"),
+    **dict.fromkeys(("prices", "read_csv", "synthetic"), "api.readers"),
+    **{"Detections": "api.detections", "Incident": "reports.incidents", "MissingPackageError": "core.extras"},
 }  # the other errors: core.errors
 
 

@@ -136,7 +136,7 @@ class StreamDetector(Detector):
         rest = self.training_points - self.training_seen
         self._times.append(time[:rest])
         self._values.append(values[:rest])
-        head = _unknown(time[:rest], values[:rest])
+        head = Detections.unknown(time[:rest], values[:rest])
         if len(values) < rest:
             return head
         self._train()
@@ -284,9 +284,3 @@ def to_detections(
     decades = np.log10(np.maximum(probabilities, 1e-300)) / -DECADES
     scores = np.minimum(decades, 1.0) + 0.0  # a certain -0 becomes 0
     return Detections(time, values, predictions, errors, limits, scores, errors > limits)
-
-
-def _unknown(time: Time, values: Array) -> Detections:
-    """Detections of points of which nothing is known."""
-    nothing = np.full(len(values), np.nan)
-    return Detections(time, values, np.full(values.shape, np.nan), nothing, nothing, nothing, np.zeros(len(values), dtype=bool))

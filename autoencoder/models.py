@@ -15,8 +15,8 @@ from autoencoder.detector import Detector
 from autoencoder.reports.run_folder import DETECTOR, MAX_MODEL_BYTES, RunFolder, has, read_model
 
 if TYPE_CHECKING:
-    from autoencoder.panel import Panel
-    from autoencoder.series import Series
+    from autoencoder.panel.panel import Panel
+    from autoencoder.panel.series import Series
 
 
 @dataclass(frozen=True, slots=True)

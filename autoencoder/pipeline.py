@@ -13,7 +13,7 @@ from autoencoder.config import difference
 from autoencoder.core.checksum import RowChecksum
 from autoencoder.core.errors import ModelError, RunError
 from autoencoder.core.state import Reader, State, pack
-from autoencoder.panel import Panel
+from autoencoder.panel.panel import Panel
 from autoencoder.reports.run_folder import CHECKPOINT, RunFolder
 from autoencoder.reports.scores_csv import ResultWriter
 from autoencoder.reports.sinks import Batch, Callback, Sink

@@ -18,7 +18,7 @@ from helpers.cli import ROOT, run_python, wave
 from sklearn.base import clone
 
 import autoencoder as ae
-from autoencoder.api import STATE
+from autoencoder.api.detector import STATE
 
 FOREST: dict[str, Any] = {"detector": "isolation_forest", "config": {"forest": {"n_estimators": 10}}}
 
@@ -61,7 +61,7 @@ def test_strict_mypy_sees_the_types(tmp_path: Path) -> None:
     (tmp_path / "user.py").write_text("import autoencoder as ae\nreveal_type(ae.Detector().process([1.0]))\n")
     command = [sys.executable, "-m", "mypy", "--strict", "--cache-dir", str(tmp_path), "user.py"]
     done = subprocess.run(command, cwd=tmp_path, env={"MYPYPATH": str(ROOT)}, capture_output=True, text=True, check=False)
-    assert "autoencoder.detections.Detections" in done.stdout, done.stdout
+    assert "autoencoder.api.detections.Detections" in done.stdout, done.stdout
 
 
 # --- how many points train ---
@@ -204,7 +204,7 @@ def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
         ae.load(tmp_path)
 
 
-@pytest.mark.parametrize("name", ["autoencoder", "autoencoder.api", "autoencoder.readers"])
+@pytest.mark.parametrize("name", ["autoencoder", "autoencoder.api.detector", "autoencoder.api.readers"])
 def test_examples_in_the_docstrings(name: str) -> None:
     found = doctest.testmod(importlib.import_module(name))
     assert found.attempted and not found.failed

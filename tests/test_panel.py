@@ -13,10 +13,10 @@ from autoencoder.core.errors import ModelError, TrainingError
 from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Detections
 from autoencoder.detector import StreamDetector
-from autoencoder.panel import Panel
+from autoencoder.panel.panel import Panel
+from autoencoder.panel.series import Series
 from autoencoder.reports.incidents import Incident, IncidentTracker
 from autoencoder.scorers.gaussian import WindowedGaussianScorer
-from autoencoder.series import Series
 from autoencoder.sources.chunk import Chunk
 from autoencoder.thresholds.budget import Budget
 from autoencoder.thresholds.quantile import QuantileThreshold

@@ -12,7 +12,7 @@ import pytest
 from helpers.cli import wave
 
 import autoencoder as ae
-from autoencoder.points import to_points
+from autoencoder.api.points import to_points
 
 HOURS = pd.date_range("2024-01-01", periods=4, freq="h")
 NAIVE = HOURS.to_numpy()

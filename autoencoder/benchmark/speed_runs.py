@@ -21,9 +21,9 @@ from autoencoder.config.schema import Adaptation, Alerts, Csv, Plot
 from autoencoder.core.errors import RunError
 from autoencoder.factory.detectors import make_detector
 from autoencoder.factory.sources import open_source
-from autoencoder.fleet import Fleet
 from autoencoder.network import training
 from autoencoder.network.model import Architecture, build
+from autoencoder.panel.fleet import Fleet
 from autoencoder.reports.run_folder import SCORES, read_model
 from autoencoder.scorers.base import Array
 from autoencoder.sources.chunk import Chunk

@@ -11,7 +11,7 @@ from autoencoder.core.events import PROMOTED, ROLLED_BACK
 from autoencoder.reports.sinks import Batch, Callback
 
 if TYPE_CHECKING:
-    from autoencoder.panel import Panel
+    from autoencoder.panel.panel import Panel
     from autoencoder.pipeline import Run
 
 

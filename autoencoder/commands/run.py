@@ -18,7 +18,7 @@ from autoencoder.factory.runs import is_at_hand, make_panel, make_sinks, make_we
 from autoencoder.factory.sources import open_source
 from autoencoder.interrupts import SignalGuard
 from autoencoder.models import SavedModel, save_model
-from autoencoder.panel import Panel
+from autoencoder.panel.panel import Panel
 from autoencoder.pipeline import Run, rows_done
 from autoencoder.reports.run_folder import (
     CHECKPOINT,

@@ -12,7 +12,7 @@ from autoencoder.console import Stopwatch
 from autoencoder.core.errors import ModelError, TrainingError
 from autoencoder.factory.runs import is_at_hand
 from autoencoder.interrupts import SignalGuard
-from autoencoder.panel import Panel
+from autoencoder.panel.panel import Panel
 from autoencoder.reports.run_folder import RunFolder, default_folder, is_folder
 from autoencoder.sources.chunk import Source
 

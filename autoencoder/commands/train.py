@@ -23,13 +23,15 @@ def train(config: Config, options: RunOptions, console: Console) -> int:
         import_training(config, watch)
         with console.bars(), naming(source):
             train_network(source, panel)
+            rows = 0
             for chunk in source.chunks():
+                rows += len(chunk)
                 panel.process(chunk, source.series)
                 if panel.is_fitted and not (source.has_series and is_at_hand(source)):
                     break
             panel.require_scored()
             if not panel.has_model:
-                raise too_short(panel, panel.training_seen)
+                raise too_short(panel, rows)
         folder.write(CONFIG, dump(config))
         if reason := save_model(folder, config.detector, panel):
             raise RunError(reason)

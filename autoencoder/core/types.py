@@ -43,6 +43,12 @@ class Detections:
         return Detections(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     @staticmethod
+    def unknown(time: npt.NDArray[np.datetime64] | npt.NDArray[np.int64], values: Array) -> Detections:
+        """Detections of points (N,), (N, F) of which nothing is known; no two arrays share memory."""
+        errors, thresholds, scores = (unknown(len(values)) for _ in range(3))
+        return Detections(time, values, unknown(*values.shape), errors, thresholds, scores, np.zeros(len(values), dtype=bool))
+
+    @staticmethod
     def concatenate(parts: Sequence[Detections]) -> Detections:
         """Join detections of consecutive chunks; at least one part is needed."""
         return Detections(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Detections)))

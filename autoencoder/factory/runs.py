@@ -13,7 +13,8 @@ from autoencoder.core.errors import ConfigError
 from autoencoder.detector import Detector
 from autoencoder.factory.detectors import make_adaptive, make_detector, training_points
 from autoencoder.models import SavedModel
-from autoencoder.panel import Panel
+from autoencoder.panel.panel import Panel
+from autoencoder.panel.series import Series
 from autoencoder.reports.adaptation_log import AdaptationLog
 from autoencoder.reports.anomaly_log import AnomalyLog
 from autoencoder.reports.delivery import HttpPost, WebhookSender, is_web_address
@@ -24,7 +25,6 @@ from autoencoder.reports.sinks import Sink
 from autoencoder.reports.statistics import RunStatistics
 from autoencoder.reports.webhook import FORMATS, Webhook
 from autoencoder.scorers.base import Progress
-from autoencoder.series import Series
 from autoencoder.sources.chunk import Source
 
 Warn = Callable[[str], None]
@@ -57,43 +57,41 @@ def make_panel(
         ModelError: the model does not fit the source.
         ConfigError: ``training.points`` is more than a source without series has.
     """
-    zone = zone_of(source)
-    chosen = config.incidents
-    adapts = adapts and config.adaptation.enabled
-    if adapts:
-        from autoencoder.adaptation.trainer import ProcessLimit
-
-        limit: ProcessLimit | None = ProcessLimit()
-    else:
-        limit = None
     if model:
         model.require_columns(source.name, source.columns)
+    make_one = _detector_maker(config, source, progress, adapts=adapts, early=not model)
 
     def make(name: str | None, points: int | None) -> Series:
-        tracker = IncidentTracker(0, zone, hysteresis=chosen.hysteresis, cooldown=chosen.cooldown)
-        fault, training = "", 0
-        if not model:
-            try:
-                training = training_points(config, points)
-            except ConfigError as error:
-                if name is None:
-                    raise
-                fault = str(error)
-        detector: Detector
-        if adapts:
-            detector = make_adaptive(config, training, progress, early=not model, waits=is_at_hand(source), limit=limit)
-        else:
-            detector = make_detector(config, training, progress)
-        one = Series(name, detector, tracker, partial(_merge_gap, config), left_out=fault)
+        training, fault = 0, ""
+        try:
+            training = 0 if model else training_points(config, points)
+        except ConfigError as error:
+            if name is None:
+                raise
+            fault = str(error)
+        chosen = config.incidents
+        tracker = IncidentTracker(0, zone_of(source), hysteresis=chosen.hysteresis, cooldown=chosen.cooldown)
+        one = Series(name, make_one(training), tracker, partial(_merge_gap, config), left_out=fault)
         if model:
-            model.apply_to(detector, name)
-            tracker.merge_gap = one.merge_gap(detector)
+            model.apply_to(one.detector, name)
+            tracker.merge_gap = one.merge_gap(one.detector)
         return one
 
     panel = Panel(make, lambda sentence: warn(f"{source.name}: {sentence}"), progress)
     for name, points in _lengths(source).items():
         panel.add(name, points)
     return panel
+
+
+def _detector_maker(
+    config: Config, source: Source, progress: Progress | None, *, adapts: bool, early: bool
+) -> Callable[[int], Detector]:
+    """What builds the detectors of a source, each to be trained on so many points; they share a limit on training processes."""
+    if not (adapts and config.adaptation.enabled):
+        return partial(make_detector, config, progress=progress)
+    from autoencoder.adaptation.trainer import ProcessLimit
+
+    return partial(make_adaptive, config, progress=progress, early=early, waits=is_at_hand(source), limit=ProcessLimit())
 
 
 def _lengths(source: Source) -> dict[str | None, int | None]:

@@ -114,21 +114,9 @@ def train(
     Raises:
         ModelError: ``start`` holds weights of another architecture.
     """
-    import keras
     import tensorflow as tf
 
-    keras.utils.set_random_seed(config.seed)
-    fresh = build(architecture)
-    if start is not None:
-        try:
-            fresh.set_weights(read_weights(start))
-        except ValueError as error:
-            raise ModelError(f"model.onnx cannot be trained on: it holds another network ({error}); train again") from None
-    compiled = _compile(architecture)
-    for variable, value in zip(compiled.model.variables, fresh.variables, strict=True):
-        variable.assign(value)
-    for variable in compiled.optimizer.variables:  # it has done no step
-        variable.assign(tf.zeros_like(variable))
+    fresh, compiled = _begin(architecture, config.seed, start)
     training, held_back = split(windows, config.validation_split)
     held_back = held_back[np.unique(np.linspace(0, len(held_back) - 1, VALIDATION_WINDOWS).astype(int))]
     random = np.random.default_rng(config.seed)
@@ -159,6 +147,26 @@ def train(
             break
     fresh.set_weights(best)
     return fresh, history
+
+
+def _begin(architecture: Architecture, seed: int, start: bytes | None) -> tuple[Any, _Compiled]:
+    """A model with the weights in ``start``, or random ones, and the compiled steps that train from there."""
+    import keras
+    import tensorflow as tf
+
+    keras.utils.set_random_seed(seed)
+    fresh = build(architecture)
+    if start is not None:
+        try:
+            fresh.set_weights(read_weights(start))
+        except ValueError as error:
+            raise ModelError(f"model.onnx cannot be trained on: it holds another network ({error}); train again") from None
+    compiled = _compile(architecture)
+    for variable, value in zip(compiled.model.variables, fresh.variables, strict=True):
+        variable.assign(value)
+    for variable in compiled.optimizer.variables:  # it has done no step
+        variable.assign(tf.zeros_like(variable))
+    return fresh, compiled
 
 
 def _cosine(share: float) -> float:

@@ -14,7 +14,7 @@ from autoencoder.core.state import pack
 from autoencoder.core.types import Detections
 from autoencoder.detector import StreamDetector
 from autoencoder.factory.detectors import make_detector
-from autoencoder.fleet import Fleet, can_join
+from autoencoder.panel.fleet import Fleet, can_join
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.scorers.panel import LstmPanel, fit_panel
 from autoencoder.thresholds.panel import PeaksOverThresholdPanel

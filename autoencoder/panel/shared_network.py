@@ -37,7 +37,9 @@ class SharedNetwork:
         """Whether there is a network to share."""
         return self._network is not None
 
-    def fit(self, detectors: Mapping[str, Detector], parts: Mapping[str, Sequence[Array]]) -> dict[str, TrainingError]:
+    def fit(
+        self, detectors: Mapping[str | None, Detector], parts: Mapping[str | None, Sequence[Array]]
+    ) -> dict[str | None, TrainingError]:
         """Train on what there is of the training part of each untrained LSTM autoencoder, in pieces (N, F) by name of its series.
 
         A single series is left to train when its training part is complete.
@@ -45,7 +47,7 @@ class SharedNetwork:
         Returns:
             Which series have no part in the network, and why.
         """
-        untrained = {name: scorer for name in sorted(detectors) if (scorer := untrained_lstm(detectors[name]))}
+        untrained = {name: scorer for name in sorted(detectors, key=str) if (scorer := untrained_lstm(detectors[name]))}
         values = {name: np.concatenate(parts[name]) for name in untrained if any(map(len, parts.get(name, ())))}
         if len(values) < 2:
             return {}

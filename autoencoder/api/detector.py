@@ -1,46 +1,31 @@
-"""Public API: a panel of one detector for pandas, numpy and plain numbers, with the habits of scikit-learn, PyOD and river."""
+"""Detector of the public API, with the habits of scikit-learn, PyOD and river."""
 
 from __future__ import annotations
 
-import copy
 import inspect
-import re
-import sys
-import warnings
-import weakref
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, nullcontext
-from dataclasses import fields, replace
+from collections.abc import Mapping, Sequence
+from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
-from threadpoolctl import ThreadpoolController
 
+from autoencoder.api.detections import Detections
+from autoencoder.api.points import Points, to_points
+from autoencoder.api.stream import Stream, without_flags
 from autoencoder.config import dump
 from autoencoder.config import load as load_config
-from autoencoder.console import quiet_libraries
 from autoencoder.core import types
 from autoencoder.core.errors import AutoencoderError, ConfigError, ModelError, NotFittedError
 from autoencoder.core.events import AdaptationEvent
-from autoencoder.core.extras import require
-from autoencoder.core.state import Reader, State, pack, unpack
+from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Array, Integers
-from autoencoder.detections import Detections
-from autoencoder.detector import StreamDetector
-from autoencoder.factory.detectors import training_points
-from autoencoder.factory.runs import make_panel
 from autoencoder.models import SavedModel, save_model
-from autoencoder.panel import Panel
-from autoencoder.points import Points, to_points
-from autoencoder.reports.incidents import Incident, read_incidents
+from autoencoder.reports.incidents import Incident
 from autoencoder.reports.run_folder import CONFIG, RunFolder, has, read_file, read_model_files, require_inside
-from autoencoder.sources.chunk import Chunk, Source
 
 STATE = "state.npz"  # where a saved detector stands
-VERSION = 1  # of it; raised when its meaning changes
-MIN_WHOLE_SERIES = 200  # points of a first chunk that is taken for the whole series
-_FLAGS = re.compile(r", or --resume to go on with the run in it| with --column|--out |--(?=[a-z])")
 
 
 class Detector:
@@ -100,7 +85,6 @@ class Detector:
     ) -> None:
         self.detector, self.budget, self.seed = detector, budget, seed
         self.training_points, self.config, self.model = training_points, config, model
-        self._libraries = ThreadpoolController()
         self._configure()
 
     def _configure(self) -> None:
@@ -110,18 +94,11 @@ class Detector:
         given["training.points"] = self.training_points
         changes = {str(key): value for key, value in (self.config or {}).items()}
         changes |= {key: value for key, value in given.items() if value is not None}
-        with _without_flags():
+        with without_flags():
             saved = None if self.model is None else require_inside(Path(self.model), CONFIG)
             self._config = load_config(None, changes, saved=saved, where="the arguments")
             self._model = None if self.model is None else SavedModel.read(Path(self.model), self._config.detector)
-        self._forget()
-
-    def _forget(self) -> None:
-        """The next points begin a stream."""
-        self._panel: Panel | None = None
-        self._closed: list[Incident] = []
-        self._newest: Points | None = None  # the newest point
-        self._is_ordered = True
+        self._stream: Stream | None = None  # begins with the first points
 
     # --- streaming ---
 
@@ -140,54 +117,32 @@ class Detector:
         return self._process(self._points(data))
 
     def _process(self, points: Points) -> Detections:
-        panel = self._panel = self._panel or self._new_panel(points)
-        detector, first, count = panel[None].detector.current, self._rows, len(points.time)
-        untrained = 0 if detector.trained else min(detector.training_points - detector.training_seen, count)
-        has_network = self._config.detector == "lstm_autoencoder"
-        self._check_order(points)
+        stream = self._stream = self._stream or Stream(self._config, self._model, points)
         try:
-            if untrained and has_network:
-                require("tensorflow", "onnx", purpose="training", otherwise=", or use a saved model")
-            may_train = has_network and (untrained or self._config.adaptation.enabled)
-            with quiet_libraries() if may_train else nullcontext(), self._libraries.limit(limits=1, user_api="blas"):
-                batch = panel.process(Chunk(points.time, points.values))
+            return stream.process(points)
         except AutoencoderError:
-            if not panel.has_model:
-                self._forget()
+            if not stream.panel.has_model:
+                self._stream = None
             raise
-        self._closed += batch.closed
-        if count:
-            self._newest = replace(points, time=points.time[-1:], values=points.values[-1:], index=None)
-        arrays: dict[str, Any] = {field.name: getattr(batch.detections, field.name) for field in fields(types.Detections)}
-        return Detections(
-            **arrays,
-            index=points.index,
-            columns=points.columns,
-            timezone=points.timezone,
-            name=points.name,
-            first_row=first,
-            training_points=untrained,
-            incidents=(*batch.closed, *batch.open),
-        )
 
     @property
     def is_fitted(self) -> bool:
         """Whether points are judged: the training part is over."""
-        return self._panel.is_fitted if self._panel else self._model is not None
+        return self._stream.panel.is_fitted if self._stream else self._model is not None
 
     @property
     def incidents(self) -> list[Incident]:
         """All incidents so far, in order; the one that goes on is the last."""
-        return [*self._closed, *(self._panel.open if self._panel else ())]
+        return self._stream.incidents if self._stream else []
 
     @property
     def adaptations(self) -> Sequence[AdaptationEvent]:
         """What was done about the model so far, with ``adaptation.enabled``."""
-        return self._panel.adaptations if self._panel else ()
+        return self._stream.panel.adaptations if self._stream else ()
 
     def info(self) -> dict[str, object]:
         """What there is to know about the training: its points, and what the detector measured in them."""
-        return self._panel.training_report() if self._panel else {}
+        return self._stream.panel.training_report() if self._stream else {}
 
     def learn_one(self, x: Any, time: Any = None) -> None:
         """Take the next point: a number, or a mapping of column names to numbers, and its time where the stream has times."""
@@ -206,10 +161,10 @@ class Detector:
             InputError, TrainingError, ConfigError, MissingPackageError: as ``process``.
         """
         points = to_points(x, 0).after(None)
-        self._forget()
-        self._panel = self._new_panel(points, len(points.time))
+        self._stream = None
+        stream = self._stream = Stream(self._config, self._model, points, len(points.time))
         self._process(points)
-        again = self._judge(self._panel[None].detector.current.clone(), points)
+        again = stream.judge_again(points)
         self.labels_, self.decision_scores_ = again.anomalies.astype(np.int64), again.scores
         return self
 
@@ -241,77 +196,15 @@ class Detector:
         given = (f"{name}={value!r}" for name, value in self.get_params().items() if value is not None)
         return f"Detector({', '.join(given)})"
 
-    # --- files ---
-
-    def save(self, path: str | Path) -> None:
-        """Write to a folder what ``load`` goes on with; once trained, the folder serves ``--model`` on the command line, too.
-
-        Raises:
-            ModelError: no point has come yet, or the folder holds something else or cannot be written.
-            RunError: the disk is full.
-        """
-        if self._panel is None or self._newest is None:
-            raise ModelError("no point has come yet, so there is nothing to save; call fit or process first")
-        newest, incidents = self._newest, "\n".join(incident.to_json() for incident in self._closed)
-        state: State = {
-            "version": VERSION,
-            "last_time": newest.time.view(np.int64).copy(),
-            "is_dated": newest.time.dtype.kind == "M",
-            "timezone": newest.timezone or "",
-            "columns": {str(place): name for place, name in enumerate(newest.columns)},
-            "is_named": newest.is_named,
-            "incidents": np.frombuffer(incidents.encode(), np.int8),
-        }
-        with _without_flags(), closing(RunFolder(Path(path), resume=has(Path(path), STATE))) as folder:
-            save_model(folder, self._config.detector, self._panel)
-            folder.write(CONFIG, dump(self._config))
-            folder.write(STATE, pack({**state, **self._panel.state()}))
-
-    def _restore(self, folder: Path) -> None:
-        state = unpack(read_file(folder / STATE), str(folder / STATE))
-        saved = Reader(state, "the saved detector")
-        if saved.integer("version") != VERSION:
-            raise ModelError(
-                f"{folder / STATE} has version {state['version']}, this package reads {VERSION}; train and save again"
-            )
-        time: Any = saved.integers("last_time", (1,))
-        columns = tuple(map(str, saved.state("columns").values()))
-        self._newest = Points(
-            time.view("datetime64[ns]") if saved.boolean("is_dated") else time,
-            np.full((1, len(columns)), np.nan),
-            columns,
-            saved.boolean("is_named"),
-            saved.text("timezone") or None,
-        )
-        incidents = saved.integers("incidents", (None,)).astype(np.int8).tobytes()
-        self._closed = read_incidents(incidents.decode(errors="replace"))
-        self._panel = self._new_panel(self._newest, saved.integer("training_points"))
-        self._panel.load(state, read_model_files(folder))
-
-    # --- the stream ---
+    # --- points and files ---
 
     @property
-    def _rows(self) -> int:
-        """Points so far."""
-        return self._panel[None].tracker.row if self._panel else 0
-
-    def _new_panel(self, points: Points, training: int | None = None) -> Panel:
-        """A panel of one for a stream that begins with these points, of which the first ``training`` train."""
-        config, count = self._config, len(points.time)
-        if training is None:
-            is_whole = config.training.points is None and count >= MIN_WHOLE_SERIES
-            training = training_points(config, count if is_whole else None)
-        else:  # all of a history is there to train: no baseline is needed until then
-            config = config.model_copy(update={"adaptation": config.adaptation.model_copy(update={"cold_start_points": None})})
-        config = config.model_copy(update={"training": config.training.model_copy(update={"points": training})})
-        with _without_flags():
-            panel = make_panel(config, _Caller(points), self._model, warnings.warn)
-        weakref.finalize(panel, panel[None].detector.stop)
-        return panel
+    def _newest(self) -> Points | None:
+        return self._stream.newest if self._stream else None
 
     def _points(self, data: Any, names: tuple[str, ...] = ()) -> Points:
         """Points that come next; ``names`` of their columns, where the data has none."""
-        points = to_points(data, self._rows)
+        points = to_points(data, self._stream.rows if self._stream else 0)
         return (replace(points, columns=names, is_named=True) if names else points).after(self._newest)
 
     def _one(self, x: Any, time: Any) -> Points:
@@ -325,48 +218,24 @@ class Detector:
         return self._points([x] if time is None else ([time], [x]), names)
 
     def _peek(self, points: Points) -> types.Detections:
-        """Judge points as if they came next."""
         if not self.is_fitted:
-            raise NotFittedError(f"the detector is not trained ({self._rows:,} points have come); call fit with a history first")
-        panel = self._panel or self._new_panel(points)
-        return self._judge(copy.deepcopy(panel[None].detector.current), points)
+            seen = self._stream.rows if self._stream else 0
+            raise NotFittedError(f"the detector is not trained ({seen:,} points have come); call fit with a history first")
+        return (self._stream or Stream(self._config, self._model, points)).peek(points)
 
-    def _judge(self, detector: StreamDetector, points: Points) -> types.Detections:
-        with self._libraries.limit(limits=1, user_api="blas"):
-            return detector.process(points.time, points.values)
+    def save(self, path: str | Path) -> None:
+        """Write to a folder what ``load`` goes on with; once trained, the folder serves ``--model`` on the command line, too.
 
-    def _check_order(self, points: Points) -> None:
-        """Warn once of times that do not ascend; points are judged in the order in which they come, as on the command line."""
-        known = points.time if self._newest is None else np.concatenate([self._newest.time, points.time])
-        late = (np.diff(known.view(np.int64)) <= 0).nonzero()[0]
-        if len(late) and self._is_ordered:
-            self._is_ordered = False
-            before, time = known[late[0] : late[0] + 2]
-            warnings.warn(
-                f"time {time} is not after {before}; points are judged in the order in which they come; "
-                "sort them, e.g. with sort_index(), and leave out the second one of two at the same time",
-                stacklevel=4,
-            )
-
-
-class _Caller(Source):
-    """The caller, as a source whose points are at hand, however many there will be."""
-
-    def __init__(self, points: Points) -> None:
-        self.name, self.columns, self.timezone, self.length = points.name, points.columns, points.timezone, sys.maxsize
-
-    def chunks(self, start: int = 0) -> Iterator[Chunk]:
-        """None: the caller hands them over."""
-        return iter(())
-
-
-@contextmanager
-def _without_flags() -> Iterator[None]:
-    """Errors inside speak of arguments, not of the flags of the command line."""
-    try:
-        yield
-    except AutoencoderError as error:
-        raise type(error)(_FLAGS.sub("", str(error))) from None
+        Raises:
+            ModelError: no point has come yet, or the folder holds something else or cannot be written.
+            RunError: the disk is full.
+        """
+        if self._stream is None or self._newest is None:
+            raise ModelError("no point has come yet, so there is nothing to save; call fit or process first")
+        with without_flags(), closing(RunFolder(Path(path), resume=has(Path(path), STATE))) as folder:
+            save_model(folder, self._config.detector, self._stream.panel)
+            folder.write(CONFIG, dump(self._config))
+            folder.write(STATE, pack(self._stream.state()))
 
 
 def load(path: str | Path) -> Detector:
@@ -382,5 +251,6 @@ def load(path: str | Path) -> Detector:
         return Detector(model=folder)
     settings = load_config(None, saved=require_inside(folder, CONFIG), whole=True)
     detector = Detector(config=settings.model_dump())
-    detector._restore(folder)
+    state = unpack(read_file(folder / STATE), str(folder / STATE))
+    detector._stream = Stream.restore(detector._config, state, read_model_files(folder), folder / STATE)
     return detector

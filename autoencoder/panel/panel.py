@@ -4,24 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import fields, replace
+from dataclasses import replace
 
 import numpy as np
 
 from autoencoder.core.errors import ConfigError, ModelError, TrainingError
 from autoencoder.core.events import AdaptationEvent
 from autoencoder.core.state import Reader, State, pack, unpack
-from autoencoder.core.types import Detections, unknown
+from autoencoder.core.types import Detections
+from autoencoder.detector import Detector
+from autoencoder.panel.incidents import PanelIncidents, Part
+from autoencoder.panel.series import Series, by_series, places_of
+from autoencoder.panel.shared_network import SharedNetwork
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.sinks import Batch
 from autoencoder.scorers.base import Array, Progress
-from autoencoder.series import ALL, Rows, Series, by_series, places_of
-from autoencoder.shared_network import SharedNetwork
 from autoencoder.sources.chunk import Chunk
 
 MAX_WARNINGS = 10  # series whose leaving out is said one by one
-
-Part = tuple[Series, Rows]  # a series, and its rows in a chunk
 
 
 class Panel:
@@ -44,8 +44,8 @@ class Panel:
         self._series: dict[str | None, Series] = {}
         self._untrained: set[str | None] = set()
         self._network = SharedNetwork(progress)
-        self._open: dict[str | None, Incident] = {}
-        self._incidents = self._warnings = 0
+        self._incidents = PanelIncidents()
+        self._warnings = 0
 
     # --- the series ---
 
@@ -125,12 +125,11 @@ class Panel:
                 if missing.get(name):
                     parts[name].append(chunk.values[rows][: missing[name]])
                     missing[name] -= len(parts[name][-1])
-        for name, fault in self._fit(parts).items():
+        for name, fault in self._network.fit(self._detectors(), parts).items():
             self._leave_out(self[name], str(fault))
 
-    def _fit(self, parts: Mapping[str | None, Sequence[Array]]) -> dict[str, TrainingError]:
-        detectors = {one.name: one.detector for one in self.scored if one.name is not None}
-        return self._network.fit(detectors, {str(name): part for name, part in parts.items()})
+    def _detectors(self) -> dict[str | None, Detector]:
+        return {one.name: one.detector for one in self.scored}
 
     def _fit_so_far(self, chunk: Chunk, parts: Sequence[Part]) -> None:
         """Train the shared network of an unbounded source with what there is of every series when the first training part is complete."""
@@ -138,7 +137,7 @@ class Panel:
         for one, rows in parts:
             if one.name in pieces:
                 pieces[one.name].append(chunk.values[rows])
-        self._fit({name: [piece for piece in part if len(piece)] for name, part in pieces.items()})
+        self._network.fit(self._detectors(), {name: [piece for piece in part if len(piece)] for name, part in pieces.items()})
         for one in self.scored:
             self._network.give_to(one.detector)
 
@@ -170,24 +169,16 @@ class Panel:
         if chunk.series is None:
             detections = parts[0][0].process(chunk.time, chunk.values)
             self._update(parts[0][0])
-            return Batch(detections, self._track(detections, parts), self.open, chunk.labels)
+            return Batch(detections, self._incidents.process(detections, parts), self.open, chunk.labels)
         if not self._network.is_trained and self.rows_to_model(chunk, names):
             self._fit_so_far(chunk, parts)
         detections = self._detect(chunk, parts)
         series = [names[place] for place in chunk.series.tolist()]
-        return Batch(detections, self._track(detections, parts), self.open, chunk.labels, series)
+        return Batch(detections, self._incidents.process(detections, parts), self.open, chunk.labels, series)
 
     def _detect(self, chunk: Chunk, parts: Sequence[Part]) -> Detections:
         """Detections of the rows of several series."""
-        detections = Detections(
-            chunk.time,
-            chunk.values,
-            unknown(*chunk.values.shape),
-            unknown(len(chunk)),
-            unknown(len(chunk)),
-            unknown(len(chunk)),
-            np.zeros(len(chunk), dtype=bool),
-        )
+        detections = Detections.unknown(chunk.time, chunk.values)
         for one, rows in parts:
             if one.left_out:
                 continue
@@ -201,48 +192,14 @@ class Panel:
                 getattr(detections, name)[rows] = getattr(own, name)
         return detections
 
-    def _track(self, detections: Detections, parts: Sequence[Part]) -> list[Incident]:
-        """The incidents that ended, in the order of the rows with which they did."""
-        begun: list[tuple[int, Series, int]] = []  # the row with which a new incident began, and its number in its series
-        ended: list[tuple[int, Series, Incident]] = []  # the row after which an incident is over
-        for one, rows in parts:
-            own = (
-                detections if rows is ALL else Detections(*(getattr(detections, each.name)[rows] for each in fields(Detections)))
-            )
-            first, places = one.tracker.row, places_of(rows, len(detections))
-            closed = one.tracker.process(own)
-            for incident in closed:
-                last = incident.last_row + one.tracker.merge_gap + 1 - first
-                ended.append((int(places[min(max(last, 0), len(places) - 1)]), one, incident))
-            for incident in (*closed, *filter(None, [one.tracker.open])):
-                if incident.id not in one.numbers:
-                    begun.append((int(places[incident.first_row - first]), one, incident.id))
-        for _, one, number in sorted(begun, key=_row):
-            self._incidents += 1
-            one.numbers[number] = self._incidents
-        for one, _ in parts:
-            self._remember_open(one)
-        return [_renumbered(one, incident, one.numbers.pop(incident.id)) for _, one, incident in sorted(ended, key=_row)]
-
-    def _remember_open(self, one: Series) -> None:
-        incident = one.tracker.open
-        if incident:
-            self._open[one.name] = _renumbered(one, incident, one.numbers[incident.id])
-        else:
-            self._open.pop(one.name, None)
-
     @property
     def open(self) -> list[Incident]:
         """The incidents that go on, in the order in which they began."""
-        return sorted(self._open.values(), key=lambda incident: incident.id)
+        return self._incidents.open
 
     def finish(self) -> list[Incident]:
         """The stream is over; returns the incidents that were still open."""
-        closed = self.open
-        for one in self:
-            one.tracker.finish()
-        self._open.clear()
-        return closed
+        return self._incidents.finish(self)
 
     def stop(self) -> None:
         """End the trainings that are under way."""
@@ -255,11 +212,6 @@ class Panel:
     def training_points(self) -> int:
         """Points of all training parts."""
         return sum(one.detector.current.training_points for one in self.scored)
-
-    @property
-    def training_seen(self) -> int:
-        """Points of the training parts that are not complete."""
-        return sum(one.detector.current.training_seen for one in self.scored)
 
     @property
     def training_seconds(self) -> float:
@@ -295,7 +247,7 @@ class Panel:
         packed = {  # one array a series, so that the archive's index stays small
             str(place): np.frombuffer(pack(one.state()), np.uint8) for place, one in enumerate(self)
         }
-        return {"series": json.dumps(about), "packed": dict(packed), "incidents": self._incidents}
+        return {"series": json.dumps(about), "packed": dict(packed), "incidents": self._incidents.count}
 
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
         """Take back what ``state`` gave; ``files`` are those of the network.
@@ -306,7 +258,7 @@ class Panel:
         if "series" not in state:
             one = self.add(None)
             one.load(state, files)
-            self._incidents = one.tracker.count
+            self._incidents.count = one.tracker.count
             if one.tracker.open:
                 one.numbers = {one.tracker.open.id: one.tracker.open.id}
             self._restored(one)
@@ -321,7 +273,7 @@ class Panel:
             one.load(unpack(blob.tobytes(), f"series {name!r:.60} of the checkpoint"), files)
             one.left_out, one.numbers = left_out, numbers
             self._restored(one)
-        self._incidents = saved.integer("incidents", 0)
+        self._incidents.count = saved.integer("incidents", 0)
 
     def _restored(self, one: Series) -> None:
         self._update(one)
@@ -329,16 +281,7 @@ class Panel:
             self._untrained.discard(one.name)
         if one.tracker.open and one.tracker.open.id not in one.numbers:
             raise ModelError("the checkpoint is damaged (the numbers of the incidents); run anew without --resume")
-        self._remember_open(one)
-
-
-def _row(entry: tuple[int, Series, object]) -> int:
-    return entry[0]
-
-
-def _renumbered(one: Series, incident: Incident, number: int) -> Incident:
-    """An incident as the run knows it."""
-    return replace(incident, id=number, series=one.name)
+        self._incidents.remember_open(one)
 
 
 def _parse(text: str) -> list[tuple[str, str, dict[int, int]]]:

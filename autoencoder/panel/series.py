@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,7 +11,7 @@ import numpy.typing as npt
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Detections
 from autoencoder.detector import Detector, Time
-from autoencoder.reports.incidents import IncidentTracker
+from autoencoder.reports.incidents import Incident, IncidentTracker
 from autoencoder.scorers.base import Array
 from autoencoder.sources.chunk import Chunk
 
@@ -51,6 +51,11 @@ class Series:
         if self.detector.current.trained and not was_trained:
             self.tracker.merge_gap = self.merge_gap(self.detector)
         return detections
+
+    def name_incident(self, incident: Incident, *, forget: bool = False) -> Incident:
+        """An incident as the run knows it; ``forget`` its number, where it is over."""
+        number = self.numbers.pop(incident.id) if forget else self.numbers[incident.id]
+        return replace(incident, id=number, series=self.name)
 
     def state(self) -> State:
         """State of the detector and of the tracker."""

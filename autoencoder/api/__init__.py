@@ -1,0 +1,1 @@
+"""Public API: what ``import autoencoder`` offers, for pandas, numpy and plain numbers."""
