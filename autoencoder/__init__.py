@@ -23,7 +23,8 @@ if TYPE_CHECKING:
         AutoencoderError,
         ConfigError,
         InputError,
-        ModelError,
+        MissingPackageError,
+        ModelFileError,
         NotFittedError,
         OutputError,
         ResumeError,
@@ -32,18 +33,25 @@ if TYPE_CHECKING:
         TrainingError,
         UsageError,
     )
-    from autoencoder.core.extras import MissingPackageError
     from autoencoder.reports.incidents import Incident
 
 __version__ = "0.1.0"
 __all__ = ["Detections", "Detector", "Incident", "__version__", "load", "prices", "read_csv", "synthetic"]
-__all__ += ["AutoencoderError", "ConfigError", "InputError", "MissingPackageError", "ModelError", "NotFittedError", "OutputError"]
+__all__ += [
+    "AutoencoderError",
+    "ConfigError",
+    "InputError",
+    "MissingPackageError",
+    "ModelFileError",
+    "NotFittedError",
+    "OutputError",
+]
 __all__ += ["ResumeError", "RunError", "SourceError", "TrainingError", "UsageError"]
 
 _HOMES = {
     **dict.fromkeys(("Detector", "load"), "api.detector"),
     **dict.fromkeys(("prices", "read_csv", "synthetic"), "api.readers"),
-    **{"Detections": "api.detections", "Incident": "reports.incidents", "MissingPackageError": "core.extras"},
+    **{"Detections": "api.detections", "Incident": "reports.incidents"},
 }  # the other errors: core.errors
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from autoencoder import __version__
-from autoencoder.core.errors import ConfigError, sentence_of
+from autoencoder.core.errors import ConfigError, format_error
 from autoencoder.core.extras import missing_package, require
 
 if TYPE_CHECKING:
@@ -209,7 +209,7 @@ def guarded_call(arguments: argparse.Namespace, console: Console, began: float) 
         if arguments.verbose:
             traceback.print_exc()
         fault = (missing_package(error) if isinstance(error, ModuleNotFoundError) else None) or error
-        console.say(f"error: {sentence_of(fault)}")
+        console.say(f"error: {format_error(fault)}")
         return getattr(fault, "exit_code", None) or 1
 
 

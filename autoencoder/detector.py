@@ -10,7 +10,7 @@ from time import perf_counter
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError, NotFittedError
 from autoencoder.core.events import AdaptationEvent
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Detections
@@ -68,7 +68,7 @@ class Detector(ABC):
         """Take back what ``state`` and ``scorer.artifacts`` gave.
 
         Raises:
-            ModelError: damaged, or of another kind of detector or threshold.
+            ModelFileError: damaged, or of another kind of detector or threshold.
         """
 
 
@@ -168,7 +168,7 @@ class StreamDetector(Detector):
 
     def _score(self, time: Time, values: Array) -> Detections:
         if values.shape[1] != self._features:
-            raise ModelError(
+            raise ModelFileError(
                 f"the model was trained on {self._features} columns, the stream has {values.shape[1]}; choose the columns it was trained on"
             )
         errors, predictions = self.scorer.process(values)  # (N,), (N, F)
@@ -181,10 +181,10 @@ class StreamDetector(Detector):
         """A detector for another stream with all that this one has learnt from its training part.
 
         Raises:
-            ModelError: this one is not trained.
+            NotFittedError: this one is not trained.
         """
         if not self.trained:
-            raise ModelError("a detector that is not trained has nothing to share; train it first")
+            raise NotFittedError("a detector that is not trained has nothing to share; train it first")
         other = copy.copy(self)
         other.scorer = self.scorer.clone()
         other._set_share(self.share)
@@ -219,11 +219,12 @@ class StreamDetector(Detector):
         """Take only what was learnt from a saved detector: a new stream begins, with this detector's own threshold and budget.
 
         Raises:
-            ModelError: damaged, untrained, or of another kind of detector.
+            NotFittedError: its run ended within the training part.
+            ModelFileError: damaged, or of another kind of detector.
         """
         saved = Reader(state, "the detector")
         if not saved.boolean("trained"):
-            raise ModelError("the saved detector is not trained: its run ended within the training part; train again")
+            raise NotFittedError("the saved detector is not trained: its run ended within the training part; train again")
         self._load_scorer(saved, files)
         self.scorer.reset()
         self._set_share(self._budget.share(self._interval))
@@ -261,13 +262,15 @@ class StreamDetector(Detector):
         if not self.trained:
             times, values = saved.integers("time", (None,)), saved.array("values", (None, None), finite=False)
             if len(times) != len(values):
-                raise ModelError("the saved state of the detector cannot be used: times and values differ in length; train again")
+                raise ModelFileError(
+                    "the saved state of the detector cannot be used: times and values differ in length; train again"
+                )
             self._times = [times.astype("datetime64[ns]") if saved.boolean("dated") else times] if len(times) else []
             self._values = [values] if len(values) else []
             return
         share = saved.number("share")
         if not 0.0 < share < 1.0:
-            raise ModelError(
+            raise ModelFileError(
                 f"the saved state of the detector cannot be used: share is {share:g}; it must be in (0, 1); train again"
             )
         self._set_share(share)

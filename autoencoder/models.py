@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError, NotFittedError
 from autoencoder.core.state import Reader, State, pack, unpack
 from autoencoder.detector import Detector
 from autoencoder.reports.run_folder import DETECTOR, MAX_MODEL_BYTES, RunFolder, has, read_model
@@ -38,12 +38,12 @@ class SavedModel:
         """The model in a folder, of the kind of detector that is asked for.
 
         Raises:
-            ModelError: missing, damaged, or of another kind of detector.
+            ModelFileError: missing, damaged, or of another kind of detector.
         """
         state, files = read_model(folder)
         made = Reader(state, f"the model in {folder}").text("detector")
         if made != kind:
-            raise ModelError(
+            raise ModelFileError(
                 f"--model {folder} holds a model of {made:.40}, this run asks for {kind}; "
                 "leave out --detector, or train another model"
             )
@@ -54,7 +54,7 @@ class SavedModel:
         """What ``keep_in`` put into a run's folder; None where the run trains a model of its own.
 
         Raises:
-            ModelError: damaged.
+            ModelFileError: damaged.
         """
         state, files = read_model(folder) if has(folder, DETECTOR) else ({}, {})
         return SavedModel(folder, state, files) if state.get("given") is True else None
@@ -67,11 +67,11 @@ class SavedModel:
         """See that the model fits a source of that name.
 
         Raises:
-            ModelError: it was trained on more or fewer columns.
+            ModelFileError: it was trained on more or fewer columns.
         """
         trained, found = Reader(self.state, f"the model in {self.folder}").integer("features", 1), len(columns)
         if trained != found:
-            raise ModelError(
+            raise ModelFileError(
                 f"--model {self.folder} was trained on {trained} column{'s' * (trained > 1)}, {name} has {found} "
                 f"({', '.join(columns)}); choose as many with --column, in the same order"
             )
@@ -80,13 +80,13 @@ class SavedModel:
         """Give a detector what was learnt of its series, or of the one that stands for all, where it is not known.
 
         Raises:
-            ModelError: damaged, or of another kind of detector.
+            ModelFileError: damaged, or of another kind of detector.
         """
         try:
             state, files = self._of(series)
             detector.current.adopt(state, files)
-        except ModelError as error:
-            raise ModelError(f"--model {self.folder}: {error}") from error
+        except (ModelFileError, NotFittedError) as error:
+            raise type(error)(f"--model {self.folder}: {error}") from error
 
     def _of(self, series: str | None) -> tuple[State, dict[str, bytes]]:
         saved = Reader(self.state, "the detector")
@@ -95,7 +95,7 @@ class SavedModel:
         try:
             names = json.loads(saved.text("names"))
         except (ValueError, RecursionError):
-            raise ModelError("the names of its series are damaged; copy the run folder again or train again") from None
+            raise ModelFileError("the names of its series are damaged; copy the run folder again or train again") from None
         place = names.index(series) if isinstance(names, list) and series in names else None
         blob = saved.state("series").get(str(place))
         if not isinstance(blob, np.ndarray) or blob.dtype != np.uint8:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 
 from autoencoder.config import difference
 from autoencoder.core.checksum import RowChecksum
-from autoencoder.core.errors import ModelError, RunError
+from autoencoder.core.errors import ResumeError, RunError
 from autoencoder.core.state import Reader, State, pack
 from autoencoder.panel.panel import Panel
 from autoencoder.reports.run_folder import CHECKPOINT, RunFolder
@@ -152,7 +152,7 @@ class Run:
         """The source's chunks after the rows that are done.
 
         Raises:
-            ModelError: those rows are not what they were.
+            ResumeError: those rows are not what they were.
         """
         if not self.source.rewindable:
             yield from self.source.chunks(self.rows)
@@ -177,10 +177,10 @@ class Run:
         elif changed and (not is_mutable or again.rows == before.rows):
             raise self._changed(before, f"have another {changed} than they had")
 
-    def _changed(self, before: RowChecksum, what: str) -> ModelError:
+    def _changed(self, before: RowChecksum, what: str) -> ResumeError:
         keep = f", with --model {self.folder.path} to keep what was learnt" if self.panel.has_model else ""
         done = f"{self.source.name}: the {before.rows:,} rows that are done"
-        return ModelError(f"{done} {what}; put them back, or run anew without --resume{keep}")
+        return ResumeError(f"{done} {what}; put them back, or run anew without --resume{keep}")
 
     # --- checkpoints ---
 
@@ -225,7 +225,8 @@ class Run:
         """Go on where a checkpoint stood; returns the sizes that scores.csv and incidents.jsonl had.
 
         Raises:
-            ModelError: of another version or configuration, or damaged.
+            ResumeError: of another version or configuration.
+        ModelFileError: damaged.
         """
         saved, self.rows = Reader(state, "the run"), rows_done(state, self.settings)
         self.panel.load(state, files)
@@ -238,13 +239,14 @@ def rows_done(state: State, settings: str) -> int:
     """Rows that were done when a checkpoint was written.
 
     Raises:
-        ModelError: it is of another version or configuration, or damaged.
+        ResumeError: it is of another version or configuration.
+        ModelFileError: it is damaged.
     """
     saved = Reader(state, "the run")
     if saved.integer("version", 0) != VERSION:
-        raise ModelError(
+        raise ResumeError(
             f"the checkpoint has version {state['version']}, this program writes {VERSION}; run anew without --resume"
         )
     if changed := difference(saved.text("settings"), settings):
-        raise ModelError(f"--resume: {changed}; set it back, or run anew without --resume")
+        raise ResumeError(f"--resume: {changed}; set it back, or run anew without --resume")
     return saved.integer("rows", 0)

@@ -164,19 +164,19 @@ def test_a_saved_detector_goes_on_where_it_stood(values: npt.NDArray[np.float64]
 def test_nothing_is_saved_over_other_files(values: npt.NDArray[np.float64], tmp_path: Path) -> None:
     (tmp_path / "thesis.txt").write_text("x")
     detector = ae.Detector(**FOREST)
-    with pytest.raises(ae.ModelError, match="no point has come yet"):
+    with pytest.raises(ae.NotFittedError, match="no point has come yet"):
         detector.save(tmp_path)
     detector.process(values)
-    with pytest.raises(ae.ModelError, match="is not empty; give a new folder"):
+    with pytest.raises(ae.OutputError, match="is not empty; give a new folder"):
         detector.save(tmp_path)
-    with pytest.raises(ae.AutoencoderError, match="cannot be written"):
+    with pytest.raises(ae.OutputError, match="cannot be written"):
         detector.save(tmp_path / "thesis.txt" / "x")
 
 
 def test_the_model_of_another_detector_is_refused(values: npt.NDArray[np.float64], tmp_path: Path) -> None:
     ae.Detector(**FOREST).fit(values).save(tmp_path / "saved")
     with pytest.raises(
-        ae.ModelError, match=r"^model .* of isolation_forest, this run asks for half_space_trees; leave out detector"
+        ae.ModelFileError, match=r"^model .* of isolation_forest, this run asks for half_space_trees; leave out detector"
     ):
         ae.Detector("half_space_trees", model=tmp_path / "saved")
 
@@ -195,12 +195,12 @@ def test_a_damaged_file_is_refused(values: npt.NDArray[np.float64], tmp_path: Pa
     detector.process(values)
     detector.save(tmp_path / "saved")
     damage(tmp_path / "saved" / STATE)
-    with pytest.raises(ae.ModelError, match=r"state\.npz is damaged"):
+    with pytest.raises(ae.ModelFileError, match=r"state\.npz is damaged"):
         ae.load(tmp_path / "saved")
 
 
 def test_a_folder_without_a_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ae.ModelError, match=r"config\.yaml cannot be read"):
+    with pytest.raises(ae.ModelFileError, match=r"config\.yaml cannot be read"):
         ae.load(tmp_path)
 
 

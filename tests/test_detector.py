@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.core.errors import AutoencoderError, ConfigError, ModelError, TrainingError
+from autoencoder.core.errors import AutoencoderError, ConfigError, ModelFileError, NotFittedError, TrainingError
 from autoencoder.core.state import State, pack, unpack
 from autoencoder.core.types import Detections
 from autoencoder.detector import StreamDetector
@@ -159,7 +159,7 @@ def test_an_untrained_model_is_not_adopted() -> None:
     waiting = make()
     waiting.process(time[:10], values[:10])
     assert waiting.training_seen == 10
-    with pytest.raises(ModelError, match="not trained"):
+    with pytest.raises(NotFittedError, match="not trained"):
         make().adopt(waiting.state(), {})
 
 
@@ -167,7 +167,7 @@ def test_another_number_of_columns_is_refused() -> None:
     time, values = stream(columns=2, gaps=False)
     detector = make()
     detector.process(time, values[:, :1])
-    with pytest.raises(ModelError, match="trained on 1 columns, the stream has 2"):
+    with pytest.raises(ModelFileError, match="trained on 1 columns, the stream has 2"):
         detector.process(time, values)
 
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.core.errors import ModelError, TrainingError
+from autoencoder.core.errors import ModelFileError, TrainingError
 from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Detections
 from autoencoder.detector import StreamDetector
@@ -131,5 +131,5 @@ def test_no_series_left_is_an_error() -> None:
 def test_a_damaged_checkpoint_is_refused(damage: dict[str, object]) -> None:
     panel = make_panel()
     panel.process(rows(), NAMES)
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelFileError):
         make_panel().load({**panel.state(), **damage}, {})

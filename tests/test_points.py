@@ -154,7 +154,7 @@ def test_times_that_do_not_ascend_are_judged_in_order_with_one_warning() -> None
         ({"config": {"forest": {"n_estimator": 1}}}, ae.ConfigError, "the arguments: forest.n_estimator .*forest.n_estimators"),
         ({"config": "forest"}, ae.ConfigError, "config is 'forest'; give a mapping of settings"),
         ({"training_points": 0}, ae.ConfigError, "the arguments: training.points is 0"),
-        ({"model": "nowhere"}, ae.ModelError, "nowhere.config.yaml cannot be read"),
+        ({"model": "nowhere"}, ae.ModelFileError, "nowhere.config.yaml cannot be read"),
     ],
 )
 def test_wrong_settings(given: dict[str, Any], error: type[Exception], sentence: str) -> None:

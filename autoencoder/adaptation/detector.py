@@ -123,7 +123,7 @@ class AdaptiveDetector(Detector):
         """Restore ``state``; ``files`` are those of the folder, which may be newer or older, and are not used.
 
         Raises:
-            ModelError: damaged, or of another kind of detector.
+            ModelFileError: damaged, or of another kind of detector.
         """
         self._updater.load(state)
         saved = Reader(state, "the adaptation")

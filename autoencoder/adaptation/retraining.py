@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.adaptation.cleaning import clean_rows, rescale
-from autoencoder.core.errors import ModelError, TrainingError
+from autoencoder.core.errors import ModelFileError, TrainingError
 from autoencoder.core.state import State
 from autoencoder.core.types import Array, Bools
 from autoencoder.scorers import SCORERS, Progress, Scorer
@@ -59,7 +59,7 @@ class SavedScorer:
         """A scorer that stands where the saved one stood.
 
         Raises:
-            ModelError: damaged, or of another scorer.
+            ModelFileError: damaged, or of another scorer.
         """
         scorer = self.spec.create()
         scorer.load(self.state, self.artifacts)
@@ -117,7 +117,7 @@ def _train(job: TrainingJob, progress: Progress | None, *, retrain_network: bool
         errors = rescale(known, errors) if len(known) and len(errors) else errors
         saved = SavedScorer(job.candidate, candidate.state(), candidate.artifacts(), errors)
         backtest = compare(_before_holdout(job), saved, job.holdout, job.clean, job.window)
-    except (TrainingError, ModelError) as error:  # the stream goes on with the current model
+    except (TrainingError, ModelFileError) as error:  # the stream goes on with the current model
         return TrainingResult(str(error))
     return TrainingResult(backtest.rejection, {**asdict(backtest), "retrained": float(retrain_network)}, saved)
 

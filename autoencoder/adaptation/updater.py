@@ -14,7 +14,7 @@ from autoencoder.adaptation.rollback import RollbackMonitor, from_files, to_file
 from autoencoder.adaptation.schedule import TIME, AdaptationConfig, Schedule
 from autoencoder.adaptation.trainer import Trainer
 from autoencoder.core import events
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 from autoencoder.core.events import AdaptationEvent, read_adaptations, write_adaptations
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Bools
@@ -63,7 +63,9 @@ class ModelUpdater:
 
     def _build(self, kind: str) -> StreamDetector:
         if kind not in self._specs:
-            raise ModelError(f"the saved state of the adaptation cannot be used: kind is {kind:.40}; run anew without --resume")
+            raise ModelFileError(
+                f"the saved state of the adaptation cannot be used: kind is {kind:.40}; run anew without --resume"
+            )
         points = self._config.cold_start_points if kind == BASELINE else None
         return self._build_detector(self._specs[kind].create(), points or self._config.training_points)
 
@@ -164,7 +166,7 @@ class ModelUpdater:
         assert saved
         try:
             candidate = saved.load()
-        except ModelError as error:
+        except ModelFileError as error:
             return str(error)
         history = self._history
         behind = min(history.seen - self._holdout_start, len(history))
@@ -227,7 +229,7 @@ class ModelUpdater:
         """Restore ``state``.
 
         Raises:
-            ModelError: damaged, or of another kind of detector.
+            ModelFileError: damaged, or of another kind of detector.
         """
         saved = Reader(state, "the adaptation")
         self.stop()

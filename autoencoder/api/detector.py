@@ -17,7 +17,7 @@ from autoencoder.api.stream import Stream, without_flags
 from autoencoder.config import dump
 from autoencoder.config import load as load_config
 from autoencoder.core import types
-from autoencoder.core.errors import AutoencoderError, ConfigError, ModelError, NotFittedError
+from autoencoder.core.errors import AutoencoderError, ConfigError, NotFittedError
 from autoencoder.core.events import AdaptationEvent
 from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Array, Integers
@@ -54,7 +54,7 @@ class Detector:
 
     Raises:
         ConfigError: a setting is unknown, of the wrong type or out of range.
-        ModelError: the model is missing, damaged, or of another kind of detector.
+        ModelFileError: the model is missing, damaged, or of another kind of detector.
 
     Examples:
         >>> wave = np.sin(np.arange(1200) / 5) + np.random.default_rng(0).normal(scale=0.1, size=1200)
@@ -227,11 +227,12 @@ class Detector:
         """Write to a folder what ``load`` goes on with; once trained, the folder serves ``--model`` on the command line, too.
 
         Raises:
-            ModelError: no point has come yet, or the folder holds something else or cannot be written.
+            NotFittedError: no point has come yet.
+            OutputError: the folder holds something else or cannot be written.
             RunError: the disk is full.
         """
         if self._stream is None or self._newest is None:
-            raise ModelError("no point has come yet, so there is nothing to save; call fit or process first")
+            raise NotFittedError("no point has come yet, so there is nothing to save; call fit or process first")
         with without_flags(), closing(RunFolder(Path(path), resume=has(Path(path), STATE))) as folder:
             save_model(folder, self._config.detector, self._stream.panel)
             folder.write(CONFIG, dump(self._config))
@@ -244,7 +245,7 @@ def load(path: str | Path) -> Detector:
     Reading builds nothing but arrays, numbers and text, and imports no TensorFlow.
 
     Raises:
-        ModelError: missing or damaged.
+        ModelFileError: missing or damaged.
     """
     folder = Path(path)
     if not has(folder, STATE):

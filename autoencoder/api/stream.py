@@ -20,7 +20,7 @@ from autoencoder.api.points import Points
 from autoencoder.config import Config
 from autoencoder.console import quiet_libraries
 from autoencoder.core import types
-from autoencoder.core.errors import AutoencoderError, ModelError
+from autoencoder.core.errors import AutoencoderError, ModelFileError
 from autoencoder.core.extras import require
 from autoencoder.core.state import Reader, State
 from autoencoder.detector import StreamDetector
@@ -147,7 +147,7 @@ class Stream:
         """The stream whose ``state`` was saved; ``path`` is the file that errors speak of."""
         saved = Reader(state, "the saved detector")
         if saved.integer("version") != VERSION:
-            raise ModelError(f"{path} has version {state['version']}, this package reads {VERSION}; train and save again")
+            raise ModelFileError(f"{path} has version {state['version']}, this package reads {VERSION}; train and save again")
         time: Any = saved.integers("last_time", (1,))
         columns = tuple(map(str, saved.state("columns").values()))
         newest = Points(

@@ -13,7 +13,7 @@ import numpy as np
 import yaml
 
 from autoencoder.config import difference
-from autoencoder.core.errors import ConfigError
+from autoencoder.core.errors import OutputError
 from autoencoder.reports.run_folder import RunFolder
 
 SETTINGS = "settings.yaml"
@@ -25,16 +25,15 @@ def open_results(out: Path, settings: Mapping[str, Any]) -> RunFolder:
     """Open the folder of a benchmark's results, which depend on ``settings``; those of a run with the same ones are kept.
 
     Raises:
-        ConfigError: it holds something else, or results of other settings.
-        ModelError: it cannot be written.
+        OutputError: it holds something else, or results of other settings, or it cannot be written.
     """
     folder = RunFolder(out, resume=True)
     path, text = out / SETTINGS, yaml.safe_dump(dict(settings), sort_keys=False)
     if path.is_file():
         if changed := difference(path.read_text(encoding="utf-8", errors="replace"), text):
-            raise ConfigError(f"--out {out} holds results of other settings: {changed}; set it back, or give another folder")
+            raise OutputError(f"--out {out} holds results of other settings: {changed}; set it back, or give another folder")
     elif any(out.iterdir()):
-        raise ConfigError(f"--out {out} holds something other than results of a benchmark; give a new folder")
+        raise OutputError(f"--out {out} holds something other than results of a benchmark; give a new folder")
     folder.write(SETTINGS, text)
     return folder
 

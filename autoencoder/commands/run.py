@@ -12,7 +12,7 @@ from autoencoder.commands.setup import RunOptions, import_training, naming, open
 from autoencoder.commands.summary import closing_lines, draw_plot, write_metrics
 from autoencoder.config import Config, dump
 from autoencoder.console import Console, Stopwatch, Task
-from autoencoder.core.errors import AutoencoderError, InputError, ModelError, RunError, SourceError, TrainingError, UsageError
+from autoencoder.core.errors import AutoencoderError, InputError, ModelFileError, RunError, SourceError, TrainingError, UsageError
 from autoencoder.core.state import State
 from autoencoder.factory.runs import is_at_hand, make_panel, make_sinks, make_webhook, zone_of
 from autoencoder.factory.sources import open_source
@@ -205,7 +205,7 @@ def _close_after(fault: BaseException, run: Run) -> BaseException:
 
 def _is_worth_keeping(run: Run, fault: BaseException) -> bool:
     """Whether what was written stays: all but the rows of a training part that is no good and can be read again."""
-    wrong_input = isinstance(fault, UsageError | ModelError | TrainingError)
+    wrong_input = isinstance(fault, UsageError | ModelFileError | TrainingError)
     return run.statistics.judged > 0 if wrong_input and run.source.rewindable else run.rows > 0
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from autoencoder.config import Config
 from autoencoder.console import Stopwatch
-from autoencoder.core.errors import ModelError, TrainingError
+from autoencoder.core.errors import ResumeError, TrainingError
 from autoencoder.factory.runs import is_at_hand
 from autoencoder.interrupts import SignalGuard
 from autoencoder.panel.panel import Panel
@@ -38,7 +38,7 @@ class RunOptions:
 def open_folder(options: RunOptions, kind: str, signals: SignalGuard) -> Iterator[RunFolder]:
     """The run folder; what fails inside, before the first point, leaves none behind."""
     if options.resume and not (options.out and is_folder(options.out)):
-        raise ModelError(f"--resume: {options.out} is not a folder; give the --out folder of the run that was cut off")
+        raise ResumeError(f"--resume: {options.out} is not a folder; give the --out folder of the run that was cut off")
     folder = None
     try:
         with signals.critical():

@@ -1,16 +1,17 @@
 """The errors a user can cause or meet; each message says where, what was found and what to do.
 
 AutoencoderError
-├── UsageError            what was asked for cannot be done
-│   ├── ConfigError       a setting
-│   ├── InputError        a path, a column, a file's content
-│   ├── OutputError       the run folder
-│   └── ResumeError       the run that is to be resumed
-├── ModelError            a saved model or state
-├── NotFittedError        a model that is not there yet
-├── TrainingError         the training part
-├── SourceError           a source that failed
-└── RunError              a run that cannot go on
+├── UsageError                what was asked for cannot be done
+│   ├── ConfigError           a setting, in config.yaml or on the command line: unknown, of the wrong type or out of range
+│   ├── InputError            what is to be read: a path, a column, a file's content, points
+│   ├── OutputError           the folder that is to be written
+│   ├── ResumeError           the run to go on with: there is none, it is done, or its source or its settings have changed
+│   └── MissingPackageError   a package that the use at hand needs is not installed; also an ImportError
+├── ModelFileError            a saved model or state: missing, damaged or of another make than the run asks for
+├── NotFittedError            a model that is used before it is trained or loaded
+├── TrainingError             the training part: too short, constant, or too full of gaps
+├── SourceError               a source that failed: the network is down, a stream broke off
+└── RunError                  a run that cannot go on, or cannot write its folder
 """
 
 from __future__ import annotations
@@ -29,50 +30,54 @@ class UsageError(AutoencoderError):
 
 
 class ConfigError(UsageError):
-    """A setting, in config.yaml or on the command line, is unknown, of the wrong type or out of range."""
+    """A setting is wrong."""
 
 
 class InputError(UsageError):
-    """What the user gave (a path, a column, a file's content, points) cannot be used."""
+    """What the user gave cannot be read."""
 
 
 class OutputError(UsageError):
-    """The run folder that was asked for cannot be used."""
+    """The folder that was asked for cannot be written."""
 
 
 class ResumeError(UsageError):
-    """There is no such run to resume, or its source or its settings have changed."""
+    """There is no such run to go on with."""
 
 
-class ModelError(AutoencoderError):
-    """A saved model or state is missing, damaged or of another make than the run asks for."""
+class MissingPackageError(UsageError, ImportError):
+    """A package is not installed."""
+
+
+class ModelFileError(AutoencoderError):
+    """A saved model or state cannot be used."""
 
     exit_code = 2
 
 
 class NotFittedError(AutoencoderError):
-    """A model is used that is not trained or loaded yet."""
+    """A model is not trained or loaded yet."""
 
     exit_code = 2
 
 
 class TrainingError(AutoencoderError):
-    """The training part cannot train the detector: too short, constant, or too full of gaps."""
+    """The training part cannot train the detector."""
 
     exit_code = 2
 
 
 class SourceError(AutoencoderError):
-    """A source failed: the network is down, a stream broke off."""
+    """A source failed."""
 
 
 class RunError(AutoencoderError):
-    """The run folder cannot be written or the run cannot go on."""
+    """The run cannot go on."""
 
 
-def sentence_of(error: Exception) -> str:
+def format_error(error: Exception) -> str:
     """What a person is told of an error, in one line: its own words, where it is one of those that have some."""
-    sentence = f"the program has a fault ({error!r}); please report it, --verbose shows where"
+    text = f"the program has a fault ({error!r}); please report it, --verbose shows where"
     if isinstance(error, AutoencoderError):
-        sentence = str(error)
-    return " ".join(sentence.splitlines())
+        text = str(error)
+    return " ".join(text.splitlines())

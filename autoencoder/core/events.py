@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 
 DECLARED, STARTED, PROMOTED, DROPPED, CONFIRMED, ROLLED_BACK = EVENTS = (
     "drift declared",
@@ -49,9 +49,9 @@ def read_adaptations(text: str) -> list[AdaptationEvent]:
     """Adaptations that ``write_adaptations`` gave.
 
     Raises:
-        ModelError: damaged.
+        ModelFileError: damaged.
     """
     try:
         return [AdaptationEvent(**each) for each in json.loads(text)]
     except (ValueError, TypeError, RecursionError) as error:
-        raise ModelError(f"the saved adaptations are damaged ({type(error).__name__}); run anew without --resume") from None
+        raise ModelFileError(f"the saved adaptations are damaged ({type(error).__name__}); run anew without --resume") from None

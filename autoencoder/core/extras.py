@@ -6,7 +6,7 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
-from autoencoder.core.errors import UsageError
+from autoencoder.core.errors import MissingPackageError
 
 # module -> the extra of pyproject.toml that brings it; what is not here comes with the package
 EXTRAS = {
@@ -14,10 +14,6 @@ EXTRAS = {
     **{"matplotlib": "plot", "yfinance": "yfinance", "pandas": "pandas"},
     **{"stumpy": "baselines", "streamlit": "dashboard", "torch": "rivals"},
 }
-
-
-class MissingPackageError(UsageError, ImportError):
-    """A package that the use at hand needs is not installed."""
 
 
 def require(*modules: str, purpose: str, otherwise: str = "") -> None:

@@ -22,7 +22,7 @@ from typing import Any, ClassVar, NamedTuple, Self, TypeAlias, TypeVar
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 from autoencoder.core.types import Array
 
 Leaf: TypeAlias = npt.NDArray[Any] | int | float | str | bool | None
@@ -72,13 +72,13 @@ def unpack(data: bytes, name: str) -> State:
     """Bytes -> state; ``name`` is the file that errors speak of.
 
     Raises:
-        ModelError: damaged, or larger than ``MAX_STATE_BYTES`` when unpacked.
+        ModelFileError: damaged, or larger than ``MAX_STATE_BYTES`` when unpacked.
     """
     try:
         arrays, text = _read_archive(data, name)
         return _to_state(json.loads(text), arrays)
     except (*_DAMAGE, RuntimeError) as error:  # the last: encrypted, or nested too deeply
-        raise ModelError(f"{name} is damaged ({type(error).__name__}); copy the run folder again or train again") from error
+        raise ModelFileError(f"{name} is damaged ({type(error).__name__}); copy the run folder again or train again") from error
 
 
 def _read_archive(data: bytes, name: str) -> tuple[dict[str, npt.NDArray[Any]], bytes]:
@@ -94,7 +94,7 @@ def _read_archive(data: bytes, name: str) -> tuple[dict[str, npt.NDArray[Any]], 
             MAX_STATE_BYTES, len(data)
         )  # what is not compressed takes no more than the file, which a panel of thousands makes large
         if size > most or largest_text > MAX_TEXT_BYTES:
-            raise ModelError(
+            raise ModelFileError(
                 f"{name} would unpack to {size:,} bytes, {largest_text:,} of them text; at most {most:,} and {MAX_TEXT_BYTES:,} "
                 "are read; it is damaged or was not written by this program; copy the run folder again or train again"
             )
@@ -131,7 +131,7 @@ def _to_state(tree: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Stat
 
 
 class Reader:
-    """Typed access to the unpacked state of an owner; every fault is a ModelError that names it and the field.
+    """Typed access to the unpacked state of an owner; every fault is a ModelFileError that names it and the field.
 
     A size in a shape is a number, None for any, or a letter: the same letter stands for the same size in all fields.
     """
@@ -141,9 +141,9 @@ class Reader:
         self._owner = owner
         self._sizes: dict[str, int] = {}
 
-    def fault(self, key: str, what: str) -> ModelError:
+    def fault(self, key: str, what: str) -> ModelFileError:
         """Error that says what is wrong with a field."""
-        return ModelError(
+        return ModelFileError(
             f"the saved state of {self._owner} cannot be used: {key} {what}; copy the run folder again or train again"
         )
 
@@ -256,7 +256,7 @@ class Stateful:
         """Take back what ``state`` gave.
 
         Raises:
-            ModelError: damaged, or of another make; the message names the field.
+            ModelFileError: damaged, or of another make; the message names the field.
         """
         saved = Reader(state, self.name)
         vars(self).update({attribute: field.read(saved) for attribute, field in self.STATE.items()})

@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.config import Config, load
-from autoencoder.core.errors import AutoencoderError, ModelError
+from autoencoder.core.errors import AutoencoderError, ModelFileError
 from autoencoder.core.types import Detections
 from autoencoder.reports.files import open_inside
 from autoencoder.reports.incidents import Incident
@@ -125,7 +125,7 @@ class Follower:
             closed, last = self._incidents.read()
             now = replace(now, incidents=(*closed, last) if last else tuple(closed), is_open=last is not None)
         elif not self.run:
-            raise ModelError(f"{folder} holds no run ({CONFIG} and {SCORES}); choose the --out folder of a run")
+            raise ModelFileError(f"{folder} holds no run ({CONFIG} and {SCORES}); choose the --out folder of a run")
         if was_over and not new:
             return self._ended(now)
         return replace(now, state=State.RUNNING if now.judged else State.TRAINING if now.config else State.STARTING)
@@ -203,7 +203,7 @@ class _Scores:
         self.is_zoned = False  # see ``Snapshot``
 
     def read(self) -> Detections | None:
-        """The next rows, None where there are none; half a row waits. ModelError where they are not those of one series."""
+        """The next rows, None where there are none; half a row waits. ModelFileError where they are not those of one series."""
         end = time.monotonic() + READ_SECONDS
         blocks: list[Detections] = []
         try:
@@ -213,7 +213,9 @@ class _Scores:
                 while time.monotonic() < end and (block := self._next_block(file)):
                     blocks.append(block)
         except (OSError, ValueError, LookupError, OverflowError, csv.Error) as error:
-            raise ModelError(f"{self._path} cannot be read as the scores of a run ({type(error).__name__}); run anew") from None
+            raise ModelFileError(
+                f"{self._path} cannot be read as the scores of a run ({type(error).__name__}); run anew"
+            ) from None
         return Detections.concatenate(blocks) if blocks else None
 
     def _next_block(self, file: BufferedReader) -> Detections | None:
@@ -225,7 +227,7 @@ class _Scores:
             self._names = rows.pop(0)
             self.columns = tuple(name.removeprefix("value_") for name in self._names if name.startswith("value"))
             if "series" in self._names:
-                raise ModelError(f"{self._path} holds many series; the dashboard shows one: run the file of one series")
+                raise ModelFileError(f"{self._path} holds many series; the dashboard shows one: run the file of one series")
         self._offset += len(text)
         if not rows:
             return None

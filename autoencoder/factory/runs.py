@@ -54,7 +54,7 @@ def make_panel(
         adapts: whether ``adaptation.enabled`` means something.
 
     Raises:
-        ModelError: the model does not fit the source.
+        ModelFileError: the model does not fit the source.
         ConfigError: ``training.points`` is more than a source without series has.
     """
     if model:
@@ -127,7 +127,7 @@ def make_sinks(
     """What writes a run down, rows and incidents first.
 
     Raises:
-        ModelError, RunError: what an earlier part of the run left is damaged, or the folder cannot be written.
+        ModelFileError, RunError: what an earlier part of the run left is damaged, or the folder cannot be written.
     """
     sinks: list[Sink] = [results]
     if config.alerts.log:

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 
 OPSET = 17
 FORMAT = 8  # of the file; what ONNX Runtime reads since 1.10
@@ -54,7 +54,7 @@ def read_weights(content: bytes) -> list[npt.NDArray[np.float32]]:
     says itself what code is to be run.
 
     Raises:
-        ModelError: it is no such file.
+        ModelFileError: it is no such file.
     """
     import onnx
     from onnx import numpy_helper
@@ -74,7 +74,7 @@ def read_weights(content: bytes) -> list[npt.NDArray[np.float32]]:
             elif node.op_type in ("MatMul", "Add"):
                 weights.append(constant(node.input[1]))
     except Exception as error:  # protobuf raises classes of its own
-        raise ModelError(f"model.onnx cannot be trained on ({type(error).__name__}); train again") from None
+        raise ModelFileError(f"model.onnx cannot be trained on ({type(error).__name__}); train again") from None
     return weights
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping
 from math import prod
 from typing import TypeAlias
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 
 Value: TypeAlias = int | memoryview  # a number, or the bytes of text, of a tensor's content or of a message
 Rule: TypeAlias = str | frozenset[str] | Mapping[int, "Rule"]  # why a field is refused, the texts it may hold, or its message
@@ -42,13 +42,13 @@ def validate(onnx: bytes) -> None:
     """Let a model.onnx pass that holds nothing but what a network of this program does.
 
     Raises:
-        ModelError: it holds something else, or is damaged.
+        ModelFileError: it holds something else, or is damaged.
     """
     _Inspection().run(memoryview(onnx))
 
 
-def _refusal(fault: str) -> ModelError:
-    return ModelError(f"model.onnx cannot be loaded (it {fault}); train again, or copy the run folder again")
+def _refusal(fault: str) -> ModelFileError:
+    return ModelFileError(f"model.onnx cannot be loaded (it {fault}); train again, or copy the run folder again")
 
 
 class _Inspection:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 from autoencoder.network.onnx_file import validate
 
 Windows = npt.NDArray[np.float32]
@@ -25,11 +25,11 @@ def check_parity(model: Any, runtime: Runtime, windows: Windows) -> float:
     """Largest difference between Keras and ONNX Runtime on windows (N, T, F).
 
     Raises:
-        ModelError: it is above ``TOLERANCE``; such a model must not be saved.
+        ModelFileError: it is above ``TOLERANCE``; such a model must not be saved.
     """
     difference = float(np.max(np.abs(np.asarray(model(windows, training=False)) - runtime.reconstruct(windows))))
     if not difference <= TOLERANCE:  # NaN is refused too
-        raise ModelError(
+        raise ModelFileError(
             f"model.onnx differs from the Keras model by {difference:.2g} on the training windows; "
             f"at most {TOLERANCE:g} is let through; train again with another seed or update onnx and onnxruntime"
         )
@@ -44,7 +44,7 @@ class Runtime:
         threads: threads that reconstruct, the caller's own among them.
 
     Raises:
-        ModelError: not a network of that shape, or one that asks for files, operators or memory that no network of this program does.
+        ModelFileError: not a network of that shape, or one that asks for files, operators or memory that no network of this program does.
     """
 
     def __init__(self, onnx: bytes, threads: int = 1) -> None:
@@ -66,12 +66,12 @@ class Runtime:
             )
             (inputs,), (outputs,) = self._session.get_inputs(), self._session.get_outputs()
         except Exception as error:  # onnxruntime raises bare classes of its own for every kind of damage
-            raise ModelError(
+            raise ModelFileError(
                 f"model.onnx cannot be loaded ({_first_line(error)}); train again, or copy the run folder again"
             ) from error
         self._input, self._output = inputs.name, outputs.name
         if len(inputs.shape) != 3 or not all(isinstance(size, int) for size in inputs.shape[1:]):
-            raise ModelError(f"model.onnx takes an input of shape {inputs.shape}; it must be (windows, steps, features)")
+            raise ModelFileError(f"model.onnx takes an input of shape {inputs.shape}; it must be (windows, steps, features)")
         self._helpers = threads - 1
         self._pool = ThreadPoolExecutor(max(1, self._helpers), thread_name_prefix="network")  # starts a thread when it is needed
         self.shape: tuple[int, int] = (inputs.shape[1], inputs.shape[2])
@@ -108,11 +108,11 @@ class Runtime:
         try:
             reconstruction: Windows = self._session.run([self._output], {self._input: windows})[0]
         except Exception as error:  # as above; a graph may load and still make no sense
-            raise ModelError(
+            raise ModelFileError(
                 f"model.onnx cannot be run ({_first_line(error)}); train again, or take a smaller network"
             ) from error
         if reconstruction.shape != windows.shape:
-            raise ModelError(
+            raise ModelFileError(
                 f"model.onnx makes {reconstruction.shape} of windows {windows.shape}; both must be alike; train again"
             )
         return reconstruction

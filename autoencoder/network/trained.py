@@ -9,7 +9,7 @@ from weakref import WeakValueDictionary
 
 import numpy as np
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 from autoencoder.core.types import Array, Progress
 from autoencoder.network.export import export
 from autoencoder.network.model import Architecture
@@ -50,11 +50,11 @@ class TrainedNetwork:
 
     @staticmethod
     def load(artifacts: Mapping[str, bytes], digest: str, threads: int) -> TrainedNetwork:
-        """Network that was saved with this digest; a ModelError says where model.onnx is missing, damaged or another one."""
+        """Network that was saved with this digest; a ModelFileError says where model.onnx is missing, damaged or another one."""
         if "model.onnx" not in artifacts:
-            raise ModelError("model.onnx is missing; train again, or copy the run folder again")
+            raise ModelFileError("model.onnx is missing; train again, or copy the run folder again")
         if hashlib.sha256(artifacts["model.onnx"]).hexdigest() != digest:
-            raise ModelError(
+            raise ModelFileError(
                 "model.onnx is damaged, or of another training than the detector's state; copy the run folder again or train again"
             )
         network = _LOADED.get((digest, threads))

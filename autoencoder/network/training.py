@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 from autoencoder.core.types import Progress
 from autoencoder.network.export import read_weights
 from autoencoder.network.model import Architecture, build
@@ -112,7 +112,7 @@ def train(
     It begins with the weights in ``start``, the content of a model.onnx, or with random ones. The same arguments give the same weights.
 
     Raises:
-        ModelError: ``start`` holds weights of another architecture.
+        ModelFileError: ``start`` holds weights of another architecture.
     """
     import tensorflow as tf
 
@@ -160,7 +160,7 @@ def _begin(architecture: Architecture, seed: int, start: bytes | None) -> tuple[
         try:
             fresh.set_weights(read_weights(start))
         except ValueError as error:
-            raise ModelError(f"model.onnx cannot be trained on: it holds another network ({error}); train again") from None
+            raise ModelFileError(f"model.onnx cannot be trained on: it holds another network ({error}); train again") from None
     compiled = _compile(architecture)
     for variable, value in zip(compiled.model.variables, fresh.variables, strict=True):
         variable.assign(value)

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from autoencoder.core.errors import ConfigError, ModelError, TrainingError
+from autoencoder.core.errors import ConfigError, ModelFileError, TrainingError
 from autoencoder.core.events import AdaptationEvent
 from autoencoder.core.state import Reader, State, pack, unpack
 from autoencoder.core.types import Detections
@@ -253,7 +253,7 @@ class Panel:
         """Take back what ``state`` gave; ``files`` are those of the network.
 
         Raises:
-            ModelError: damaged.
+            ModelFileError: damaged.
         """
         if "series" not in state:
             one = self.add(None)
@@ -268,7 +268,7 @@ class Panel:
         for place, (name, left_out, numbers) in enumerate(_parse(saved.text("series"))):
             blob = packed.get(str(place))
             if not isinstance(blob, np.ndarray) or blob.dtype != np.uint8:
-                raise ModelError(f"the checkpoint is damaged (series {name!r:.60}); run anew without --resume")
+                raise ModelFileError(f"the checkpoint is damaged (series {name!r:.60}); run anew without --resume")
             one = self.add(name)
             one.load(unpack(blob.tobytes(), f"series {name!r:.60} of the checkpoint"), files)
             one.left_out, one.numbers = left_out, numbers
@@ -280,7 +280,7 @@ class Panel:
         if one.left_out:
             self._untrained.discard(one.name)
         if one.tracker.open and one.tracker.open.id not in one.numbers:
-            raise ModelError("the checkpoint is damaged (the numbers of the incidents); run anew without --resume")
+            raise ModelFileError("the checkpoint is damaged (the numbers of the incidents); run anew without --resume")
         self._incidents.remember_open(one)
 
 
@@ -293,5 +293,5 @@ def _parse(text: str) -> list[tuple[str, str, dict[int, int]]]:
     except (ValueError, TypeError, RecursionError):
         about = None
     if about is None or not all(isinstance(part, str) for one in about for part in one[:2]):
-        raise ModelError("the checkpoint is damaged (the names of the series); run anew without --resume")
+        raise ModelFileError("the checkpoint is damaged (the names of the series); run anew without --resume")
     return about

@@ -66,7 +66,7 @@ class Series:
         """Take back what ``state`` gave, with the network's files.
 
         Raises:
-            ModelError: damaged.
+            ModelFileError: damaged.
         """
         saved = Reader(state, "the run")
         self.detector.load(saved.state("detector"), files)

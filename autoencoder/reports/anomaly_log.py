@@ -8,7 +8,7 @@ from contextlib import closing
 
 import numpy as np
 
-from autoencoder.core.errors import ModelError, RunError
+from autoencoder.core.errors import ModelFileError, RunError
 from autoencoder.reports.files import AppendFile, open_inside, reporting, write_whole
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.run_folder import INCIDENTS, LOG, RunFolder
@@ -25,7 +25,7 @@ class AnomalyLog(Sink):
         folder: the run folder, with its incidents.jsonl open for writing.
 
     Raises:
-        ModelError: incidents.jsonl is damaged.
+        ModelFileError: incidents.jsonl is damaged.
         RunError: the log cannot be written.
     """
 
@@ -92,4 +92,4 @@ def _closed_incidents(folder: RunFolder) -> list[Incident]:
     except OSError as error:
         raise RunError(f"{path} cannot be read ({error.strerror}); make it readable") from None
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise ModelError(f"{path} is damaged ({type(error).__name__}); run anew without --resume") from None
+        raise ModelFileError(f"{path} is damaged ({type(error).__name__}); run anew without --resume") from None

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Detections
 
@@ -82,11 +82,13 @@ _KINDS: dict[str, type] = {"int": int, "str": str, "str | None": str, "float": f
 
 
 def read_incidents(text: str) -> list[Incident]:
-    """Incidents from a checkpoint, one ``to_json`` a line. Raises ModelError: the text is damaged."""
+    """Incidents from a checkpoint, one ``to_json`` a line. Raises ModelFileError: the text is damaged."""
     try:
         return [Incident.from_record(json.loads(line)) for line in text.splitlines()]
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"the checkpoint is damaged (an incident: {type(error).__name__}); run anew without --resume") from None
+        raise ModelFileError(
+            f"the checkpoint is damaged (an incident: {type(error).__name__}); run anew without --resume"
+        ) from None
 
 
 def time_text(time: npt.NDArray[np.generic], suffix: str = "") -> list[str]:

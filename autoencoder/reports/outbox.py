@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from autoencoder.core.errors import ModelError, RunError
+from autoencoder.core.errors import ModelFileError, RunError
 
 Alert: TypeAlias = Mapping[str, Any]  # the content of an alert, fit for JSON
 
@@ -38,7 +38,7 @@ class Outbox:
         capacity: alerts that may wait; the oldest makes room for one more.
 
     Raises:
-        ModelError: the file was not written by an outbox.
+        ModelFileError: the file was not written by an outbox.
         RunError: it cannot be read or written; so do all methods.
     """
 
@@ -53,7 +53,7 @@ class Outbox:
         except (OSError, sqlite3.OperationalError) as error:
             raise self._error(error) from None
         except (sqlite3.DatabaseError, ValueError, TypeError) as error:
-            raise ModelError(f"{path} is damaged ({error}); move it away: the alerts in it are lost") from None
+            raise ModelFileError(f"{path} is damaged ({error}); move it away: the alerts in it are lost") from None
         with self._locked():
             self._make_room()
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError, OutputError, ResumeError
 from autoencoder.core.state import State, pack, unpack
 from autoencoder.reports.files import draft_of, lock, open_inside, read_whole, reporting, write_whole
 
@@ -50,7 +50,7 @@ class RunFolder:
         resume: go on with a run that was cut off.
 
     Raises:
-        ModelError: it holds files of another run (exit code 2), or cannot be written.
+        OutputError: it holds files of another run, or cannot be written.
     """
 
     def __init__(self, path: Path, *, resume: bool = False) -> None:
@@ -58,19 +58,19 @@ class RunFolder:
         self._resumes = resume
         try:
             if path.exists() and not path.is_dir():
-                raise ModelError(f"--out {path} is a file; give a folder that is new or empty")
+                raise OutputError(f"--out {path} is a file; give a folder that is new or empty")
             self._is_new = not path.exists()
             path.mkdir(parents=True, exist_ok=True)
             if not resume and any(path.iterdir()):
-                raise ModelError(f"--out {path} is not empty; give a new folder, or --resume to go on with the run in it")
+                raise OutputError(f"--out {path} is not empty; give a new folder, or --resume to go on with the run in it")
             tempfile.TemporaryFile(dir=path).close()  # OSError where no file can be written
             release = lock(self, path)
             for name in FILES if release else ():
                 draft_of(path / name).unlink(missing_ok=True)  # a run that was killed may have left one
         except OSError as error:
-            raise ModelError(f"--out {path} cannot be written ({error.strerror}); give another folder") from None
+            raise OutputError(f"--out {path} cannot be written ({error.strerror}); give another folder") from None
         if not release:
-            raise ModelError(f"--out {path} belongs to a run that is still going on; wait for its end, or give another folder")
+            raise OutputError(f"--out {path} belongs to a run that is still going on; wait for its end, or give another folder")
         self._release = release
 
     def write(self, name: str, content: bytes | str) -> Path:
@@ -113,17 +113,17 @@ class RunFolder:
 
 
 def read_model(folder: Path) -> tuple[State, dict[str, bytes]]:
-    """State and files of a saved model. Raises ModelError: missing, damaged or too large."""
+    """State and files of a saved model. Raises ModelFileError: missing, damaged or too large."""
     if not is_folder(folder):
-        raise ModelError(f"--model {folder} is not a folder; give the run folder that a run or 'train' left")
+        raise ModelFileError(f"--model {folder} is not a folder; give the run folder that a run or 'train' left")
     if not has(folder, DETECTOR):
-        raise ModelError(f"--model {folder} holds no {DETECTOR}; give the run folder that a run or 'train' left")
+        raise ModelFileError(f"--model {folder} holds no {DETECTOR}; give the run folder that a run or 'train' left")
     state = unpack(read_file(folder / DETECTOR), str(folder / DETECTOR))
     return state, read_model_files(folder)
 
 
 def read_model_files(folder: Path) -> dict[str, bytes]:
-    """Those of the network's files that are there; ModelError where one cannot be read or is too large."""
+    """Those of the network's files that are there; ModelFileError where one cannot be read or is too large."""
     return {name: read_file(folder / name) for name in MODEL_FILES if has(folder, name)}
 
 
@@ -141,15 +141,16 @@ def read_checkpoint(folder: Path) -> State | None:
     """Where a cut-off run stands; None where it was cut off before its first checkpoint.
 
     Raises:
-        ModelError: there is no such run, it is done, or its checkpoint is damaged.
+        ResumeError: there is no such run, or it is done.
+        ModelFileError: its checkpoint is damaged.
     """
     if has(folder, CHECKPOINT):
         return unpack(read_file(folder / CHECKPOINT, MAX_CHECKPOINT_BYTES), str(folder / CHECKPOINT))
     status = read_metrics(folder).get("status")
     if status == "trained" or not has(folder, CONFIG):
-        raise ModelError(f"--resume: {folder} holds no run; give the --out folder of the run that was cut off")
+        raise ResumeError(f"--resume: {folder} holds no run; give the --out folder of the run that was cut off")
     if status == "done":
-        raise ModelError(f"--resume: the run in {folder} is done; there is nothing left to go on with")
+        raise ResumeError(f"--resume: the run in {folder} is done; there is nothing left to go on with")
     return None
 
 
@@ -163,13 +164,13 @@ def read_metrics(folder: Path) -> dict[str, Any]:
 
 
 def read_file(path: Path, max_bytes: int = MAX_MODEL_BYTES) -> bytes:
-    """The content of a file in a saved folder. Raises ModelError: it cannot be read or is too large."""
+    """The content of a file in a saved folder. Raises ModelFileError: it cannot be read or is too large."""
     with _legible(path):
         return read_whole(path, max_bytes)
 
 
 def require_inside(folder: Path, name: str) -> Path:
-    """The path of a file in a folder of unknown origin; ModelError where it cannot be read or leads out of the folder."""
+    """The path of a file in a folder of unknown origin; ModelFileError where it cannot be read or leads out of the folder."""
     with _legible(folder / name):
         open_inside(folder / name).close()
     return folder / name
@@ -180,7 +181,7 @@ def _legible(path: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise ModelError(f"{path} cannot be read ({error.strerror}); copy the run folder again or train again") from None
+        raise ModelFileError(f"{path} cannot be read ({error.strerror}); copy the run folder again or train again") from None
 
 
 def plain(value: Any) -> Any:

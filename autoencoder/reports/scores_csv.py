@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.core.errors import ModelError, RunError
+from autoencoder.core.errors import ModelFileError, ResumeError, RunError
 from autoencoder.core.types import Detections
 from autoencoder.reports.files import NOT_A_PLAIN_FILE, AppendFile, open_inside, reporting
 from autoencoder.reports.incidents import Incident, time_text
@@ -38,7 +38,7 @@ class ResultWriter(Sink):
         of_many: every row names its series.
 
     Raises:
-        ModelError: the files are not those of the checkpoint.
+        ResumeError: the files are not those of the checkpoint.
         RunError: they cannot be written.
     """
 
@@ -54,10 +54,10 @@ class ResultWriter(Sink):
             if not keep:
                 self._scores.write((",".join(header(columns, of_many=of_many)) + "\n").encode())
         except EOFError as error:
-            raise ModelError(f"{error}, fewer than its checkpoint says; it cannot be resumed; run anew") from None
+            raise ResumeError(f"{error}, fewer than its checkpoint says; it cannot be resumed; run anew") from None
         except OSError as error:
             if error.errno in NOT_A_PLAIN_FILE:
-                raise ModelError(f"{error.filename} is a link, or no file at all; it is not gone on with; run anew") from None
+                raise ResumeError(f"{error.filename} is a link, or no file at all; it is not gone on with; run anew") from None
             raise RunError(f"{folder} cannot be written ({error.strerror}); give another --out folder") from None
 
     def write(self, batch: Batch) -> None:
@@ -150,7 +150,7 @@ def read_scores(folder: Path, series: str | None = None, *, max_rows: int = 1_00
     """The newest rows of scores.csv, of one series where it is named.
 
     Raises:
-        ModelError: it cannot be read, or was not written by this program.
+        ModelFileError: it cannot be read, or was not written by this program.
     """
     path = folder / SCORES
     field = "" if series is None else series_field(series)
@@ -169,7 +169,7 @@ def read_scores(folder: Path, series: str | None = None, *, max_rows: int = 1_00
                 parts += [parse_scores(names, rows)] if rows else []
             return Detections.concatenate(parts or [parse_scores(names, [])])
     except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
-        raise ModelError(f"{path} cannot be read as the scores of a run ({type(error).__name__}); run anew") from None
+        raise ModelFileError(f"{path} cannot be read as the scores of a run ({type(error).__name__}); run anew") from None
 
 
 def parse_scores(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Detections:

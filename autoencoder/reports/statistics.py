@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import Reader, State
 from autoencoder.reports.evaluation import Flags, Span, quality_of
 from autoencoder.reports.incidents import Incident, read_incidents
@@ -187,7 +187,7 @@ class RunStatistics(Sink):
             if counts.min(initial=0) < 0 or len(labels) != len(flags) or len(places) not in (0, len(labels)):
                 raise ValueError("they contradict each other")
         except (ValueError, TypeError, IndexError, RecursionError) as error:
-            raise ModelError(f"the saved counts cannot be used ({error}); run anew without --resume") from None
+            raise ModelFileError(f"the saved counts cannot be used ({error}); run anew without --resume") from None
         self.missing, self.incidents = saved.integer("missing", 0), saved.integer("incidents", 0)
         self.worst = read_incidents(saved.text("worst"))
         if len(labels):

@@ -35,7 +35,7 @@ class Webhook(Sink):
         self._has_dropped = False
 
     def start(self, folder: RunFolder, source: str = "", columns: Sequence[str] = ()) -> None:
-        """Begin to deliver, first what an earlier run in that folder left. Raises ModelError, RunError: see ``Outbox``."""
+        """Begin to deliver, first what an earlier run in that folder left. Raises ModelFileError, RunError: see ``Outbox``."""
         self._folder = folder
         self._outbox = Outbox(folder.path / OUTBOX, self._capacity)
         self._about = {"source": one_line(source)[:200], "columns": [one_line(column)[:200] for column in columns]}

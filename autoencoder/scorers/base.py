@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, Protocol, Self, runtime_checkable
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import NotFittedError
 from autoencoder.core.state import Resettable, State
 from autoencoder.core.types import Array, Bools, Progress
 
@@ -40,7 +40,8 @@ class Scorer(Resettable, ABC):
         """Score values (N, F) -> errors (N,), predictions (N, F); NaN where unknown.
 
         Raises:
-            ModelError: nothing is trained or loaded yet, or another number of columns was trained.
+            NotFittedError: nothing is trained or loaded yet.
+            ModelFileError: another number of columns was trained.
         """
 
     @property
@@ -60,12 +61,12 @@ class Scorer(Resettable, ABC):
         """Take back what ``state`` and ``artifacts`` gave.
 
         Raises:
-            ModelError: damaged, or not this scorer's.
+            ModelFileError: damaged, or not this scorer's.
         """
         super().load(state)
 
-    def _no_model(self) -> ModelError:
-        return ModelError(f"{self.name}: there is no model yet; train one or load one first")
+    def _no_model(self) -> NotFittedError:
+        return NotFittedError(f"{self.name}: there is no model yet; train one or load one first")
 
 
 @runtime_checkable

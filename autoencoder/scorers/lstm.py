@@ -8,7 +8,7 @@ from typing import Self
 
 import numpy as np
 
-from autoencoder.core.errors import ModelError, TrainingError
+from autoencoder.core.errors import ModelFileError, TrainingError
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Bools, Progress, unknown
 from autoencoder.network.model import Architecture
@@ -258,11 +258,11 @@ class LstmAutoencoderScorer(Scorer):
         saved = Reader(state, self.name)
         spec = WindowSpec(saved.integer("steps", MIN_STEPS, MAX_STEPS), saved.integer("stride", 1, MAX_STEPS))
         if spec.points > MAX_WINDOW:
-            raise ModelError(f"the saved window covers {spec.points:,} points; at most {MAX_WINDOW:,} are let through")
+            raise ModelFileError(f"the saved window covers {spec.points:,} points; at most {MAX_WINDOW:,} are let through")
         network = TrainedNetwork.load(artifacts or {}, saved.text("network"), self._threads)
         steps, features = network.runtime.shape
         if steps != spec.steps:
-            raise ModelError(f"model.onnx takes windows of {steps} steps, the detector's state has {spec.steps}; train again")
+            raise ModelFileError(f"model.onnx takes windows of {steps} steps, the detector's state has {spec.steps}; train again")
         horizon = saved.integer("hide", 0, spec.steps - 2)
         self._architecture = replace(self._architecture, steps=steps, features=features, horizon=horizon)
         self.scaler = WindowScaler(spec, spec.steps - max(1, horizon), saved.array("scale", (features,)))

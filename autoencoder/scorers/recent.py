@@ -9,7 +9,7 @@ from typing import ClassVar, Self
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.core.errors import ModelError, TrainingError
+from autoencoder.core.errors import ModelFileError, TrainingError
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Progress, unknown
 from autoencoder.scorers.base import Scorer
@@ -58,7 +58,7 @@ class RecentPointsScorer(Scorer):
         if not len(self._scale):
             raise self._no_model()
         if values.shape[1] != len(self._scale):
-            raise ModelError(
+            raise ModelFileError(
                 f"{self.name}: the points have {values.shape[1]} columns, the model was trained on {len(self._scale)}; train anew"
             )
         errors, predictions = unknown(len(values)), unknown(*values.shape)
@@ -87,11 +87,11 @@ class RecentPointsScorer(Scorer):
         """Take back what ``state`` gave; see ``Scorer.load``."""
         saved = Reader(state, self.name)
         if saved.text("kind") != self.name:
-            raise ModelError(f"the saved model is of kind {saved.text('kind')!r:.40}; this run asks for {self.name}")
+            raise ModelFileError(f"the saved model is of kind {saved.text('kind')!r:.40}; this run asks for {self.name}")
         settings = Reader(saved.state("settings"), self.name)
         for name, wanted in self._settings.items():
             if (found := settings.integer(self.KEYS[name])) != wanted:
-                raise ModelError(
+                raise ModelFileError(
                     f"the saved model was made with {self.GROUP}.{name} {found}, this run asks for {wanted}; "
                     "use the saved setting or train anew"
                 )

@@ -6,7 +6,7 @@ from typing import ClassVar, Self
 
 import numpy as np
 
-from autoencoder.core.errors import ModelError, TrainingError
+from autoencoder.core.errors import ModelFileError, TrainingError
 from autoencoder.core.state import Reader, array, integer
 from autoencoder.core.types import Array, Progress, unknown
 from autoencoder.network.period import first_period
@@ -81,7 +81,7 @@ class SeasonalScorer(Scorer):
     def process(self, values: Array) -> tuple[Array, Array]:
         """Score values (N, F) -> errors (N,), predictions (N, F)."""
         if values.shape[1] != self._features:
-            raise ModelError(f"{self._features} columns were seen so far, the stream has {values.shape[1]}; give as many")
+            raise ModelFileError(f"{self._features} columns were seen so far, the stream has {values.shape[1]}; give as many")
         errors, predictions = unknown(len(values)), unknown(*values.shape)
         for row, point in enumerate(values):
             if np.isnan(point).any():

@@ -7,7 +7,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from autoencoder.core.errors import ConfigError, ModelError
+from autoencoder.core.errors import ConfigError, ModelFileError
 from autoencoder.core.state import Reader, State, array, integer, number_or_nan
 from autoencoder.core.types import Array
 from autoencoder.thresholds.base import Threshold, check_budget
@@ -93,7 +93,7 @@ class RollingThreshold(Threshold):
     def load(self, state: State) -> None:
         """Take back what ``state`` gave; settings changed since take hold at the next estimate."""
         if (kind := Reader(state, self.name).text("kind")) != type(self).__name__:
-            raise ModelError(
+            raise ModelFileError(
                 f"the saved threshold is a {kind:.40}, this run asks for a {type(self).__name__}; "
                 "set threshold.kind as it was, or train again"
             )

@@ -32,7 +32,7 @@ from autoencoder.adaptation.detector import AdaptiveDetector
 from autoencoder.adaptation.retraining import ScorerSpec, TrainingResult
 from autoencoder.adaptation.schedule import AdaptationConfig
 from autoencoder.adaptation.trainer import SyncTrainer, Trainer
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 from autoencoder.core.events import CONFIRMED, DECLARED, DROPPED, PROMOTED, ROLLED_BACK, STARTED
 from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Array
@@ -68,7 +68,7 @@ def test_cutting_and_resuming_change_nothing(cuts: list[int], saved: list[int], 
 def test_damaged_state(key: str, value: str) -> None:
     detector = make()
     detect(detector, shifted(800))
-    with pytest.raises(ModelError):
+    with pytest.raises(ModelFileError):
         make().load({**unpack(pack(detector.state()), "x"), key: value}, {})
 
 

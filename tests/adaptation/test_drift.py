@@ -11,7 +11,7 @@ from adaptation import helpers
 from autoencoder.adaptation.buffer import Block
 from autoencoder.adaptation.drift import ADWIN_ERROR, Drift, DriftMonitor
 from autoencoder.benchmark.drift_streams import TRAINING, drift_stream
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Array, Bools
 
@@ -154,7 +154,7 @@ def test_resuming_monitor(place: int) -> None:
 def test_missing_part_of_state() -> None:
     state = monitor().state()
     del state["figures"]
-    with pytest.raises(ModelError, match="figures is missing"):
+    with pytest.raises(ModelFileError, match="figures is missing"):
         DriftMonitor(PATIENCE).load(state)
 
 

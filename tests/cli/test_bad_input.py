@@ -27,7 +27,7 @@ from helpers.cli import (
 )
 from helpers.yahoo_server import Mode, YahooServer
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import OutputError
 from autoencoder.reports.run_folder import RunFolder
 
 RUN = ("--out", "o", *FOREST)
@@ -173,7 +173,7 @@ def test_a_write_protected_out_is_refused(tmp_path: Path) -> None:
     locked.mkdir(mode=0o500)
     with as_nobody():
         for out in (locked / "o", locked / "o/p"):
-            with pytest.raises(ModelError, match=f"--out {out} cannot be written .Permission denied.; give another folder"):
+            with pytest.raises(OutputError, match=f"--out {out} cannot be written .Permission denied.; give another folder"):
                 RunFolder(out)
 
 

@@ -17,7 +17,7 @@ from helpers.series import assert_same, gappy_series, in_pieces, series
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from autoencoder.core.errors import ModelError, TrainingError
+from autoencoder.core.errors import ModelFileError, NotFittedError, TrainingError
 from autoencoder.core.state import State, pack, unpack
 from autoencoder.scorers import SCORERS, Array, Scorer, create
 
@@ -176,7 +176,7 @@ def test_bad_training_parts(kind: str) -> None:
 @every_kind
 def test_untrained(kind: str) -> None:
     for call in (make(kind).state, lambda: make(kind).process(series(10))):
-        with pytest.raises(ModelError, match="no model yet"):
+        with pytest.raises(NotFittedError, match="no model yet"):
             call()
 
 
@@ -186,10 +186,10 @@ def test_damaged_field(kind: str, value: object) -> None:
     trained = train(kind)
     for name in trained.state:
         damaged: Any = {**trained.state, name: value}
-        with pytest.raises(ModelError, match=r"again|anew|kind"):
+        with pytest.raises(ModelFileError, match=r"again|anew|kind"):
             make(kind).load(damaged, trained.artifacts)
         damaged.pop(name)
-        with pytest.raises(ModelError):
+        with pytest.raises(ModelFileError):
             make(kind).load(damaged, trained.artifacts)
 
 

@@ -10,7 +10,7 @@ from helpers.errors import gappy_errors, no_warnings, normal_errors
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from autoencoder.core.errors import ConfigError, ModelError
+from autoencoder.core.errors import ConfigError, ModelFileError
 from autoencoder.core.state import pack, unpack
 from autoencoder.thresholds import THRESHOLDS, Array, Threshold
 
@@ -178,7 +178,7 @@ def test_damaged_state(kind: str) -> None:
         for value in (None, "x", float("nan"), np.zeros((2, 2)), np.array(["a"])):
             if value is None and name in ("limit", "smoothed"):
                 continue  # there it means: not known yet
-            with pytest.raises(ModelError):
+            with pytest.raises(ModelFileError):
                 make(kind).load({**good, name: value})
-        with pytest.raises(ModelError):
+        with pytest.raises(ModelFileError):
             make(kind).load({key: value for key, value in good.items() if key != name})

@@ -1,4 +1,4 @@
-"""State: what is packed comes back, and what is damaged is refused by a ModelError and nothing else."""
+"""State: what is packed comes back, and what is damaged is refused by a ModelFileError and nothing else."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import (
     MAX_STATE_BYTES,
     MAX_TEXT_BYTES,
@@ -79,7 +79,7 @@ def test_damaged_bytes(bit: int | str) -> None:
         turned = bytes([whole[place] ^ 1 << bit]) + whole[place + 1 :] if isinstance(bit, int) else b""
         try:
             found = unpack(whole[:place] + turned, "run/detector.npz")
-        except ModelError as error:
+        except ModelFileError as error:
             assert str(error).startswith("run/detector.npz")
             assert "again" in str(error)
         else:  # a bit that nobody reads, such as one of a file's date
@@ -89,13 +89,13 @@ def test_damaged_bytes(bit: int | str) -> None:
 @quick
 @given(data=st.binary(max_size=200))
 def test_any_bytes(data: bytes) -> None:
-    with pytest.raises(ModelError, match=r"x\.npz is damaged"):
+    with pytest.raises(ModelFileError, match=r"x\.npz is damaged"):
         unpack(data, "x.npz")
 
 
 @pytest.mark.parametrize("text", ["", "[]", "3", '{"a": 3}', '{"a": {"array": "gone"}}', '{"a": {"array": 3}}', "[" * 100_000])
 def test_text_that_is_no_state(text: str) -> None:
-    with pytest.raises(ModelError, match="is damaged"):
+    with pytest.raises(ModelFileError, match="is damaged"):
         unpack(zipped({"state.json.npy": npy(f"({len(text)},)", "'|u1'", text.encode())}), "x")
 
 
@@ -112,7 +112,7 @@ def test_archive_bomb() -> None:
     for mark, offset in ((b"PK\x01\x02", 24), (b"PK\x03\x04", 22)):  # the size that the archive itself claims
         place = small.index(mark) + offset
         small[place : place + 4] = (MAX_STATE_BYTES + 1).to_bytes(4, "little")
-    with pytest.raises(ModelError, match="would unpack to"):
+    with pytest.raises(ModelFileError, match="would unpack to"):
         unpack(bytes(small), "x")
 
 
@@ -137,18 +137,18 @@ def npy(shape: str, kind: str, content: bytes = b"") -> bytes:
 )
 def test_arrays_that_are_not_what_they_say(entry: bytes) -> None:
     text = npy("(13,)", "'|u1'", b'{"a": {"array": "a"}}')
-    with pytest.raises(ModelError, match="is damaged"):
+    with pytest.raises(ModelFileError, match="is damaged"):
         unpack(zipped({"state.json.npy": text, "a.npy": entry}), "x")
 
 
 def test_odd_archives() -> None:
     long = npy(f"({MAX_TEXT_BYTES + 1},)", "'|u1'", b" " * (MAX_TEXT_BYTES + 1))
-    with pytest.raises(ModelError, match="of them text"):
+    with pytest.raises(ModelFileError, match="of them text"):
         unpack(zipped({"state.json.npy": long}), "x")
     for how in (zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2):
-        with pytest.raises(ModelError, match="is damaged"):
+        with pytest.raises(ModelFileError, match="is damaged"):
             unpack(zipped({"state.json.npy": npy("(2,)", "'|u1'", b"{}")}, how), "x")
-    with pytest.raises(ModelError, match="is damaged"):
+    with pytest.raises(ModelFileError, match="is damaged"):
         unpack(zipped({f"{number:0200}": b"" for number in range(8000)}), "x")
 
 
@@ -185,7 +185,7 @@ def test_reader_reads() -> None:
     ],
 )
 def test_reader_names_field_and_owner(method: str, arguments: tuple[Any, ...]) -> None:
-    with pytest.raises(ModelError, match=rf"the saved state of the pump cannot be used: {arguments[0]} "):
+    with pytest.raises(ModelFileError, match=rf"the saved state of the pump cannot be used: {arguments[0]} "):
         getattr(Reader(RECORD, "the pump"), method)(*arguments)
 
 
@@ -236,7 +236,7 @@ def test_clone_is_reset_and_shares_arrays() -> None:
 )
 def test_declared_state_that_does_not_fit(key: str, value: Any) -> None:
     pump = Pump()
-    with pytest.raises(ModelError, match=f"the saved state of the pump cannot be used: {key} "):
+    with pytest.raises(ModelFileError, match=f"the saved state of the pump cannot be used: {key} "):
         pump.load({**Pump().state(), key: value})
     assert_same(pump.state(), Pump().state())
 
@@ -247,5 +247,5 @@ def test_a_large_state_is_read_as_far_as_its_file_goes(monkeypatch: pytest.Monke
     np.testing.assert_array_equal(unpack(pack(state), "x")["a"], state["a"])
     packed = io.BytesIO()
     np.savez_compressed(packed, a=np.zeros(1000))
-    with pytest.raises(ModelError, match="would unpack to"):
+    with pytest.raises(ModelFileError, match="would unpack to"):
         unpack(packed.getvalue(), "x")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from stress.fuzz import sound_network
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 from autoencoder.network.onnx_file import validate
 from autoencoder.network.runtime import Runtime
 
@@ -50,7 +50,7 @@ def test_known_operators_pass() -> None:
     ],
 )
 def test_anything_else_is_refused(extra: bytes, fault: str) -> None:
-    with pytest.raises(ModelError, match=rf"model\.onnx cannot be loaded \(it .*{fault}"):
+    with pytest.raises(ModelFileError, match=rf"model\.onnx cannot be loaded \(it .*{fault}"):
         Runtime(sound_network() + extra)
 
 
@@ -58,5 +58,5 @@ def test_anything_else_is_refused(extra: bytes, fault: str) -> None:
 @given(data=st.binary(max_size=300))
 def test_any_bytes(data: bytes) -> None:
     for onnx in (data, sound_network() + data):
-        with suppress(ModelError):
+        with suppress(ModelFileError):
             validate(onnx)

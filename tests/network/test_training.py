@@ -12,7 +12,7 @@ from helpers.series import sine
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 from autoencoder.network.model import Architecture
 from autoencoder.network.runtime import BATCH_WINDOWS, TOLERANCE, Runtime, check_parity
 from autoencoder.network.windows import WindowSpec, sliding_windows
@@ -81,13 +81,13 @@ def test_onnx_that_differs(difference: float) -> None:
     def other(windows: Array, training: bool = False) -> Array:
         return np.asarray(model(windows, training=training)) + np.float32(difference)
 
-    with pytest.raises(ModelError, match=r"model\.onnx differs from the Keras model"):
+    with pytest.raises(ModelFileError, match=r"model\.onnx differs from the Keras model"):
         check_parity(other, Runtime(files["model.onnx"]), training_windows()[:4])
 
 
 @pytest.mark.parametrize("junk", [b"", b"junk", b"\x00" * 1000, b"PK\x03\x04"])
 def test_no_network(junk: bytes) -> None:
-    with pytest.raises(ModelError, match=r"model\.onnx"):
+    with pytest.raises(ModelFileError, match=r"model\.onnx"):
         Runtime(junk)
 
 
@@ -101,7 +101,7 @@ def test_damaged_network(place: int, cut: bool) -> None:
     try:
         runtime = Runtime(damaged)
         runtime.reconstruct(training_windows()[:2])
-    except ModelError as error:
+    except ModelFileError as error:
         assert "model.onnx" in str(error)
 
 
@@ -134,10 +134,10 @@ def test_weights_of_another_network() -> None:
     from autoencoder.network.model import build
     from autoencoder.network.training import TrainingConfig, train
 
-    with pytest.raises(ModelError, match="train again"):
+    with pytest.raises(ModelFileError, match="train again"):
         read_weights(b"no network")
     other = to_onnx(build(Architecture(steps=8, features=1, units=(5,), latent_dim=2)))
-    with pytest.raises(ModelError, match="another network"):
+    with pytest.raises(ModelFileError, match="another network"):
         train(
             np.zeros((80, 8, 1), np.float32),
             Architecture(steps=8, features=1, units=(4,), latent_dim=2),
@@ -152,7 +152,7 @@ def test_network_of_another_shape() -> None:
     ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["windows", 4]) for name in ("window", "reconstruction")]
     graph = helper.make_graph([helper.make_node("Identity", ["window"], ["reconstruction"])], "flat", ends[:1], ends[1:])
     flat = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8).SerializeToString()
-    with pytest.raises(ModelError, match=r"must be \(windows, steps, features\)"):
+    with pytest.raises(ModelFileError, match=r"must be \(windows, steps, features\)"):
         Runtime(flat)
 
 

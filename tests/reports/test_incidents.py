@@ -12,7 +12,7 @@ from helpers.detections import scored, with_gaps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import pack, unpack
 from autoencoder.reports.incidents import AlarmFilter, Incident, IncidentTracker, read_incidents, time_text
 
@@ -116,5 +116,5 @@ def test_json_is_one_line_of_plain_values() -> None:
 )
 def test_a_damaged_incident_is_refused(change: dict[str, object]) -> None:
     for text in (json.dumps({**json.loads(INCIDENT.to_json()), **change}), "[]", "{}", "{", "[" * 9999):
-        with pytest.raises(ModelError, match="checkpoint is damaged"):
+        with pytest.raises(ModelFileError, match="checkpoint is damaged"):
             read_incidents(text)

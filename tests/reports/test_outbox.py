@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.core.errors import ModelError, RunError
+from autoencoder.core.errors import ModelFileError, RunError
 from autoencoder.reports.outbox import Outbox
 
 STEPS = ["put", "delivered", "refused", "reopen", "kill", "flush"]
@@ -105,7 +105,7 @@ def test_dropped_alerts_take_no_room_and_a_queue_may_shrink(tmp_path: Path) -> N
 def test_a_file_that_is_no_outbox_is_refused(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "alerts.sqlite"
     path.write_bytes(content)
-    with pytest.raises(ModelError, match=r"alerts\.sqlite is damaged.*move it away"):
+    with pytest.raises(ModelFileError, match=r"alerts\.sqlite is damaged.*move it away"):
         Outbox(path, 5)
     assert path.read_bytes() == content
 
@@ -120,10 +120,10 @@ def test_triggers_links_and_foreign_journals_are_refused(tmp_path: Path) -> None
     with sqlite3.connect(path) as database:  # a trigger would run with every alert
         database.execute("CREATE TRIGGER t AFTER INSERT ON alert BEGIN DELETE FROM alert; END")
     database.close()
-    with pytest.raises(ModelError, match="is damaged"):
+    with pytest.raises(ModelFileError, match="is damaged"):
         Outbox(path, 5)
     (tmp_path / "other.sqlite").symlink_to(path)
-    with pytest.raises(ModelError, match="a link"):
+    with pytest.raises(ModelFileError, match="a link"):
         Outbox(tmp_path / "other.sqlite", 5)
     with pytest.raises(RunError, match=r"alerts\.sqlite cannot be written \(.+\); free space"):
         Outbox(tmp_path / "nowhere" / "alerts.sqlite", 5)

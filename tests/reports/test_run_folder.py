@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from autoencoder.core.errors import ModelError, RunError
+from autoencoder.core.errors import ModelFileError, OutputError, ResumeError, RunError
 from autoencoder.core.state import pack
 from autoencoder.reports.files import draft_of, lock
 from autoencoder.reports.run_folder import (
@@ -61,30 +61,30 @@ def test_default_folders_do_not_collide(tmp_path: Path, monkeypatch: pytest.Monk
 
 
 def test_a_missing_oversized_or_foreign_model_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="is not a folder"):
+    with pytest.raises(ModelFileError, match="is not a folder"):
         read_model(tmp_path / "nowhere")
-    with pytest.raises(ModelError, match=r"holds no detector\.npz"):
+    with pytest.raises(ModelFileError, match=r"holds no detector\.npz"):
         read_model(tmp_path)
     with (tmp_path / "detector.npz").open("wb") as file:
         file.truncate(1 << 29)  # a hole, no bytes on the disk
-    with pytest.raises(ModelError, match="at most"):
+    with pytest.raises(ModelFileError, match="at most"):
         read_model(tmp_path)
     (tmp_path / "run").mkdir()
     (tmp_path / "run/detector.npz").symlink_to(tmp_path / "detector.npz")
     for read in (read_model, lambda folder: require_inside(folder, "detector.npz")):
-        with pytest.raises(ModelError, match="link to another folder"):
+        with pytest.raises(ModelFileError, match="link to another folder"):
             read(tmp_path / "run")
 
 
 def test_a_checkpoint_is_told_from_its_absence(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="holds no run"):
+    with pytest.raises(ResumeError, match="holds no run"):
         read_checkpoint(tmp_path)
     (tmp_path / "config.yaml").touch()
     assert read_checkpoint(tmp_path) is None
     (tmp_path / "metrics.json").write_text("not json")
     assert read_checkpoint(tmp_path) is None
     (tmp_path / "metrics.json").write_text('{"status": "done"}')
-    with pytest.raises(ModelError, match="is done"):
+    with pytest.raises(ResumeError, match="is done"):
         read_checkpoint(tmp_path)
     (tmp_path / "checkpoint.npz").write_bytes(pack({"rows": 3}))
     assert read_checkpoint(tmp_path) == {"rows": 3}
@@ -104,7 +104,7 @@ def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
     release = lock(owner, tmp_path)
     assert release
     assert lock(Owner(), tmp_path) is None
-    with pytest.raises(ModelError, match="still going on"):
+    with pytest.raises(OutputError, match="still going on"):
         RunFolder(tmp_path, resume=True)
     release()
     other = Owner()

@@ -16,7 +16,7 @@ from helpers.detections import scored, with_gaps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.core.errors import ModelError, RunError
+from autoencoder.core.errors import ModelFileError, ResumeError, RunError
 from autoencoder.core.types import Detections
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.scores_csv import ResultWriter, header, read_scores, rows_text, series_field
@@ -130,12 +130,12 @@ def test_files_that_are_not_those_of_the_run_are_refused(tmp_path: Path) -> None
     secret.write_bytes(b"mine")
     for make in (lambda: scores.symlink_to(secret), lambda: os.mkfifo(scores)):
         make()
-        with pytest.raises(ModelError, match=r"scores\.csv is a link, or no file"):
+        with pytest.raises(ResumeError, match=r"scores\.csv is a link, or no file"):
             ResultWriter(tmp_path, ("value",), "")
         scores.unlink()
     assert secret.read_bytes() == b"mine"
     ResultWriter(tmp_path, ("value",), "").close()
-    with pytest.raises(ModelError, match="fewer than its checkpoint says"):
+    with pytest.raises(ResumeError, match="fewer than its checkpoint says"):
         ResultWriter(tmp_path, ("value",), "", (9999, 0))
 
 
@@ -151,5 +151,5 @@ def test_a_folder_that_was_moved_is_noticed(tmp_path: Path) -> None:
 @pytest.mark.parametrize("content", ["", "a,b\n1\n", "time,value\n1,x\n", "time,value,error\n1,2\n", "time\n\xff\n"])
 def test_scores_that_are_none_are_refused(tmp_path: Path, content: str) -> None:
     (tmp_path / "scores.csv").write_text(content, encoding="latin-1")
-    with pytest.raises(ModelError, match=r"scores\.csv cannot be read"):
+    with pytest.raises(ModelFileError, match=r"scores\.csv cannot be read"):
         read_scores(tmp_path)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from helpers.detections import scored, with_gaps
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import pack, unpack
 from autoencoder.reports.incidents import Incident, IncidentTracker
 from autoencoder.reports.sinks import Batch
@@ -70,7 +70,7 @@ def test_each_series_is_counted_and_compared_on_its_own() -> None:
 def test_damaged_counts_are_refused(change: dict[str, object]) -> None:
     statistics = RunStatistics()
     statistics.write(Batch(scored([0, 1])))
-    with pytest.raises(ModelError, match="cannot be used"):
+    with pytest.raises(ModelFileError, match="cannot be used"):
         RunStatistics().load({**statistics.state(), **change})  # type: ignore[dict-item]
 
 

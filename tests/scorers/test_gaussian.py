@@ -11,7 +11,7 @@ from helpers.series import noise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 from autoencoder.scorers import Array
 from autoencoder.scorers.gaussian import MIN_DEVIATION, WindowedGaussianScorer
 
@@ -43,5 +43,5 @@ def test_the_worst_column_counts() -> None:
 @pytest.mark.parametrize(("name", "value"), [("scale", np.zeros(1)), ("recent", np.zeros((41, 1))), ("centre", np.zeros(2))])
 def test_state_that_does_not_fit_together(name: str, value: Array) -> None:
     state = WindowedGaussianScorer(40).fit(noise(200)).state()
-    with pytest.raises(ModelError, match="windowed_gaussian"):
+    with pytest.raises(ModelFileError, match="windowed_gaussian"):
         WindowedGaussianScorer(40).load({**state, name: value})

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers.series import noise
 
-from autoencoder.core.errors import ConfigError, ModelError, TrainingError
+from autoencoder.core.errors import ConfigError, ModelFileError, TrainingError
 from autoencoder.core.state import pack, unpack
 from autoencoder.scorers.half_space_trees import HalfSpaceTreesScorer
 
@@ -80,7 +80,7 @@ def test_trees_that_do_not_fit_together(name: str, value: Any) -> None:
         table[0, 0] = value
     else:
         state[name] = value
-    with pytest.raises(ModelError, match="half_space_trees"):
+    with pytest.raises(ModelFileError, match="half_space_trees"):
         trees().load(state)
 
 

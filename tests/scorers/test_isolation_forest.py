@@ -13,7 +13,7 @@ from helpers.series import gappy_series, series
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import State
 from autoencoder.scorers.features import window_features
 from autoencoder.scorers.isolation_forest import (
@@ -75,7 +75,7 @@ def test_a_constant_stretch_teaches_nothing() -> None:
 def test_trees_that_lead_astray(name: str, value: float) -> None:
     state: Any = copy.deepcopy(saved())
     state["trees"][name][0, 0] = value
-    with pytest.raises(ModelError, match=f"isolation trees.*{name}"):
+    with pytest.raises(ModelFileError, match=f"isolation trees.*{name}"):
         forest().load(state)
 
 

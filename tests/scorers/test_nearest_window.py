@@ -8,7 +8,7 @@ from helpers import naive
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import pack, unpack
 from autoencoder.scorers.base import Array
 from autoencoder.scorers.nearest_window import BLOCK, EVERY, NearestWindow
@@ -58,7 +58,7 @@ def test_cuts_and_reload_change_no_bit(cuts: list[int], stop: int) -> None:
 
 
 def test_larger_memory_is_refused() -> None:
-    with pytest.raises(ModelError, match=r"20 \+ 0 windows; this program keeps 10"):
+    with pytest.raises(ModelFileError, match=r"20 \+ 0 windows; this program keeps 10"):
         NearestWindow(10, DIMENSION, 30).load(fitted(size=40).state())
 
 

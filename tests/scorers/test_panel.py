@@ -9,7 +9,7 @@ import pytest
 from helpers.series import Array, series
 
 from autoencoder.config import Config, validate
-from autoencoder.core.errors import ModelError
+from autoencoder.core.errors import NotFittedError
 from autoencoder.core.state import pack
 from autoencoder.core.types import Detections
 from autoencoder.detector import StreamDetector
@@ -74,7 +74,7 @@ def test_a_clone_goes_its_own_way() -> None:
 
 
 def test_an_untrained_detector_has_no_clones() -> None:
-    with pytest.raises(ModelError, match="train it first"):
+    with pytest.raises(NotFittedError, match="train it first"):
         make_detector(Config(), 100).clone()
 
 

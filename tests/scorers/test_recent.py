@@ -9,7 +9,7 @@ import pytest
 from helpers.series import noise, series
 
 from autoencoder.config import Config, validate
-from autoencoder.core.errors import ConfigError, ModelError, TrainingError
+from autoencoder.core.errors import ConfigError, ModelFileError, TrainingError
 from autoencoder.factory.detectors import make_scorer
 from autoencoder.scorers import SCORERS, Scorer, create
 
@@ -40,7 +40,7 @@ def test_infinite_and_huge_values(kind: str) -> None:
 @every_kind
 def test_another_width_is_refused(kind: str) -> None:
     scorer = make(kind).fit(noise(200))
-    with pytest.raises(ModelError, match="2 columns, the model was trained on 1"):
+    with pytest.raises(ModelFileError, match="2 columns, the model was trained on 1"):
         scorer.process(noise(10, 2))
 
 
@@ -48,9 +48,9 @@ def test_another_width_is_refused(kind: str) -> None:
 def test_other_settings_or_another_kind_are_refused(kind: str) -> None:
     scorer = make(kind, window=40).fit(noise(300)) if kind != "isolation_forest_sliding" else make(kind).fit(noise(300))
     window = scorer.info()["window"]
-    with pytest.raises(ModelError, match=rf"made with {GROUPS[kind]}\.window {window}, this run asks for 36"):
+    with pytest.raises(ModelFileError, match=rf"made with {GROUPS[kind]}\.window {window}, this run asks for 36"):
         make(kind, window=36, **({"refit_window": 200} if "sliding" in kind else {})).load(scorer.state())
-    with pytest.raises(ModelError, match=r"of kind 'other'; this run asks for " + kind):
+    with pytest.raises(ModelFileError, match=r"of kind 'other'; this run asks for " + kind):
         make(kind).load({**scorer.state(), "kind": "other"})
 
 
