@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from autoencoder import __version__
 from autoencoder.core.errors import ConfigError, format_error
 from autoencoder.core.extras import missing_package, require
+from autoencoder.interrupts import Terminated
 
 if TYPE_CHECKING:
     from autoencoder.config import Config
@@ -74,7 +75,8 @@ def parser() -> argparse.ArgumentParser:
         f"  some-producer | {prog} --source stdin\n"
         f"  {prog} train --source csv --path metrics.csv --out model\n"
         f"  {prog} --source csv --path new.csv --model model\n\n"
-        "exit codes: 0 done, 1 the run failed, 2 wrong usage, config or input,\n"
+        "exit codes: 0 done, or SIGTERM ended a run that follows or reads a pipe,\n"
+        "            1 the run failed, 2 wrong usage, config or input,\n"
         "            130 interrupted",
     )
     commands = f"{', '.join(COMMANDS)} (default: run)"
@@ -154,8 +156,7 @@ def _execute(config: Config, out: Path, model: Path | None) -> None:
     from autoencoder.commands.train import train
     from autoencoder.console import Console
 
-    if (run if model else train)(config, RunOptions(out=out, model=model), Console(io.StringIO())):
-        raise KeyboardInterrupt  # the only way in which a command ends without success and without an error
+    (run if model else train)(config, RunOptions(out=out, model=model), Console(io.StringIO()))
 
 
 def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
@@ -185,7 +186,17 @@ def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
     config = read_config(arguments, console.say)
     _require_packages(arguments, config)
     command = {"run": run, "train": train}[arguments.command]
-    return command(config, RunOptions(arguments.out, arguments.model, arguments.resume, began), console)
+    try:
+        return command(config, RunOptions(arguments.out, arguments.model, arguments.resume, began), console)
+    except Terminated as stop:
+        if command is train or not (config.follow or config.source == "stdin"):
+            raise
+        console.say(_told(stop))  # such a run has no other end
+        return 0
+
+
+def _told(interrupt: KeyboardInterrupt) -> str:
+    return str(interrupt) or "interrupted"
 
 
 def _require_packages(arguments: argparse.Namespace, config: Config) -> None:
@@ -202,8 +213,8 @@ def guarded_call(arguments: argparse.Namespace, console: Console, began: float) 
     """As ``call``, but whatever goes wrong is one line on the console."""
     try:
         return call(arguments, console, began)
-    except KeyboardInterrupt:
-        console.say("interrupted")
+    except KeyboardInterrupt as interrupt:
+        console.say(_told(interrupt))
         return 130
     except Exception as error:
         if arguments.verbose:

@@ -11,8 +11,12 @@ from typing import Any, Self
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
+class Terminated(KeyboardInterrupt):
+    """The program was asked to stop, by SIGTERM."""
+
+
 class SignalGuard:
-    """While it is entered, SIGINT, SIGTERM and SIGHUP raise KeyboardInterrupt; within ``critical`` they wait until that is left.
+    """While it is entered, SIGINT and SIGHUP raise KeyboardInterrupt, SIGTERM ``Terminated``; within ``critical`` they wait for its end.
 
     A signal that is ignored stays so (a job in the background ignores SIGINT, one under nohup SIGHUP). Outside the main thread nothing
     is changed: signals are then the business of whoever owns that thread.
@@ -21,8 +25,8 @@ class SignalGuard:
     def __init__(self) -> None:
         self._before: dict[int, Any] = {}
         self._depth = 0
-        self._is_due = False
-        self._was_raised = False
+        self._due: type[KeyboardInterrupt] | None = None
+        self._raised: type[KeyboardInterrupt] | None = None
 
     def __enter__(self) -> Self:
         for number in SIGNALS:
@@ -37,8 +41,8 @@ class SignalGuard:
         for number, handler in self._before.items():
             signal.signal(number, handler)
         # an import or a compilation that is torn apart may end with an error of its own (SystemError, AttributeError, ...)
-        if self._was_raised and isinstance(error, Exception) and not hasattr(error, "exit_code"):
-            raise KeyboardInterrupt from error
+        if self._raised and isinstance(error, Exception) and not hasattr(error, "exit_code"):
+            raise self._raised from error
 
     @contextmanager
     def critical(self) -> Iterator[None]:
@@ -48,21 +52,21 @@ class SignalGuard:
             yield
         finally:
             self._depth -= 1
-        if self._is_due and not self._depth:
-            self._is_due = False
-            self._was_raised = True
-            raise KeyboardInterrupt
+        if self._due and not self._depth:
+            self._raised, self._due = self._due, None
+            raise self._raised
 
     def ignore(self) -> None:
         """The work is done but for what belongs together and takes no time: from here on a signal changes nothing."""
         self._depth += 1
 
-    def _interrupt(self, *_: object) -> None:
+    def _interrupt(self, number: int, _: object) -> None:
+        kind = Terminated if number == signal.SIGTERM else KeyboardInterrupt
         if self._depth:
-            self._is_due = True
+            self._due = kind
         else:
-            self._was_raised = True
-            raise KeyboardInterrupt
+            self._raised = kind
+            raise kind
 
 
 def ignore_signals() -> None:

@@ -37,7 +37,7 @@ from autoencoder.sources.chunk import Source
 
 
 def run(config: Config, options: RunOptions, console: Console) -> int:
-    """Score a whole source, or as much of it as comes; leaves a run folder. Returns the exit code."""
+    """Score a whole source, or as much of it as comes; leaves a run folder. Returns the exit code; KeyboardInterrupt says what was done."""
     watch = Stopwatch(options.began)
     watch.seconds["start"] = time.perf_counter() - options.began
     if options.resume and options.out and config.alerts.webhook.enabled and _has_only_alerts_left(options.out):
@@ -170,7 +170,7 @@ def _conclude(
         lines = [webhook.closing_line()] if webhook else []
         if isinstance(fault, KeyboardInterrupt):
             go_on = "; --resume goes on with it" if has(run.folder.path, CHECKPOINT) else ""
-            lines.append(f"interrupted after {run.rows:,} points; what was done is in {run.folder.path}{go_on}")
+            fault = type(fault)(f"interrupted after {run.rows:,} points; what was done is in {run.folder.path}{go_on}")
         elif not fault:
             run.folder.remove(CHECKPOINT)
             if webhook:
@@ -178,9 +178,9 @@ def _conclude(
             lines += closing_lines(run, files)
     for line in lines:
         console.say(line)
-    if fault and not isinstance(fault, KeyboardInterrupt):
+    if fault:
         raise fault
-    return 130 if fault else 0
+    return 0
 
 
 @contextmanager

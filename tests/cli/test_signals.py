@@ -14,6 +14,7 @@ from helpers.cli import (
     QUIET,
     Outcome,
     Run,
+    count_lines,
     feed,
     finish,
     metrics,
@@ -41,15 +42,15 @@ def test_rows_appear_while_stdin_is_open(tmp_path: Path) -> None:
     assert [float(row["value"]) for row in rows(tmp_path / "o")] == wave(202)
 
 
-@pytest.mark.parametrize(("number", "line"), [(signal.SIGINT, "{time},{value}\n"), (signal.SIGTERM, "{value}\n")])
-def test_an_interrupted_stream_is_resumed(tmp_path: Path, number: int, line: str) -> None:
+@pytest.mark.parametrize(("number", "line", "code"), [(signal.SIGINT, "{time},{value}\n", 130), (signal.SIGTERM, "{value}\n", 0)])
+def test_an_interrupted_stream_is_resumed(tmp_path: Path, number: int, line: str, code: int) -> None:
     process = open_pipe(tmp_path, *SMALL)
     lines = [line.format(time=1_700_000_000 + 60 * row, value=value) for row, value in enumerate(wave(400))]
     feed(process, "".join(lines[:300]) + lines[300][:5])  # the last line is only begun
     wait_for_rows(tmp_path / "o", 300, process)
     process.send_signal(number)
     outcome = finish(process)
-    assert outcome.code == 130
+    assert outcome.code == code
     assert outcome.err.splitlines()[-1] == "interrupted after 300 points; what was done is in o; --resume goes on with it"
     assert len(rows(tmp_path / "o")) == 300
     assert metrics(tmp_path / "o")["status"] == "interrupted"
@@ -62,7 +63,8 @@ def test_an_interrupted_stream_is_resumed(tmp_path: Path, number: int, line: str
     assert (tmp_path / "o/scores.csv").read_bytes() == (tmp_path / "whole/o/scores.csv").read_bytes()
 
 
-def test_a_followed_file_is_scored_as_it_grows(tmp_path: Path) -> None:
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 0)])
+def test_a_followed_file_is_scored_as_it_grows(tmp_path: Path, number: int, code: int) -> None:
     table, out = write_csv(tmp_path / "growing.csv", range(200), wave(202)[:200]), tmp_path / "o"
     follow = ("--source", "csv", "--path", table, "--follow", "--set", "csv.poll_seconds=0.02")
     process = start(*follow, "--out", "o", *SMALL, folder=tmp_path)
@@ -70,16 +72,27 @@ def test_a_followed_file_is_scored_as_it_grows(tmp_path: Path) -> None:
     with table.open("a") as file:
         file.writelines(f"{row},{wave(202)[row]}\n" for row in (200, 201))
     wait_for_rows(out, 202, process)
-    process.send_signal(signal.SIGINT)
-    assert finish(process).code == 130
+    process.send_signal(number)
+    assert finish(process).code == code
     assert [float(row["value"]) for row in rows(out)] == wave(202)
 
 
-def test_an_interrupt_before_the_first_line(tmp_path: Path) -> None:
-    process = open_pipe(tmp_path, *GAUSSIAN)
+def test_a_source_with_an_end_is_not_done_after_sigterm(tmp_path: Path) -> None:
+    process = start("--out", "o", *SMALL, "--set", "synthetic.points_per_second=2000", folder=tmp_path)
+    wait_until(lambda: count_lines(tmp_path / "o/scores.csv") > 300, process)
+    process.send_signal(signal.SIGTERM)
+    assert finish(process).code == 130
+    assert metrics(tmp_path / "o")["status"] == "interrupted"
+
+
+@pytest.mark.parametrize(
+    ("command", "number", "code"), [("run", signal.SIGINT, 130), ("run", signal.SIGTERM, 0), ("train", signal.SIGTERM, 130)]
+)
+def test_an_interrupt_before_the_first_line(tmp_path: Path, command: str, number: int, code: int) -> None:
+    process = open_pipe(tmp_path, command, *GAUSSIAN)
     wait_until((tmp_path / "o").exists, process)
-    process.send_signal(signal.SIGINT)
-    assert finish(process) == Outcome(130, "", "interrupted\n")
+    process.send_signal(number)
+    assert finish(process) == Outcome(code, "", "interrupted\n")
     assert not (tmp_path / "o").exists()
 
 

@@ -174,7 +174,7 @@ def _followed(count: Count, folder: Path, dice: random.Random, turn: Callable[[P
     expected = [line.split(",")[1].strip() for line in lines]
     count.lost += max(0, len(expected) - len(values))
     count.doubled += max(0, len(values) - len(expected))
-    return None if ended.code == 130 and values == expected else f"exit code {ended.code}, {len(values):,} rows of {len(lines):,}"
+    return None if ended.code == 0 and values == expected else f"exit code {ended.code}, {len(values):,} rows of {len(lines):,}"
 
 
 def _closed_in_a_line(count: Count, folder: Path, dice: random.Random, whole: Path) -> str | None:
