@@ -94,6 +94,12 @@ def test_the_installed_commands(installed: Path, tmp_path: Path) -> None:
     for command in ([str(installed / "bin/autoencoder")], [sys.executable, "-m", "autoencoder"]):
         done = subprocess.run([*command, "--version"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True)
         assert done.stdout == f"autoencoder {ae.__version__}\n"
+    # as bench speed and the dashboard start it, from a process that found the package by another way than the environment
+    code = f"import subprocess, sys; sys.path.insert(0, {str(installed)!r}); from autoencoder.core.extras import PROGRAM, environment"
+    done = run_python(
+        f"{code}; subprocess.run([*PROGRAM, '--version'], env=environment())", folder=tmp_path, environment={"PYTHONPATH": ""}
+    )
+    assert done.out == f"autoencoder {ae.__version__}\n", done.err
     (installed / "config.yaml").write_text("seed: 99")  # of some other package
     told = run(installed, "from autoencoder.config import load, project_file; print(load(None).seed, project_file())", tmp_path)
     assert told.out.split() == ["0", str(installed / "autoencoder/config.yaml")]

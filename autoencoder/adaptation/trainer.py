@@ -12,15 +12,14 @@ import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
-from pathlib import Path
 from typing import Protocol
 
 from autoencoder.adaptation.retraining import TrainingJob, TrainingResult, retrain
 from autoencoder.core.errors import AutoencoderError
+from autoencoder.core.extras import environment
 
 NICENESS = 10  # the stream comes first
 MAX_LOG_CHARACTERS = 300  # of the output of a process that failed
-ROOT = Path(__file__).resolve().parents[2]
 
 
 class Trainer(Protocol):
@@ -110,14 +109,13 @@ class SubprocessTrainer:
 
     def _start(self, job: TrainingJob) -> None:
         one_thread = dict.fromkeys(("OMP_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS"), "1")
-        paths = os.pathsep.join([str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])])
         with ExitStack() as files:
             request, self._answer, self._log = (files.enter_context(tempfile.TemporaryFile()) for _ in range(3))
             pickle.dump(job, request)
             request.seek(0)
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "autoencoder.adaptation.trainer", str(os.getpid())],
-                env={**os.environ, **one_thread, "PYTHONPATH": paths, "TF_CPP_MIN_LOG_LEVEL": "3"},
+                env=environment(**one_thread, TF_CPP_MIN_LOG_LEVEL="3"),
                 stdin=request,
                 stdout=self._answer,
                 stderr=self._log,

@@ -19,6 +19,7 @@ import numpy.typing as npt
 from autoencoder.config import Config
 from autoencoder.config.schema import Adaptation, Alerts, Csv, Plot
 from autoencoder.core.errors import RunError
+from autoencoder.core.extras import PROGRAM, environment
 from autoencoder.factory.detectors import make_detector
 from autoencoder.factory.sources import open_source
 from autoencoder.network import training
@@ -30,7 +31,6 @@ from autoencoder.sources.chunk import Chunk
 
 Windows = npt.NDArray[np.float32]
 
-MAIN = Path(__file__).resolve().parents[2] / "main.py"
 HEADER = b"timestamp,value\n"
 TRAINING_STREAM = 6000  # points of the stream whose first part trains
 OTHER_SEED = 1  # added to the run's seed: a stream of the same kind as the one trained on, and not the same
@@ -107,7 +107,7 @@ class Program:
             command = self._command("stdin", place) if piped else [*self._command("csv", place), "--path", str(path)]
             launcher = [sys.executable, "-c", LAUNCHER, *command]
             with path.open("rb") as lines:
-                done = subprocess.run(launcher, stdin=lines, capture_output=True, text=True, check=False)
+                done = subprocess.run(launcher, stdin=lines, env=environment(), capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise RunError(f"bench speed: a measured process ended with exit code {done.returncode} ({last}); run it anew")
@@ -116,7 +116,12 @@ class Program:
 
     def cold_start(self) -> float:
         """Seconds from the start of a process until the rows of the first points are in scores.csv."""
-        quiet: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        quiet: dict[str, Any] = {
+            "stdin": subprocess.PIPE,
+            "stdout": subprocess.DEVNULL,
+            "stderr": subprocess.DEVNULL,
+            "env": environment(),
+        }
         with tempfile.TemporaryDirectory() as place:
             scores, began = Path(place, "run", SCORES), perf_counter()
             with subprocess.Popen(self._command("stdin", place), **quiet) as process:
@@ -132,7 +137,7 @@ class Program:
 
     def _command(self, source: str, place: str) -> list[str]:
         run = ["--source", source, "--model", str(self.model), "--plot", "none", "--out", str(Path(place, "run"))]
-        return [sys.executable, str(MAIN), *run]
+        return [*PROGRAM, *run]
 
     def _write(self, place: str, points: int) -> Path:
         path = Path(place, "points.csv")

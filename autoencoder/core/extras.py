@@ -1,7 +1,8 @@
-"""Extras: packages that only some uses need, and what a user types where one is missing."""
+"""Extras: packages that only some uses need, what a user types where one is missing, and how a new process finds this one."""
 
 from __future__ import annotations
 
+import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -14,6 +15,15 @@ EXTRAS = {
     **{"matplotlib": "plot", "yfinance": "yfinance", "pandas": "pandas"},
     **{"stumpy": "baselines", "streamlit": "dashboard", "torch": "rivals"},
 }
+
+
+PROGRAM = (sys.executable, "-P", "-m", "autoencoder")  # starts this program in a process whose environment is ``environment()``
+
+
+def environment(**changes: str) -> dict[str, str]:
+    """The environment of a process that finds this package, in a clone and where it is installed."""
+    home = str(Path(__file__).resolve().parents[2])
+    return {**os.environ, **changes, "PYTHONPATH": os.pathsep.join(filter(None, [home, os.environ.get("PYTHONPATH")]))}
 
 
 def require(*modules: str, purpose: str, otherwise: str = "") -> None:

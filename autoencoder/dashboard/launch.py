@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import atexit
 import json
-import os
 import shlex
 import signal
 import subprocess
-import sys
 import tempfile
 import threading
 from collections.abc import Mapping
@@ -20,11 +18,10 @@ from typing import Any
 
 from autoencoder.config import load
 from autoencoder.core.errors import ConfigError
+from autoencoder.core.extras import PROGRAM, environment
 from autoencoder.dashboard.follow import Follower
 from autoencoder.reports.run_folder import default_folder
 
-PROGRAM = (sys.executable, "-P", "-m", "autoencoder")
-HOME = str(Path(__file__).resolve().parents[2])  # of the package, in a clone and where it is installed
 FLAGS = {"source": "--source", "detector": "--detector", "seed": "--seed"}  # setting -> the flag for it
 FLAGS |= {"csv.path": "--path", "csv.columns": "--column", "csv.time_column": "--time-column"}
 FLAGS |= {"yfinance.ticker": "--ticker", "yfinance.period": "--period", "yfinance.interval": "--interval"}
@@ -85,8 +82,7 @@ class Run:
             with self._log.open("wb") as log:
                 pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": log}
                 # a session of its own: Ctrl-C in the terminal of the dashboard reaches it by ``stop`` alone
-                environment = {**os.environ, "PYTHONPATH": os.pathsep.join(filter(None, [HOME, os.environ.get("PYTHONPATH")]))}
-                self._process = subprocess.Popen([*PROGRAM, *arguments], start_new_session=True, env=environment, **pipes)
+                self._process = subprocess.Popen([*PROGRAM, *arguments], start_new_session=True, env=environment(), **pipes)
         except (OSError, ValueError) as error:
             raise ConfigError(f"the run cannot be started ({error}); change what was typed") from None
 
