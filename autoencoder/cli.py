@@ -183,7 +183,7 @@ def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
         raise ConfigError(f"--model means nothing to {'--resume' if arguments.resume else 'train'}; leave one of them out")
     if arguments.resume and arguments.command == "train":
         raise ConfigError("--resume means nothing to train, which leaves nothing to go on with; leave it out")
-    config = read_config(arguments, console.say)
+    config = read_config(arguments, console.print)
     _require_packages(arguments, config)
     command = {"run": run, "train": train}[arguments.command]
     try:
@@ -191,7 +191,7 @@ def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
     except Terminated as stop:
         if command is train or not (config.follow or config.source == "stdin"):
             raise
-        console.say(_told(stop))  # such a run has no other end
+        console.print(_told(stop))  # such a run has no other end
         return 0
 
 
@@ -214,13 +214,13 @@ def guarded_call(arguments: argparse.Namespace, console: Console, began: float) 
     try:
         return call(arguments, console, began)
     except KeyboardInterrupt as interrupt:
-        console.say(_told(interrupt))
+        console.print(_told(interrupt))
         return 130
     except Exception as error:
         if arguments.verbose:
             traceback.print_exc()
         fault = (missing_package(error) if isinstance(error, ModuleNotFoundError) else None) or error
-        console.say(f"error: {format_error(fault)}")
+        console.print(f"error: {format_error(fault)}")
         return getattr(fault, "exit_code", None) or 1
 
 

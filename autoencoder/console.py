@@ -60,7 +60,7 @@ class Console:
         self._terminal = self._stream.isatty()
         self._bar: Any = None
 
-    def say(self, sentence: str) -> None:
+    def print(self, sentence: str) -> None:
         """One line."""
         try:
             if self._bar:

@@ -88,6 +88,7 @@ class StreamDetector(Detector):
     Attributes:
         trained: points get detections.
         share: of normal points that may be flagged; NaN until trained.
+        calibration_errors: (M,) on normal points, that the threshold started from.
         training_seconds: that the training took.
 
     Examples:
@@ -148,7 +149,7 @@ class StreamDetector(Detector):
         self._interval = interval_of(time)
         self._set_share(self._budget.share(self._interval))
         self.scorer.fit(values, self._progress)
-        self._calibration_errors = self.scorer.calibration_errors[-MAX_CALIBRATION_ERRORS:]
+        self.calibration_errors = self.scorer.calibration_errors[-MAX_CALIBRATION_ERRORS:]
         self._features = values.shape[1]
         self._calibrate()
         self.trained = True
@@ -156,9 +157,9 @@ class StreamDetector(Detector):
         self.training_seconds = perf_counter() - began
 
     def _calibrate(self) -> None:
-        self.threshold.fit(self._calibration_errors)
+        self.threshold.fit(self.calibration_errors)
         if self.threshold is not self._calibration:
-            self._calibration.fit(self._calibration_errors)
+            self._calibration.fit(self.calibration_errors)
 
     def _set_share(self, share: float) -> None:
         self.share = share
@@ -196,26 +197,21 @@ class StreamDetector(Detector):
         """Values (N, F) of the training part seen so far; empty once trained."""
         return np.concatenate(self._values) if self._values else np.empty((0, 1))
 
-    @property
-    def normal_errors(self) -> Array:
-        """Errors (M,) that the threshold started from."""
-        return self._calibration_errors
-
-    def succeeded_by(self, scorer: Scorer, errors: Array) -> StreamDetector:
+    def with_scorer(self, scorer: Scorer, errors: Array) -> StreamDetector:
         """A detector that goes on with another scorer, whose errors (M,) on normal points are known, and with the same budget."""
         successor = StreamDetector(scorer, self._make_threshold, self._budget, self.training_points)
         successor._interval, successor._features = self._interval, self._features
-        successor._calibration_errors = errors[-MAX_CALIBRATION_ERRORS:].copy()
+        successor.calibration_errors = errors[-MAX_CALIBRATION_ERRORS:].copy()
         successor._set_share(self.share)
         successor._calibrate()
         successor.trained = True
         return successor
 
-    def training_report(self) -> dict[str, object]:
+    def info(self) -> dict[str, object]:
         """What there is to know about the training part."""
         return {"points": self.training_points, **self.scorer.info()} if self.trained else {"points": self.training_points}
 
-    def adopt(self, state: State, files: Mapping[str, bytes]) -> None:
+    def load_model(self, state: State, files: Mapping[str, bytes]) -> None:
         """Take only what was learnt from a saved detector: a new stream begins, with this detector's own threshold and budget.
 
         Raises:
@@ -234,7 +230,7 @@ class StreamDetector(Detector):
     def _load_scorer(self, saved: Reader, files: Mapping[str, bytes]) -> None:
         self._features = saved.integer("features", 1)
         self._interval = saved.number("interval")
-        self._calibration_errors = saved.array("training_errors", (None,))
+        self.calibration_errors = saved.array("training_errors", (None,))
         self.scorer.load(saved.state("scorer"), files)
 
     def state(self) -> State:
@@ -251,7 +247,7 @@ class StreamDetector(Detector):
             "share": self.share,
             "interval": self._interval,  # of the training part, so that a rate asked for later can become a share
             "features": self._features,
-            "training_errors": self._calibration_errors.copy(),
+            "training_errors": self.calibration_errors.copy(),
             **parts,
         }
 

@@ -84,7 +84,7 @@ class SavedModel:
         """
         try:
             state, files = self._of(series)
-            detector.current.adopt(state, files)
+            detector.current.load_model(state, files)
         except (ModelFileError, NotFittedError) as error:
             raise type(error)(f"--model {self.folder}: {error}") from error
 

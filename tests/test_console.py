@@ -19,9 +19,9 @@ def test_progress_is_shown_on_a_terminal_only() -> None:
         with console.bars():
             bar = console.progress("training")
             bar(3, 10, "loss 0.5")
-            console.say("a line [in brackets]")
+            console.print("a line [in brackets]")
             bar.finish()
-        console.say("the end")
+        console.print("the end")
     assert plain.getvalue() == "a line [in brackets]\nthe end\n"
     assert "training" in terminal.getvalue()
     assert "a line [in brackets]" in terminal.getvalue()

@@ -146,7 +146,7 @@ def test_an_adopted_model_has_its_own_threshold() -> None:
     trained.process(time, values)
     assert isinstance(trained.state()["share"], float)
     adopted = make("sigma", budget=0.25, points=0)
-    adopted.adopt(unpack(pack(trained.state()), "x"), trained.scorer.artifacts())
+    adopted.load_model(unpack(pack(trained.state()), "x"), trained.scorer.artifacts())
     assert (adopted.trained, adopted.share, adopted.training_seconds) == (True, 0.25, 0.0)
     detections = adopted.process(time, values)
     assert not np.isnan(detections.thresholds[-1])
@@ -160,7 +160,7 @@ def test_an_untrained_model_is_not_adopted() -> None:
     waiting.process(time[:10], values[:10])
     assert waiting.training_seen == 10
     with pytest.raises(NotFittedError, match="not trained"):
-        make().adopt(waiting.state(), {})
+        make().load_model(waiting.state(), {})
 
 
 def test_another_number_of_columns_is_refused() -> None:
@@ -220,12 +220,12 @@ def test_a_rate_for_a_saved_model() -> None:
     trained = make(budget=0.5)
     trained.process(time, values)
     adopted = make(budget="6 per day")
-    adopted.adopt(unpack(pack(trained.state()), "x"), {})
+    adopted.load_model(unpack(pack(trained.state()), "x"), {})
     assert adopted.share == 0.25
     counted = make(budget=0.5)
     counted.process(np.arange(COUNT), values)
     with pytest.raises(ConfigError, match="no timestamps"):
-        make(budget="6 per day").adopt(counted.state(), {})
+        make(budget="6 per day").load_model(counted.state(), {})
 
 
 def test_a_constant_training_part_is_refused() -> None:
@@ -237,7 +237,7 @@ def test_a_constant_training_part_is_refused() -> None:
 def test_the_report_grows_with_training() -> None:
     time, values = stream(gaps=False)
     detector = make()
-    assert detector.training_report() == {"points": TRAINING}
+    assert detector.info() == {"points": TRAINING}
     detector.process(time, values)
-    assert detector.training_report()["points"] == TRAINING
-    assert "window" in detector.training_report()
+    assert detector.info()["points"] == TRAINING
+    assert "window" in detector.info()

@@ -79,7 +79,7 @@ class ModelUpdater:
         """The training part (N, F) is over: it is the first history, and the reference for drift."""
         valid = training_values[~np.isnan(training_values).any(axis=1)]
         errors = np.full(len(valid), np.nan)
-        known = self.detector.normal_errors[-len(valid) :]
+        known = self.detector.calibration_errors[-len(valid) :]
         errors[len(valid) - len(known) :] = known
         self._history.add(valid, errors, np.zeros(len(valid), dtype=bool))
         self._drift.set_reference(valid, errors, self.block_size)
@@ -134,7 +134,7 @@ class ModelUpdater:
         self._holdout_start = history.seen - holdout
         scorer = self.detector.scorer
         return TrainingJob(
-            current=SavedScorer(self._specs[self.kind], scorer.state(), scorer.artifacts(), self.detector.normal_errors),
+            current=SavedScorer(self._specs[self.kind], scorer.state(), scorer.artifacts(), self.detector.calibration_errors),
             candidate=self._specs[MODEL],
             training=np.where(clean[:, None], values, np.nan)[:-holdout],
             holdout=values[-holdout:].copy(),
@@ -180,8 +180,8 @@ class ModelUpdater:
             return "too few points were left to set its threshold by"
         older = history.errors[: len(history) - since][~history.anomalies[: len(history) - since]]
         self._rollback = RollbackMonitor(self.detector, self.kind)
-        calibration = calibration_set(usable, [self.detector.normal_errors, older])
-        self.detector = self.detector.succeeded_by(candidate, calibration)
+        calibration = calibration_set(usable, [self.detector.calibration_errors, older])
+        self.detector = self.detector.with_scorer(candidate, calibration)
         self.kind = MODEL
         history.replace_errors(errors)
         self._drift.set_reference(values, errors, self.block_size)
@@ -207,8 +207,8 @@ class ModelUpdater:
         errors, outliers = history.errors[-points:], outlier_rows(history.values[-points:])
         usable = errors[clean_rows(~(history.anomalies[-points:] | outliers | np.isnan(errors)), self.block_size)]
         if len(usable) >= self.block_size:
-            calibration = calibration_set(usable, [self.detector.normal_errors])
-            self.detector = self.detector.succeeded_by(self.detector.scorer, calibration)
+            calibration = calibration_set(usable, [self.detector.calibration_errors])
+            self.detector = self.detector.with_scorer(self.detector.scorer, calibration)
 
     # --- state ---
 

@@ -142,7 +142,7 @@ class Detector:
 
     def info(self) -> dict[str, object]:
         """What there is to know about the training: its points, and what the detector measured in them."""
-        return self._stream.panel.training_report() if self._stream else {}
+        return self._stream.panel.info() if self._stream else {}
 
     def learn_one(self, x: Any, time: Any = None) -> None:
         """Take the next point: a number, or a mapping of column names to numbers, and its time where the stream has times."""

@@ -128,7 +128,7 @@ def _nab(arguments: argparse.Namespace, chosen: Mapping[str, Config], config: Co
         with SignalGuard(), console.bars():
             plots = [draw_file(wanted, folder.path, name, make, console) for name, make in detectors.items()]
         for plot in plots:
-            console.say(f"{plot}")
+            console.print(f"{plot}")
         return 0
     others = read_published(arguments.path, files, console)
     with SignalGuard(), console.bars():
@@ -193,7 +193,7 @@ def _finish(folder: RunFolder, report: Report, console: Console) -> int:
     report.write(folder)
     sys.stdout.write(report.text)
     sys.stdout.flush()
-    console.say(f"{folder.path}: summary.md, summary.json")
+    console.print(f"{folder.path}: summary.md, summary.json")
     return 0
 
 

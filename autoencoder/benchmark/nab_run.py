@@ -176,7 +176,7 @@ def read_published(path: Path, files: Sequence[NabFile], console: Console) -> di
         try:
             outcomes[folder.name] = NabOutcome.of(read_results(path / PUBLISHED, folder.name, files), {})
         except InputError as error:
-            console.say(f"{error}; {folder.name} is left out of the table")
+            console.print(f"{error}; {folder.name} is left out of the table")
     return outcomes
 
 

@@ -43,7 +43,7 @@ class IncidentPrinter:
                 self._printed.add(incident.id)
                 seen, expected = incident.peak_value[0], incident.expected[0]
                 series = "" if incident.series is None else f", series {incident.series!r}"
-                self._console.say(
+                self._console.print(
                     f"{incident.start}  anomaly: seen {seen:.5g}, expected {expected:.5g}, severity {incident.severity:.2f}{series}"
                 )
         self._printed.difference_update(incident.id for incident in batch.closed)
@@ -76,19 +76,21 @@ def live_plot(run: Run, kind: str, points: int, console: Console) -> Iterator[tu
         yield ()
         return
     if run.source.has_series:
-        console.say("--plot live: the window shows one series; plot.png in the run folder shows the one with the worst incident")
+        console.print(
+            "--plot live: the window shows one series; plot.png in the run folder shows the one with the worst incident"
+        )
         yield ()
         return
     from autoencoder.reports.live_plot import LivePlot, PlotSettings, display_available
 
     if reason := display_available():
-        console.say(f"--plot live: no display ({reason}); the picture is written to plot.png in the run folder instead")
+        console.print(f"--plot live: no display ({reason}); the picture is written to plot.png in the run folder instead")
         yield ()
         return
     source, training = run.source, run.panel[None].detector.current.training_points
     with LivePlot(PlotSettings(source.name, source.columns, points, training, source.timezone)) as window:
         yield (window,)
         if not window.closed:
-            console.say("the stream has ended; close the window to go on")
+            console.print("the stream has ended; close the window to go on")
             with suppress(KeyboardInterrupt):  # so does Ctrl-C: nothing is left to interrupt
                 window.wait()

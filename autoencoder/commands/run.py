@@ -47,9 +47,9 @@ def run(config: Config, options: RunOptions, console: Console) -> int:
         with open_folder(options, config.source, signals) as folder:
             checkpoint, model = _begin(config, options, folder, model, console)
             with watch.part("source"):
-                source = open_source(config, console.say)
+                source = open_source(config, console.print)
             training = console.progress("training")
-            panel = make_panel(config, source, model, console.say, training)
+            panel = make_panel(config, source, model, console.print, training)
             this = _make_run(config, source, panel, folder, checkpoint, webhook, signals, console)
             if options.resume:
                 folder.write(CONFIG, this.settings)
@@ -79,9 +79,9 @@ def _begin(
     rows = rows_done(checkpoint, dump(config)) if checkpoint else 0
     # before the source is opened, which may wait for a producer, who waits for this
     if config.source == "stdin":
-        console.say(f"{folder.path}: {rows:,} rows are done; the producer must begin with row {rows + 1:,}")
+        console.print(f"{folder.path}: {rows:,} rows are done; the producer must begin with row {rows + 1:,}")
     elif not rows:
-        console.say(f"{folder.path}: cut off before its first checkpoint; it begins again with the first row")
+        console.print(f"{folder.path}: cut off before its first checkpoint; it begins again with the first row")
     given = SavedModel.given_to(folder.path)
     return checkpoint, given
 
@@ -105,7 +105,7 @@ def _make_run(
         settings=dump(config),
         checkpoint_every=config.checkpoint.every,
         critical=signals.critical,
-        warn=console.say,
+        warn=console.print,
         writes_ahead=is_at_hand(source),
     )
     keep = run.resume(checkpoint, read_model_files(folder.path)) if checkpoint else None
@@ -136,7 +136,7 @@ def _feed(config: Config, run: Run, training: Task, watch: Stopwatch, console: C
                 raise too_short(panel, run.rows)
             run.close()
             if run.source.has_series and (reason := save_model(run.folder, config.detector, panel)):
-                console.say(reason)
+                console.print(reason)
     except (KeyboardInterrupt, AutoencoderError) as fault:
         return _close_after(fault, run)
     finally:
@@ -177,7 +177,7 @@ def _conclude(
                 webhook.discard_if_empty()
             lines += closing_lines(run, files)
     for line in lines:
-        console.say(line)
+        console.print(line)
     if fault:
         raise fault
     return 0
@@ -186,7 +186,7 @@ def _conclude(
 @contextmanager
 def _webhook(config: Config, console: Console) -> Iterator[Webhook | None]:
     """What posts alerts, if that is switched on; it ends at once where an error ends the run."""
-    webhook = make_webhook(config, console.say)
+    webhook = make_webhook(config, console.print)
     try:
         yield webhook
     finally:
@@ -222,5 +222,5 @@ def _send_alerts(config: Config, path: Path, console: Console) -> int:
         folder.write_metrics({**read_metrics(path), "alerts": webhook.counts()})
         folder.remove(CHECKPOINT)  # a kill at the very end may have left it
         webhook.discard_if_empty()
-        console.say(webhook.closing_line())
+        console.print(webhook.closing_line())
     return 1 if has(path, OUTBOX) else 0

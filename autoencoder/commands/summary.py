@@ -33,7 +33,7 @@ def write_metrics(config: Config, run: Run, fault: BaseException | None, watch: 
         "detector": config.detector,
         "threshold": config.threshold.kind,
         "counts": run.statistics.counts(_budget(run)),
-        "training": run.panel.training_report(),
+        "training": run.panel.info(),
         "quality": _quality(run),
         **({"adaptation": adaptation} if adaptation else {}),
         **({"series": _series(run)} if source.has_series else {}),

@@ -18,8 +18,8 @@ def train(config: Config, options: RunOptions, console: Console) -> int:
     watch = Stopwatch(options.began)
     with SignalGuard() as signals, open_folder(options, f"{config.source}-model", signals) as folder:
         with watch.part("source"):
-            source = open_source(config, console.say)
-        panel = make_panel(config, source, None, console.say, console.progress("training"), adapts=False)
+            source = open_source(config, console.print)
+        panel = make_panel(config, source, None, console.print, console.progress("training"), adapts=False)
         import_training(config, watch)
         with console.bars(), naming(source):
             train_network(source, panel)
@@ -36,8 +36,8 @@ def train(config: Config, options: RunOptions, console: Console) -> int:
         if reason := save_model(folder, config.detector, panel):
             raise RunError(reason)
         watch.seconds["training"] = panel.training_seconds
-        folder.write_metrics({"status": "trained", "training": panel.training_report(), "seconds": watch.report()})
+        folder.write_metrics({"status": "trained", "training": panel.info(), "seconds": watch.report()})
         folder.close()
     trained = f"{source.name}: trained on {panel.training_points:,} points in {panel.training_seconds:.1f} s"
-    console.say(f"{trained}; use it with --model {folder.path}")
+    console.print(f"{trained}; use it with --model {folder.path}")
     return 0

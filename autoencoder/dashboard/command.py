@@ -85,4 +85,4 @@ def _announce(port: int, console: Console) -> None:
         with suppress(OSError), socket.create_connection((HOST, port)):
             break
         time.sleep(0.05)
-    console.say(f"the dashboard is at http://{HOST}:{port}; Ctrl-C ends it")
+    console.print(f"the dashboard is at http://{HOST}:{port}; Ctrl-C ends it")

@@ -218,10 +218,10 @@ class Panel:
         """Seconds that the first trainings took."""
         return self._network.seconds + sum(one.detector.current.training_seconds for one in self)
 
-    def training_report(self) -> dict[str, object]:
+    def info(self) -> dict[str, object]:
         """What there is to know about training."""
         if None in self._series:
-            return self[None].detector.current.training_report()
+            return self[None].detector.current.info()
         return {"points": self.training_points, **self._network.info}
 
     def adaptation_report(self) -> dict[str, object]:
