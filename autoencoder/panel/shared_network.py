@@ -10,7 +10,7 @@ import numpy as np
 from autoencoder.core.errors import TrainingError
 from autoencoder.core.types import Array, Progress
 from autoencoder.detector import Detector, StreamDetector
-from autoencoder.network.trained import TrainedNetwork
+from autoencoder.network.runtime import TrainedNetwork
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.scorers.panel import fit_panel
 

@@ -12,8 +12,7 @@ from autoencoder.core.errors import ModelFileError, TrainingError
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Bools, Progress, unknown
 from autoencoder.network.model import Architecture
-from autoencoder.network.runtime import Windows
-from autoencoder.network.trained import TrainedNetwork
+from autoencoder.network.runtime import TrainedNetwork, Windows
 from autoencoder.network.training import TrainingConfig
 from autoencoder.network.windows import (
     MIN_STEPS,
