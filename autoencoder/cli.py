@@ -152,8 +152,7 @@ def read_config(arguments: argparse.Namespace, warn: Callable[[str], object] = s
 def _execute(config: Config, out: Path, model: Path | None) -> None:
     """Train into ``out``, or with a model score into it, in silence."""
     from autoencoder.commands.run import run
-    from autoencoder.commands.setup import RunOptions
-    from autoencoder.commands.train import train
+    from autoencoder.commands.train import RunOptions, train
     from autoencoder.console import Console
 
     (run if model else train)(config, RunOptions(out=out, model=model), Console(io.StringIO()))
@@ -174,8 +173,7 @@ def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
 
         return dashboard(arguments, console)
     from autoencoder.commands.run import run
-    from autoencoder.commands.setup import RunOptions
-    from autoencoder.commands.train import train
+    from autoencoder.commands.train import RunOptions, train
 
     if arguments.resume and not arguments.out:
         raise ConfigError("--resume needs --out DIR, the folder of the run that was cut off")

@@ -57,7 +57,7 @@ class Console:
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
-        self._terminal = self._stream.isatty()
+        self.is_terminal = self._stream.isatty()
         self._bar: Any = None
 
     def print(self, sentence: str) -> None:
@@ -75,7 +75,7 @@ class Console:
     @contextmanager
     def bars(self) -> Iterator[None]:
         """Progress bars may be shown inside."""
-        if not self._terminal:
+        if not self.is_terminal:
             yield
             return
         from rich.console import Console as RichConsole

@@ -45,19 +45,14 @@ class Detector(ABC):
 
     @abstractmethod
     def process(self, time: Time, values: Array) -> Detections:
-        """Points (N,), (N, F) -> their detections; NaN where nothing is known.
-
-        Raises:
-            TrainingError: the training part is complete and cannot be learnt.
-        """
+        """Points (N,), (N, F) -> their detections, NaN where nothing is known; TrainingError where the training part cannot be learnt."""
 
     def adaptation_report(self) -> dict[str, object]:
         """What there is to know about adaptations; nothing where there can be none."""
         return {}
 
-    def stop(self) -> None:
+    def stop(self) -> None:  # noqa: B027 - nothing to stop by default
         """The stream is over: a training in progress is cancelled."""
-        return
 
     @abstractmethod
     def state(self) -> State:
@@ -65,11 +60,7 @@ class Detector(ABC):
 
     @abstractmethod
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
-        """Take back what ``state`` and ``scorer.artifacts`` gave.
-
-        Raises:
-            ModelFileError: damaged, or of another kind of detector or threshold.
-        """
+        """Take back what ``state`` and ``scorer.artifacts`` gave; ModelFileError where it is damaged or of another kind."""
 
 
 class StreamDetector(Detector):
@@ -179,11 +170,7 @@ class StreamDetector(Detector):
         return to_detections(time, values, predictions, errors, limits, probabilities)
 
     def clone(self) -> StreamDetector:
-        """A detector for another stream with all that this one has learnt from its training part.
-
-        Raises:
-            NotFittedError: this one is not trained.
-        """
+        """A detector for another stream with all that this one has learnt from its training part, if it is trained."""
         if not self.trained:
             raise NotFittedError("a detector that is not trained has nothing to share; train it first")
         other = copy.copy(self)
@@ -212,12 +199,7 @@ class StreamDetector(Detector):
         return {"points": self.training_points, **self.scorer.info()} if self.trained else {"points": self.training_points}
 
     def load_model(self, state: State, files: Mapping[str, bytes]) -> None:
-        """Take only what was learnt from a saved detector: a new stream begins, with this detector's own threshold and budget.
-
-        Raises:
-            NotFittedError: its run ended within the training part.
-            ModelFileError: damaged, or of another kind of detector.
-        """
+        """Take only what was learnt from a saved detector, if it is trained: a new stream begins, with this one's threshold and budget."""
         saved = Reader(state, "the detector")
         if not saved.boolean("trained"):
             raise NotFittedError("the saved detector is not trained: its run ended within the training part; train again")
@@ -239,17 +221,16 @@ class StreamDetector(Detector):
             time = np.concatenate(self._times) if self._times else np.empty(0, np.int64)
             values = np.concatenate(self._values) if self._values else np.empty((0, 1))
             return {"trained": False, "time": time.astype(np.int64), "dated": time.dtype.kind == "M", "values": values}
-        parts: State = {"scorer": self.scorer.state(), "threshold": self.threshold.state()}
-        if self.threshold is not self._calibration:
-            parts["calibration"] = self._calibration.state()
-        return {
+        state: State = {
             "trained": True,
             "share": self.share,
             "interval": self._interval,  # of the training part, so that a rate asked for later can become a share
             "features": self._features,
             "training_errors": self.calibration_errors.copy(),
-            **parts,
+            "scorer": self.scorer.state(),
+            "threshold": self.threshold.state(),
         }
+        return state if self.threshold is self._calibration else {**state, "calibration": self._calibration.state()}
 
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
         """See ``Detector.load``."""

@@ -7,10 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from autoencoder.core.errors import ModelFileError, NotFittedError
-from autoencoder.core.state import Reader, State, pack, unpack
+from autoencoder.core.state import Reader, State, from_files, pack, to_files, unpack
 from autoencoder.detector import Detector
 from autoencoder.reports.run_folder import DETECTOR, MAX_MODEL_BYTES, RunFolder, has, read_model
 
@@ -21,25 +19,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class SavedModel:
-    """A model in a run folder: of one detector, or of one for each series.
+    """A model in a run folder: of one detector, or of one for each series."""
 
-    Attributes:
-        folder: where it lies.
-        state: of the detector that serves a series without one of its own.
-        files: of the network.
-    """
-
-    folder: Path
-    state: State
-    files: dict[str, bytes]
+    folder: Path  # where it lies
+    state: State  # of the detector that serves a series without one of its own
+    files: dict[str, bytes]  # of the network
 
     @staticmethod
     def read(folder: Path, kind: str) -> SavedModel:
-        """The model in a folder, of the kind of detector that is asked for.
-
-        Raises:
-            ModelFileError: missing, damaged, or of another kind of detector.
-        """
+        """The model in a folder; ModelFileError where it is missing, damaged, or not of that kind of detector."""
         state, files = read_model(folder)
         made = Reader(state, f"the model in {folder}").text("detector")
         if made != kind:
@@ -51,11 +39,7 @@ class SavedModel:
 
     @staticmethod
     def given_to(folder: Path) -> SavedModel | None:
-        """What ``keep_in`` put into a run's folder; None where the run trains a model of its own.
-
-        Raises:
-            ModelFileError: damaged.
-        """
+        """What ``keep_in`` put into a run's folder; None where the run trains a model of its own."""
         state, files = read_model(folder) if has(folder, DETECTOR) else ({}, {})
         return SavedModel(folder, state, files) if state.get("given") is True else None
 
@@ -64,11 +48,7 @@ class SavedModel:
         folder.write_model({**self.state, "given": True}, self.files)
 
     def require_columns(self, name: str, columns: tuple[str, ...]) -> None:
-        """See that the model fits a source of that name.
-
-        Raises:
-            ModelFileError: it was trained on more or fewer columns.
-        """
+        """Raise ModelFileError where the model was trained on more or fewer columns than the source of that name has."""
         trained, found = Reader(self.state, f"the model in {self.folder}").integer("features", 1), len(columns)
         if trained != found:
             raise ModelFileError(
@@ -77,11 +57,7 @@ class SavedModel:
             )
 
     def apply_to(self, detector: Detector, series: str | None) -> None:
-        """Give a detector what was learnt of its series, or of the one that stands for all, where it is not known.
-
-        Raises:
-            ModelFileError: damaged, or of another kind of detector.
-        """
+        """Give a detector what was learnt of its series, or of the one that stands for all, where it is not known."""
         try:
             state, files = self._of(series)
             detector.current.load_model(state, files)
@@ -96,17 +72,12 @@ class SavedModel:
             names = json.loads(saved.text("names"))
         except (ValueError, RecursionError):
             raise ModelFileError("the names of its series are damaged; copy the run folder again or train again") from None
-        place = names.index(series) if isinstance(names, list) and series in names else None
-        blob = saved.state("series").get(str(place))
-        if not isinstance(blob, np.ndarray) or blob.dtype != np.uint8:
+        place = str(names.index(series)) if isinstance(names, list) and series in names else ""
+        blob = to_files({"blob": saved.state("series").get(place)}).get("blob")
+        if blob is None:
             return self.state, self.files
-        own = unpack(blob.tobytes(), f"the model of series {series!r:.60}")
-        files = {
-            name: data.tobytes()
-            for name, data in Reader(own, "the detector").state("files").items()
-            if isinstance(data, np.ndarray)
-        }
-        return Reader(own, "the detector").state("model"), files or self.files
+        own = Reader(unpack(blob, f"the model of series {series!r:.60}"), "the detector")
+        return own.state("model"), to_files(own.state("files")) or self.files
 
 
 def save_model(folder: RunFolder, kind: str, panel: Panel) -> str | None:
@@ -121,16 +92,15 @@ def save_model(folder: RunFolder, kind: str, panel: Panel) -> str | None:
     files = dict(main.detector.current.scorer.artifacts())
     state: State = {"detector": kind, **main.detector.current.state()}
     if main.name is not None:
-        packed = {str(place): _packed(one, files) for place, one in enumerate(learnt)}
+        packed = {str(place): _pack(one, files) for place, one in enumerate(learnt)}
         if (size := sum(map(len, packed.values()))) > MAX_MODEL_BYTES:
             return f"the models of {len(learnt):,} series take {size:,} bytes; more than {MAX_MODEL_BYTES:,} are not saved"
-        state |= {"names": json.dumps([one.name for one in learnt]), "series": dict(packed)}
+        state |= {"names": json.dumps([one.name for one in learnt]), "series": from_files(packed)}
     folder.write_model(state, files)
     return None
 
 
-def _packed(one: Series, files: dict[str, bytes]) -> np.ndarray[tuple[int], np.dtype[np.uint8]]:
-    """The model of a series as one array; its files where they are not those of all."""
+def _pack(one: Series, files: dict[str, bytes]) -> bytes:
+    """The model of a series; its files where they are not those of all."""
     own = dict(one.detector.current.scorer.artifacts())
-    differ = {} if own == files else {name: np.frombuffer(data, np.uint8) for name, data in own.items()}
-    return np.frombuffer(pack({"model": one.detector.current.state(), "files": dict(differ)}), np.uint8)
+    return pack({"model": one.detector.current.state(), "files": from_files({} if own == files else own)})

@@ -26,37 +26,21 @@ CHECKPOINT_COST = 0.1  # share of a run's time that may go into checkpoints that
 
 @dataclass(slots=True)
 class Run:
-    """A run under way: everything that has a memory, and the loop that feeds it.
-
-    Attributes:
-        source: gives the points.
-        panel: detects.
-        statistics: counts; also one of the sinks.
-        folder: takes the checkpoints.
-        settings: the resolved configuration as text; a checkpoint serves no other.
-        checkpoint_every: points between two checkpoints.
-        results: writes the rows and the incidents; the first of the sinks.
-        sinks: write each batch down.
-        callbacks: look on.
-        critical: what runs inside is not torn apart by an interrupt.
-        warn: told, in a sentence, of what is wrong and does not stop the run.
-        writes_ahead: the source has its points at hand, so that a batch is written while the next one is scored.
-        rows: points done.
-    """
+    """A run under way: everything that has a memory, and the loop that feeds it."""
 
     source: Source
     panel: Panel
-    statistics: RunStatistics
-    folder: RunFolder
-    settings: str
-    checkpoint_every: int
-    results: ResultWriter | None = None
+    statistics: RunStatistics  # also one of the sinks
+    folder: RunFolder  # takes the checkpoints
+    settings: str  # the resolved configuration as text; a checkpoint serves no other
+    checkpoint_every: int  # points between two checkpoints
+    results: ResultWriter | None = None  # writes the rows and the incidents; the first of the sinks
     sinks: Sequence[Sink] = ()
     callbacks: Sequence[Callback] = ()
-    critical: Callable[[], AbstractContextManager[None]] = nullcontext
-    warn: Callable[[str], None] = print
-    writes_ahead: bool = False
-    rows: int = 0
+    critical: Callable[[], AbstractContextManager[None]] = nullcontext  # what runs inside is not torn apart by an interrupt
+    warn: Callable[[str], None] = print  # told of what is wrong and does not stop the run
+    writes_ahead: bool = False  # the source has its points at hand, so that a batch is written while the next one is scored
+    rows: int = 0  # points done
     _done: RowChecksum = field(default_factory=RowChecksum)  # of the rows that are written
     _pending: tuple[Batch, Future[None] | None] | None = None  # scored, and perhaps not yet written
     _is_over: bool = False  # the source has no more points
@@ -65,14 +49,11 @@ class Run:
     _checkpoint_due: float = 0.0  # ``time.monotonic()`` before which no other one is written
     _has_checkpoint: bool = True  # the newest one that was due could be written
 
-    def run(self, on_trained: Callable[[], None] | None = None) -> None:
+    def run(self, on_trained: Callable[[], object] | None = None) -> None:
         """Feed the whole stream; returns when it ends. Rows of a batch are in the files before its callbacks see it.
 
-        Args:
-            on_trained: called once, after the chunk with which the first training part was complete.
-
-        Raises:
-            AutoencoderError: see the parts; what was written until then stays and is whole.
+        ``on_trained`` is called once, after the chunk with which the first training part was complete. Where an AutoencoderError ends the
+        stream, what was written until then stays and is whole.
         """
         with ThreadPoolExecutor(1) as writer:
             for chunk in self._until_trained(self._chunks()):
@@ -95,8 +76,7 @@ class Run:
     def close(self, *, is_cut_off: bool = False) -> None:
         """The stream is over, or was cut off: open incidents end here and the files are closed; a second call does nothing.
 
-        Args:
-            is_cut_off: the run may be resumed, so it is first written down where it stands, if all of it stands at one row.
+        A run that ``is_cut_off`` may be resumed: it is first written down where it stands, if all of it stands at one row.
         """
         if self._is_closed:  # an interrupt that was held back came at the very end
             return
@@ -149,11 +129,7 @@ class Run:
                 yield chunk
 
     def _chunks(self) -> Iterator[Chunk]:
-        """The source's chunks after the rows that are done.
-
-        Raises:
-            ResumeError: those rows are not what they were.
-        """
+        """The source's chunks after the rows that are done; ResumeError where those rows are not what they were."""
         if not self.source.rewindable:
             yield from self.source.chunks(self.rows)
             return
@@ -179,8 +155,8 @@ class Run:
 
     def _changed(self, before: RowChecksum, what: str) -> ResumeError:
         keep = f", with --model {self.folder.path} to keep what was learnt" if self.panel.has_model else ""
-        done = f"{self.source.name}: the {before.rows:,} rows that are done"
-        return ResumeError(f"{done} {what}; put them back, or run anew without --resume{keep}")
+        rows = f"{self.source.name}: the {before.rows:,} rows that are done {what}"
+        return ResumeError(f"{rows}; put them back, or run anew without --resume{keep}")
 
     # --- checkpoints ---
 
@@ -191,8 +167,7 @@ class Run:
     def checkpoint(self) -> None:
         """Write down where the run stands; where that cannot be done the one before stays, and the run goes on.
 
-        Raises:
-            RunError: the rows cannot be saved either.
+        RunError where the rows cannot be saved either.
         """
         began = time.monotonic()
         self._settle()
@@ -222,12 +197,7 @@ class Run:
         self._checkpoint_due = time.monotonic() + (took / CHECKPOINT_COST if took > 1 else 0)
 
     def resume(self, state: State, files: dict[str, bytes]) -> tuple[int, int]:
-        """Go on where a checkpoint stood; returns the sizes that scores.csv and incidents.jsonl had.
-
-        Raises:
-            ResumeError: of another version or configuration.
-        ModelFileError: damaged.
-        """
+        """Go on where a checkpoint stood, see ``rows_done``; returns the sizes that scores.csv and incidents.jsonl had."""
         saved, self.rows = Reader(state, "the run"), rows_done(state, self.settings)
         self.panel.load(state, files)
         self.statistics.load(saved.state("tally"))
@@ -236,12 +206,7 @@ class Run:
 
 
 def rows_done(state: State, settings: str) -> int:
-    """Rows that were done when a checkpoint was written.
-
-    Raises:
-        ResumeError: it is of another version or configuration.
-        ModelFileError: it is damaged.
-    """
+    """Rows that were done when a checkpoint was written; ResumeError where it is of another version or configuration."""
     saved = Reader(state, "the run")
     if saved.integer("version", 0) != VERSION:
         raise ResumeError(

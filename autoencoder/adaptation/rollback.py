@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import numpy as np
 
 from autoencoder.adaptation.buffer import Block
 from autoencoder.adaptation.cleaning import clean_rows, outlier_rows
 from autoencoder.adaptation.retraining import ALARMING, exclude, std_of, trimmed_loss, unit_of
-from autoencoder.core.state import Reader, State
+from autoencoder.core.state import Reader, State, from_files, to_files
 from autoencoder.core.types import Array
 from autoencoder.detector import StreamDetector
 
@@ -85,13 +85,3 @@ class RollbackMonitor:
         rows = saved.array("rows", (None, None), finite=False)
         monitor._rows = [rows] if len(rows) else []
         return monitor
-
-
-def from_files(files: Mapping[str, bytes]) -> State:
-    """Files as a state."""
-    return {name: np.frombuffer(content, np.uint8) for name, content in files.items()}
-
-
-def to_files(state: State) -> dict[str, bytes]:
-    """Files that ``from_files`` gave."""
-    return {name: np.asarray(content, np.uint8).tobytes() for name, content in state.items()}

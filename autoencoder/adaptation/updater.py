@@ -10,13 +10,13 @@ from autoencoder.adaptation.buffer import Block, HistoryBuffer
 from autoencoder.adaptation.cleaning import calibration_set, clean_rows, clean_windows, outlier_rows, trainable_rows
 from autoencoder.adaptation.drift import Drift, DriftMonitor
 from autoencoder.adaptation.retraining import BASELINE_SPEC, SavedScorer, ScorerSpec, TrainingJob, TrainingResult, exclude
-from autoencoder.adaptation.rollback import RollbackMonitor, from_files, to_files
+from autoencoder.adaptation.rollback import RollbackMonitor
 from autoencoder.adaptation.schedule import TIME, AdaptationConfig, Schedule
 from autoencoder.adaptation.trainer import Trainer
 from autoencoder.core import events
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.events import AdaptationEvent, read_adaptations, write_adaptations
-from autoencoder.core.state import Reader, State
+from autoencoder.core.state import Reader, State, from_files, to_files
 from autoencoder.core.types import Array, Bools
 from autoencoder.detector import StreamDetector
 from autoencoder.scorers import Scorer

@@ -4,15 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import TYPE_CHECKING
 
+from autoencoder.config import Config
 from autoencoder.console import Console
 from autoencoder.core.events import PROMOTED, ROLLED_BACK
+from autoencoder.pipeline import Run
 from autoencoder.reports.sinks import Batch, Callback
-
-if TYPE_CHECKING:
-    from autoencoder.panel.panel import Panel
-    from autoencoder.pipeline import Run
 
 
 class ProgressBar:
@@ -24,21 +21,20 @@ class ProgressBar:
 
     def on_batch(self, batch: Batch) -> None:
         """Move on."""
-        if self._run.source.length and self._run.panel.is_fitted:
+        if self._run.panel.is_fitted:
             self._bar(self._run.rows, self._run.source.length, f"{self._run.statistics.incidents:,} incidents")
 
 
 class IncidentPrinter:
-    """Prints each incident of an unbounded source that is an alarm once, as it opens: its closing summary may be far off."""
+    """Prints each incident that is an alarm once, as it opens: its closing summary may be far off."""
 
     def __init__(self, console: Console, run: Run) -> None:
         self._console = console
-        self._is_unbounded = run.source.length is None
         self._printed = {incident.id for incident in run.panel.open if incident.alarm}
 
     def on_batch(self, batch: Batch) -> None:
         """Print a line for every new one."""
-        for incident in (*batch.closed, *batch.open) if self._is_unbounded else ():
+        for incident in (*batch.closed, *batch.open):
             if incident.alarm and incident.id not in self._printed:
                 self._printed.add(incident.id)
                 seen, expected = incident.peak_value[0], incident.expected[0]
@@ -52,8 +48,8 @@ class IncidentPrinter:
 class ModelSaver:
     """Saves the models whenever one of them was replaced."""
 
-    def __init__(self, panel: Panel, save: Callable[[], object]) -> None:
-        self._panel, self._save = panel, save
+    def __init__(self, run: Run, save: Callable[[], object]) -> None:
+        self._run, self._save = run, save
         self._replaced = self._count()
 
     def on_batch(self, batch: Batch) -> None:
@@ -63,34 +59,41 @@ class ModelSaver:
             self._save()
 
     def _count(self) -> int:
-        return sum(event.event in (PROMOTED, ROLLED_BACK) for event in self._panel.adaptations)
+        return sum(event.event in (PROMOTED, ROLLED_BACK) for event in self._run.panel.adaptations)
 
 
 @contextmanager
-def live_plot(run: Run, kind: str, points: int, console: Console) -> Iterator[tuple[Callback, ...]]:
-    """The window of ``--plot live``, if ``kind`` is that and it can be opened; it shows the newest ``points`` points.
+def callbacks(config: Config, run: Run, save: Callable[[], object], console: Console) -> Iterator[list[Callback]]:
+    """What looks on: bars of a source with an end, on a terminal, lines of one without, the window of ``--plot live``.
 
     Where the stream comes to its end, the window stays until its user closes it; where it is cut off, the window goes with it.
     """
-    if kind != "live":
-        yield ()
+    looking_on: list[Callback] = [ModelSaver(run, save)] if config.adaptation.enabled else []
+    if run.source.length is None:
+        looking_on.append(IncidentPrinter(console, run))
+    elif console.is_terminal:
+        looking_on.append(ProgressBar(console, run))
+    if config.plot.kind != "live" or (reason := _no_window(run)):
+        if config.plot.kind == "live":
+            console.print(f"--plot live: {reason}")
+        yield looking_on
         return
-    if run.source.has_series:
-        console.print(
-            "--plot live: the window shows one series; plot.png in the run folder shows the one with the worst incident"
-        )
-        yield ()
-        return
-    from autoencoder.reports.live_plot import LivePlot, PlotSettings, display_available
+    from autoencoder.reports.live_plot import LivePlot, PlotSettings
 
-    if reason := display_available():
-        console.print(f"--plot live: no display ({reason}); the picture is written to plot.png in the run folder instead")
-        yield ()
-        return
     source, training = run.source, run.panel[None].detector.current.training_points
-    with LivePlot(PlotSettings(source.name, source.columns, points, training, source.timezone)) as window:
-        yield (window,)
+    with LivePlot(PlotSettings(source.name, source.columns, config.plot.window, training, source.timezone)) as window:
+        yield [window, *looking_on]
         if not window.closed:
             console.print("the stream has ended; close the window to go on")
             with suppress(KeyboardInterrupt):  # so does Ctrl-C: nothing is left to interrupt
                 window.wait()
+
+
+def _no_window(run: Run) -> str:
+    """Why no window can be opened; empty where one can."""
+    if run.source.has_series:
+        return "the window shows one series; plot.png in the run folder shows the one with the worst incident"
+    from autoencoder.reports.live_plot import display_available
+
+    reason = display_available()
+    return f"no display ({reason}); the picture is written to plot.png in the run folder instead" if reason else ""

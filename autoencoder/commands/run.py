@@ -7,37 +7,31 @@ from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
-from autoencoder.commands.callbacks import IncidentPrinter, ModelSaver, ProgressBar, live_plot
-from autoencoder.commands.setup import RunOptions, import_training, naming, open_folder, too_short, train_network
+from autoencoder.commands.callbacks import callbacks
 from autoencoder.commands.summary import closing_lines, draw_plot, write_metrics
+from autoencoder.commands.train import RunOptions, import_training, naming, open_folder, too_short, train_network
 from autoencoder.config import Config, dump
 from autoencoder.console import Console, Stopwatch, Task
 from autoencoder.core.errors import AutoencoderError, InputError, ModelFileError, RunError, SourceError, TrainingError, UsageError
 from autoencoder.core.state import State
-from autoencoder.factory.runs import is_at_hand, make_panel, make_sinks, make_webhook, zone_of
+from autoencoder.factory.runs import is_at_hand, make_panel, make_sinks, make_webhook
 from autoencoder.factory.sources import open_source
 from autoencoder.interrupts import SignalGuard
 from autoencoder.models import SavedModel, save_model
-from autoencoder.panel.panel import Panel
 from autoencoder.pipeline import Run, rows_done
-from autoencoder.reports.run_folder import (
-    CHECKPOINT,
-    CONFIG,
-    OUTBOX,
-    RunFolder,
-    has,
-    read_checkpoint,
-    read_metrics,
-    read_model_files,
-)
-from autoencoder.reports.scores_csv import ResultWriter
+from autoencoder.reports import run_folder
+from autoencoder.reports.run_folder import CHECKPOINT, CONFIG, OUTBOX, RunFolder, has
 from autoencoder.reports.statistics import RunStatistics
 from autoencoder.reports.webhook import Webhook
-from autoencoder.sources.chunk import Source
 
 
 def run(config: Config, options: RunOptions, console: Console) -> int:
-    """Score a whole source, or as much of it as comes; leaves a run folder. Returns the exit code; KeyboardInterrupt says what was done."""
+    """Score a whole source, or as much of it as comes; leaves a run folder. Returns the exit code.
+
+    Raises:
+        AutoencoderError: the run failed.
+        KeyboardInterrupt: it was cut off; says what was done.
+    """
     watch = Stopwatch(options.began)
     watch.seconds["start"] = time.perf_counter() - options.began
     if options.resume and options.out and config.alerts.webhook.enabled and _has_only_alerts_left(options.out):
@@ -49,11 +43,22 @@ def run(config: Config, options: RunOptions, console: Console) -> int:
             with watch.part("source"):
                 source = open_source(config, console.print)
             training = console.progress("training")
-            panel = make_panel(config, source, model, console.print, training)
-            this = _make_run(config, source, panel, folder, checkpoint, webhook, signals, console)
+            this = Run(
+                source=source,
+                panel=make_panel(config, source, model, console.print, training),
+                statistics=RunStatistics(),
+                folder=folder,
+                settings=dump(config),
+                checkpoint_every=config.checkpoint.every,
+                critical=signals.critical,
+                warn=console.print,
+                writes_ahead=is_at_hand(source),
+            )
+            keep = this.resume(checkpoint, run_folder.read_model_files(folder.path)) if checkpoint else None
+            this.results, this.sinks = make_sinks(config, source, this.panel, folder, this.statistics, webhook, keep)
             if options.resume:
                 folder.write(CONFIG, this.settings)
-            if not panel.is_fitted:
+            if not this.panel.is_fitted:
                 import_training(config, watch)
         fault = _feed(config, this, training, watch, console)
         if fault and not _is_worth_keeping(this, fault):
@@ -75,67 +80,34 @@ def _begin(
             model.keep_in(folder)
         folder.write(CONFIG, dump(config))
         return None, model
-    checkpoint = read_checkpoint(folder.path)
+    checkpoint = run_folder.read_checkpoint(folder.path)
     rows = rows_done(checkpoint, dump(config)) if checkpoint else 0
     # before the source is opened, which may wait for a producer, who waits for this
     if config.source == "stdin":
         console.print(f"{folder.path}: {rows:,} rows are done; the producer must begin with row {rows + 1:,}")
     elif not rows:
         console.print(f"{folder.path}: cut off before its first checkpoint; it begins again with the first row")
-    given = SavedModel.given_to(folder.path)
-    return checkpoint, given
-
-
-def _make_run(
-    config: Config,
-    source: Source,
-    panel: Panel,
-    folder: RunFolder,
-    checkpoint: State | None,
-    webhook: Webhook | None,
-    signals: SignalGuard,
-    console: Console,
-) -> Run:
-    """A run with all its sinks, that goes on where ``checkpoint`` stood, if there is one."""
-    run = Run(
-        source=source,
-        panel=panel,
-        statistics=RunStatistics(),
-        folder=folder,
-        settings=dump(config),
-        checkpoint_every=config.checkpoint.every,
-        critical=signals.critical,
-        warn=console.print,
-        writes_ahead=is_at_hand(source),
-    )
-    keep = run.resume(checkpoint, read_model_files(folder.path)) if checkpoint else None
-    run.results = ResultWriter(folder.path, source.columns, zone_of(source), keep, of_many=source.has_series)
-    run.sinks = make_sinks(config, source, panel, folder, run.results, run.statistics, webhook)
-    return run
+    return checkpoint, SavedModel.given_to(folder.path)
 
 
 def _feed(config: Config, run: Run, training: Task, watch: Stopwatch, console: Console) -> BaseException | None:
     """Run the stream to its end; returns what it was cut off by, if it was."""
     panel = run.panel
 
-    def on_trained() -> None:
+    def save() -> str | None:
         training.finish()
-        save_model(run.folder, config.detector, panel)
+        return save_model(run.folder, config.detector, panel)
 
     try:
-        with live_plot(run, config.plot.kind, config.plot.window, console) as window, console.bars(), naming(run.source):
-            savers = (
-                [ModelSaver(panel, lambda: save_model(run.folder, config.detector, panel))] if config.adaptation.enabled else []
-            )
-            run.callbacks = (ProgressBar(console, run), IncidentPrinter(console, run), *window, *savers)
+        with callbacks(config, run, save, console) as run.callbacks, console.bars(), naming(run.source):
             with watch.part("stream"):
                 train_network(run.source, panel)
-                run.run(on_trained)
+                run.run(save)
             panel.require_scored()
             if not panel.has_model:
                 raise too_short(panel, run.rows)
             run.close()
-            if run.source.has_series and (reason := save_model(run.folder, config.detector, panel)):
+            if run.source.has_series and (reason := save()):
                 console.print(reason)
     except (KeyboardInterrupt, AutoencoderError) as fault:
         return _close_after(fault, run)
@@ -210,7 +182,7 @@ def _is_worth_keeping(run: Run, fault: BaseException) -> bool:
 
 
 def _has_only_alerts_left(folder: Path) -> bool:
-    return has(folder, OUTBOX) and read_metrics(folder).get("status") == "done"
+    return has(folder, OUTBOX) and run_folder.read_metrics(folder).get("status") == "done"
 
 
 def _send_alerts(config: Config, path: Path, console: Console) -> int:
@@ -219,7 +191,7 @@ def _send_alerts(config: Config, path: Path, console: Console) -> int:
         assert webhook
         webhook.start(folder)
         webhook.stop()
-        folder.write_metrics({**read_metrics(path), "alerts": webhook.counts()})
+        folder.write_metrics({**run_folder.read_metrics(path), "alerts": webhook.counts()})
         folder.remove(CHECKPOINT)  # a kill at the very end may have left it
         webhook.discard_if_empty()
         console.print(webhook.closing_line())

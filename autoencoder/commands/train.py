@@ -1,21 +1,37 @@
-"""The command ``train``: models of a source, saved for others."""
+"""The command ``train``: models of a source, saved for others; and the first steps that a run takes in the same way."""
 
 from __future__ import annotations
 
-from autoencoder.commands.setup import RunOptions, import_training, naming, open_folder, too_short, train_network
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
 from autoencoder.config import Config, dump
 from autoencoder.console import Console, Stopwatch
-from autoencoder.core.errors import RunError
+from autoencoder.core.errors import ResumeError, RunError, TrainingError
 from autoencoder.factory.runs import is_at_hand, make_panel
 from autoencoder.factory.sources import open_source
 from autoencoder.interrupts import SignalGuard
 from autoencoder.models import save_model
-from autoencoder.reports.run_folder import CONFIG
+from autoencoder.panel.panel import Panel
+from autoencoder.reports.run_folder import CONFIG, RunFolder, default_folder, is_folder
+from autoencoder.sources.chunk import Source
+
+
+@dataclass(frozen=True, slots=True)
+class RunOptions:
+    """What a run needs to know beside the configuration."""
+
+    out: Path | None = None  # run folder; None: a new one below runs/
+    model: Path | None = None  # run folder whose model is used, so that nothing is trained
+    resume: bool = False  # go on with the run in ``out``
+    began: float = 0.0  # ``time.perf_counter()`` when the process began
 
 
 def train(config: Config, options: RunOptions, console: Console) -> int:
     """Train on the training part of a source, or of each of its series, and save the model. Returns the exit code."""
-    watch = Stopwatch(options.began)
+    watch, rows = Stopwatch(options.began), 0
     with SignalGuard() as signals, open_folder(options, f"{config.source}-model", signals) as folder:
         with watch.part("source"):
             source = open_source(config, console.print)
@@ -23,7 +39,6 @@ def train(config: Config, options: RunOptions, console: Console) -> int:
         import_training(config, watch)
         with console.bars(), naming(source):
             train_network(source, panel)
-            rows = 0
             for chunk in source.chunks():
                 rows += len(chunk)
                 panel.process(chunk, source.series)
@@ -41,3 +56,49 @@ def train(config: Config, options: RunOptions, console: Console) -> int:
     trained = f"{source.name}: trained on {panel.training_points:,} points in {panel.training_seconds:.1f} s"
     console.print(f"{trained}; use it with --model {folder.path}")
     return 0
+
+
+@contextmanager
+def open_folder(options: RunOptions, kind: str, signals: SignalGuard) -> Iterator[RunFolder]:
+    """The run folder; what fails inside, before the first point, leaves none behind."""
+    if options.resume and not (options.out and is_folder(options.out)):
+        raise ResumeError(f"--resume: {options.out} is not a folder; give the --out folder of the run that was cut off")
+    folder = None
+    try:
+        with signals.critical():
+            folder = RunFolder(options.out or default_folder(kind), resume=options.resume)
+        yield folder
+    except BaseException:
+        if folder:
+            folder.discard()
+        raise
+
+
+@contextmanager
+def naming(source: Source) -> Iterator[None]:
+    """A source that cannot be learnt is named in the error; below here its name is not known."""
+    try:
+        yield
+    except TrainingError as error:
+        raise TrainingError(f"{source.name}: {error}") from error
+
+
+def train_network(source: Source, panel: Panel) -> None:
+    """Train the network that the series of a bounded source share, which takes an extra pass over their training parts."""
+    if is_at_hand(source) and source.has_series and not panel.has_model:
+        panel.fit_network(source.chunks(), source.series)
+
+
+def import_training(config: Config, watch: Stopwatch) -> None:
+    """Import TensorFlow now, so that its seconds are not taken for training."""
+    if config.detector == "lstm_autoencoder" and not config.adaptation.starts_early:
+        with watch.part("import"):
+            import tensorflow  # noqa: F401 - the import is the purpose
+
+
+def too_short(panel: Panel, points: int) -> TrainingError:
+    """The error of a source that ended before a training part was complete."""
+    return TrainingError(
+        f"ended after {points:,} points, within the training part of {panel.training_points:,}; nothing was judged: "
+        "set training.points to fewer, or use a saved model with --model"
+    )

@@ -130,6 +130,16 @@ def _to_state(tree: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> Stat
     return out
 
 
+def from_files(files: Mapping[str, bytes]) -> State:
+    """Files as a state."""
+    return {name: np.frombuffer(content, np.uint8) for name, content in files.items()}
+
+
+def to_files(state: State) -> dict[str, bytes]:
+    """Files that ``from_files`` gave."""
+    return {name: data.tobytes() for name, data in state.items() if isinstance(data, np.ndarray) and data.dtype == np.uint8}
+
+
 class Reader:
     """Typed access to the unpacked state of an owner; every fault is a ModelFileError that names it and the field.
 

@@ -17,30 +17,18 @@ from autoencoder.thresholds.budget import Budget
 
 if TYPE_CHECKING:
     from autoencoder.adaptation.detector import AdaptiveDetector
-    from autoencoder.adaptation.retraining import ScorerSpec
     from autoencoder.adaptation.trainer import ProcessLimit
 
 UNBOUNDED_TRAINING = 1000  # points that train where their number is unknown
 
 
 def training_points(config: Config, points: int | None) -> int:
-    """Length of the training part for a source of so many points (None: not known).
-
-    Raises:
-        ConfigError: the source is not that long.
-    """
+    """Length of the training part for a source of so many points (None: not known); ConfigError where it is not that long."""
     if config.training.points is None:
         return UNBOUNDED_TRAINING if points is None else max(1, round(points * config.training.fraction))
     if points is not None and config.training.points > points:
         raise ConfigError(f"training.points is {config.training.points:,}, but the source has {points:,} points; ask for fewer")
     return config.training.points
-
-
-def scorer_spec(config: Config) -> ScorerSpec:
-    """Name and parameters of the scorer that the configuration names."""
-    from autoencoder.adaptation.retraining import ScorerSpec
-
-    return ScorerSpec(config.detector, _scorer_params(config))
 
 
 def make_scorer(config: Config) -> Scorer:
@@ -62,16 +50,8 @@ def _scorer_params(config: Config) -> dict[str, Any]:
             return config.windowed_gaussian.model_dump()
     network = config.network.model_dump() | config.training.model_dump(exclude={"points", "fraction"}) | seed
     window = None if network["window"] == "auto" else network["window"]
-    return network | {
-        "window": window,
-        "threads": network["threads"] or _cores(),
-        "exclude_anomalies": config.adaptation.enabled,
-    }
-
-
-def _cores() -> int:
-    """Cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return network | {"window": window, "threads": network["threads"] or cores, "exclude_anomalies": config.adaptation.enabled}
 
 
 def make_detector(config: Config, points: int, progress: Progress | None = None) -> StreamDetector:
@@ -99,6 +79,7 @@ def make_adaptive(
         limit: on training processes, shared by the detectors of a panel.
     """
     from autoencoder.adaptation.detector import AdaptiveDetector
+    from autoencoder.adaptation.retraining import ScorerSpec
     from autoencoder.adaptation.schedule import AdaptationConfig
     from autoencoder.adaptation.trainer import SubprocessTrainer, SyncTrainer
 
@@ -112,7 +93,8 @@ def make_adaptive(
         cold_start_points=chosen.cold_start_points if early and chosen.starts_early else None,
     )
     build = partial(_detector, config, progress=progress)
-    return AdaptiveDetector(build, scorer_spec(config), SyncTrainer() if is_synchronous else SubprocessTrainer(limit), adaptation)
+    spec = ScorerSpec(config.detector, _scorer_params(config))
+    return AdaptiveDetector(build, spec, SyncTrainer() if is_synchronous else SubprocessTrainer(limit), adaptation)
 
 
 def _detector(config: Config, scorer: Scorer, points: int, progress: Progress | None) -> StreamDetector:

@@ -45,13 +45,8 @@ def make_panel(
 ) -> Panel:
     """The detectors and incident trackers of a source; its series are there already, if they are known.
 
-    Args:
-        config: settings.
-        source: whose points they get.
-        model: what they have learnt; None: each is trained on its first points.
-        warn: told in a sentence of what is left out.
-        progress: told how training goes.
-        adapts: whether ``adaptation.enabled`` means something.
+    Each detector uses ``model``, or is trained on its first points where there is none; ``warn`` is told in a sentence of each series
+    that is left out, ``progress`` how training goes. Nothing adapts where ``adapts`` is false.
 
     Raises:
         ModelFileError: the model does not fit the source.
@@ -120,15 +115,12 @@ def make_sinks(
     source: Source,
     panel: Panel,
     folder: RunFolder,
-    results: ResultWriter,
     statistics: RunStatistics,
     webhook: Webhook | None,
-) -> list[Sink]:
-    """What writes a run down, rows and incidents first.
-
-    Raises:
-        ModelFileError, RunError: what an earlier part of the run left is damaged, or the folder cannot be written.
-    """
+    keep: tuple[int, int] | None,
+) -> tuple[ResultWriter, list[Sink]]:
+    """What writes rows and incidents down, behind the first ``keep`` bytes of both files, and all sinks of a run with it."""
+    results = ResultWriter(folder.path, source.columns, zone_of(source), keep, of_many=source.has_series)
     sinks: list[Sink] = [results]
     if config.alerts.log:
         sinks.append(AnomalyLog(folder))
@@ -138,15 +130,11 @@ def make_sinks(
     sinks.append(statistics)
     if config.adaptation.enabled:
         sinks.append(AdaptationLog(folder, lambda: panel.adaptations, zone_of(source)))
-    return sinks
+    return results, sinks
 
 
 def make_webhook(config: Config, warn: Warn) -> Webhook | None:
-    """What posts alerts, by the configuration and the environment variables that it names; None where it is switched off.
-
-    Raises:
-        ConfigError: a variable that it needs is not set or holds nothing of use.
-    """
+    """What posts alerts, by the configuration and the environment variables that it names; None where it is switched off."""
     chosen = config.alerts.webhook
     if not chosen.enabled:
         return None

@@ -17,12 +17,7 @@ ROWS_OF_MANY = 1 << 16  # rows of many series that are scored at a time
 
 
 def open_source(config: Config, warn: Warn) -> Source:
-    """The source that the configuration names.
-
-    Raises:
-        SourceError: it cannot be read.
-        ConfigError: a setting it needs is missing.
-    """
+    """The source that the configuration names; SourceError where it cannot be read, ConfigError where a setting is missing."""
     return _SOURCES[config.source](config, warn)
 
 
@@ -30,10 +25,8 @@ def _synthetic(config: Config, warn: Warn) -> Source:
     from autoencoder.sources.synthetic import KINDS, Signal, SyntheticSource
 
     chosen, anomalies = config.synthetic, config.synthetic.anomalies
-    parts = ("level", "trend", "drift", "level_shift", "level_shift_at", "noise", "missing")
-    signal: dict[str, Any] = {name: getattr(chosen, name) for name in parts}
-    signal |= {"period": chosen.season.period, "amplitude": chosen.season.amplitude}
-    signal |= {"long_period": chosen.long_season.period, "long_amplitude": chosen.long_season.amplitude}
+    signal = chosen.model_dump(include={"level", "trend", "drift", "level_shift", "level_shift_at", "noise", "missing"})
+    signal |= chosen.season.model_dump() | {f"long_{name}": value for name, value in chosen.long_season}
     return SyntheticSource(
         length=chosen.points,
         seed=config.seed,

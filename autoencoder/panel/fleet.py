@@ -18,7 +18,7 @@ class Fleet:
     The detections are those that the detectors would give one by one; until ``write_back`` they must not go on by themselves.
 
     Args:
-        detectors: S of them for which ``can_join`` holds, each wherever its stream stands.
+        detectors: S trained LSTM autoencoders of one network with tail thresholds, each wherever its stream stands.
     """
 
     def __init__(self, detectors: Sequence[StreamDetector]) -> None:
@@ -36,10 +36,3 @@ class Fleet:
         """Bring the detectors to where the fleet stands, so that they can be saved or go on by themselves."""
         self._scorers.write_back()
         self._thresholds.write_back()
-
-
-def can_join(detectors: Sequence[StreamDetector]) -> bool:
-    """Whether trained detectors are LSTM autoencoders of one network with tail thresholds."""
-    networks = {id(one.scorer.network) for one in detectors if isinstance(one.scorer, LstmAutoencoderScorer)}
-    kinds = {(type(one.scorer), type(one.threshold)) for one in detectors}
-    return len(networks) == 1 and kinds == {(LstmAutoencoderScorer, PeaksOverThreshold)}

@@ -12,9 +12,7 @@ from autoencoder.core.errors import ConfigError, ModelFileError, TrainingError
 from autoencoder.core.events import AdaptationEvent
 from autoencoder.core.state import Reader, State, pack, unpack
 from autoencoder.core.types import Detections
-from autoencoder.detector import Detector
-from autoencoder.panel.incidents import PanelIncidents, Part
-from autoencoder.panel.series import Series, by_series, places_of
+from autoencoder.panel.series import PanelIncidents, Part, Series, by_series, places_of
 from autoencoder.panel.shared_network import SharedNetwork
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.sinks import Batch
@@ -31,7 +29,7 @@ class Panel:
     series ends with the error. Incidents are numbered over all series in the order of the rows with which they began.
 
     Args:
-        make: builds the series of that name; the second argument is the number of its points, None where that is not known.
+        make: builds the series of that name with so many points, None where that is not known.
         warn: told in a sentence of each series that is left out.
         progress: told how the training of the shared network goes.
     """
@@ -86,17 +84,13 @@ class Panel:
         return self._series[name]
 
     def require_scored(self) -> None:
-        """See that a series is left to score.
-
-        Raises:
-            TrainingError: none is.
-        """
-        if self.scored or not self._series:
-            return
-        one = next(iter(self))
-        count = len(self)
-        none = f"series {one.name!r} cannot be judged" if count == 1 else f"none of {count:,} series can be judged; {one.name!r}"
-        raise TrainingError(f"{none}: {one.left_out}")
+        """Raise TrainingError where no series is left to score."""
+        if self._series and not self.scored:
+            one, count = next(iter(self)), len(self)
+            none = (
+                f"series {one.name!r} cannot be judged" if count == 1 else f"none of {count:,} series can be judged; {one.name!r}"
+            )
+            raise TrainingError(f"{none}: {one.left_out}")
 
     def _leave_out(self, one: Series, reason: str) -> None:
         one.left_out = reason
@@ -125,19 +119,15 @@ class Panel:
                 if missing.get(name):
                     parts[name].append(chunk.values[rows][: missing[name]])
                     missing[name] -= len(parts[name][-1])
-        for name, fault in self._network.fit(self._detectors(), parts).items():
+        for name, fault in self._network.fit(self.scored, parts).items():
             self._leave_out(self[name], str(fault))
-
-    def _detectors(self) -> dict[str | None, Detector]:
-        return {one.name: one.detector for one in self.scored}
 
     def _fit_so_far(self, chunk: Chunk, parts: Sequence[Part]) -> None:
         """Train the shared network of an unbounded source with what there is of every series when the first training part is complete."""
-        pieces = {one.name: [one.detector.current.training_values] for one in self.scored if not one.detector.current.trained}
+        pieces = {one.name: [values] for one in self.scored if len(values := one.detector.current.training_values)}
         for one, rows in parts:
-            if one.name in pieces:
-                pieces[one.name].append(chunk.values[rows])
-        self._network.fit(self._detectors(), {name: [piece for piece in part if len(piece)] for name, part in pieces.items()})
+            pieces.setdefault(one.name, []).append(chunk.values[rows])
+        self._network.fit(self.scored, pieces)
         for one in self.scored:
             self._network.give_to(one.detector)
 
@@ -147,8 +137,8 @@ class Panel:
             return 0
         ends = []
         for name, rows in by_series(chunk, names):
-            detector = self.add(name).detector
-            rest, places = detector.current.training_points - detector.current.training_seen, places_of(rows, len(chunk))
+            detector = self.add(name).detector.current
+            rest, places = detector.training_points - detector.training_seen, places_of(rows, len(chunk))
             if 0 < rest <= len(places):
                 ends.append(int(places[rest - 1]) + 1)
         return min(ends, default=0)
@@ -156,24 +146,20 @@ class Panel:
     # --- the stream ---
 
     def process(self, chunk: Chunk, names: Sequence[str] = ()) -> Batch:
-        """Points of any of the series -> what became of them.
-
-        Args:
-            chunk: the points; ``chunk.series`` are places in ``names``.
-            names: of the source's series.
+        """Points of any of the series -> what became of them; ``chunk.series`` are places in ``names``, the names of the source's series.
 
         Raises:
             TrainingError, ConfigError: a source without series cannot be learnt.
         """
-        parts = [(self.add(name), rows) for name, rows in by_series(chunk, names)]
+        parts, series = [(self.add(name), rows) for name, rows in by_series(chunk, names)], None
         if chunk.series is None:
             detections = parts[0][0].process(chunk.time, chunk.values)
             self._update(parts[0][0])
-            return Batch(detections, self._incidents.process(detections, parts), self.open, chunk.labels)
-        if not self._network.is_trained and self.rows_to_model(chunk, names):
-            self._fit_so_far(chunk, parts)
-        detections = self._detect(chunk, parts)
-        series = [names[place] for place in chunk.series.tolist()]
+        else:
+            if not self._network.is_trained and self.rows_to_model(chunk, names):
+                self._fit_so_far(chunk, parts)
+            detections = self._detect(chunk, parts)
+            series = [names[place] for place in chunk.series.tolist()]
         return Batch(detections, self._incidents.process(detections, parts), self.open, chunk.labels, series)
 
     def _detect(self, chunk: Chunk, parts: Sequence[Part]) -> Detections:
@@ -199,7 +185,9 @@ class Panel:
 
     def finish(self) -> list[Incident]:
         """The stream is over; returns the incidents that were still open."""
-        return self._incidents.finish(self)
+        for one in self:
+            one.tracker.finish()
+        return self._incidents.finish()
 
     def stop(self) -> None:
         """End the trainings that are under way."""
@@ -244,17 +232,12 @@ class Panel:
         if None in self._series:
             return self[None].state()
         about = [[one.name, one.left_out, [*one.numbers.items()]] for one in self]
-        packed = {  # one array a series, so that the archive's index stays small
-            str(place): np.frombuffer(pack(one.state()), np.uint8) for place, one in enumerate(self)
-        }
-        return {"series": json.dumps(about), "packed": dict(packed), "incidents": self._incidents.count}
+        # one array a series, so that the archive's index stays small
+        packed: State = {str(place): np.frombuffer(pack(one.state()), np.uint8) for place, one in enumerate(self)}
+        return {"series": json.dumps(about), "packed": packed, "incidents": self._incidents.count}
 
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
-        """Take back what ``state`` gave; ``files`` are those of the network.
-
-        Raises:
-            ModelFileError: damaged.
-        """
+        """Take back what ``state`` gave; ``files`` are those of the network. ModelFileError where it is damaged."""
         if "series" not in state:
             one = self.add(None)
             one.load(state, files)
@@ -288,10 +271,10 @@ def _parse(text: str) -> list[tuple[str, str, dict[int, int]]]:
     """Name, reason why it is left out, and numbers of the open incident, of each series in a checkpoint."""
     try:
         about = [
-            (name, left_out, {int(own): int(number) for own, number in numbers}) for name, left_out, numbers in json.loads(text)
+            (name, left_out, {int(own): int(of_run) for own, of_run in numbers}) for name, left_out, numbers in json.loads(text)
         ]
     except (ValueError, TypeError, RecursionError):
-        about = None
-    if about is None or not all(isinstance(part, str) for one in about for part in one[:2]):
+        about = [(None, None, {})]
+    if not all(isinstance(part, str) for one in about for part in one[:2]):
         raise ModelFileError("the checkpoint is damaged (the names of the series); run anew without --resume")
     return about

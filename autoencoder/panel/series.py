@@ -1,18 +1,17 @@
-"""Series: the detector and the incident tracker of one series, and which rows of a chunk are its own."""
+"""Series: the detector and the incident tracker of one series, which rows of a chunk are its own, and the incidents of all series."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
 from autoencoder.core.state import Reader, State
-from autoencoder.core.types import Detections
+from autoencoder.core.types import Array, Detections
 from autoencoder.detector import Detector, Time
 from autoencoder.reports.incidents import Incident, IncidentTracker
-from autoencoder.scorers.base import Array
 from autoencoder.sources.chunk import Chunk
 
 Rows = npt.NDArray[np.int64] | slice
@@ -41,21 +40,12 @@ class Series:
     numbers: dict[int, int] = field(default_factory=dict)
 
     def process(self, time: Time, values: Array) -> Detections:
-        """Detections of its next points.
-
-        Raises:
-            TrainingError, ConfigError: its training part is complete and cannot be learnt.
-        """
+        """Detections of its next points; TrainingError or ConfigError where its training part is complete and cannot be learnt."""
         was_trained = self.detector.current.trained
         detections = self.detector.process(time, values)
         if self.detector.current.trained and not was_trained:
             self.tracker.merge_gap = self.merge_gap(self.detector)
         return detections
-
-    def name_incident(self, incident: Incident, *, forget: bool = False) -> Incident:
-        """An incident as the run knows it; ``forget`` its number, where it is over."""
-        number = self.numbers.pop(incident.id) if forget else self.numbers[incident.id]
-        return replace(incident, id=number, series=self.name)
 
     def state(self) -> State:
         """State of the detector and of the tracker."""
@@ -63,15 +53,14 @@ class Series:
         return {"detector": self.detector.state(), "tracker": self.tracker.state(), "training_points": training}
 
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
-        """Take back what ``state`` gave, with the network's files.
-
-        Raises:
-            ModelFileError: damaged.
-        """
+        """Take back what ``state`` gave, with the network's files; ModelFileError where it is damaged."""
         saved = Reader(state, "the run")
         self.detector.load(saved.state("detector"), files)
         self.detector.current.training_points = saved.integer("training_points", 0)
         self.tracker.load(saved.state("tracker"))
+
+
+Part = tuple[Series, Rows]  # a series, and its rows in a chunk
 
 
 def by_series(chunk: Chunk, names: Sequence[str]) -> Iterator[tuple[str | None, Rows]]:
@@ -88,3 +77,56 @@ def by_series(chunk: Chunk, names: Sequence[str]) -> Iterator[tuple[str | None, 
 def places_of(rows: Rows, count: int) -> Sequence[int] | npt.NDArray[np.int64]:
     """The places of rows in a chunk of ``count``."""
     return range(count) if isinstance(rows, slice) else rows
+
+
+class PanelIncidents:
+    """The incidents of all series, numbered in the order of the rows with which they began.
+
+    Attributes:
+        count: incidents so far.
+    """
+
+    def __init__(self) -> None:
+        self.count = 0
+        self._open: dict[str | None, Incident] = {}
+
+    @property
+    def open(self) -> list[Incident]:
+        """The incidents that go on, in the order in which they began."""
+        return sorted(self._open.values(), key=lambda incident: incident.id)
+
+    def process(self, detections: Detections, parts: Sequence[Part]) -> list[Incident]:
+        """The incidents that ended, in the order of the rows with which they did."""
+        begun: list[tuple[int, Series, int]] = []  # the row with which a new incident began, and its number in its series
+        ended: list[tuple[int, Series, Incident]] = []  # the row after which an incident is over
+        for one, rows in parts:
+            arrays = (getattr(detections, each.name) for each in fields(Detections))
+            own = detections if rows is ALL else Detections(*(array[rows] for array in arrays))
+            first, places = one.tracker.row, places_of(rows, len(detections))
+            closed = one.tracker.process(own)
+            for incident in closed:
+                last = incident.last_row + one.tracker.merge_gap + 1 - first
+                ended.append((int(places[min(max(last, 0), len(places) - 1)]), one, incident))
+            for incident in (*closed, *filter(None, [one.tracker.open])):
+                if incident.id not in one.numbers:
+                    begun.append((int(places[incident.first_row - first]), one, incident.id))
+        for _, one, number in sorted(begun, key=lambda entry: entry[0]):
+            self.count += 1
+            one.numbers[number] = self.count
+        for one, _ in parts:
+            self.remember_open(one)
+        ended.sort(key=lambda entry: entry[0])
+        return [replace(incident, id=one.numbers.pop(incident.id), series=one.name) for _, one, incident in ended]
+
+    def remember_open(self, one: Series) -> None:
+        """Note which incident of a series goes on."""
+        if incident := one.tracker.open:
+            self._open[one.name] = replace(incident, id=one.numbers[incident.id], series=one.name)
+        else:
+            self._open.pop(one.name, None)
+
+    def finish(self) -> list[Incident]:
+        """The stream is over; returns the incidents that were still open."""
+        closed = self.open
+        self._open.clear()
+        return closed

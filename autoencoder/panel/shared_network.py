@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from time import perf_counter
 
 import numpy as np
@@ -11,15 +11,13 @@ from autoencoder.core.errors import TrainingError
 from autoencoder.core.types import Array, Progress
 from autoencoder.detector import Detector, StreamDetector
 from autoencoder.network.runtime import TrainedNetwork
+from autoencoder.panel.series import Series
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.scorers.panel import fit_panel
 
 
 class SharedNetwork:
     """The network of a panel's series; each measures its scale, its units and its normal windows itself.
-
-    Args:
-        progress: told how the training goes.
 
     Attributes:
         seconds: that the training took.
@@ -37,9 +35,7 @@ class SharedNetwork:
         """Whether there is a network to share."""
         return self._network is not None
 
-    def fit(
-        self, detectors: Mapping[str | None, Detector], parts: Mapping[str | None, Sequence[Array]]
-    ) -> dict[str | None, TrainingError]:
+    def fit(self, series: Iterable[Series], parts: Mapping[str | None, Sequence[Array]]) -> dict[str | None, TrainingError]:
         """Train on what there is of the training part of each untrained LSTM autoencoder, in pieces (N, F) by name of its series.
 
         A single series is left to train when its training part is complete.
@@ -47,20 +43,17 @@ class SharedNetwork:
         Returns:
             Which series have no part in the network, and why.
         """
-        untrained = {name: scorer for name in sorted(detectors, key=str) if (scorer := untrained_lstm(detectors[name]))}
-        values = {name: np.concatenate(parts[name]) for name in untrained if any(map(len, parts.get(name, ())))}
-        if len(values) < 2:
+        untrained = {one.name: scorer for one in series if one.name is not None and (scorer := _untrained_lstm(one.detector))}
+        names = sorted(name for name in untrained if any(map(len, parts.get(name, ()))))
+        if len(names) < 2:
             return {}
         began = perf_counter()
-        names = list(values)
         scorers = [untrained[name] for name in names]
-        faults = fit_panel(scorers, list(values.values()), self._progress)
+        faults = fit_panel(scorers, [np.concatenate(parts[name]) for name in names], self._progress)
         self.seconds += perf_counter() - began
-        fitted = [scorer for place, scorer in enumerate(scorers) if place not in faults]
-        if fitted:
-            self._network = fitted[0].network
-            info = fitted[0].info()
-            self.info = {key: info[key] for key in ("steps", "validation_loss") if key in info}
+        if fitted := next((scorer for place, scorer in enumerate(scorers) if place not in faults), None):
+            self._network = fitted.network
+            self.info = {key: value for key, value in fitted.info().items() if key in ("steps", "validation_loss")}
         return {names[place]: fault for place, fault in faults.items()}
 
     def offer(self, detector: Detector) -> None:
@@ -70,11 +63,11 @@ class SharedNetwork:
 
     def give_to(self, detector: Detector) -> None:
         """Let an untrained LSTM autoencoder use the network, if there is one."""
-        if self._network and (scorer := untrained_lstm(detector)) and scorer.network is None:
+        if self._network and (scorer := _untrained_lstm(detector)) and scorer.network is None:
             scorer.share_network(self._network)
 
 
-def untrained_lstm(detector: Detector) -> LstmAutoencoderScorer | None:
+def _untrained_lstm(detector: Detector) -> LstmAutoencoderScorer | None:
     """The scorer of a detector, if it is an LSTM autoencoder that is to be trained, and stays as it is then."""
     if not isinstance(detector, StreamDetector) or detector.trained:
         return None

@@ -14,7 +14,7 @@ from autoencoder.core.state import pack
 from autoencoder.core.types import Detections
 from autoencoder.detector import StreamDetector
 from autoencoder.factory.detectors import make_detector
-from autoencoder.panel.fleet import Fleet, can_join
+from autoencoder.panel.fleet import Fleet
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.scorers.panel import LstmPanel, fit_panel
 from autoencoder.thresholds.panel import PeaksOverThresholdPanel
@@ -48,8 +48,6 @@ def test_fleet_equals_single_detectors() -> None:
     for row, pair in enumerate(zip(singles, batched, strict=True)):
         for detector in pair:
             detector.process(time[: 45 * row], values[row, : 45 * row])
-    assert can_join(batched)
-    assert not can_join([*batched, trained(threshold={"kind": "sigma"})])
     fleet = Fleet(batched)
     together = [fleet.process(np.full(STREAMS, tick), values[:, tick]) for tick in range(200, TICKS)]
     fleet.write_back()
