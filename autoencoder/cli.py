@@ -45,8 +45,7 @@ FLAGS = {
 class Parser(argparse.ArgumentParser):
     """Tells of wrong usage in one line, as of every other error."""
 
-    def error(self, message: str) -> NoReturn:
-        """Say what is wrong and end the program."""
+    def error(self, message: str) -> NoReturn:  # noqa: D102 - as in argparse
         self.exit(2, f"error: {message}; see {self.prog} --help\n")
 
 
@@ -81,12 +80,12 @@ def parser() -> argparse.ArgumentParser:
     )
     commands = f"{', '.join(COMMANDS)} (default: run)"
     top.add_argument("command", nargs="?", default="run", choices=COMMANDS, metavar="COMMAND", help=commands)
-    _add_source_flags(top.add_argument_group("source").add_argument)
-    _add_run_flags(top.add_argument_group("run").add_argument)
+    _add_flags(top)
     return top
 
 
-def _add_source_flags(add: Callable[..., object]) -> None:
+def _add_flags(top: argparse.ArgumentParser) -> None:
+    add = top.add_argument_group("source").add_argument
     add("--source", choices=("synthetic", "yfinance", "csv", "stdin"), help="where the points come from (default: synthetic)")
     add("--ticker", help="yfinance: e.g. AAPL")
     add("--period", help="yfinance: how far back, e.g. 5y (default), 6mo, max")
@@ -94,20 +93,26 @@ def _add_source_flags(add: Callable[..., object]) -> None:
     add("--end", metavar="DATE", help="yfinance: day after the last one")
     add("--interval", help="yfinance: length of a bar, e.g. 1d (default), 1h, 5m")
     add("--path", metavar="FILE", help="csv: a csv, csv.gz or parquet file")
-    several = "column with the values; repeat it for several (default: the obvious one)"
-    add("--column", action="append", metavar="NAME", help=several)
+    add(
+        "--column",
+        action="append",
+        metavar="NAME",
+        help="column with the values; repeat it for several (default: the obvious one)",
+    )
     add("--time-column", metavar="NAME", help="column with the times (default: the obvious one)")
     add("--label-column", metavar="NAME", help="csv: 0/1 column with known anomalies, for the metrics")
     add("--series-column", metavar="NAME", help="csv: column that names a row's series, e.g. host; all are judged")
     add("--follow", action="store_const", const=True, help="go on as lines or bars are added")
-
-
-def _add_run_flags(add: Callable[..., object]) -> None:
-    change = "change one setting, e.g. threshold.budget=0.01; repeatable"
-    names = "lstm_autoencoder (default), isolation_forest, ...; config.yaml names them all"
+    add = top.add_argument_group("run").add_argument
     add("--config", type=Path, metavar="FILE", help="yaml file with settings (default: config.yaml)")
-    add("--set", action="append", default=[], metavar="KEY=VALUE", help=change)
-    add("--detector", metavar="NAME", help=names)
+    add(
+        "--set",
+        action="append",
+        default=[],
+        metavar="KEY=VALUE",
+        help="change one setting, e.g. threshold.budget=0.01; repeatable",
+    )
+    add("--detector", metavar="NAME", help="lstm_autoencoder (default), isolation_forest, ...; config.yaml names them all")
     add("--model", type=Path, metavar="RUN_DIR", help="use the model of that run folder, train nothing")
     add("--plot", choices=("live", "file", "none"), help="a window, plot.png (default), or nothing")
     add("--out", type=Path, metavar="DIR", help="run folder (default: runs/<UTC time>-<source>)")
@@ -118,11 +123,7 @@ def _add_run_flags(add: Callable[..., object]) -> None:
 
 
 def read_config(arguments: argparse.Namespace, warn: Callable[[str], object] = str) -> Config:
-    """The configuration that files and flags make together; ``warn`` is told of former names of settings.
-
-    Raises:
-        ConfigError: a setting is wrong, or a flag means nothing to the source.
-    """
+    """The configuration that files and flags make together; ``warn`` is told of former names of settings."""
     from autoencoder.config import load
     from autoencoder.reports.run_folder import CONFIG, has, require_inside
 
@@ -155,15 +156,11 @@ def _execute(config: Config, out: Path, model: Path | None) -> None:
     from autoencoder.commands.train import RunOptions, train
     from autoencoder.console import Console
 
-    (run if model else train)(config, RunOptions(out=out, model=model), Console(io.StringIO()))
+    (run if model else train)(config, RunOptions(out, model), Console(io.StringIO()))
 
 
 def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
-    """Call the command; returns the exit code.
-
-    Raises:
-        AutoencoderError: it cannot do what was asked.
-    """
+    """Call the command; returns the exit code."""
     if arguments.command == "bench":
         from autoencoder.benchmark.command import bench
 

@@ -49,22 +49,18 @@ def _occupy_standard_descriptors() -> None:
 
 
 class Console:
-    """Lines, and progress bars on a stream.
-
-    Args:
-        stream: where to write; bars appear only where it is a terminal.
-    """
+    """Lines, and progress bars, which appear only where the stream is a terminal."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
         self._stream = stream or sys.stderr
         self.is_terminal = self._stream.isatty()
-        self._bar: Any = None
+        self.bar: Any = None
 
     def print(self, sentence: str) -> None:
         """One line."""
         try:
-            if self._bar:
-                self._bar.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
+            if self.bar:
+                self.bar.console.print(sentence, markup=False, highlight=False, soft_wrap=True)
             else:
                 self._stream.write(sentence + "\n")
                 self._stream.flush()
@@ -82,11 +78,11 @@ class Console:
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TimeRemainingColumn
 
         columns = ("{task.description}", BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), "{task.fields[note]}")
-        with Progress(*columns, console=RichConsole(file=self._stream), transient=True) as self._bar:
+        with Progress(*columns, console=RichConsole(file=self._stream), transient=True) as self.bar:
             try:
                 yield
             finally:
-                self._bar = None
+                self.bar = None
 
     def progress(self, what: str) -> Task:
         """A bar called ``what``; call it with (done, total, note)."""
@@ -97,33 +93,25 @@ class Task:
     """One progress bar; call it with what is done, out of how much, and a note. Without a terminal it shows nothing."""
 
     def __init__(self, console: Console, what: str) -> None:
-        self._console = console
-        self._what = what
+        self._console, self._what = console, what
         self._task: Any = None
 
     def __call__(self, done: int, total: int | None, note: str = "") -> None:
         """So much is done."""
-        bar = self._console._bar
-        if bar is None:
-            return
-        if self._task is None:
-            self._task = bar.add_task(self._what, total=total, note=note)
-        bar.update(self._task, completed=done, total=total, note=note)
+        if bar := self._console.bar:
+            if self._task is None:
+                self._task = bar.add_task(self._what, total=total, note=note)
+            bar.update(self._task, completed=done, total=total, note=note)
 
     def finish(self) -> None:
         """Take the bar away."""
-        bar = self._console._bar
-        if bar is not None and self._task is not None:
-            bar.remove_task(self._task)
+        if self._console.bar and self._task is not None:
+            self._console.bar.remove_task(self._task)
             self._task = None
 
 
 class Stopwatch:
-    """Seconds by part of a run.
-
-    Args:
-        began: ``time.perf_counter()`` when the process started its work.
-    """
+    """Seconds by part of a run, whose process ``began`` at that ``time.perf_counter()``."""
 
     def __init__(self, began: float) -> None:
         self._began = began

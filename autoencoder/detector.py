@@ -76,12 +76,6 @@ class StreamDetector(Detector):
         training_points: length of the training part.
         progress: told how training goes.
 
-    Attributes:
-        trained: points get detections.
-        share: of normal points that may be flagged; NaN until trained.
-        calibration_errors: (M,) on normal points, that the threshold started from.
-        training_seconds: that the training took.
-
     Examples:
         >>> from autoencoder.scorers.gaussian import WindowedGaussianScorer
         >>> budget = Budget.parse(0.0001)
@@ -107,8 +101,8 @@ class StreamDetector(Detector):
         self._progress = progress
         self._times: list[Time] = []  # of the training part, until it is complete
         self._values: list[Array] = []
-        self.trained = False
-        self.share = float("nan")
+        self.trained = False  # points get detections
+        self.share = float("nan")  # of normal points that may be flagged; NaN until trained
         self.training_seconds = 0.0
 
     @property
@@ -140,7 +134,7 @@ class StreamDetector(Detector):
         self._interval = interval_of(time)
         self._set_share(self._budget.share(self._interval))
         self.scorer.fit(values, self._progress)
-        self.calibration_errors = self.scorer.calibration_errors[-MAX_CALIBRATION_ERRORS:]
+        self.calibration_errors = self.scorer.calibration_errors[-MAX_CALIBRATION_ERRORS:]  # (M,) that the threshold starts from
         self._features = values.shape[1]
         self._calibrate()
         self.trained = True

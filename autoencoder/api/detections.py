@@ -24,24 +24,15 @@ class Detections(types.Detections):
 
     The arrays are the columns of scores.csv: ``time``, ``errors``, ``thresholds``, ``scores``, ``anomalies`` (N,), ``values`` and
     ``predictions`` (N, F).
-
-    Attributes:
-        index: (N,) the caller's pandas index, or the times where there is none.
-        columns: names of the F values.
-        timezone: of the times; None where they carry none.
-        name: of the series.
-        first_row: row of the first point in the stream, from 0.
-        training_points: how many of the points, at the start, trained.
-        incidents: those that ended or went on among these points, in order.
     """
 
-    index: Any
-    columns: tuple[str, ...]
-    timezone: str | None
-    name: str
-    first_row: int
-    training_points: int
-    incidents: tuple[Incident, ...]
+    index: Any  # (N,) the caller's pandas index, or the times where there is none
+    columns: tuple[str, ...]  # names of the F values
+    timezone: str | None  # of the times; None where they carry none
+    name: str  # of the series
+    first_row: int  # row of the first point in the stream, from 0
+    training_points: int  # how many of the points, at the start, trained
+    incidents: tuple[Incident, ...]  # those that ended or went on among these points, in order
 
     def __getitem__(self, rows: slice) -> Detections:
         start, stop, step = rows.indices(len(self))
@@ -73,9 +64,7 @@ class Detections(types.Detections):
     def plot(self, *, title: str | None = None, labels: Any = None) -> Figure:
         """Draw what was seen and expected, the error and its moving threshold, as plot.png of a run shows them.
 
-        Args:
-            title: None: the name of the series.
-            labels: (N,) True inside a known anomaly.
+        The title is the series' name where none is given; labels (N,) are True inside a known anomaly.
         """
         require("matplotlib", purpose="plot")
         from autoencoder.reports.plot import draw
@@ -91,11 +80,7 @@ class Detections(types.Detections):
         )
 
     def evaluate(self, labels: Any) -> dict[str, Any]:
-        """How well known anomalies were found after the training part, as in metrics.json: precision, recall, F1 by event, delay.
-
-        Args:
-            labels: (N,) True inside a known anomaly.
-        """
+        """How well known anomalies, where labels (N,) are True, were found after the training part, as in metrics.json."""
         from autoencoder.reports.evaluation import quality_of
 
         trained = self.training_points

@@ -17,32 +17,18 @@ from autoencoder.sources.chunk import Time
 
 @dataclass(frozen=True, slots=True)
 class Points:
-    """Points as a caller hands them over.
+    """Points as a caller hands them over."""
 
-    Attributes:
-        time: (N,) datetime64[ns] in UTC (or without a zone), or the int64 number of each row.
-        values: (N, F) NaN where a value is missing.
-        columns: the F names.
-        is_named: the caller gave these names, so later ones must be the same.
-        timezone: of the times; None where they carry none.
-        index: (N,) the caller's pandas index, or the times where there is none.
-        name: of the series, for the title of a plot.
-    """
-
-    time: Time
-    values: Array
-    columns: tuple[str, ...]
-    is_named: bool
-    timezone: str | None
-    index: Any = None
-    name: str = "series"
+    time: Time  # (N,) datetime64[ns] in UTC (or without a zone), or the int64 number of each row
+    values: Array  # (N, F) NaN where a value is missing
+    columns: tuple[str, ...]  # the F names
+    is_named: bool  # the caller gave these names, so later ones must be the same
+    timezone: str | None  # of the times; None where they carry none
+    index: Any = None  # (N,) the caller's pandas index, or the times where there is none
+    name: str = "series"  # for the title of a plot
 
     def after(self, newest: Points | None) -> Points:
-        """The same points, which come after another one of their stream, or begin it.
-
-        Raises:
-            InputError: they cannot.
-        """
+        """The same points, which come after another one of their stream, or begin it; InputError where they cannot."""
         if newest is None:
             if not len(self.time):
                 raise InputError("found no points; give at least one")
@@ -62,11 +48,7 @@ class Points:
 
 
 def to_points(data: Any, first_row: int) -> Points:
-    """A Series, DataFrame, array (N,) or (N, F), or a pair (time, values) -> points; rows without times count on from ``first_row``.
-
-    Raises:
-        InputError: it holds something else; the message says where and what.
-    """
+    """A Series, DataFrame, array (N,) or (N, F), or a pair (time, values) -> points; rows without times count on from ``first_row``."""
     pd = sys.modules.get("pandas")  # without it there is no pandas object either
     time, index, name = None, None, None
     if isinstance(data, tuple):
@@ -150,11 +132,7 @@ def _number(cell: Any, place: str, rule: str) -> float:
 
 
 def to_times(time: Any) -> tuple[Time, str | None]:
-    """Times of any kind (N,) -> datetime64[ns] in UTC or int64 (N,), and their zone.
-
-    Raises:
-        InputError: they are no times, one is missing, or one is out of range.
-    """
+    """Times of any kind (N,) -> datetime64[ns] in UTC or int64 (N,), and their zone."""
     zone = getattr(getattr(time, "dtype", None), "tz", None)
     array = np.asarray(time, "datetime64[ns]") if zone is not None else np.asarray(time)  # pandas gives UTC
     if array.dtype.kind == "O" and array.size:

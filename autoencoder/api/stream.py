@@ -36,23 +36,14 @@ _FLAGS = re.compile(r", or --resume to go on with the run in it| with --column|-
 
 
 class Stream:
-    """A stream that begins with some points.
+    """A stream that begins with ``points``, which are not processed yet.
 
-    Args:
-        config: every setting.
-        model: what is used, so that nothing is trained.
-        points: the first of the stream; they are not processed yet.
-        training: the first so many points train, and no baseline is needed until then; None: as the configuration says.
-
-    Attributes:
-        panel: one detector and its incidents.
-        closed: the incidents that are over.
-        newest: the newest point; None before the first.
+    The first ``training`` of them train, and no baseline is needed until then; None: as the configuration says.
     """
 
     def __init__(self, config: Config, model: SavedModel | None, points: Points, training: int | None = None) -> None:
-        self.closed: list[Incident] = []
-        self.newest: Points | None = None
+        self.closed: list[Incident] = []  # the incidents that are over
+        self.newest: Points | None = None  # the newest point
         self._config = config
         self._is_ordered = True
         self._libraries = ThreadpoolController()
@@ -172,7 +163,6 @@ class _Caller(Source):
         self.name, self.columns, self.timezone, self.length = points.name, points.columns, points.timezone, sys.maxsize
 
     def chunks(self, start: int = 0) -> Iterator[Chunk]:
-        """None: the caller hands them over."""
         return iter(())
 
 

@@ -20,11 +20,7 @@ MAX_DETAILED = 10  # series whose counts are in metrics.json
 
 
 def write_metrics(config: Config, run: Run, fault: BaseException | None, watch: Stopwatch, webhook: Webhook | None) -> list[str]:
-    """Write metrics.json; returns the names of the files a reader may look for.
-
-    Raises:
-        RunError: the run folder cannot be written.
-    """
+    """Write metrics.json; returns the names of the files a reader may look for."""
     source = run.source
     adaptation = run.panel.adaptation_report()
     metrics = {
@@ -58,11 +54,7 @@ def closing_lines(run: Run, files: Sequence[str]) -> list[str]:
 
 
 def draw_plot(run: Run) -> None:
-    """Draw plot.png, of many series the one with the worst incident.
-
-    Raises:
-        RunError: the run folder cannot be written.
-    """
+    """Draw plot.png, of many series the one with the worst incident."""
     from autoencoder.reports.plot import draw, save
 
     source, statistics = run.source, run.statistics
@@ -112,21 +104,14 @@ def _quality(run: Run) -> dict[str, Any] | None:
 
 
 def _series(run: Run) -> dict[str, Any]:
-    statistics = run.statistics.series
+    statistics, kept = run.statistics.series, ("points", "judged", "flagged")
     worst = [(name, statistics[name]) for name in _worst_first(run) if name in statistics and statistics[name].spans]
     return {
         "count": len(run.panel),
         "judged": len(run.panel.scored),
         "left_out": {one.name: one.left_out for one in run.panel if one.left_out},
         "worst": [
-            {
-                "series": name,
-                "points": one.points,
-                "judged": one.judged,
-                "flagged": one.flagged,
-                "incidents": len(one.spans),
-                "severity": one.severity,
-            }
+            {"series": name, **{key: getattr(one, key) for key in kept}, "incidents": len(one.spans), "severity": one.severity}
             for name, one in worst[:MAX_DETAILED]
         ],
     }

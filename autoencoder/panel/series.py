@@ -21,23 +21,16 @@ ALL = slice(None)
 
 @dataclass(slots=True)
 class Series:
-    """One series.
+    """One series of a source."""
 
-    Attributes:
-        name: of the series; None where the source has no series column.
-        detector: scores it.
-        tracker: joins its anomalies into incidents.
-        merge_gap: points without an anomaly inside one incident, for a detector that is trained.
-        left_out: why it is not scored; empty where it is.
-        numbers: the run's number of each incident that goes on, by the tracker's, which counts from 1 in every series.
-    """
-
-    name: str | None
+    name: str | None  # None where the source has no series column
     detector: Detector
     tracker: IncidentTracker
-    merge_gap: Callable[[Detector], int]
-    left_out: str = ""
-    numbers: dict[int, int] = field(default_factory=dict)
+    merge_gap: Callable[[Detector], int]  # points without an anomaly inside one incident, for a detector that is trained
+    left_out: str = ""  # why it is not scored; empty where it is
+    numbers: dict[int, int] = field(
+        default_factory=dict
+    )  # of each incident that goes on: the tracker's, which counts alone -> the run's
 
     def process(self, time: Time, values: Array) -> Detections:
         """Detections of its next points; TrainingError or ConfigError where its training part is complete and cannot be learnt."""
@@ -80,14 +73,10 @@ def places_of(rows: Rows, count: int) -> Sequence[int] | npt.NDArray[np.int64]:
 
 
 class PanelIncidents:
-    """The incidents of all series, numbered in the order of the rows with which they began.
-
-    Attributes:
-        count: incidents so far.
-    """
+    """The incidents of all series, numbered in the order of the rows with which they began."""
 
     def __init__(self) -> None:
-        self.count = 0
+        self.count = 0  # so far
         self._open: dict[str | None, Incident] = {}
 
     @property

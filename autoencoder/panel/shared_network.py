@@ -17,18 +17,13 @@ from autoencoder.scorers.panel import fit_panel
 
 
 class SharedNetwork:
-    """The network of a panel's series; each measures its scale, its units and its normal windows itself.
-
-    Attributes:
-        seconds: that the training took.
-        info: what there is to know of the network; empty before the training, and where none was needed.
-    """
+    """The network of a panel's series; each measures its scale, its units and its normal windows itself."""
 
     def __init__(self, progress: Progress | None = None) -> None:
         self._progress = progress
         self._network: TrainedNetwork | None = None
-        self.seconds = 0.0
-        self.info: dict[str, object] = {}
+        self.seconds = 0.0  # that the training took
+        self.info: dict[str, object] = {}  # empty before the training, and where none was needed
 
     @property
     def is_trained(self) -> bool:
@@ -38,10 +33,7 @@ class SharedNetwork:
     def fit(self, series: Iterable[Series], parts: Mapping[str | None, Sequence[Array]]) -> dict[str | None, TrainingError]:
         """Train on what there is of the training part of each untrained LSTM autoencoder, in pieces (N, F) by name of its series.
 
-        A single series is left to train when its training part is complete.
-
-        Returns:
-            Which series have no part in the network, and why.
+        Returns which series have no part in the network, and why. A single series is left to train when its training part is complete.
         """
         untrained = {one.name: scorer for one in series if one.name is not None and (scorer := _untrained_lstm(one.detector))}
         names = sorted(name for name in untrained if any(map(len, parts.get(name, ()))))
