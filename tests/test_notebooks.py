@@ -17,26 +17,8 @@ OUTPUT = ROOT / "tests" / "output"
 LOGIC = (ast.FunctionDef, ast.AsyncFunctionDef, ast.ClassDef, ast.Lambda)
 
 
-def read(path: Path) -> Any:
-    """One notebook."""
-    return nbformat.read(path, as_version=4)
-
-
 def code_of(notebook: Any) -> list[Any]:
-    """Its code cells."""
     return [cell for cell in notebook.cells if cell.cell_type == "code"]
-
-
-def run(path: Path, folder: Path) -> list[Any]:
-    """Everything that a notebook puts out when it is run in a folder; raises where a cell fails."""
-    notebook = read(path)
-    NotebookClient(notebook, timeout=180, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
-    return [output for cell in code_of(notebook) for output in cell.outputs]
-
-
-def pictures_of(outputs: list[Any]) -> list[bytes]:
-    """The PNG files among outputs."""
-    return [base64.b64decode(output.data["image/png"]) for output in outputs if "image/png" in output.get("data", {})]
 
 
 @pytest.mark.slow
@@ -50,8 +32,10 @@ def pictures_of(outputs: list[Any]) -> list[bytes]:
     ids=["quick_start", "prices", "threshold"],
 )
 def test_a_notebook_runs_quietly(name: str, folder: Path, pictures: int, says: str) -> None:
-    outputs = run(ROOT / "notebooks" / f"{name}.ipynb", folder)
-    shown = pictures_of(outputs)
+    notebook = nbformat.read(ROOT / "notebooks" / f"{name}.ipynb", as_version=4)
+    NotebookClient(notebook, timeout=180, kernel_name="python3", resources={"metadata": {"path": str(folder)}}).execute()
+    outputs = [output for cell in code_of(notebook) for output in cell.outputs]
+    shown = [base64.b64decode(output.data["image/png"]) for output in outputs if "image/png" in output.get("data", {})]
     OUTPUT.mkdir(exist_ok=True)
     for number, picture in enumerate(shown, 1):
         (OUTPUT / f"{name}_{number}.png").write_bytes(picture)
@@ -65,17 +49,10 @@ def test_every_notebook_is_run_here() -> None:
     assert [path.stem for path in NOTEBOOKS] == ["01_quick_start", "02_prices", "03_choosing_a_threshold"]
 
 
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_defines_no_logic(path: Path) -> None:
-    for cell in code_of(read(path)):
+def test_notebooks_open_alike_and_hold_no_outputs_and_no_logic() -> None:
+    notebooks = [code_of(nbformat.read(path, as_version=4)) for path in NOTEBOOKS]
+    assert len({cells[0].source for cells in notebooks}) == 1
+    for cell in (cell for cells in notebooks for cell in cells):
+        assert not cell.outputs and cell.execution_count is None, cell.source
         python = "\n".join(line for line in cell.source.splitlines() if not line.startswith("%"))
         assert not [node for node in ast.walk(ast.parse(python)) if isinstance(node, LOGIC)], cell.source
-
-
-@pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
-def test_a_notebook_is_kept_without_outputs(path: Path) -> None:
-    assert all(not cell.outputs and cell.execution_count is None for cell in code_of(read(path)))
-
-
-def test_all_notebooks_open_alike() -> None:
-    assert len({code_of(read(path))[0].source for path in NOTEBOOKS}) == 1

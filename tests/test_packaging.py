@@ -19,7 +19,6 @@ import autoencoder as ae
 needs_setuptools = pytest.mark.skipif(
     int(version("setuptools").partition(".")[0]) < 77, reason="builds with setuptools 77 or newer: make test installs it"
 )
-moves = pytest.mark.xfail((ROOT / "data" / "__init__.py").exists(), reason="the sources lie beside the package yet", strict=True)
 BESIDE = ("config.yaml", "pyproject.toml", "setup.py", "README.md", "LICENSE")
 BLOCKED = """
 import sys
@@ -70,7 +69,6 @@ def test_the_wheel_holds_one_package_and_its_files(wheel: Path) -> None:
 
 
 @needs_setuptools
-@moves
 @pytest.mark.slow
 def test_the_installed_package_scores_without_what_trains(installed: Path, tmp_path: Path) -> None:
     values = wave(600)

@@ -29,12 +29,10 @@ FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 
 
 def blocks(language: str) -> list[str]:
-    """The fenced blocks of one language."""
     return re.findall(rf"^```{language}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
 
 
 def table(*head: str) -> list[list[str]]:
-    """The rows of the table with this head, as the texts of their cells."""
     lines = [*README.splitlines(), ""]
     start = lines.index("| " + " | ".join(head) + " |") + 2
     end = next(row for row in range(start, len(lines)) if not lines[row].startswith("|"))
@@ -42,24 +40,20 @@ def table(*head: str) -> list[list[str]]:
 
 
 def names(cell: str) -> list[str]:
-    """What stands in backticks in a cell."""
     return re.findall(r"`([^`]+)`", cell)
 
 
 def commands() -> list[str]:
-    """The arguments of every ``python main.py`` in a block of shell commands."""
     in_tables = re.findall(r"`(?:[\w-]+ \\\| )?python main\.py *([^`]*)`", README)
     return in_tables + [arguments for block in blocks("sh") for arguments in re.findall(r"python main\.py *(.*)", block)]
 
 
 def flags_of_the_program() -> set[str]:
-    """All long flags of the parsers that change what is done."""
     actions = [*cli.parser()._actions, *dashboard_parser()._actions]
     return {flag for action in actions for flag in action.option_strings if flag.startswith("--")} - {"--help", "--version"}
 
 
 def flags_of_bench() -> set[str]:
-    """All long flags of the benchmarks."""
     choices = [action.choices for action in bench_parser()._actions if isinstance(action, argparse._SubParsersAction)]
     return {
         flag for parsers in choices for one in parsers.values() for flag in one._option_string_actions if flag.startswith("--")
@@ -67,7 +61,6 @@ def flags_of_bench() -> set[str]:
 
 
 def setting(config: dict[str, Any], key: str) -> Any:
-    """One setting of a dumped configuration by its dotted key."""
     for name in key.split("."):
         config = config[name]
     return config
@@ -77,8 +70,9 @@ def test_flags_in_the_readme_exist() -> None:
     assert set(FLAG.findall(README)) <= flags_of_the_program() | flags_of_bench()
 
 
-def test_the_flag_table_is_complete() -> None:
+def test_the_flag_table_is_complete_and_the_checkpoint_named() -> None:
     assert {flag for row in table("flag", "meaning") for flag in names(row[0])} == flags_of_the_program()
+    assert f"`{CHECKPOINT}`" in README
 
 
 def test_settings_have_the_defaults_it_states() -> None:
@@ -120,13 +114,9 @@ def test_linked_files_exist() -> None:
     assert [str(target) for target in linked if not target.exists()] == []
 
 
-def test_the_readme_is_a_page() -> None:
-    assert (ROOT / "README.md").read_text(encoding="utf-8").count("\n") <= 220
-
-
-@pytest.mark.parametrize("name", ["picture.png", "dashboard.png"])
-def test_a_picture_is_small(name: str) -> None:
-    assert (ROOT / "docs" / name).stat().st_size < 300_000
+def test_the_readme_is_a_page_with_small_pictures() -> None:
+    assert DOCUMENTS[ROOT / "README.md"].count("\n") <= 220
+    assert all((ROOT / "docs" / name).stat().st_size < 300_000 for name in ("picture.png", "dashboard.png"))
 
 
 @pytest.mark.slow
@@ -141,10 +131,6 @@ def test_a_run_leaves_what_is_described(tmp_path: Path) -> None:
     assert columns == header(("value",)) == (out / "scores.csv").read_text(encoding="utf-8").splitlines()[0].split(",")
     printed = [line for line in blocks("text")[0].splitlines() if "scores.csv" in line]
     assert set(printed[0].split(": ")[1].split(", ")) == described == set(done.err.splitlines()[-1].split(": ")[1].split(", "))
-
-
-def test_the_checkpoint_has_its_name() -> None:
-    assert f"`{CHECKPOINT}`" in README
 
 
 def test_too_few_training_points_are_refused() -> None:

@@ -72,8 +72,7 @@ def test_times_become_utc(time: Any, zone: str | None) -> None:
 
 
 def test_missing_values_are_nan() -> None:
-    table = pd.DataFrame({"a": pd.array([1, None], dtype="Int64"), "b": [None, "x"], "c": [True, False]})
-    table["b"] = [None, 2]
+    table = pd.DataFrame({"a": pd.array([1, None], dtype="Int64"), "b": [None, 2], "c": [True, False]})
     assert np.isnan(to_points(table, 0).values).tolist() == [[False, True, False], [True, False, False]]
     assert to_points(table, 0).columns == ("a", "b", "c")
 
