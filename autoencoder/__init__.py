@@ -15,50 +15,30 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from autoencoder.core import errors
+from autoencoder.core.errors import *  # noqa: F403 - those in its ``__all__``
+
 if TYPE_CHECKING:
     from autoencoder.api.detections import Detections
     from autoencoder.api.detector import Detector, load
     from autoencoder.api.readers import prices, read_csv, synthetic
-    from autoencoder.core.errors import (
-        AutoencoderError,
-        ConfigError,
-        InputError,
-        MissingPackageError,
-        ModelFileError,
-        NotFittedError,
-        OutputError,
-        ResumeError,
-        RunError,
-        SourceError,
-        TrainingError,
-        UsageError,
-    )
     from autoencoder.reports.incidents import Incident
 
 __version__ = "0.1.0"
 __all__ = ["Detections", "Detector", "Incident", "__version__", "load", "prices", "read_csv", "synthetic"]
-__all__ += [
-    "AutoencoderError",
-    "ConfigError",
-    "InputError",
-    "MissingPackageError",
-    "ModelFileError",
-    "NotFittedError",
-    "OutputError",
-]
-__all__ += ["ResumeError", "RunError", "SourceError", "TrainingError", "UsageError"]
+__all__ += errors.__all__
 
 _HOMES = {
     **dict.fromkeys(("Detector", "load"), "api.detector"),
     **dict.fromkeys(("prices", "read_csv", "synthetic"), "api.readers"),
     **{"Detections": "api.detections", "Incident": "reports.incidents"},
-}  # the other errors: core.errors
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name not in __all__:
+    if name not in _HOMES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES.get(name, 'core.errors')}"), name)
+    value = globals()[name] = getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
     return value
 
 

@@ -136,7 +136,7 @@ def _conclude(
                 with watch.part("picture"):
                     draw_plot(run)
             signals.ignore()
-            files = write_metrics(config, run, fault, watch, webhook)
+            metrics = write_metrics(config, run, fault, watch, webhook)
         except RunError as worse:
             raise fault if isinstance(fault, RunError) else worse from None
         lines = [webhook.closing_line()] if webhook else []
@@ -147,7 +147,7 @@ def _conclude(
             run.folder.remove(CHECKPOINT)
             if webhook:
                 webhook.discard_if_empty()
-            lines += closing_lines(run, files)
+            lines += closing_lines(run, metrics)
     for line in lines:
         console.print(line)
     if fault:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 from autoencoder.config import Config
@@ -19,8 +18,10 @@ MARKED = (DECLARED, PROMOTED, ROLLED_BACK)  # events that the plot shows
 MAX_DETAILED = 10  # series whose counts are in metrics.json
 
 
-def write_metrics(config: Config, run: Run, fault: BaseException | None, watch: Stopwatch, webhook: Webhook | None) -> list[str]:
-    """Write metrics.json; returns the names of the files a reader may look for."""
+def write_metrics(
+    config: Config, run: Run, fault: BaseException | None, watch: Stopwatch, webhook: Webhook | None
+) -> dict[str, Any]:
+    """Write metrics.json; returns what it holds."""
     source = run.source
     adaptation = run.panel.adaptation_report()
     metrics = {
@@ -37,15 +38,15 @@ def write_metrics(config: Config, run: Run, fault: BaseException | None, watch: 
         "seconds": watch.report(),
     }
     run.folder.write_metrics(metrics)
-    return [name for name in RESULTS if has(run.folder.path, name)]
+    return metrics
 
 
-def closing_lines(run: Run, files: Sequence[str]) -> list[str]:
+def closing_lines(run: Run, metrics: dict[str, Any]) -> list[str]:
     """What a person is told at the end."""
-    name, statistics, panel = run.source.name, run.statistics, run.panel
-    lines = summary(
-        name, statistics.counts(_budget(run)), panel.training_points, _quality(run), statistics.worst, run.folder.path, files
-    )
+    name, panel, folder = run.source.name, run.panel, run.folder.path
+    files = [each for each in RESULTS if has(folder, each)]
+    counts, quality = metrics["counts"], metrics["quality"]
+    lines = summary(name, counts, panel.training_points, quality, run.statistics.worst, folder, files)
     if not run.source.has_series:
         return lines
     left_out = len(panel) - len(panel.scored)

@@ -16,6 +16,9 @@ AutoencoderError
 
 from __future__ import annotations
 
+__all__ = ["AutoencoderError", "ConfigError", "InputError", "MissingPackageError", "ModelFileError", "NotFittedError"]
+__all__ += ["OutputError", "ResumeError", "RunError", "SourceError", "TrainingError", "UsageError"]
+
 
 class AutoencoderError(Exception):
     """Base of all; ``exit_code`` is what the program ends with: 2 where the user can mend it by asking for something else."""
