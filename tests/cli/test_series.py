@@ -2,90 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import json
-import signal
-from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.cli import (
-    GAUSSIAN,
     QUIET,
     SERIES,
-    TINY_LSTM,
     Program,
-    assert_same_results,
-    feed,
-    finish,
     incidents,
     metrics,
-    open_pipe,
     rows,
-    start,
-    wait_for_rows,
-    wait_until,
     wave,
     write_csv,
 )
 
 from autoencoder.reports.scores_csv import read_scores
-
-Row = tuple[object, ...]  # time, series, value
-
-START = np.datetime64("2025-01-01T00:00:00")
-SHORT = (*GAUSSIAN, "--set", "training.fraction=0.7")
-LSTM = (*QUIET, *TINY_LSTM, "--set", "training.max_steps=20")
-QUICK = ("--set", "threshold.budget=0.02", *SHORT)
-
-
-def rows_of(name: str, values: Sequence[object], every: int = 60) -> list[Row]:
-    """The rows of one series, ``every`` seconds apart."""
-    return [(f"{START + np.timedelta64(every * row, 's')}Z", name, value) for row, value in enumerate(values)]
-
-
-def spiked(count: int, *at: int) -> list[float]:
-    """A noisy wave with spikes."""
-    values = wave(count)
-    for row in at:
-        values[row] += 25
-    return values
-
-
-def interleaved(*series: list[Row]) -> list[Row]:
-    """Rows ordered by time."""
-    return sorted((row for one in series for row in one), key=lambda row: row[0])
-
-
-def file_of(path: Path, rows: Iterable[Row], header: str = "timestamp,host,value") -> Path:
-    """A csv file of rows; names are quoted where they must be."""
-    with path.open("w", newline="", encoding="utf-8") as file:
-        file.write(header + "\n")
-        csv.writer(file, lineterminator="\n").writerows(rows)
-    return path
-
-
-def lines_of(folder: Path) -> list[str]:
-    """The lines of scores.csv."""
-    return (folder / "scores.csv").read_text(encoding="utf-8").splitlines()
-
-
-def to_detections(folder: Path) -> dict[str, list[str]]:
-    """Series -> its lines in scores.csv, without its name."""
-    found: dict[str, list[str]] = {}
-    for line in lines_of(folder)[1:]:
-        detection, _, name = line.rpartition(",")
-        found.setdefault(name, []).append(detection)
-    return found
-
-
-def alone(program: Program, name: str, series: list[Row], *arguments: str) -> list[str]:
-    """The lines of scores.csv, but for its head, of a run that is given one series in a file without a series column."""
-    path = file_of(Path(f"{name}.csv"), series)
-    assert program("--source", "csv", "--path", path, "--out", name, *arguments).code == 0
-    return lines_of(Path(name))[1:]
-
+from cli.series import LSTM, QUICK, SHORT, alone, file_of, interleaved, lines_of, rows_of, spiked, to_detections
 
 # --- the same detections as alone ---
 
@@ -269,101 +202,3 @@ def test_a_wrong_series_column_is_refused(arguments: tuple[str, ...], expected: 
     outcome = program("--source", "csv", "--path", path, *arguments, "--out", "many", *QUICK)
     assert outcome.code == 2 and expected in outcome.error
     assert not Path("many").exists()
-
-
-# --- what one series can, many can ---
-
-
-RESUMABLE = (*GAUSSIAN, "--set", "training.points=70", "--set", "checkpoint.every=40", "--set", "threshold.budget=0.02")
-PIPED = ("--series-column", "host", *RESUMABLE)
-
-
-@pytest.fixture
-def three(tmp_path: Path) -> Path:
-    """A file of three series in turn."""
-    series = [rows_of(name, spiked(300, 120 + 40 * place, 250)) for place, name in enumerate("abc")]
-    return file_of(tmp_path / "three.csv", interleaved(*series))
-
-
-def test_a_pipe_is_scored_as_the_file(program: Program, three: Path, tmp_path: Path) -> None:
-    assert program(*SERIES, "--path", three, "--out", "file", *RESUMABLE).code == 0
-    assert finish(open_pipe(tmp_path, *PIPED), text=three.read_text()).code == 0
-    assert_same_results(Path("o"), Path("file"))
-    assert len(incidents(Path("o"))) >= 3
-
-
-@pytest.mark.parametrize("detector", [RESUMABLE, (*RESUMABLE, "--set", "adaptation.enabled=true")], ids=["plain", "adaptive"])
-def test_a_killed_run_goes_on(detector: tuple[str, ...], program: Program, three: Path, tmp_path: Path) -> None:
-    detector, out = (*detector, "--set", "adaptation.synchronous=true"), tmp_path / "o"
-    process = start(*SERIES, "--follow", "--path", three, "--out", "o", *detector, folder=tmp_path)
-    wait_until((out / "checkpoint.npz").exists, process)
-    wait_for_rows(out, 900, process)
-    process.kill()
-    process.communicate()
-    with three.open("a") as file:
-        file.write(",".join(map(str, rows_of("a", wave(301))[-1])) + "\n")
-    again = start("--resume", "--out", "o", folder=tmp_path)
-    wait_for_rows(out, 901, again)
-    again.send_signal(signal.SIGTERM)
-    assert finish(again).code == 0
-    assert program(*SERIES, "--path", three, "--out", "whole", *detector).code == 0
-    assert (out / "scores.csv").read_bytes() == Path("whole/scores.csv").read_bytes()
-    assert len(incidents(out)) == len(incidents(Path("whole")))
-
-
-def test_a_pipe_that_was_cut_off_goes_on(program: Program, three: Path, tmp_path: Path) -> None:
-    assert program(*SERIES, "--path", three, "--out", "whole", *RESUMABLE).code == 0
-    process = open_pipe(tmp_path, *PIPED)
-    header, *lines = three.read_text().splitlines(keepends=True)
-    feed(process, header + "".join(lines[:500]))
-    wait_for_rows(tmp_path / "o", 500, process)
-    process.send_signal(signal.SIGTERM)
-    assert finish(process).code == 0
-    again = open_pipe(tmp_path, *PIPED, "--resume")
-    assert finish(again, text=header + "".join(lines[500:])).code == 0
-    assert_same_results(tmp_path / "o", Path("whole"))
-
-
-def test_a_model_serves_each_series_its_own(program: Program, three: Path, tmp_path: Path) -> None:
-    assert program("train", *SERIES, "--path", three, "--out", "model", *RESUMABLE).code == 0
-    use = ("--model", "model", *QUIET)
-    assert program(*SERIES, "--path", three, "--out", "many", *use).code == 0
-    single = file_of(tmp_path / "b.csv", rows_of("b", spiked(300, 160, 250)))
-    assert program(*SERIES, "--path", single, "--out", "b", *use).code == 0
-    assert to_detections(Path("many"))["b"] == to_detections(Path("b"))["b"]
-    other = file_of(tmp_path / "other.csv", rows_of("other", wave(100)))
-    assert program(*SERIES, "--path", other, "--out", "other", *use).code == 0
-    assert metrics(Path("other"))["series"]["judged"] == 1
-
-
-@pytest.mark.slow
-def test_series_of_a_pipe_share_a_network(program: Program, three: Path, tmp_path: Path) -> None:
-    arguments = ("--series-column", "host", "--set", "training.points=120", *LSTM)
-    done = finish(open_pipe(tmp_path, *arguments), text=three.read_text())
-    assert done.code == 0, done.err
-    assert {row["series"] for row in rows(tmp_path / "o") if row["score"]} == {"a", "b", "c"}
-    assert metrics(tmp_path / "o")["training"]["steps"] > 0
-    assert (tmp_path / "o/model.onnx").exists()
-
-
-def test_adaptations_name_their_series(program: Program, tmp_path: Path) -> None:
-    shifted = [value + 60 * (row > 700) for row, value in enumerate(wave(1500))]
-    path = file_of(tmp_path / "shift.csv", interleaved(rows_of("still", wave(1500)), rows_of("shifted", shifted)))
-    adapting = ("enabled=true", "confirm_windows=4", "buffer_points=800", "cold_start_points=null")
-    settings = [part for one in adapting for part in ("--set", f"adaptation.{one}")]
-    quick = ("--detector", "windowed_gaussian", "--set", "windowed_gaussian.window=2000", "--set", "training.points=300")
-    assert program(*SERIES, "--path", path, "--out", "o", *quick, *settings).code == 0
-    events = [json.loads(line) for line in Path("o/adaptations.jsonl").read_text().splitlines()]
-    assert "promoted" in {event["event"] for event in events if event["series"] == "shifted"}
-    assert not [event for event in events if event["series"] == "still" and event["event"] == "drift declared"]
-    assert metrics(Path("o"))["adaptation"]["promoted"] >= 1
-
-
-def test_parquet_with_times_and_series(program: Program, three: Path, tmp_path: Path) -> None:
-    import pyarrow.csv
-    import pyarrow.parquet
-
-    pyarrow.parquet.write_table(pyarrow.csv.read_csv(three), tmp_path / "three.parquet")
-    assert program(*SERIES, "--path", three, "--out", "csv", *RESUMABLE).code == 0
-    assert program(*SERIES, "--path", tmp_path / "three.parquet", "--out", "parquet", *RESUMABLE).code == 0
-    assert_same_results(Path("parquet"), Path("csv"))
