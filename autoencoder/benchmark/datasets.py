@@ -22,6 +22,7 @@ from autoencoder.core.errors import InputError
 from autoencoder.core.types import Array, Bools
 from autoencoder.sources.chunk import Chunk
 from autoencoder.sources.files import FileSource
+from autoencoder.sources.schema import ColumnSelection
 
 NAB_LAYOUT = "a NAB folder holds data/<category>/<file>.csv and labels/combined_windows.json"
 UCR_NAME = re.compile(r"(?P<number>\d+)_UCR_Anomaly_(?P<name>.+)_(?P<train>\d+)_(?P<begin>\d+)_(?P<end>\d+)\.txt")
@@ -96,7 +97,7 @@ def read_columns(path: Path, *columns: str) -> tuple[Times, Array]:
     Raises:
         InputError: the file cannot be read, a column is missing, or a field is not what its column holds.
     """
-    chunk = Chunk.concatenate(list(FileSource(path, columns, time_column="timestamp").chunks()))
+    chunk = Chunk.concatenate(list(FileSource(path, ColumnSelection(columns, time="timestamp")).chunks()))
     if chunk.time.dtype.kind != "M":
         raise InputError(f"{path}: the column 'timestamp' holds numbers; it must hold times such as 2014-04-10 16:15:00")
     return chunk.time.astype("datetime64[ns]"), chunk.values.T

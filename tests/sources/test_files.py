@@ -19,7 +19,9 @@ import pytest
 from helpers.chunks import collect, first_column
 
 from autoencoder.core.errors import InputError
+from autoencoder.sources.chunk import ignore
 from autoencoder.sources.files import FileSource
+from autoencoder.sources.schema import ColumnSelection
 
 Save = Callable[[str, str | bytes], Path]
 
@@ -36,9 +38,13 @@ def save(tmp_path: Path) -> Save:
     return write
 
 
+def read(path: Path, *, chunk_size: int = 4096, warn: Any = ignore, max_bytes: int = 1 << 32, **columns: Any) -> FileSource:
+    return FileSource(path, ColumnSelection(**columns), chunk_size, warn, max_bytes)
+
+
 def refusal(path: Path, **arguments: Any) -> str:
     with pytest.raises(InputError) as caught:
-        FileSource(path, **arguments)
+        read(path, **arguments)
     assert caught.value.exit_code == 2
     assert "\n" not in str(caught.value)
     return str(caught.value)
@@ -48,7 +54,7 @@ def refusal(path: Path, **arguments: Any) -> str:
 
 
 def test_a_file_gives_all_its_points_in_chunks(save: Save) -> None:
-    source = FileSource(save("cpu.csv", "timestamp,value\n" + "\n".join(f"{row},{row * 10}" for row in range(10))), chunk_size=4)
+    source = read(save("cpu.csv", "timestamp,value\n" + "\n".join(f"{row},{row * 10}" for row in range(10))), chunk_size=4)
     assert (source.name, source.columns, source.length, source.timezone) == ("cpu.csv", ("value",), 10, None)
     assert (source.rewindable, source.mutable, source.throttled, source.events(10)) == (True, False, False, [])
     assert [chunk.time.tolist() for chunk in source.chunks()] == [[0, 1, 2, 3], [4, 5, 6, 7], [8, 9]]
@@ -56,7 +62,7 @@ def test_a_file_gives_all_its_points_in_chunks(save: Save) -> None:
 
 
 def test_a_resumed_file_keeps_its_chunk_bounds(save: Save) -> None:
-    source = FileSource(save("cpu.csv", "\n".join(map(str, range(10)))), chunk_size=4)
+    source = read(save("cpu.csv", "\n".join(map(str, range(10)))), chunk_size=4)
     assert [chunk.time.tolist() for chunk in source.chunks(start=3)] == [[3], [4, 5, 6, 7], [8, 9]]
     assert [chunk.time.tolist() for chunk in source.chunks(start=8)] == [[8, 9]]
     assert list(source.chunks(start=10)) == []
@@ -64,8 +70,8 @@ def test_a_resumed_file_keeps_its_chunk_bounds(save: Save) -> None:
 
 def test_labels_come_when_asked_for(save: Save) -> None:
     path = save("cpu.csv", "time,value,label\n1,5,0\n2,6,1\n3,7,0")
-    assert collect(FileSource(path)).labels is None
-    assert np.array_equal(collect(FileSource(path, label_column="label", chunk_size=2)).labels, [False, True, False])
+    assert collect(read(path)).labels is None
+    assert np.array_equal(collect(read(path, label="label", chunk_size=2)).labels, [False, True, False])
 
 
 def test_gzip_is_told_by_content(save: Save) -> None:
@@ -75,12 +81,12 @@ def test_gzip_is_told_by_content(save: Save) -> None:
         ("b.csv", gzip.compress(text, mtime=0)),
         ("c.csv.gz", text),
     ]:
-        assert first_column(collect(FileSource(save(name, content)))) == [1, 2]
+        assert first_column(collect(read(save(name, content)))) == [1, 2]
 
 
 def test_a_bad_row_is_found_across_blocks(save: Save) -> None:
     rows = [f"2024-01-01T00:00:00.{row:06},{row / 7!r}" for row in range(20_000)]
-    whole = collect(FileSource(save("long.csv", "time,value\n" + "\n".join(rows))))
+    whole = collect(read(save("long.csv", "time,value\n" + "\n".join(rows))))
     np.testing.assert_array_equal(whole.values[:, 0], np.arange(20_000) / 7)
     np.testing.assert_array_equal(whole.time, np.datetime64("2024-01-01") + np.arange(20_000).astype("timedelta64[us]"))
     rows[18_999] = rows[18_999].replace(",", ",x")
@@ -90,8 +96,8 @@ def test_a_bad_row_is_found_across_blocks(save: Save) -> None:
 
 def test_times_out_of_order_give_one_warning(save: Save, tmp_path: Path) -> None:
     warnings: list[str] = []
-    FileSource(save("cpu.csv", "time,value\n1,0\n3,0\n3,0\n2,0\n"), warn=warnings.append)
-    FileSource(parquet(tmp_path, time=[1, 1], value=[1, 2]), warn=warnings.append)
+    read(save("cpu.csv", "time,value\n1,0\n3,0\n3,0\n2,0\n"), warn=warnings.append)
+    read(parquet(tmp_path, time=[1, 1], value=[1, 2]), warn=warnings.append)
     remedy = "rows are judged in file order; sort the file or choose another --time-column"
     assert warnings == [
         f"cpu.csv, line 4: time 3 is not after 3 (2 such rows); {remedy}",
@@ -102,7 +108,7 @@ def test_times_out_of_order_give_one_warning(save: Save, tmp_path: Path) -> None
 def test_a_pipe_can_be_read_like_a_file(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     writer = subprocess.Popen(["sh", "-c", f"printf 'value\\n1\\n2\\n' > {tmp_path}/pipe"])
-    assert FileSource(tmp_path / "pipe").length == 2
+    assert read(tmp_path / "pipe").length == 2
     assert writer.wait() == 0
 
 
@@ -114,7 +120,7 @@ BY_HOST = (("b", "a", ""), [0, 1, 0, 2, 1, 0])
 
 
 def series_of(path: Path, column: str) -> tuple[tuple[str, ...], list[int]]:
-    source = FileSource(path, columns=["value"], time_column="at", series_column=column, chunk_size=4)
+    source = read(path, columns=["value"], time="at", series=column, chunk_size=4)
     whole = collect(source)
     assert whole.series is not None and first_column(whole) == NUMBERS
     return tuple(source.series), whole.series.tolist()
@@ -142,7 +148,7 @@ def test_times_must_ascend_within_a_series_only(save: Save) -> None:
     warnings: list[str] = []
     for rows in ("1,a\n1,b\n2,a\n2,b\n", "1,b\n2,b\n1,a\n2,a\n", "1,a\n2,b\n2,a\n1,b\n"):
         table = "time,host,value\n" + rows.replace("\n", ",0\n")
-        FileSource(save("x.csv", table), series_column="host", warn=warnings.append)
+        read(save("x.csv", table), series="host", warn=warnings.append)
     assert [warning.split(";")[0] for warning in warnings] == ["x.csv, line 5: time 1 is not after 2 (1 such row)"]
 
 
@@ -150,13 +156,13 @@ def test_too_many_series_or_long_names_are_refused(save: Save, tmp_path: Path, m
     monkeypatch.setattr("autoencoder.sources.schema.MAX_SERIES", 3)
     path = save("x.csv", "host,value\n" + "".join(f"host-{row % 4},{row}\n" for row in range(9)))
     words = "column 'host': found 'host-3'; at most 10,000 series are judged together"
-    assert refusal(path, series_column="host").startswith(f"x.csv, line 5, {words}")
+    assert refusal(path, series="host").startswith(f"x.csv, line 5, {words}")
     path = parquet(tmp_path, host=[f"host-{row % 4}" for row in range(9)], value=range(9))
-    assert refusal(path, series_column="host").startswith(f"x.parquet, row 4, {words}")
+    assert refusal(path, series="host").startswith(f"x.parquet, row 4, {words}")
     path = save("x.csv", "host,value\na,1\n" + "b" * 201 + ",1\n")
-    assert f"'{'b' * 39}…'; the name of a series has 200 characters at most" in refusal(path, series_column="host")
+    assert f"'{'b' * 39}…'; the name of a series has 200 characters at most" in refusal(path, series="host")
     path = parquet(tmp_path, host=[[1], [2]], value=[1, 2])
-    assert "not names; choose another --series-column" in refusal(path, series_column="host")
+    assert "not names; choose another --series-column" in refusal(path, series="host")
 
 
 # --- what they are refused for ---
@@ -238,7 +244,7 @@ NOON = 1_717_156_800  # 2024-05-31T12:00:00Z
     ],
 )
 def test_parquet_times_are_read_in_utc(tmp_path: Path, times: Any, zone: str | None) -> None:
-    source = FileSource(parquet(tmp_path, time=times, host=["a", "b"], value=[1.0, None]), series_column="host")
+    source = read(parquet(tmp_path, time=times, host=["a", "b"], value=[1.0, None]), series="host")
     whole = collect(source)
     assert source.timezone == zone
     np.testing.assert_array_equal(whole.time, np.array(["2024-05-31T12:00:00", "2024-05-31T12:00:01"], "datetime64[ns]"))
@@ -250,7 +256,7 @@ def test_parquet_times_are_read_in_utc(tmp_path: Path, times: Any, zone: str | N
 def test_parquet_columns_are_found_like_csv_ones(tmp_path: Path) -> None:
     days = [date(2024, 5, day) for day in (1, 2, 3)]
     columns = {"when": days, "cpu": pa.array([1, None, 3], pa.int8()), "host": ["a"] * 3, "anomaly": [False, True, False]}
-    source = FileSource(parquet(tmp_path, **columns), label_column="anomaly", chunk_size=2)
+    source = read(parquet(tmp_path, **columns), label="anomaly", chunk_size=2)
     assert (source.name, source.columns, source.length, source.timezone) == ("x.parquet", ("cpu",), 3, None)
     whole = collect(source)
     assert np.array_equal(whole.labels, [False, True, False])
@@ -260,7 +266,7 @@ def test_parquet_columns_are_found_like_csv_ones(tmp_path: Path) -> None:
 
 def test_parquet_without_times_is_counted(tmp_path: Path) -> None:
     path = parquet(tmp_path, b=[1, 2, 3], a=[4.0, 5.0, 6.0], __index_level_0__=[7, 8, 9])
-    whole = collect(FileSource(path, columns=["a", "b"]))
+    whole = collect(read(path, columns=["a", "b"]))
     assert whole.time.tolist() == [0, 1, 2]
     assert whole.values.tolist() == [[4, 1], [5, 2], [6, 3]]
 
@@ -288,8 +294,8 @@ def test_parquet_columns_of_no_use_are_refused(tmp_path: Path, columns: dict[str
 
 def test_parquet_labels_must_be_zero_or_one(tmp_path: Path) -> None:
     path = parquet(tmp_path, value=[1, 2], label=[1, 2], text=["a", "b"])
-    assert refusal(path, label_column="label") == "x.parquet, row 2, column 'label': found '2'; every label must be 0 or 1"
-    assert refusal(path, label_column="text") == "x.parquet: column 'text' holds string; every label must be 0 or 1"
+    assert refusal(path, label="label") == "x.parquet, row 2, column 'label': found '2'; every label must be 0 or 1"
+    assert refusal(path, label="text") == "x.parquet: column 'text' holds string; every label must be 0 or 1"
 
 
 def test_parquet_beyond_the_limit_is_refused(tmp_path: Path) -> None:

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from autoencoder.core.errors import InputError, SourceError
 from autoencoder.sources.live import FollowSource, StdinSource
+from autoencoder.sources.schema import ColumnSelection
 
 
 def subjects(warnings: list[str]) -> list[str]:
@@ -54,7 +55,7 @@ class Piped:
 
     def __init__(self, *pieces: bytes, start: int = 0, **arguments: Any) -> None:
         self.warnings: list[str] = []
-        source = StdinSource(io.BufferedReader(Pieces(list(pieces))), warn=self.warnings.append, **arguments)
+        source = StdinSource(io.BufferedReader(Pieces(list(pieces))), ColumnSelection(**arguments), self.warnings.append)
         whole = collect(source, start)
         assert (source.length, source.rewindable) == (None, False)
         self.columns, self.timezone, self.names = source.columns, source.timezone, list(source.series)
@@ -133,7 +134,7 @@ LINES = st.lists(
 def test_rows_do_not_depend_on_how_bytes_are_cut(lines: list[str], end: str, closed: bool, places: list[int], many: bool) -> None:
     data = end.join(["time,value,host", "2024-05-31T11:00,0,a", *lines]).encode() + (end.encode() if closed else b"")
     bounds = [0, *sorted(place % len(data) for place in places), len(data)]
-    options = {"series_column": "host"} if many else {}
+    options = {"series": "host"} if many else {}
     whole, pieces = Piped(data, **options), Piped(*(data[start:stop] for start, stop in pairwise(bounds)), **options)
     np.testing.assert_array_equal(pieces.time, whole.time)
     np.testing.assert_array_equal(pieces.rows, whole.rows)
@@ -232,18 +233,18 @@ def test_a_folder_for_stdin_is_an_error() -> None:
 
 def test_new_series_may_appear_at_any_time() -> None:
     pieces = (b"time,host,value\n1,b,5\n", b"1,a,6\n2,b,7\n", b"2, a ,8\n3,,9\n")
-    heard = Piped(*pieces, series_column="host")
+    heard = Piped(*pieces, series="host")
     assert heard.names == ["b", "a", ""]
     assert heard.series is not None and heard.series.tolist() == [0, 1, 0, 1, 2]
     assert (heard.values, heard.warnings) == ([5, 6, 7, 8, 9], [])
-    source = StdinSource(io.BufferedReader(Pieces(list(pieces))), series_column="host")
+    source = StdinSource(io.BufferedReader(Pieces(list(pieces))), ColumnSelection(series="host"))
     chunks = source.chunks()
     assert [(next(chunks) and list(source.series)) for _ in pieces] == [["b"], ["b", "a"], ["b", "a", ""]]
 
 
 def test_a_bad_line_stays_with_its_series(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("autoencoder.sources.schema.MAX_SERIES", 3)
-    heard = Piped(b"time,host,value\n1,a,5\n1,b,x\n2,a,6\nx,c,7\n3,a\n3,d,8\n2,b,9\n", series_column="host")
+    heard = Piped(b"time,host,value\n1,a,5\n1,b,x\n2,a,6\nx,c,7\n3,a\n3,d,8\n2,b,9\n", series="host")
     assert heard.names == ["a", "b", "c"]
     assert heard.series is not None and heard.series.tolist() == [0, 1, 0, 2, 2, 2, 1]
     assert heard.values == [5, None, 6, None, None, None, 9]
@@ -266,8 +267,8 @@ class Followed:
         self.path = path
         self.warnings: list[str] = []
         path.write_text(text)
-        patience = {"idle_timeout": 30} | arguments  # a test that waits in vain fails instead of hanging
-        self.source = FollowSource(path, poll_seconds=0.005, warn=self.warnings.append, **patience)
+        timeout = arguments.pop("idle_timeout", 30)  # a test that waits in vain fails instead of hanging
+        self.source = FollowSource(path, ColumnSelection(**arguments), 0.005, self.warnings.append, timeout)
         self._chunks = self.source.chunks()
 
     def append(self, text: str) -> None:
@@ -321,7 +322,7 @@ def test_a_resumed_follower_skips_the_rows_done(follow: Any) -> None:
 
 
 def test_a_followed_file_may_gain_series(follow: Any) -> None:
-    log = follow("time,host,value\n1,b,5\n", series_column="host")
+    log = follow("time,host,value\n1,b,5\n", series="host")
     assert (log.next(), log.source.series) == ([5], ["b"])
     log.replace("host,time,value\na,2,6\nb,2,7\n")
     chunk = next(log.source.chunks())

@@ -99,6 +99,7 @@ def _sources(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
 
     from autoencoder.sources.files import FileSource
     from autoencoder.sources.live import FollowSource, StdinSource
+    from autoencoder.sources.schema import ColumnSelection
 
     path = folder / "input"
     values = noisy_wave(60, 1)
@@ -110,10 +111,10 @@ def _sources(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
     parquet = io.BytesIO()
     pq.write_table(pa.table({"time": pa.array(range(60), pa.timestamp("us")), "value": values, "label": [0, 1] * 30}), parquet)
 
-    def of_file(**options: object) -> Reader:
+    def of_file(label: str | None = None) -> Reader:
         def read(data: bytes) -> object:
             path.write_bytes(data)
-            return list(FileSource(path, max_bytes=1 << 24, **options).chunks())  # type: ignore[arg-type]
+            return list(FileSource(path, ColumnSelection(label=label), max_bytes=1 << 24).chunks())
 
         return read
 
@@ -127,9 +128,9 @@ def _sources(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
     text = [plain, table, lines]
     return {
         "csv and JSON lines": (of_file(), [*text, several]),
-        "csv with labels": (of_file(label_column="label"), [table]),
+        "csv with labels": (of_file("label"), [table]),
         "gzip": (of_file(), [gzip.compress(each) for each in text]),
-        "parquet": (of_file(label_column="label"), [parquet.getvalue()]),
+        "parquet": (of_file("label"), [parquet.getvalue()]),
         "stdin": (of_pipe, text),
         "a followed file": (followed, text),
     }
