@@ -12,13 +12,8 @@ Warn = Callable[[str], object]
 
 OLD_NAMES: dict[str, dict[str, str]] = {  # group -> former name -> present name
     "training": {"steps": "max_steps", "batch": "batch_size", "validation": "validation_split"},
-    "network": {
-        "steps": "sequence_length",
-        "periods": "window_periods",
-        "hidden": "units",
-        "latent": "latent_dim",
-        "hide": "horizon",
-    },
+    "network": {"steps": "sequence_length", "periods": "window_periods", "hidden": "units", "latent": "latent_dim"}
+    | {"hide": "horizon"},
     "forest": {"trees": "n_estimators", "samples": "max_samples", "history": "refit_window"},
     "half_space_trees": {"trees": "n_trees", "samples": "window_size"},
     "incidents": {"refractory": "cooldown"},

@@ -54,15 +54,12 @@ def load(
     Raises:
         ConfigError: a file cannot be read, or a setting is unknown, of the wrong type or out of range.
     """
-    layers = []
+    layers: list[tuple[str, Tree]] = []
     project = project_file() if path is None or saved else None
-    if project:
-        layers.append((str(project), renamed(_read(project), str(project), warn)))
-    if saved:
-        tree = renamed(_read(saved), str(saved))
-        layers.append((str(saved), {key: tree[key] for key in tree if whole or key in MODEL_KEYS}))
-    if path:
-        layers.append((str(path), renamed(_read(path), str(path), warn)))
+    for file in (project, saved, path):
+        if file:
+            tree = renamed(_read(file), str(file), str if file is saved else warn)
+            layers.append((str(file), {key: tree[key] for key in tree if file is not saved or whole or key in MODEL_KEYS}))
     given: Tree = {}
     for key, value in [*(changes or {}).items(), *map(_assignment, texts)]:
         given = _merged(given, reduce(lambda tree, group: {group: tree}, reversed(key.split(".")), value))

@@ -62,8 +62,7 @@ def _columns(config: Config) -> ColumnSelection:
 
 
 def _csv(config: Config, warn: Warn) -> Source:
-    from autoencoder.sources.files import FileSource
-    from autoencoder.sources.live import FollowSource
+    from autoencoder.sources.files import FileSource, FollowSource
 
     chosen = config.csv
     if not chosen.path:
@@ -75,7 +74,7 @@ def _csv(config: Config, warn: Warn) -> Source:
 
 
 def _stdin(config: Config, warn: Warn) -> Source:
-    from autoencoder.sources.live import StdinSource
+    from autoencoder.sources.files import StdinSource
 
     if sys.stdin is None:
         raise InputError("stdin is closed; pipe lines of numbers into it")

@@ -11,16 +11,8 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from autoencoder.core.errors import InputError
-from autoencoder.sources.cells import (
-    BAD_LABEL,
-    BAD_NUMBER,
-    NO_INDEX,
-    TIME_OUT_OF_RANGE,
-    ColumnType,
-    convert_column,
-    preview,
-    time_reader,
-)
+from autoencoder.sources import cells
+from autoencoder.sources.cells import ColumnType, convert_column, preview
 from autoencoder.sources.chunk import Chunk, MonotonicityCheck, Time, Warn
 from autoencoder.sources.files import Table
 from autoencoder.sources.schema import ColumnSelection, SeriesIndex, choose_schema
@@ -73,31 +65,31 @@ def _type(dtype: Any) -> ColumnType:
 class _Column:
     """One column of N cells; its methods give it as an array, or say which row is bad."""
 
-    def __init__(self, file: str, name: str, cells: Any) -> None:
+    def __init__(self, file: str, name: str, column: Any) -> None:
         self._file = file
         self._name = name
-        self._cells = cells
-        self._type = _type(cells.type)
+        self._cells = column
+        self._type = _type(column.type)
 
     def floats(self) -> npt.NDArray[np.float64]:
         self._require(self._type in (ColumnType.NUMBER, ColumnType.MISSING), "; choose a column of numbers with --column NAME")
         values = self._as_floats()
-        self._refuse(np.isinf(values), BAD_NUMBER)
+        self._refuse(np.isinf(values), cells.BAD_NUMBER)
         return values
 
     def labels(self) -> npt.NDArray[np.bool_]:
-        self._require(self._type is ColumnType.NUMBER or pa.types.is_boolean(self._cells.type), f"; {BAD_LABEL}")
+        self._require(self._type is ColumnType.NUMBER or pa.types.is_boolean(self._cells.type), f"; {cells.BAD_LABEL}")
         values = self._as_floats()
-        self._refuse(~np.isin(values, (0.0, 1.0)), BAD_LABEL)
+        self._refuse(~np.isin(values, (0.0, 1.0)), cells.BAD_LABEL)
         return np.equal(values, 1.0)
 
     def series(self, index: SeriesIndex) -> npt.NDArray[np.int64]:
-        cells, types = self._cells, pa.types
-        if types.is_dictionary(cells.type):  # its entries may come in any order, or twice
-            cells = cells.cast(cells.type.value_type)
-        is_odd = types.is_nested(cells.type) or types.is_binary(cells.type) or types.is_large_binary(cells.type)
+        found, types = self._cells, pa.types
+        if types.is_dictionary(found.type):  # its entries may come in any order, or twice
+            found = found.cast(found.type.value_type)
+        is_odd = types.is_nested(found.type) or types.is_binary(found.type) or types.is_large_binary(found.type)
         self._require(not is_odd, ", not names; choose another --series-column")
-        encoded = pc.dictionary_encode(cells, null_encoding="encode").combine_chunks()  # entries by first appearance
+        encoded = pc.dictionary_encode(found, null_encoding="encode").combine_chunks()  # entries by first appearance
         codes = encoded.indices.to_numpy()  # (N,)
         names = ["" if cell is None else str(cell) for cell in encoded.dictionary.to_pylist()]
         positions = convert_column(index.positions, names, lambda code: self._place(int(np.argmax(codes == code))))
@@ -112,9 +104,9 @@ class _Column:
         is_text = pa.types.is_string(self._cells.type) or pa.types.is_large_string(self._cells.type)
         self._require(self._type is ColumnType.NUMBER or is_text, ", not times; choose another one with --time-column NAME")
         texts = [str(cell) for cell in self._cells.to_pylist()]
-        reader = convert_column(lambda first: time_reader(first[0]), texts[:1], self._place)
+        reader = convert_column(lambda first: cells.time_reader(first[0]), texts[:1], self._place)
         if reader is None:
-            warn(f"{self._place(0)}: found {preview(texts[0])}, {NO_INDEX}")
+            warn(f"{self._place(0)}: found {preview(texts[0])}, {cells.NO_INDEX}")
             return None, None
         return convert_column(reader.convert, texts, self._place), reader.timezone
 
@@ -123,7 +115,7 @@ class _Column:
             times = self._cells.cast(pa.timestamp("ns"))
         except pa.ArrowInvalid:
             raise InputError(
-                f"{self._file}: column {self._name!r} holds a time that is out of range; {TIME_OUT_OF_RANGE}"
+                f"{self._file}: column {self._name!r} holds a time that is out of range; {cells.TIME_OUT_OF_RANGE}"
             ) from None
         return np.array(times.to_numpy(), dtype="datetime64[ns]")  # a copy: Arrow's own memory may not be written to
 

@@ -8,18 +8,8 @@ from contextlib import suppress
 import numpy as np
 
 from autoencoder.core.errors import InputError
-from autoencoder.sources.cells import (
-    NO_INDEX,
-    ColumnType,
-    Result,
-    TimeReader,
-    column_type,
-    convert_column,
-    preview,
-    time_reader,
-    to_floats,
-    to_labels,
-)
+from autoencoder.sources import cells
+from autoencoder.sources.cells import ColumnType, Result, column_type, preview
 from autoencoder.sources.chunk import Chunk, MonotonicityCheck, Time, Warn, ignore
 from autoencoder.sources.lines import MAX_LINE_BYTES, OVERLONG, Delimited, JsonObjects, LineBuffer, Lines
 from autoencoder.sources.schema import ColumnSelection, Schema, SeriesIndex, choose_schema
@@ -52,7 +42,7 @@ class RowParser:
         self._at_top = True
         self._format: Delimited | JsonObjects | None = None
         self._schema: Schema | None = None
-        self._times: TimeReader | None = None  # None: rows are counted
+        self._times: cells.TimeReader | None = None  # None: rows are counted
         self._order = MonotonicityCheck(name, "line", warn)
         self._index = SeriesIndex()
         self._rows = 0
@@ -155,9 +145,9 @@ class RowParser:
         schema = choose_schema(self._name, form.names, types, self._selection)
         if schema.time is not None:
             text, name = rows[0][schema.time], form.names[schema.time]
-            self._times = self._convert(first, (text,), lambda texts: time_reader(texts[0]), name)
+            self._times = self._convert(first, (text,), lambda texts: cells.time_reader(texts[0]), name)
             if self._times is None:
-                self._warn(f"{self._name}, line {first.numbers[0]}, column {name!r}: found {preview(text)}, {NO_INDEX}")
+                self._warn(f"{self._name}, line {first.numbers[0]}, column {name!r}: found {preview(text)}, {cells.NO_INDEX}")
         self._read(schema, first)
         self._schema, self.columns = schema, schema.columns
         self.timezone = self._times.timezone if self._times else None
@@ -209,9 +199,9 @@ class RowParser:
         def column(position: int, convert: Callable[[Sequence[str]], Result]) -> Result:
             return self._convert(lines, [row[position] for row in rows], convert, schema.names[position])
 
-        columns = [column(position, to_floats) for position in schema.values]
+        columns = [column(position, cells.to_floats) for position in schema.values]
         values = columns[0][:, None] if len(columns) == 1 else np.column_stack(columns)  # (N, F)
-        labels = None if schema.label is None else column(schema.label, to_labels)
+        labels = None if schema.label is None else column(schema.label, cells.to_labels)
         series = None if schema.series is None else column(schema.series, self._index.positions)
         if schema.time is None or self._times is None:
             return Chunk(self._count(len(rows)), values, labels, series)
@@ -241,7 +231,7 @@ class RowParser:
     ) -> Result:
         """Convert texts (N,), one a line; an error names the line, and the column."""
         where = "" if column is None else f", column {column!r}"
-        return convert_column(convert, texts, lambda position: f"{self._name}, line {lines.numbers[position]}{where}")
+        return cells.convert_column(convert, texts, lambda position: f"{self._name}, line {lines.numbers[position]}{where}")
 
 
 def _first_type(texts: Sequence[str]) -> ColumnType:

@@ -13,7 +13,7 @@ from helpers.cli import Outcome
 from autoencoder.benchmark.report import Summary
 from autoencoder.benchmark.speed import FULL, QUICK, Results, machine_line, speed_report, speed_targets
 from autoencoder.benchmark.speed_runs import HEADER, WARM_UP, Arrivals, Network, windows_of
-from autoencoder.sources.live import StdinSource
+from autoencoder.sources.files import StdinSource
 from benchmark.folders import summary
 
 CONTESTANTS = ["this program", "isolation forest", "half-space trees (river)", "Keras model.predict", "tf.function"]

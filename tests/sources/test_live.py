@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoencoder.core.errors import InputError, SourceError
-from autoencoder.sources.live import FollowSource, StdinSource
+from autoencoder.sources.files import FollowSource, StdinSource
 from autoencoder.sources.schema import ColumnSelection
 
 

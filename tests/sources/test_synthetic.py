@@ -11,7 +11,6 @@ from helpers.chunks import FEW, assert_same, collect
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoencoder.core.errors import InputError
 from autoencoder.sources.chunk import Chunk, Event
 from autoencoder.sources.synthetic import KINDS, START, Signal, SyntheticSource
 
@@ -176,11 +175,6 @@ def test_no_anomalies_come_where_none_are_wanted() -> None:
 def test_an_anomaly_cut_by_the_end_is_left_out() -> None:
     for length in range(2000, 2600, 7):
         assert all(event.end <= length for event in SyntheticSource(**{**DENSE, "length": length}).events(length))
-
-
-def test_an_unknown_kind_is_refused() -> None:
-    with pytest.raises(InputError, match="'earthquake'; known kinds are spike"):
-        SyntheticSource(kinds=("spike", "earthquake"))
 
 
 # --- real time ---

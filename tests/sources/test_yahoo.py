@@ -433,7 +433,7 @@ def test_a_bar_is_complete_once_its_interval_is_over(begin: str, interval: str, 
 
 
 def test_the_import_is_light() -> None:
-    modules = ", ".join(f"autoencoder.sources.{name}" for name in ("files", "live", "yahoo"))
+    modules = ", ".join(f"autoencoder.sources.{name}" for name in ("files", "yahoo"))
     run = run_python(f"import sys, {modules}; print({{'pandas', 'pyarrow', 'yfinance', 'curl_cffi'}} & set(sys.modules))")
     assert run.stdout == "set()\n"
 

@@ -97,8 +97,7 @@ def _sources(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from autoencoder.sources.files import FileSource
-    from autoencoder.sources.live import FollowSource, StdinSource
+    from autoencoder.sources.files import FileSource, FollowSource, StdinSource
     from autoencoder.sources.schema import ColumnSelection
 
     path = folder / "input"
