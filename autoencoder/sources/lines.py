@@ -71,18 +71,13 @@ class LineBuffer:
             texts.append(OVERLONG)
             self._half.clear()
             self._skips = True
-        return self._number(texts)
-
-    def finish(self) -> Lines:
-        """The last line, where the bytes ended without a newline; else nothing."""
-        half = bytes(self._half)
-        self._half.clear()
-        return self._number(self._decode(half) if half else [])
-
-    def _number(self, texts: list[str]) -> Lines:
         lines = Lines(range(self._count + 1, self._count + len(texts) + 1), texts)
         self._count += len(texts)
         return lines if all(map(str.strip, texts)) else lines.keep(str.strip)
+
+    def finish(self) -> Lines:
+        """The last line, where the bytes ended without a newline; else nothing."""
+        return self.push(b"\n") if self._half else Lines((), ())
 
     def _decode(self, block: bytes) -> list[str]:
         if self._count == 0:
@@ -126,7 +121,10 @@ class Delimited:
         asked, types = set(selection.names()), [column_type(field) for field in fields]
         is_header = (asked and asked <= set(fields)) or (ColumnType.OTHER in types and ColumnType.TIME not in types)
         self.header = first_line if is_header else None
-        self.names = tuple(fields) if is_header else _default_names(types)
+        self.names = tuple(fields) if is_header else tuple(f"column_{number}" for number in range(1, len(types) + 1))
+        if not is_header and len(types) < 3:
+            is_time_last = types[-1] is ColumnType.TIME and types[0] is not ColumnType.TIME
+            self.names = ("value", "time")[: len(types)] if is_time_last or len(types) == 1 else ("time", "value")
 
     def split(self, texts: Sequence[str]) -> list[list[str]]:
         """Lines (N,) -> N rows of fields; a row may come out with too few or too many.
@@ -140,14 +138,6 @@ class Delimited:
             return list(csv.reader(texts, self._dialect))
         except csv.Error:
             raise ValueError("every line must be one row, with its quotes closed and no carriage return inside") from None
-
-
-def _default_names(types: Sequence[ColumnType]) -> tuple[str, ...]:
-    if len(types) == 1:
-        return ("value",)
-    if len(types) > 2:
-        return tuple(f"column_{position}" for position in range(1, len(types) + 1))
-    return ("value", "time") if types[1] is ColumnType.TIME and types[0] is not ColumnType.TIME else ("time", "value")
 
 
 class JsonObjects:
@@ -168,7 +158,10 @@ class JsonObjects:
         Raises:
             ValueError: a line is no JSON object.
         """
-        return [[_json_text(row.get(name)) for name in self.names] for row in map(_json_object, texts)]
+        return [
+            [cell if isinstance(cell := row.get(name, ""), str) else "" if cell is None else repr(cell) for name in self.names]
+            for row in map(_json_object, texts)
+        ]
 
 
 def _json_object(line: str) -> dict[str, object]:
@@ -179,10 +172,6 @@ def _json_object(line: str) -> dict[str, object]:
     if not isinstance(found, dict):
         raise ValueError('every line must be a JSON object such as {"timestamp": "2024-05-31T12:00:00Z", "value": 1.5}')
     return found
-
-
-def _json_text(value: object) -> str:
-    return value if isinstance(value, str) else "" if value is None else repr(value)
 
 
 def _is_usable(key: str, value: object) -> bool:

@@ -48,13 +48,18 @@ def make(server: YahooServer, tmp_path: Path) -> Make:
     return make_source
 
 
-def sample_column(name: str) -> list[str]:
+def sample(name: str) -> list[str]:
     with SAMPLE.open(newline="") as file:
         return [row[name] for row in csv.DictReader(file)]
 
 
-def sample_numbers(name: str) -> list[float]:
-    return [float(text) for text in sample_column(name)]
+def numbers(name: str) -> list[float]:
+    return [float(text) for text in sample(name)]
+
+
+def bars_from(day: date, *closes: float | None) -> list[Bar]:
+    """Daily bars, the first of them on that day."""
+    return [daily_bar(day + timedelta(days=row), close) for row, close in enumerate(closes)]
 
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -70,37 +75,30 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
 def test_the_sample_is_as_its_readme_says() -> None:
     readme = (SAMPLE.parent / "README.md").read_text()
     assert hashlib.sha256(SAMPLE.read_bytes()).hexdigest() in readme
-    dates = sample_column("timestamp")
+    dates = sample("timestamp")
     assert f"{len(dates):,} rows" in readme
     assert dates == sorted(set(dates))
 
 
-def test_closes_and_dates_equal_the_sample(make: Make) -> None:
+def test_prices_and_dates_equal_the_sample(server: YahooServer, make: Make) -> None:
     source = make(**WHOLE_SAMPLE)
     whole = collect(source)
     assert (source.name, source.columns, source.length, source.timezone) == ("AAPL", ("Close",), 3270, None)
-    assert whole.time.dtype == np.dtype("datetime64[ns]")
-    assert whole.time.tolist() == np.array(sample_column("timestamp"), "datetime64[ns]").tolist()
-    assert first_column(whole) == sample_numbers("close")
-
-
-def test_prices_are_adjusted_by_default(server: YahooServer, make: Make) -> None:
+    np.testing.assert_array_equal(whole.time, np.array(sample("timestamp"), "datetime64[ns]"), strict=True)
+    assert first_column(whole) == numbers("close")
+    several = make(**WHOLE_SAMPLE, column=["volume", "Open"])
+    assert several.columns == ("Volume", "Open")
+    np.testing.assert_array_equal(collect(several).values, np.column_stack([numbers("volume"), numbers("open")]))
+    chunked = make(**WHOLE_SAMPLE, chunk_size=1500)
+    assert [len(chunk) for chunk in chunked.chunks()] == [1500, 1500, 270]
+    assert_same(collect(chunked, 1400), whole[1400:])
     server.series["AAPL"] = read_sample(adjusted=True)
-    adjusted, raw = make(**WHOLE_SAMPLE), make(**WHOLE_SAMPLE, adjusted=False)
-    assert first_column(collect(adjusted)) == sample_numbers("adj_close")
-    assert first_column(collect(raw)) == sample_numbers("close")
-
-
-def test_columns_come_in_the_order_asked_for(make: Make) -> None:
-    source = make(**WHOLE_SAMPLE, column=["volume", "Open"])
-    expected = np.column_stack([sample_numbers("volume"), sample_numbers("open")]).tolist()
-    assert source.columns == ("Volume", "Open")
-    assert collect(source).values.tolist() == expected
+    assert first_column(collect(make(**WHOLE_SAMPLE))) == numbers("adj_close")
+    assert first_column(collect(make(**WHOLE_SAMPLE, adjusted=False))) == numbers("close")
 
 
 def test_a_price_that_yahoo_lacks_is_missing(server: YahooServer, make: Make) -> None:
-    days = [date(2012, 1, 3), date(2012, 1, 4), date(2012, 1, 5)]
-    server.series["GAP"] = [daily_bar(day, price) for day, price in zip(days, [1.0, None, 3.0], strict=True)]
+    server.series["GAP"] = bars_from(date(2012, 1, 3), 1.0, None, 3.0)
     assert first_column(collect(make("GAP"))) == [1, None, 3]
 
 
@@ -127,12 +125,6 @@ def test_a_period_reaches_back_from_the_end(make: Make, options: dict[str, Any],
     assert [str(day)[:10] for day in (whole.time[0], whole.time[-1])] == [first, last]
 
 
-def test_chunks_hold_at_most_chunk_size_points(make: Make) -> None:
-    source = make(**WHOLE_SAMPLE, chunk_size=1500)
-    assert [len(chunk) for chunk in source.chunks()] == [1500, 1500, 270]
-    assert_same(collect(source, 1400), collect(source)[1400:])
-
-
 # --- failures ---
 
 
@@ -150,13 +142,7 @@ def test_chunks_hold_at_most_chunk_size_points(make: Make) -> None:
 )
 @pytest.mark.parametrize("dates", [{}, WHOLE_SAMPLE], ids=["period", "dates"])
 def test_each_failure_is_one_sentence(
-    server: YahooServer,
-    make: Make,
-    capfd: pytest.CaptureFixture[str],
-    ticker: str,
-    mode: Mode,
-    words: str,
-    dates: dict[str, str],
+    server: YahooServer, make: Make, capfd: Any, ticker: str, mode: Mode, words: str, dates: dict[str, str]
 ) -> None:
     server.mode = mode
     with pytest.raises(SourceError) as caught:
@@ -236,32 +222,23 @@ def age_cache(folder: Path, age: timedelta) -> datetime:
     return moment
 
 
-def test_a_fresh_download_is_not_repeated(server: YahooServer, make: Make) -> None:
+def test_a_fresh_download_is_not_repeated(server: YahooServer, make: Make, tmp_path: Path) -> None:
     said: list[str] = []
     first = collect(make())
-    server.requests.clear()
-    second = collect(make(cache_ttl=3600.0, warn=said.append, column="Close"))
-    assert server.requests == []
-    assert second.time.tolist() == first.time.tolist()
-    assert second.values.tolist() == first.values.tolist()
+
+    def asks(**options: Any) -> bool:
+        server.requests.clear()
+        again = make(cache_ttl=3600.0, warn=said.append, **options)
+        if not server.requests:
+            assert_same(collect(again), first)
+        return server.requests != []
+
+    assert not asks(column="Close")
     (note,) = said
     assert note.startswith("AAPL: using prices cached 2")
-
-
-def test_an_older_download_is_repeated(server: YahooServer, make: Make, tmp_path: Path) -> None:
-    make()
+    assert all(asks(**other) for other in ({"interval": "1wk"}, {"period": "1y"}, {"adjusted": False}, {"start": "2010-01-01"}))
     age_cache(tmp_path, timedelta(hours=2))
-    server.requests.clear()
-    make(cache_ttl=3600.0)
-    assert server.requests != []
-
-
-@pytest.mark.parametrize("options", [{"interval": "1wk"}, {"period": "1y"}, {"adjusted": False}, {"start": "2010-01-01"}])
-def test_another_request_is_not_cached(server: YahooServer, make: Make, options: dict[str, Any]) -> None:
-    make()
-    server.requests.clear()
-    make(cache_ttl=3600.0, **options)
-    assert server.requests != []
+    assert asks()
 
 
 @pytest.mark.parametrize(
@@ -348,8 +325,7 @@ def days_and_closes(chunk: Chunk) -> list[tuple[str, float | None]]:
 
 
 def test_following_yields_complete_bars_once(server: YahooServer, make: Make) -> None:
-    bars: list[Bar] = [daily_bar(date(2013, 2, 26), 1.0), daily_bar(date(2013, 2, 27), 2.0), daily_bar(date(2013, 2, 28), 3.0)]
-    server.series["AAPL"] = bars
+    bars = server.series["AAPL"] = bars_from(date(2013, 2, 26), 1.0, 2.0, 3.0)
 
     def change_the_last_bar() -> None:
         bars[-1] = daily_bar(date(2013, 2, 28), 3.5)
@@ -364,13 +340,11 @@ def test_following_yields_complete_bars_once(server: YahooServer, make: Make) ->
     script = Script(noon, change_the_last_bar, begin_a_new_bar, lambda: None, pass_midnight, lambda: None)
     history, first, second = map(days_and_closes, script.follow(make))
     assert history == [("2013-02-26", 1.0), ("2013-02-27", 2.0)]
-    assert first == [("2013-02-28", 3.5)]
-    assert second == [("2013-03-01", 4.0)]
+    assert (first, second) == ([("2013-02-28", 3.5)], [("2013-03-01", 4.0)])
 
 
 def test_following_outlives_failures(server: YahooServer, make: Make) -> None:
-    bars = [daily_bar(date(2013, 2, 26), 1.0)]
-    server.series["AAPL"] = bars
+    bars = server.series["AAPL"] = bars_from(date(2013, 2, 26), 1.0)
     said: list[str] = []
 
     def fail() -> None:
@@ -387,7 +361,7 @@ def test_following_outlives_failures(server: YahooServer, make: Make) -> None:
 
 
 def test_following_can_begin_with_a_forming_bar(server: YahooServer, make: Make) -> None:
-    server.series["NEW"] = [daily_bar(date(2013, 2, 26), 1.0)]
+    server.series["NEW"] = bars_from(date(2013, 2, 26), 1.0)
 
     def pass_midnight() -> None:
         script.now += timedelta(days=1)
