@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -257,20 +258,15 @@ def test_cached_prices_stand_in_for_yahoo(server: YahooServer, make: Make, tmp_p
     assert note.endswith(f"; using prices cached {moment:%Y-%m-%d %H:%M} UTC")
 
 
-def test_the_cache_hides_no_unknown_ticker(server: YahooServer, make: Make) -> None:
-    make()
-    del server.series["AAPL"]
-    with pytest.raises(SourceError, match="knows no such ticker"):
-        make()
-
-
-def test_a_damaged_cache_file_is_fetched_anew(server: YahooServer, make: Make, tmp_path: Path) -> None:
+def test_the_cache_hides_no_unknown_ticker_and_no_damage(server: YahooServer, make: Make, tmp_path: Path) -> None:
     whole = collect(make())
     (kept,) = tmp_path.glob("*.npz")
     kept.write_bytes(kept.read_bytes()[:1000])
-    again = collect(make(cache_ttl=3600.0))
-    assert again.values.tolist() == whole.values.tolist()
+    assert_same(collect(make(cache_ttl=3600.0)), whole)
     assert len(list(tmp_path.glob("*.npz"))) == 1
+    del server.series["AAPL"]
+    with pytest.raises(SourceError, match="knows no such ticker"):
+        make()
 
 
 def test_an_unwritable_cache_costs_a_warning(make: Make, tmp_path: Path) -> None:
@@ -330,12 +326,10 @@ def test_following_yields_complete_bars_once(server: YahooServer, make: Make) ->
     def change_the_last_bar() -> None:
         bars[-1] = daily_bar(date(2013, 2, 28), 3.5)
 
-    def begin_a_new_bar() -> None:
-        bars.append(daily_bar(date(2013, 3, 1), 4.0))
-
     def pass_midnight() -> None:
         script.now = datetime(2013, 3, 2, 0, 0, tzinfo=EXCHANGE)
 
+    begin_a_new_bar = partial(bars.append, daily_bar(date(2013, 3, 1), 4.0))
     noon = datetime(2013, 2, 28, 12, 0, tzinfo=EXCHANGE)
     script = Script(noon, change_the_last_bar, begin_a_new_bar, lambda: None, pass_midnight, lambda: None)
     history, first, second = map(days_and_closes, script.follow(make))
@@ -349,11 +343,9 @@ def test_following_outlives_failures(server: YahooServer, make: Make) -> None:
 
     def fail() -> None:
         server.mode = "server_error"
-        bars.append(daily_bar(date(2013, 2, 26) + timedelta(days=len(bars)), 1.0 + len(bars)))
+        bars.extend(bars_from(date(2013, 2, 26) + timedelta(days=len(bars)), 1.0 + len(bars)))
 
-    def recover() -> None:
-        server.mode = "normal"
-
+    recover = partial(setattr, server, "mode", "normal")
     script = Script(datetime(2013, 6, 1, tzinfo=UTC), fail, fail, recover, fail, recover)
     assert [len(chunk) for chunk in script.follow(make, poll_seconds=30.0, warn=said.append)] == [1, 2, 1]
     assert len(said) == 2
@@ -362,26 +354,23 @@ def test_following_outlives_failures(server: YahooServer, make: Make) -> None:
 
 def test_following_can_begin_with_a_forming_bar(server: YahooServer, make: Make) -> None:
     server.series["NEW"] = bars_from(date(2013, 2, 26), 1.0)
-
-    def pass_midnight() -> None:
-        script.now += timedelta(days=1)
-
-    script = Script(datetime(2013, 2, 26, 12, 0, tzinfo=EXCHANGE), pass_midnight)
+    noon = datetime(2013, 2, 26, 12, 0, tzinfo=EXCHANGE)
+    script = Script(noon, lambda: setattr(script, "now", noon + timedelta(days=1)))
     assert [days_and_closes(chunk) for chunk in script.follow(make, "NEW")] == [[("2013-02-26", 1.0)]]
 
 
 def test_following_minutes_goes_by_utc(server: YahooServer, make: Make) -> None:
     opening = datetime(2013, 3, 1, 9, 30, tzinfo=EXCHANGE)
-    bars = [minute_bar(opening, 1.0), minute_bar(opening + timedelta(minutes=1), 2.0)]
-    server.series["AAPL"] = bars
+    bars = server.series["AAPL"] = [minute_bar(opening + timedelta(minutes=minute), 1.0 + minute) for minute in range(2)]
 
     def go_on() -> None:
         bars.append(minute_bar(opening + timedelta(minutes=2), 3.0))
         script.now = opening + timedelta(minutes=2, seconds=1)
 
     script = Script(opening + timedelta(seconds=90), go_on)
-    chunks = script.follow(make, interval="1m", period="1d")
-    minutes = [chunk.time.astype("datetime64[m]").astype(str).tolist() for chunk in chunks]
+    minutes = [
+        chunk.time.astype("datetime64[m]").astype(str).tolist() for chunk in script.follow(make, interval="1m", period="1d")
+    ]
     assert minutes == [["2013-03-01T14:30"], ["2013-03-01T14:31"]]
 
 
