@@ -28,11 +28,7 @@ OLD_NAMES: dict[str, dict[str, str]] = {  # group -> former name -> present name
 
 
 def renamed(tree: Tree, where: str, warn: Warn = str, group: str = "") -> dict[str, Any]:
-    """A layer under the present names of its keys.
-
-    Raises:
-        ConfigError: a setting is there under both of its names.
-    """
+    """A layer under the present names of its keys. Raises ConfigError: a setting is there under both of its names."""
     out = {}
     for key, value in tree.items():
         name = OLD_NAMES.get(group, {}).get(key, key)

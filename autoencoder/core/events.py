@@ -31,11 +31,7 @@ def write_adaptations(adaptations: Sequence[AdaptationEvent]) -> str:
 
 
 def read_adaptations(text: str) -> list[AdaptationEvent]:
-    """Adaptations that ``write_adaptations`` gave.
-
-    Raises:
-        ModelError: damaged.
-    """
+    """Adaptations that ``write_adaptations`` gave. Raises ModelError: damaged."""
     try:
         return [AdaptationEvent(**each) for each in json.loads(text)]
     except (ValueError, TypeError, RecursionError) as error:

@@ -246,11 +246,7 @@ class Stateful:
         return {field.key: field.write(getattr(self, attribute)) for attribute, field in self.STATE.items()}
 
     def load(self, state: State) -> None:
-        """Take back what ``state`` gave.
-
-        Raises:
-            ModelError: damaged, or of another make; the message names the field.
-        """
+        """Take back what ``state`` gave. Raises ModelError: damaged, or of another make; the message names the field."""
         saved = Reader(state, self.name)
         vars(self).update({attribute: field.read(saved) for attribute, field in self.STATE.items()})
         self._complete(saved)

@@ -53,11 +53,7 @@ class LineBuffer:
         self._count = 0  # of lines so far
 
     def push(self, data: bytes) -> Lines:
-        """Take the next bytes; give the lines they complete.
-
-        Raises:
-            InputError: a line is no UTF-8 text (not tolerant only).
-        """
+        """Take the next bytes; give the lines they complete. Raises InputError: a line is no UTF-8 text (not tolerant only)."""
         if self._skips:
             _, newline, data = data.partition(b"\n")
             self._skips = not newline
@@ -127,11 +123,7 @@ class Delimited:
             self.names = ("value", "time")[: len(types)] if is_time_last or len(types) == 1 else ("time", "value")
 
     def split(self, texts: Sequence[str]) -> list[list[str]]:
-        """Lines (N,) -> N rows of fields; a row may come out with too few or too many.
-
-        Raises:
-            ValueError: a line is not one row.
-        """
+        """Lines (N,) -> N rows of fields; a row may come out with too few or too many. Raises ValueError: a line is not one row."""
         try:
             if '"' in "".join(texts):  # line by line: a quote left open must not swallow the lines after it
                 return [next(csv.reader((text,), self._dialect)) for text in texts]
@@ -153,11 +145,7 @@ class JsonObjects:
         self.names = tuple(key for key, value in _json_object(first_line).items() if key in asked or _is_usable(key, value))
 
     def split(self, texts: Sequence[str]) -> list[list[str]]:
-        """Lines (N,) -> N rows of fields, in the order of ``names``.
-
-        Raises:
-            ValueError: a line is no JSON object.
-        """
+        """Lines (N,) -> N rows of fields, in the order of ``names``. Raises ValueError: a line is no JSON object."""
         return [
             [cell if isinstance(cell := row.get(name, ""), str) else "" if cell is None else repr(cell) for name in self.names]
             for row in map(_json_object, texts)

@@ -57,11 +57,7 @@ class RowParser:
         return self._times is None
 
     def require_rows(self) -> None:
-        """Refuse a table that ended before its first row.
-
-        Raises:
-            InputError: no row came.
-        """
+        """Refuse a table that ended before its first row. Raises InputError: no row came."""
         if self._schema is None:
             if self._format is None or self._format.header is None:
                 raise InputError(f"{self._name} is empty; it must hold at least one row with a number")

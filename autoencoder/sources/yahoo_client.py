@@ -197,11 +197,7 @@ def load_prices(folder: Path, request: PriceRequest) -> Prices | None:
 
 
 def save_prices(folder: Path, request: PriceRequest, prices: Prices) -> None:
-    """Keep the prices of ``request``: the file is there as a whole or not at all.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
+    """Keep the prices of ``request``: the file is there as a whole or not at all. Raises OSError: the folder cannot be written."""
     folder.mkdir(parents=True, exist_ok=True)
     target = _cache_file(folder, request)
     part = target.with_suffix(f".{os.getpid()}.part")
