@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal, DecimalException
 from enum import Enum
 from typing import TypeAlias, TypeVar
@@ -25,7 +25,6 @@ MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-"})  # compared i
 BAD_NUMBER = "every value must be a number, or empty where it is missing"
 BAD_LABEL = "every label must be 0 or 1"
 BAD_TIME = "every time must be ISO 8601 (2024-05-31T12:00:00Z) or, in the whole column, a number such as epoch seconds"
-MIXED_ZONES = "the times before it {}; either all of them or none must carry a zone"
 NO_INDEX = "a number with a fraction that is no epoch; rows are counted 0, 1, 2 instead"
 TIME_OUT_OF_RANGE = "a time must lie between the years 1678 and 2261"
 
@@ -125,16 +124,15 @@ class IsoTimes:
     def __init__(self, first: str) -> None:
         self._is_zoned = _parse_iso((first,))[0].tzinfo is not None
         self._epoch = datetime(1970, 1, 1, tzinfo=UTC if self._is_zoned else None)
-        self._offsets: set[timedelta | None] = set()
+        self._zones: set[tzinfo | None] = set()
 
     @property
     def timezone(self) -> str | None:
         """The zone that all times so far share ("+02:00"), "UTC" where they differ or no name fits, None where they carry none."""
         if not self._is_zoned:
             return None
-        offset = next(iter(self._offsets)) if len(self._offsets) == 1 else None
-        name = str(timezone(offset or timedelta())).removeprefix("UTC")
-        return "UTC" if not name or (offset and offset % timedelta(minutes=1)) else name
+        zone, *others = map(str, self._zones)
+        return zone.removeprefix("UTC") if not others and zone.count(":") == 1 else "UTC"
 
     def convert(self, texts: Sequence[str]) -> Time:
         """Texts (N,) -> datetime64[ns] (N,), in UTC where they carry a zone."""
@@ -142,10 +140,11 @@ class IsoTimes:
         try:
             nanoseconds = [(moment - self._epoch) // _MICROSECOND * 1000 for moment in moments]
         except TypeError:  # Python refuses to subtract a naive moment from a zoned one, and the other way round
-            raise ValueError(MIXED_ZONES.format("carry one" if self._is_zoned else "carry no zone")) from None
+            found = "carry one" if self._is_zoned else "carry no zone"
+            raise ValueError(f"the times before it {found}; either all of them or none must carry a zone") from None
         times = _to_int64(nanoseconds).view(_NANOSECONDS)
-        if len(self._offsets) < 2:  # more of them would only take memory
-            self._offsets |= {zone.utcoffset(None) for zone in {moment.tzinfo for moment in moments} if zone}
+        if len(self._zones) < 2:  # more of them would only take memory
+            self._zones |= {moment.tzinfo for moment in moments}
         return times
 
 

@@ -116,6 +116,7 @@ class LiveSource(Source):
     """
 
     length: int | None = None
+    _fault, _remedy = "the stream cannot be read", ""
 
     def __init__(self, name: str, selection: ColumnSelection, warn: Warn) -> None:
         self.name = name
@@ -134,12 +135,15 @@ class LiveSource(Source):
 
     def _arrive(self) -> Iterator[Chunk]:
         """Yield rows as they arrive."""
-        for block in self._blocks():
-            chunk = self._parser.finish() if block is None else self._parser.feed(block)
-            if block is None:
-                self._parser.new_file()
-            if chunk:
-                yield chunk
+        try:
+            for block in self._blocks():
+                chunk = self._parser.finish() if block is None else self._parser.feed(block)
+                if block is None:
+                    self._parser.new_file()
+                if chunk:
+                    yield chunk
+        except OSError as error:
+            raise SourceError(f"{self._fault} ({error.strerror or error}){self._remedy}") from error
         if chunk := self._parser.finish():
             yield chunk
 
@@ -148,6 +152,7 @@ class StdinSource(LiveSource):
     """Points that arrive on a binary pipe, in chunks of whatever complete lines are there. Interrupts pass through."""
 
     rewindable = False
+    _fault, _remedy = "stdin cannot be read", "; pipe lines of numbers into it"
 
     def __init__(self, stream: BinaryIO, selection: ColumnSelection = OBVIOUS, warn: Warn = ignore) -> None:
         self._read_available = getattr(stream, "read1", stream.read)  # an unbuffered stream has no read1 and needs none
@@ -168,11 +173,8 @@ class StdinSource(LiveSource):
             yield replace(chunk, time=chunk.time + start) if start and self._parser.counts_rows else chunk
 
     def _blocks(self) -> Iterator[bytes | None]:
-        try:
-            while data := self._read_available(_BLOCK_BYTES):
-                yield bytes(data)
-        except OSError as error:
-            raise SourceError(f"stdin cannot be read ({error.strerror or error}); pipe lines of numbers into it") from error
+        while data := self._read_available(_BLOCK_BYTES):
+            yield bytes(data)
 
 
 @dataclass(eq=False)
@@ -194,6 +196,7 @@ class FollowSource(LiveSource):
         self._path = Path(self.path)
         self._file = _open_regular(self._path)
         self._is_away = False
+        self._fault = f"{self._path} cannot be read any more"
         try:
             super().__init__(self._path.name, self.selection, self.warn)
         except BaseException:
@@ -217,7 +220,7 @@ class FollowSource(LiveSource):
         quiet_since = monotonic()
         while True:
             is_named = self._is_named()  # asked before reading: what was written before the file was replaced is read first
-            if data := self._read():
+            if data := self._file.read(_BLOCK_BYTES):
                 yield data
             elif not is_named and self._has_reopened():
                 yield None
@@ -259,12 +262,6 @@ class FollowSource(LiveSource):
             self.warn(f"{self._path.name} was cut from {position:,} to {size:,} bytes; it is read from its start again")
             self._file.seek(0)
         return size < position
-
-    def _read(self) -> bytes:
-        try:
-            return self._file.read(_BLOCK_BYTES) or b""
-        except OSError as error:
-            raise SourceError(f"{self._path} cannot be read any more ({error.strerror or error})") from error
 
 
 def _open_regular(path: Path) -> FileIO:
