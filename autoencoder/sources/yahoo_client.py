@@ -189,11 +189,9 @@ def load_prices(folder: Path, request: PriceRequest) -> Prices | None:
     try:
         with np.load(_cache_file(folder, request), allow_pickle=False) as archive:
             bars = Chunk(archive["time"].astype("datetime64[ns]"), archive["values"].astype(np.float64))
-            prices = Prices(bars, str(archive["timezone"]), datetime.fromtimestamp(float(archive["fetched"]), UTC))
+            return Prices(bars, str(archive["timezone"]), datetime.fromtimestamp(float(archive["fetched"]), UTC))
     except Exception:  # a damaged archive can raise nearly anything; the answer to all of it is to download anew
         return None
-    is_sound = bars.values.shape == (len(bars.time), len(COLUMNS)) and len(bars) > 0 and bool(np.all(np.diff(bars.time) > 0))
-    return prices if is_sound else None
 
 
 def save_prices(folder: Path, request: PriceRequest, prices: Prices) -> None:
