@@ -232,14 +232,10 @@ class Stateful:
     """A part with a memory: ``STATE`` declares which attributes are saved, in what shape and range.
 
     ``load(state())`` makes a part of the same make stand exactly where this one stands.
-
-    Attributes:
-        name: what errors call the part.
-        STATE: the field of each attribute that is saved.
     """
 
-    name: ClassVar[str]
-    STATE: ClassVar[Mapping[str, Field]] = {}
+    name: ClassVar[str]  # what errors call the part
+    STATE: ClassVar[Mapping[str, Field]] = {}  # of each attribute that is saved
 
     def state(self) -> State:
         """All that is remembered, as copies."""

@@ -103,10 +103,6 @@ class Delimited:
 
     A first line of nothing but numbers and times is a row already; any other without a time, or with the names that were asked for,
     is the header. Without a header one column is called "value", two "time" and "value", more "column_1", "column_2", ...
-
-    Attributes:
-        names: of the columns.
-        header: the header's line as it stands in the file; None where there is none.
     """
 
     def __init__(self, first_line: str, selection: ColumnSelection) -> None:
@@ -116,7 +112,7 @@ class Delimited:
         fields = [field.strip() for field in self.split((first_line,))[0]]
         asked, types = set(selection.names()), [column_type(field) for field in fields]
         is_header = (asked and asked <= set(fields)) or (ColumnType.OTHER in types and ColumnType.TIME not in types)
-        self.header = first_line if is_header else None
+        self.header = first_line if is_header else None  # as it stands in the file
         self.names = tuple(fields) if is_header else tuple(f"column_{number}" for number in range(1, len(types) + 1))
         if not is_header and len(types) < 3:
             is_time_last = types[-1] is ColumnType.TIME and types[0] is not ColumnType.TIME

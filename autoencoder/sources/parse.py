@@ -26,11 +26,6 @@ class RowParser:
 
     A tolerant parser, once the first row is understood, warns about a line that cannot be read and keeps it as a row of NaN, with
     its own time and series where they are readable and else those of the row before; it passes over a repeated header.
-
-    Attributes:
-        columns: names of the F value columns; empty before the first row.
-        timezone: zone of the first time; after ``finish`` the one of all times.
-        series: names of the series so far, in order of first appearance; the list grows in place.
     """
 
     def __init__(self, name: str, selection: ColumnSelection, warn: Warn = ignore, tolerant: bool = False) -> None:
@@ -47,9 +42,9 @@ class RowParser:
         self._index = SeriesIndex()
         self._rows = 0
         self._newest: Chunk | None = None  # ends with the newest row
-        self.columns: tuple[str, ...] = ()
-        self.timezone: str | None = None
-        self.series = self._index.names
+        self.columns: tuple[str, ...] = ()  # names of the F value columns, once there is a row
+        self.timezone: str | None = None  # of the first time; after ``finish`` the one of all times
+        self.series = self._index.names  # so far, in order of first appearance; the list grows in place
 
     @property
     def counts_rows(self) -> bool:

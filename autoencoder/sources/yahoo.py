@@ -54,12 +54,12 @@ class YahooSource(Source):
     adjusted: bool = True  # for splits and dividends
     timeout: float = 20.0  # longest wait for a download, in seconds
     cache: Path | str | None = None  # folder for downloads; None: ``lstm-autoencoder/yahoo`` in the user's cache folder
-    cache_ttl: float = 3600.0  # a download younger than this, in seconds, is not repeated; of any age where Yahoo is out of reach
+    cache_ttl: float = 3600.0  # seconds that a download serves before it is repeated; any will do where Yahoo is out of reach
     follow: bool = False  # after the history go on with new bars as they are completed; a bar still forming is held back
     poll_seconds: float = 60.0  # wait between two polls for new bars
     chunk_size: int = 1024  # most points in a chunk
     warn: Warn = ignore  # told, in a sentence each, where cached prices are used, or where following meets a failure
-    session: object | None = None  # of curl_cffi; tests replace it, and the waiting and the present moment (aware)
+    session: object | None = None  # of curl_cffi; tests replace it, and the two below: the waiting and the present moment (aware)
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
