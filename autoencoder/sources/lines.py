@@ -110,13 +110,16 @@ class Delimited:
         delimiter = max("\t;,", key=unquoted.count)  # the first of equals: "2024-05-31;3,5"
         self._dialect = csv.reader((), delimiter=delimiter, strict=True).dialect  # made once: it costs more than to read a line
         fields = [field.strip() for field in self.split((first_line,))[0]]
-        asked, types = set(selection.names()), [column_type(field) for field in fields]
+        asked, types = selection.names(), [column_type(field) for field in fields]
         is_header = (asked and asked <= set(fields)) or (ColumnType.OTHER in types and ColumnType.TIME not in types)
         self.header = first_line if is_header else None  # as it stands in the file
-        self.names = tuple(fields) if is_header else tuple(f"column_{number}" for number in range(1, len(types) + 1))
-        if not is_header and len(types) < 3:
+        if is_header:
+            self.names = tuple(fields)
+        elif len(types) > 2:
+            self.names = tuple(f"column_{number}" for number in range(1, len(types) + 1))
+        else:
             is_time_last = types[-1] is ColumnType.TIME and types[0] is not ColumnType.TIME
-            self.names = ("value", "time")[: len(types)] if is_time_last or len(types) == 1 else ("time", "value")
+            self.names = (("value", "time") if is_time_last else ("time", "value"))[-len(types) :]  # one column: "value"
 
     def split(self, texts: Sequence[str]) -> list[list[str]]:
         """Lines (N,) -> N rows of fields; a row may come out with too few or too many. Raises ValueError: a line is not one row."""
