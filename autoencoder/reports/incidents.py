@@ -5,13 +5,13 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass, fields, replace
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from autoencoder.core.errors import ModelError
-from autoencoder.core.state import Reader, State
+from autoencoder.core.state import Field, Reader, State, Stateful, integer
 from autoencoder.core.types import Array, Detections
 
 _NANOSECONDS = np.dtype("datetime64[ns]")
@@ -89,6 +89,20 @@ def read_incidents(text: str) -> list[Incident]:
         raise ModelError(f"the checkpoint is damaged (an incident: {type(error).__name__}); run anew without --resume") from None
 
 
+def seen_text(incident: Incident, digits: int = 6) -> str:
+    """What was seen and expected at the peak of an incident, one number a column: "seen 61.309/7, expected 56.161/unknown"."""
+    seen, expected = (
+        "/".join(f"{value:.{digits}g}" if np.isfinite(value) else "unknown" for value in values)
+        for values in (incident.peak_value, incident.expected)
+    )
+    return f"seen {seen}, expected {expected}"
+
+
+def number_of(count: int, noun: str) -> str:
+    """A count with its noun: "1 point", "2,000 points"."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def time_text(time: npt.NDArray[np.generic], suffix: str = "") -> list[str]:
     """Times (N,) as text: ISO 8601 with as many digits as each needs, or the plain index."""
     if time.dtype.kind != "M":
@@ -156,7 +170,7 @@ class AlarmFilter:
         self._recent = Reader(state, "the alarm filter").array("recent", (self._cooldown,))
 
 
-class IncidentTracker:
+class IncidentTracker(Stateful):
     """Joins the flags of one series into incidents as the stream runs.
 
     Args:
@@ -166,13 +180,25 @@ class IncidentTracker:
         cooldown: points after a score in which only a higher one is an alarm.
     """
 
+    name = "the incidents"
+    STATE: ClassVar = {
+        "merge_gap": integer("merge_gap"),
+        "row": integer("row"),
+        "count": integer("count"),
+        "_active_row": integer("active_row"),
+        "open": Field(
+            "open",
+            lambda saved: next(iter(read_incidents(saved.text("open"))), None),
+            lambda incident: incident.to_json("open") if incident else "",
+        ),
+    }
+
     def __init__(self, merge_gap: int, zone: str = "", *, hysteresis: float = 1.0, cooldown: int = 200) -> None:
         self.merge_gap = merge_gap
         self._zone = zone
         self._hysteresis = hysteresis
         self._alarms = AlarmFilter(cooldown)
-        self.row = 0
-        self.count = 0
+        self.row = self.count = 0
         self._active_row = 0  # last row in which the open incident was flagged, or not yet below the hysteresis
         self.open: Incident | None = None
 
@@ -223,21 +249,8 @@ class IncidentTracker:
         return replace(longer, **peak) if severity > self.open.severity else longer
 
     def state(self) -> State:
-        """Position, count and the open incident."""
-        return {
-            "merge_gap": self.merge_gap,
-            "row": self.row,
-            "count": self.count,
-            "active_row": self._active_row,
-            "alarms": self._alarms.state(),
-            "open": self.open.to_json("open") if self.open else "",
-        }
+        """Position, count, the open incident and the recent scores."""
+        return {**super().state(), "alarms": self._alarms.state()}
 
-    def load(self, state: State) -> None:
-        """Take back what ``state`` gave."""
-        saved = Reader(state, "the incidents")
-        self.merge_gap = saved.integer("merge_gap", 0)
-        self.row, self.count = saved.integer("row", 0), saved.integer("count", 0)
-        self._active_row = saved.integer("active_row", 0)
+    def _complete(self, saved: Reader) -> None:
         self._alarms.load(saved.state("alarms"))
-        self.open = next(iter(read_incidents(saved.text("open"))), None)

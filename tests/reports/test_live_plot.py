@@ -20,7 +20,7 @@ from matplotlib.image import imread
 
 from autoencoder.core.types import Detections
 from autoencoder.reports import live_plot
-from autoencoder.reports.live_plot import LivePlot, PlotSettings, RingBuffer, display_available
+from autoencoder.reports.live_plot import LivePlot, PlotSettings, display_available, newest
 from autoencoder.reports.sinks import Batch
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -259,11 +259,10 @@ def stream(points: int) -> Detections:
 
 @settings(deadline=None, max_examples=50, derandomize=True)
 @given(capacity=st.integers(1, 20), sizes=st.lists(st.integers(1, 30), min_size=1, max_size=9))
-def test_the_buffer_holds_the_newest_points(capacity: int, sizes: list[int]) -> None:
-    whole, buffer, end = stream(sum(sizes)), RingBuffer(capacity), 0
+def test_the_newest_points_are_kept(capacity: int, sizes: list[int]) -> None:
+    whole, kept, end = stream(sum(sizes)), None, 0
     for size in sizes:
-        buffer.add(whole[end : end + size], whole.anomalies[end : end + size])
+        kept = newest(kept, (whole[end : end + size], whole.anomalies[end : end + size]), capacity)
         end += size
-        assert buffer.newest
-        assert buffer.newest[0].time.tolist() == whole.time[max(end - capacity, 0) : end].tolist()
-        assert buffer.newest[1].tolist() == whole.anomalies[max(end - capacity, 0) : end].tolist()
+        assert kept[0].time.tolist() == whole.time[max(end - capacity, 0) : end].tolist()
+        assert kept[1].tolist() == whole.anomalies[max(end - capacity, 0) : end].tolist()

@@ -12,9 +12,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoencoder.core.events import AdaptationEvent
-from autoencoder.reports.adaptation_log import AdaptationLog, event_time
-from autoencoder.reports.anomaly_log import AnomalyLog, log_line
 from autoencoder.reports.incidents import Incident
+from autoencoder.reports.logs import AdaptationLog, AnomalyLog, event_time, log_line
 from autoencoder.reports.run_folder import RunFolder
 from autoencoder.reports.sinks import Batch
 

@@ -19,8 +19,7 @@ from matplotlib.text import Text
 
 from autoencoder.core.errors import RunError
 from autoencoder.core.types import Detections
-from autoencoder.reports.plot import draw, save
-from autoencoder.reports.plot_panel import BINS
+from autoencoder.reports.plot import BINS, draw, save
 
 DAY = np.datetime64("2024-06-03T00:00", "ns")
 
