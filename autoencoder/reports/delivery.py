@@ -19,7 +19,6 @@ from urllib.parse import urlsplit
 from autoencoder.core.errors import RunError
 from autoencoder.reports.outbox import Alert, Outbox
 
-LOOK_SECONDS = 0.05  # between two looks at an empty outbox
 QUIET_SECONDS = 0.5  # of waiting at the end of a run before that is announced
 RETRYABLE = (408, 425, 429)  # of the 4xx, those that mean "later", not "never"
 
@@ -150,6 +149,7 @@ class Sender(threading.Thread):
         seconds = self._drain_seconds if wait else 0.0
         self._ends = time.monotonic() + seconds
         self._closing.set()
+        self._outbox.arrived.set()
         try:
             self.join(min(QUIET_SECONDS, seconds))
             if wait and self.is_alive():
@@ -168,7 +168,8 @@ class Sender(threading.Thread):
                 if not head:
                     if is_last_look:
                         return
-                    self._closing.wait(LOOK_SECONDS)
+                    self._outbox.arrived.wait()
+                    self._outbox.arrived.clear()
                     continue
                 result = self._post(*head)
                 if result.outcome != "failed":

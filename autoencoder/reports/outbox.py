@@ -45,6 +45,7 @@ class Outbox:
     def __init__(self, path: Path, capacity: int) -> None:
         self.path, self._capacity = path, capacity
         self._lock = threading.RLock()
+        self.arrived = threading.Event()  # set when an alert is queued
         self._counts: dict[str, int] | None = None  # once it is closed
         try:
             _require_own_files(path)
@@ -78,6 +79,7 @@ class Outbox:
         """
         with self._locked():
             self._db.execute(_PUT, (key, json.dumps(alert)))
+            self.arrived.set()
             return self._make_room()
 
     def flush(self) -> None:
