@@ -50,15 +50,11 @@ def is_web_address(text: str) -> bool:
 def post(
     key: str, alert: Alert, *, url: str, token: str | None, form: Callable[[str, Alert], dict[str, Any]], timeout: float
 ) -> DeliveryResult:
-    """Post one alert; whatever goes wrong is a result. Redirects are not followed, because they would take the secrets with them.
+    """Post one alert as the JSON object that ``form`` makes of it; whatever goes wrong is a result.
 
-    Args:
-        key: of the alert, by which a receiver knows it again.
-        alert: what ``form`` makes the JSON object of that is posted.
-        url: http or https address; a secret.
-        token: sent as ``Authorization: Bearer``; a secret. None: what the address itself may hold (``https://user:word@host``).
-        form: key and alert -> JSON object.
-        timeout: seconds to wait for a connection, and again for an answer.
+    The address and the token, sent as ``Authorization: Bearer``, are secrets: redirects are not followed, because they would take them
+    along. Without a token, what the address itself may hold (``https://user:word@host``) is sent. ``timeout`` is in seconds, to wait
+    for a connection, and again for an answer.
     """
     import requests
     from requests.auth import HTTPBasicAuth
@@ -117,14 +113,9 @@ def read_answer(status: int, retry_after: str | None) -> DeliveryResult:
 class Sender(threading.Thread):
     """Takes alerts from an outbox, in order, and posts each until it gets through or is refused; begins at once.
 
-    Args:
-        outbox: what waits.
-        post: sends one.
-        warn: given a sentence when the receiver fails, when it is back, and when it refuses the first alert.
-        backoff: seconds before the second try; doubled with every failure up to ``max_backoff``, and shortened by a random part of up to
-            a half, so that many senders do not come back all at once.
-        max_backoff: most seconds between two tries, whatever the receiver asks for.
-        drain_seconds: most seconds that ``stop`` waits.
+    ``warn`` is given a sentence when the receiver fails, when it is back, and when it refuses the first alert. The second try comes after
+    ``backoff`` seconds, doubled with every failure up to ``max_backoff``, whatever the receiver asks for, and shortened by a random part
+    of up to a half, so that many senders do not come back all at once. ``stop`` waits for ``drain_seconds`` at most.
     """
 
     def __init__(
@@ -162,23 +153,21 @@ class Sender(threading.Thread):
     def run(self) -> None:
         """Send until no more alerts will come, or the time to drain is over."""
         try:
-            while True:
+            is_last_look = False
+            while (head := self._outbox.head()) or not is_last_look:
                 is_last_look = self._closing.is_set()
-                head = self._outbox.head()
-                if not head:
-                    if is_last_look:
+                if head:
+                    result = self._post(*head)
+                    if result.outcome != "failed":
+                        self._outbox.settle(head[0], result.outcome)
+                    self._report(result)
+                    self._failures = self._failures + 1 if result.outcome == "failed" else 0
+                    is_over = self._closing.is_set() and time.monotonic() >= self._ends
+                    if is_over or (self._failures and not self._pause(result.wait)):
                         return
+                elif not is_last_look:
                     self._outbox.arrived.wait()
                     self._outbox.arrived.clear()
-                    continue
-                result = self._post(*head)
-                if result.outcome != "failed":
-                    self._outbox.settle(head[0], result.outcome)
-                self._report(result)
-                self._failures = self._failures + 1 if result.outcome == "failed" else 0
-                is_over = self._closing.is_set() and time.monotonic() >= self._ends
-                if is_over or (self._failures and not self._pause(result.wait)):
-                    return
         except RunError as error:
             self._say(f"{error}; no more alerts are sent")
 

@@ -108,13 +108,9 @@ def read_whole(path: Path, max_bytes: int) -> bytes:
 class AppendFile:
     """A file that data is appended to; what cannot be written whole is cut off again.
 
-    Args:
-        path: made where it is not there.
-        keep: bytes from its start that stay.
-
     Raises:
         OSError: it cannot be opened, or is a link.
-        EOFError: it is shorter than ``keep``.
+        EOFError: it is shorter than ``keep``, the bytes from its start that stay.
     """
 
     def __init__(self, path: Path, keep: int = 0) -> None:

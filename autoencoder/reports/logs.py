@@ -22,9 +22,6 @@ class AnomalyLog(Sink):
     It holds what the closed lines of incidents.jsonl hold, so a resumed run writes it anew from what is left of those: no line is lost
     or there twice, wherever the run was cut off.
 
-    Args:
-        folder: the run folder, with its incidents.jsonl open for writing.
-
     Raises:
         ModelError: incidents.jsonl is damaged.
         RunError: the log cannot be written.
@@ -88,13 +85,7 @@ def _closed_incidents(folder: RunFolder) -> list[Incident]:
 
 
 class AdaptationLog(Sink):
-    """Keeps adaptations.jsonl equal to the detector's record of events. A resumed run writes it anew from its checkpoint.
-
-    Args:
-        folder: the run folder.
-        events: gives all events so far.
-        zone: suffix of every time ("Z" for UTC).
-    """
+    """Keeps adaptations.jsonl equal to the record of all ``events`` so far. A resumed run writes it anew from its checkpoint."""
 
     def __init__(self, folder: RunFolder, events: Callable[[], Sequence[AdaptationEvent]], zone: str) -> None:
         self._folder, self._events, self._zone = folder, events, zone

@@ -45,18 +45,15 @@ LINES: dict[str, dict[str, Any]] = {
     "error": {"color": SLATE, "linewidth": 0.9, "zorder": 2},
     "threshold": {"color": ORANGE, "linewidth": 1.5, "zorder": 3},
 }
-BANDS = {  # colour, opacity, height as a share of the panel's
-    "training": (GREY, 0.16, 1.0),
-    "labelled anomaly": (GREEN, 0.22, 1.0),
-    "incident": (RED, 0.75, 0.025),
-}
+# colour, opacity, height as a share of the panel's
+BANDS = {"training": (GREY, 0.16, 1.0), "labelled anomaly": (GREEN, 0.22, 1.0), "incident": (RED, 0.75, 0.025)}
 
 Spans = Sequence[tuple[int, int]]  # first and last rows
 Events = Sequence[tuple[np.datetime64 | int, str]]
 
 
 class Look(NamedTuple):
-    """What a picture settles on, and the next one of the same stream keeps: one that changes back and forth cannot be read."""
+    """What the next picture of the same stream keeps: one that changes back and forth cannot be read."""
 
     columns: Sequence[int] = ()  # those that are shown, where there are too many for all; empty while none has a prediction
     is_log: bool = False  # the scale of the errors
@@ -115,25 +112,25 @@ def paint(
     bands: dict[str, Spans] = {"training": [(0, trained - 1)] if trained else []}
     bands["labelled anomaly"] = [] if labels is None else [(start, end - 1) for start, end in stretches(labels)]
     handles: dict[str, Any] = {}
+    seen, expected, errors, limits = (
+        np.where(np.isfinite(each), each, np.nan)
+        for each in (detections.values, detections.predictions, detections.errors, detections.thresholds)
+    )
     for each, column in zip(axes, shown, strict=False):
-        lines = {"value": detections.values[:, column], "prediction": detections.predictions[:, column]}
+        lines = {"value": seen[:, column], "prediction": expected[:, column]}
         handles |= _fill(each, x, lines, detections.anomalies, {**bands, "incident": spans})
         each.set_ylim(*_padded(_known(*lines.values())))
         name, longest = columns[column], 100 if stacked else 50
         _label(each, name if len(name) <= longest else f"{name[: longest - 1]}…", stacked)
-    errors = {"error": detections.errors, "threshold": detections.thresholds}
-    handles |= _fill(axes[-1], x, errors, detections.anomalies, bands)
-    is_log = _scale_errors(axes[-1], _finite(detections.errors), _finite(detections.thresholds), before.is_log)
+    handles |= _fill(axes[-1], x, {"error": errors, "threshold": limits}, detections.anomalies, bands)
+    is_log = _scale_errors(axes[-1], errors, limits, before.is_log)
     _label(axes[-1], "reconstruction error", stacked)
     _scale_time(axes[-1], detections.time, trained, timezone)
     _mark(axes, events, stacked)
     if len(columns) > len(shown):
         which = "those furthest from their prediction" if chosen else "the first"
         title += f"\n{len(shown)} of {len(columns)} columns are shown: {which}"
-    figure.suptitle(title, x=0.01, ha="left", fontsize=13, color=INK, parse_math=False)
-    if handles:
-        _explain(figure, handles)
-    figure.set_layout_engine("constrained", h_pad=0.06, w_pad=0.08)
+    _frame(figure, title, handles)
     figure.align_ylabels(axes)
     return Look(chosen, is_log)
 
@@ -163,8 +160,7 @@ def _fill(
     """Draw lines, dots on the flagged points of the first, and bands behind them all; returns what the legend explains, by name."""
     axes.autoscale(False)
     artists: dict[str, Any] = {}
-    for name, numbers in lines.items():
-        y = _finite(numbers)
+    for name, y in lines.items():
         rows = decimate(x, y, BINS)
         known = np.pad(np.isfinite(y[rows]), 1)
         lonely = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])  # between two gaps is no line to lie on: they get a dot
@@ -172,7 +168,7 @@ def _fill(
         if known.any():
             artists[name] = line
     flagged = np.flatnonzero(flags)
-    y, size = _finite(next(iter(lines.values())))[flagged], 5.5 if len(flagged) < 1000 else 3.5
+    y, size = next(iter(lines.values()))[flagged], 5.5 if len(flagged) < 1000 else 3.5
     (dots,) = axes.plot(x[flagged], y, "o", mfc=RED, mec="white", mew=0.4, ms=size, zorder=4, label="flagged")
     if np.isfinite(y).any():
         artists["flagged"] = dots
@@ -182,16 +178,16 @@ def _fill(
         if extents:  # x in data units, y as a share of the panel
             style: dict[str, Any] = {"color": color, "alpha": opacity, "lw": 0.8, "zorder": 0.5}
             artists[name] = axes.broken_barh(extents, (0.0, height), transform=axes.get_xaxis_transform(), **style)
+    return artists
+
+
+def _label(axes: Axes, text: str, stacked: bool) -> None:
+    """Name a panel at its side, or above it where panels are too low for that; rule it, and write the numbers along it."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
     axes.tick_params(which="both", labelcolor=INK, labelsize=9, color=GREY)
     axes.grid(color=GRID, linewidth=0.7)
     axes.set_axisbelow(True)
-    return artists
-
-
-def _label(axes: Axes, text: str, stacked: bool) -> None:
-    """Name a panel at its side, or above it where panels are too low for that; and write the numbers along it."""
     if stacked:
         axes.set_title(text, loc="left", fontsize=9.5, pad=4, color=INK, parse_math=False)
     else:
@@ -259,12 +255,15 @@ def _mark(axes: npt.NDArray[Any], events: Events, stacked: bool) -> None:
             room_from = start + width
 
 
-def _explain(figure: Figure, handles: Mapping[str, Any]) -> None:
-    style: dict[str, Any] = {"frameon": False, "fontsize": 9, "labelcolor": INK}
-    legend = figure.legend(handles.values(), handles, loc="outside lower left", ncols=len(handles), **style)
-    for handle in legend.legend_handles:
-        if isinstance(handle, Line2D) and handle.get_linestyle() != "None":
-            handle.set_marker("")
+def _frame(figure: Figure, title: str, handles: Mapping[str, Any]) -> None:
+    figure.set_layout_engine("constrained", h_pad=0.06, w_pad=0.08)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=13, color=INK, parse_math=False)
+    if handles:
+        style: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "fontsize": 9, "labelcolor": INK}
+        legend = figure.legend(handles.values(), handles, ncols=len(handles), **style)
+        for handle in legend.legend_handles:
+            if isinstance(handle, Line2D) and handle.get_linestyle() != "None":
+                handle.set_marker("")
 
 
 def _write_numbers(axis: Axis, locator: MaxNLocator, form: str = ",.15g") -> None:
@@ -281,10 +280,6 @@ def _write_numbers(axis: Axis, locator: MaxNLocator, form: str = ",.15g") -> Non
 def _positions(time: npt.NDArray[np.generic]) -> Array:
     """Times (N,) as places on the axis: days since 1970, or the count itself."""
     return np.asarray(date2num(time) if time.dtype.kind == "M" else time, dtype=np.float64)
-
-
-def _finite(numbers: Array) -> Array:
-    return np.where(np.isfinite(numbers), numbers, np.nan)
 
 
 def _known(*series: Array) -> Array:

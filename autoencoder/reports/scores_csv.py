@@ -29,12 +29,8 @@ NO_NUMBERS = ("time", "anomaly", "series")  # columns that hold something else
 class ResultWriter(Sink):
     """Appends to scores.csv and incidents.jsonl; the lines of open incidents stand last, and are written anew as they go on.
 
-    Args:
-        folder: path of the run folder.
-        columns: names of the F value columns.
-        zone: suffix of every time ("Z" for UTC).
-        keep: bytes of both files that stay (``sizes`` at the checkpoint); None: a new run.
-        of_many: every row names its series.
+    ``zone`` is the suffix of every time ("Z" for UTC); ``keep`` says how many bytes of both files stay (``sizes`` at the checkpoint; None:
+    a new run); ``of_many``: every row names its series.
 
     Raises:
         ModelError: the files are not those of the checkpoint.

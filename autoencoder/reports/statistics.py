@@ -21,41 +21,25 @@ N_WORST = 3  # incidents that the summary names
 
 @dataclass(slots=True)
 class SeriesStatistics:
-    """The counts of one series.
+    """The counts of one series."""
 
-    Attributes:
-        points: rows so far.
-        judged: of them, those with a threshold.
-        flagged: of those, the anomalous ones.
-        severity: of its worst incident; -1 where it has none.
-        spans: first and last row, in the series, of each of its incidents.
-        labels: a byte a point, 1 inside a known anomaly; empty where none are known.
-        flags: a byte a point with a label, 1 where it is flagged.
-    """
-
-    points: int = 0
-    judged: int = 0
-    flagged: int = 0
-    severity: float = -1.0
-    spans: list[tuple[int, int]] = field(default_factory=list)
-    labels: bytearray = field(default_factory=bytearray)
-    flags: bytearray = field(default_factory=bytearray)
+    points: int = 0  # rows so far
+    judged: int = 0  # of them, those with a threshold
+    flagged: int = 0  # of those, the anomalous ones
+    severity: float = -1.0  # of its worst incident; -1 where it has none
+    spans: list[tuple[int, int]] = field(default_factory=list)  # first and last row, in the series, of each of its incidents
+    labels: bytearray = field(default_factory=bytearray)  # a byte a point, 1 inside a known anomaly; empty where none are known
+    flags: bytearray = field(default_factory=bytearray)  # a byte a point with a label, 1 where it is flagged
 
 
 class RunStatistics(Sink):
-    """Counts detections and incidents; keeps labels and flags while labels come.
-
-    Attributes:
-        series: statistics by name of the series, in order of appearance; the key is None where a run has only one.
-        missing: points without a value.
-        incidents: how many ended.
-        worst: the most severe of them.
-    """
+    """Counts detections and incidents; keeps labels and flags while labels come."""
 
     def __init__(self) -> None:
-        self.series: dict[str | None, SeriesStatistics] = {}
-        self.missing = self.incidents = 0
-        self.worst: list[Incident] = []
+        self.series: dict[str | None, SeriesStatistics] = {}  # by name, in order of appearance; None where a run has only one
+        self.missing = 0  # points without a value
+        self.incidents = 0  # that ended
+        self.worst: list[Incident] = []  # the most severe of them
 
     def write(self, batch: Batch) -> None:
         """Count a batch."""
@@ -103,16 +87,12 @@ class RunStatistics(Sink):
 
     def counts(self, budget: float) -> dict[str, Any]:
         """Counts, and the realised share of flagged points beside the one that was asked for."""
-        flagged = sum(one.flagged for one in self.series.values())
-        return {
-            "points": sum(one.points for one in self.series.values()),
-            "judged": self.judged,
-            "missing": self.missing,
-            "flagged": flagged,
-            "incidents": self.incidents,
-            "flagged_share": flagged / self.judged if self.judged else float("nan"),
-            "budget": budget,
-        }
+        points, judged, flagged = (
+            sum(getattr(one, what) for one in self.series.values()) for what in ("points", "judged", "flagged")
+        )
+        share = flagged / judged if judged else float("nan")
+        counts = {"points": points, "judged": judged, "missing": self.missing, "flagged": flagged, "incidents": self.incidents}
+        return {**counts, "flagged_share": share, "budget": budget}
 
     def labels(self, name: str | None = None) -> Flags | None:
         """(N,) True inside a known anomaly, for the points of a series so far; None where nothing is known."""

@@ -20,13 +20,7 @@ class Webhook(Sink):
     """Queues an alert for every incident that opens and for every one that closes; started before its first batch.
 
     An alert is known by its key, which follows from the run, the incident and the event alone: a resumed run that comes by something
-    again queues it with the same key.
-
-    Args:
-        deliver: outbox -> what sends its alerts, on a thread of its own.
-        capacity: alerts that may wait.
-        alarms_only: leave out the incidents that are no alarm (``Incident.alarm``).
-        warn: given a sentence when alerts are dropped.
+    again queues it with the same key. ``warn`` is given a sentence when more than ``capacity`` wait, so that the oldest are dropped.
     """
 
     def __init__(
