@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import datetime, timedelta
 from typing import Any, ClassVar
 
 import numpy as np
@@ -13,9 +12,6 @@ import numpy.typing as npt
 from autoencoder.core.errors import ModelError
 from autoencoder.core.state import Field, Reader, State, Stateful, integer
 from autoencoder.core.types import Array, Detections
-
-_NANOSECONDS = np.dtype("datetime64[ns]")
-_EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,24 +85,8 @@ def time_text(time: npt.NDArray[np.generic], suffix: str = "") -> list[str]:
     """Times (N,) as text: ISO 8601 with as many digits as each needs, or the plain index."""
     if time.dtype.kind != "M":
         return [str(value) for value in time.tolist()]
-    if len(time) == 1 and time.dtype == _NANOSECONDS:
-        return [_one_time_text(time.item(), suffix)]
-    whole = time.astype("datetime64[s]")
-    text = np.datetime_as_string(whole).tolist()
-    finer = (time != whole).nonzero()[0]
-    if len(finer):
-        for row, exact in zip(finer.tolist(), np.datetime_as_string(time[finer].astype("datetime64[ns]")).tolist(), strict=True):
-            text[row] = exact.rstrip("0")
-    return [value + suffix if value != "NaT" else "" for value in text]
-
-
-def _one_time_text(nanoseconds: int | None, suffix: str) -> str:
-    """What ``time_text`` gives for nanoseconds since 1970 (None: NaT), in a fraction of the time that arrays of one take."""
-    if nanoseconds is None:
-        return ""
-    seconds, rest = divmod(nanoseconds, 10**9)
-    fraction = f".{rest:09}".rstrip("0") if rest else ""
-    return (_EPOCH + timedelta(0, seconds)).isoformat() + fraction + suffix
+    text = np.datetime_as_string(time.astype("datetime64[ns]")).tolist()
+    return [value.rstrip("0").rstrip(".") + suffix if value != "NaT" else "" for value in text]
 
 
 class AlarmFilter:

@@ -171,29 +171,19 @@ def test_closing_the_window_does_not_end_the_run(start: Callable[..., Run]) -> N
     run.close_as_a_user()
     until(run.feed, lambda answer: answer == "closed", "the run does not notice")
     output, errors = run.process.communicate()
-    assert output.strip() == "the run goes on"
-    assert (run.process.returncode, errors) == (0, "")
+    assert (output.strip(), run.process.returncode, errors) == ("the run goes on", 0, "")
 
 
 @needs_screen
-def test_a_held_window_stays_until_it_is_closed(start: Callable[..., Run]) -> None:
+@pytest.mark.parametrize("number", [None, signal.SIGINT, signal.SIGKILL])
+def test_a_held_window_stays_until_it_is_closed_or_its_run_ends(start: Callable[..., Run], number: signal.Signals | None) -> None:
     run = start("hold")
     run.process.stdin.close()
     run.shot("held", lambda picture: red(picture).sum() > 100)
     assert run.process.poll() is None
-    run.close_as_a_user()
-    assert run.read() == "the run goes on"
-    assert run.process.wait() == 0
-
-
-@needs_screen
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_held_window_goes_with_its_run(start: Callable[..., Run], number: signal.Signals) -> None:
-    run = start("hold")
-    run.process.stdin.close()
-    until(run.windows, bool, "no window")
-    run.process.send_signal(number)
-    assert run.process.wait() == -number
+    run.process.send_signal(number) if number else run.close_as_a_user()
+    assert run.read() == ("" if number else "the run goes on")
+    assert run.process.wait() == -(number or 0)
     run.is_gone()
 
 

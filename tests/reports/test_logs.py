@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +11,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoencoder.core.events import AdaptationEvent
-from autoencoder.reports.incidents import Incident
 from autoencoder.reports.logs import AdaptationLog, AnomalyLog, event_time, log_line
 from autoencoder.reports.run_folder import RunFolder
 from autoencoder.reports.sinks import Batch
@@ -37,17 +35,6 @@ def test_nothing_breaks_a_line_or_steers_a_terminal(text: str) -> None:
     assert line.endswith("\n") and line[:-1].isprintable()
     assert len((line + line).splitlines()) == 2
     line.encode()
-
-
-@quick
-@given(
-    values=st.lists(st.floats(allow_infinity=False), min_size=1, max_size=3),
-    severity=st.floats(0, 1).map(lambda score: round(score, 6)),
-    alarm=st.booleans(),
-)
-def test_a_line_made_of_incidents_jsonl_is_the_same(values: list[float], severity: float, alarm: bool) -> None:
-    incident = replace(INCIDENT, peak_value=tuple(values), expected=tuple(values[::-1]), severity=severity, alarm=alarm)
-    assert log_line(Incident.from_record(json.loads(incident.to_json()))) == log_line(incident)
 
 
 def test_a_resumed_log_is_written_anew(tmp_path: Path) -> None:
