@@ -53,9 +53,8 @@ def test_adaptations_are_written_as_they_come(tmp_path: Path) -> None:
     log = AdaptationLog(RunFolder(tmp_path / "o"), lambda: events, "Z")
     log.write(Batch(scored([])))
     assert (tmp_path / "o/adaptations.jsonl").read_text() == ""
-    dated = AdaptationEvent(
-        7, 1_700_000_000 * 10**9, True, "promoted", {"reason": "first", "loss": 0.12345678, "gap": float("nan")}
-    )
+    details = {"reason": "first", "loss": 0.12345678, "gap": float("nan")}
+    dated = AdaptationEvent(7, 1_700_000_000 * 10**9, True, "promoted", details)
     events += [AdaptationEvent(5, 5, False, "drift declared", {}), dated]
     log.write(Batch(scored([])))
     assert (tmp_path / "o/adaptations.jsonl").read_text() == (
