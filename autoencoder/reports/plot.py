@@ -1,7 +1,4 @@
-"""The plot of a run: what was seen and expected on top, the error and its threshold below; the same as a file and in a live window.
-
-pyplot is left alone: figures are plain objects, so that drawing works in any thread.
-"""
+"""The plot of a run, as a file and in a live window. pyplot is left alone, so that drawing works in any thread."""
 
 from __future__ import annotations
 
@@ -31,7 +28,6 @@ from autoencoder.reports.files import write_whole
 from autoencoder.reports.incidents import number_of
 
 SIZE = (12.0, 7.0)  # inches
-DOTS_PER_INCH = 120
 BINS = 3000  # steps to which long series are thinned: about two a pixel, so that a gap wider than a pixel stays a gap
 MAX_VALUE_PANELS = 4
 STEPS = [1, 2, 2.5, 5, 10]  # between the numbers along an axis
@@ -82,7 +78,7 @@ def draw(
         spans: first and last row of each incident; None where incidents were not looked for.
         events: vertical lines, each a time (same kind as ``detections.time``) and a short text.
     """
-    figure = Figure(figsize=SIZE, dpi=DOTS_PER_INCH)
+    figure = Figure(figsize=SIZE, dpi=120)
     FigureCanvasAgg(figure)
     counts = headline(title, len(detections), int(detections.anomalies.sum()), None if spans is None else len(spans))
     paint(figure, detections, counts, columns, training_points, labels, timezone, spans or (), events)
@@ -106,7 +102,7 @@ def paint(
     shown = chosen or range(min(len(columns), MAX_VALUE_PANELS))
     stacked = len(shown) > 1
     ratios = [1.0 if stacked else 2.0] * len(shown) + [1.0]
-    axes = figure.subplots(len(ratios), sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios})[:, 0]
+    axes = figure.subplots(len(ratios), sharex=True, height_ratios=ratios)
     x = _positions(detections.time)  # (N,)
     trained = min(training_points, len(x))
     bands: dict[str, Spans] = {"training": [(0, trained - 1)] if trained else []}
@@ -120,8 +116,8 @@ def paint(
         lines = {"value": seen[:, column], "prediction": expected[:, column]}
         handles |= _fill(each, x, lines, detections.anomalies, {**bands, "incident": spans})
         each.set_ylim(*_padded(_known(*lines.values())))
-        name, longest = columns[column], 100 if stacked else 50
-        _label(each, name if len(name) <= longest else f"{name[: longest - 1]}…", stacked)
+        name, most = columns[column], 100 if stacked else 50
+        _label(each, name if len(name) <= most else f"{name[: most - 1]}…", stacked)
     handles |= _fill(axes[-1], x, {"error": errors, "threshold": limits}, detections.anomalies, bands)
     is_log = _scale_errors(axes[-1], errors, limits, before.is_log)
     _label(axes[-1], "reconstruction error", stacked)
@@ -137,11 +133,11 @@ def paint(
 
 def save(figure: Figure, path: Path) -> None:
     """Write the plot to a file; the suffix says in which format. Raises RunError: the file cannot be written."""
+    content = BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box for a rare letter is no news to anyone
+        figure.savefig(content, format=path.suffix.removeprefix(".") or None)
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box for a rare letter is no news to anyone
-            content = BytesIO()
-            figure.savefig(content, format=path.suffix.removeprefix(".") or None)
         write_whole(path, content.getvalue())
     except OSError as error:
         raise RunError(f"{path}: the plot cannot be written ({error.strerror or error}); choose another --out") from error
@@ -174,10 +170,10 @@ def _fill(
         artists["flagged"] = dots
     for name, spans in bands.items():
         color, opacity, height = BANDS[name]
-        extents = [(x[first], x[last] - x[first]) for first, last in spans]
-        if extents:  # x in data units, y as a share of the panel
-            style: dict[str, Any] = {"color": color, "alpha": opacity, "lw": 0.8, "zorder": 0.5}
-            artists[name] = axes.broken_barh(extents, (0.0, height), transform=axes.get_xaxis_transform(), **style)
+        if spans:  # x in data units, y as a share of the panel
+            extents = [(x[first], x[last] - x[first]) for first, last in spans]
+            style: dict[str, Any] = {"color": color, "alpha": opacity, "lw": 0.8, "transform": axes.get_xaxis_transform()}
+            artists[name] = axes.broken_barh(extents, (0.0, height), zorder=0.5, **style)
     return artists
 
 
@@ -230,8 +226,9 @@ def _scale_time(axes: Axes, time: npt.NDArray[np.generic], trained: int, timezon
         ticks = int(np.clip(100 // (letters + 4), 2, 9))
         _write_numbers(axes.xaxis, MaxNLocator(nbins=ticks, integer=True, steps=STEPS), ",.0f")
     axes.xaxis.set_label_text(f"time ({unit})" if unit else "time", fontsize=10, color=INK)
-    is_wide = trained and x[trained - 1] - x[0] > 0.08 * (high - low)
-    text, place = ("training", (x[0] + x[trained - 1]) / 2) if is_wide else ("" if len(x) else "no points", 0.5)
+    text, place = "" if len(x) else "no points", 0.5
+    if trained and x[trained - 1] - x[0] > 0.08 * (high - low):
+        text, place = "training", (x[0] + x[trained - 1]) / 2
     style: dict[str, Any] = {"color": SLATE, "ha": "center", "va": "center", "clip_on": True}
     axes.text(place, 0.5, text, transform=axes.get_xaxis_transform(), **style)
 
@@ -240,18 +237,16 @@ def _mark(axes: npt.NDArray[Any], events: Events, stacked: bool) -> None:
     """Draw a vertical line at each event, with its text above the panels where there is room for it."""
     low, high = axes[-1].get_xlim()
     height = 17 if stacked else 3  # points above the upper panel; clear of its name
-    style: dict[str, Any] = {"fontsize": 8.5, "color": PURPLE, "va": "bottom", "parse_math": False}
-    style |= {"xycoords": "axes fraction", "textcoords": "offset points"}
+    style: dict[str, Any] = {"fontsize": 8.5, "color": PURPLE, "va": "bottom", "parse_math": False, "textcoords": "offset points"}
     room_from = -np.inf
     for time, text in sorted(events):
         position = float(_positions(np.array([time]))[0])
         for panel in axes:
             panel.axvline(position, color=PURPLE, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
         share, width = (position - low) / (high - low), 0.0068 * (len(text) + 2)  # of the panel's width
-        side = "left" if share + width < 1 else "right"
-        start = share if side == "left" else share - width
+        side, start = ("left", share) if share + width < 1 else ("right", share - width)
         if start >= room_from:
-            axes[0].annotate(text, (share, 1.0), (0, height), ha=side, **style)
+            axes[0].annotate(text, (share, 1.0), (0, height), "axes fraction", ha=side, **style)
             room_from = start + width
 
 
