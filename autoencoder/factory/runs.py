@@ -14,7 +14,7 @@ from autoencoder.detector import Detector
 from autoencoder.factory.detectors import make_adaptive, make_detector, training_points
 from autoencoder.models import SavedModel
 from autoencoder.panel import Panel
-from autoencoder.reports.delivery import Sender, is_web_address, post
+from autoencoder.reports.delivery import WebhookSender, is_web_address, post
 from autoencoder.reports.incidents import IncidentTracker
 from autoencoder.reports.logs import AdaptationLog, AnomalyLog
 from autoencoder.reports.outbox import Outbox
@@ -158,9 +158,9 @@ def make_webhook(config: Config, warn: Warn) -> Webhook | None:
     token = _secret("token_env", chosen.token_env) if chosen.token_env else None
     send = partial(post, url=url, token=token, form=FORMATS[chosen.format], timeout=chosen.timeout)
 
-    def deliver(outbox: Outbox) -> Sender:
+    def deliver(outbox: Outbox) -> WebhookSender:
         waits = {"backoff": chosen.backoff, "max_backoff": chosen.max_backoff, "drain_seconds": chosen.drain_seconds}
-        return Sender(outbox, send, warn, **waits)
+        return WebhookSender(outbox, send, warn, **waits)
 
     return Webhook(deliver, capacity=chosen.max_queue, alarms_only=chosen.alarms_only, warn=warn)
 

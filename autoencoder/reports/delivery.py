@@ -110,7 +110,7 @@ def read_answer(status: int, retry_after: str | None) -> DeliveryResult:
     return DeliveryResult("failed", f"it answered {status}", wait)
 
 
-class Sender(threading.Thread):
+class WebhookSender(threading.Thread):
     """Takes alerts from an outbox, in order, and posts each until it gets through or is refused; begins at once.
 
     ``warn`` is given a sentence when the receiver fails, when it is back, and when it refuses the first alert. The second try comes after

@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from autoencoder.reports.delivery import Sender
+from autoencoder.reports.delivery import WebhookSender
 from autoencoder.reports.incidents import Incident, number_of, seen_text
 from autoencoder.reports.logs import one_line
 from autoencoder.reports.outbox import Alert, Outbox
@@ -24,10 +24,10 @@ class Webhook(Sink):
     """
 
     def __init__(
-        self, deliver: Callable[[Outbox], Sender], *, capacity: int, alarms_only: bool, warn: Callable[[str], None]
+        self, deliver: Callable[[Outbox], WebhookSender], *, capacity: int, alarms_only: bool, warn: Callable[[str], None]
     ) -> None:
         self._deliver, self._capacity, self._alarms_only, self._warn = deliver, capacity, alarms_only, warn
-        self._sender: Sender | None = None  # while it goes on
+        self._sender: WebhookSender | None = None  # while it goes on
         self._announced: set[tuple[str | None, int]] = set()  # series and first row of the incidents whose opening was queued
         self._has_dropped = False
 
@@ -55,7 +55,7 @@ class Webhook(Sink):
             self._queue("closed", incident)
 
     def stop(self, *, wait: bool = True) -> None:
-        """Give what waits a last chance, see ``Sender.stop``; an interrupt ends that. A second call does nothing."""
+        """Give what waits a last chance, see ``WebhookSender.stop``; an interrupt ends that. A second call does nothing."""
         sender, self._sender = self._sender, None
         if sender:
             with suppress(KeyboardInterrupt):

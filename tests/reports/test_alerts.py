@@ -10,23 +10,13 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.cli import GAUSSIAN, Outcome, count_lines, finish, incidents, metrics, rows, start, wait_until, wave, write_csv
-from helpers.webhook_server import (
-    VARIABLE,
-    Behaviour,
-    Say,
-    WebhookServer,
-    broken_headers,
-    closed_port,
-    garbage,
-    hang_up,
-    isolate,
-    silence,
-)
+from helpers import cli
+from helpers import webhook_server as receiver
+from helpers.cli import Outcome, Program, count_lines, finish, incidents, metrics, start, wait_until
+from helpers.webhook_server import VARIABLE, WebhookServer, closed_port, isolate
 
-Program = Callable[..., Outcome]
-
-DETECTION = (*GAUSSIAN, "--set", "training.points=500", "--set", "incidents.cooldown=20")
+environment = pytest.fixture(autouse=True)(isolate)
+DETECTION = (*cli.GAUSSIAN, "--set", "training.points=500", "--set", "incidents.cooldown=20")
 POINTS = 2000
 
 
@@ -36,19 +26,13 @@ def webhook(**settings: object) -> tuple[str, ...]:
     return tuple(text for name, value in chosen.items() for text in ("--set", f"alerts.webhook.{name}={value}"))
 
 
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What the sending depends on beside its arguments."""
-    isolate(monkeypatch, tmp_path / "home")
-
-
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     """A wave with a spike now and then: alarms, and incidents that are none."""
-    values = wave(POINTS)
+    values = cli.wave(POINTS)
     for row in range(600, POINTS, 150):
         values[row] += 40
-    return write_csv(tmp_path / "load.csv", range(POINTS), values)
+    return cli.write_csv(tmp_path / "load.csv", range(POINTS), values)
 
 
 def score(program: Program, table: Path, *options: str) -> Outcome:
@@ -111,7 +95,7 @@ def test_a_receiver_that_is_gone_gets_the_rest_later(program: Program, table: Pa
     waiting = f"webhook: 0 alerts delivered, {len(expected)} waiting in o/alerts.sqlite; --resume sends them"
     assert outcome.code == 0 and waiting in said
     assert (metrics(Path("o"))["status"], metrics(Path("o"))["alerts"]["waiting"]) == ("done", len(expected))
-    assert len(rows(Path("o"))) == POINTS
+    assert len(cli.rows(Path("o"))) == POINTS
 
     def content() -> dict[str, bytes]:
         files = (path for path in Path("o").iterdir() if not path.name.startswith(("alerts", "metrics")))
@@ -145,7 +129,7 @@ def test_a_full_queue_drops_the_oldest(program: Program, table: Path, monkeypatc
 
 @pytest.mark.slow
 def test_a_silent_receiver_does_not_hold_up_the_run(table: Path, tmp_path: Path) -> None:
-    with WebhookServer(then=silence) as server:
+    with WebhookServer(then=receiver.silence) as server:
         arguments = ("--source", "csv", "--path", table, *DETECTION, *webhook(), "--out", "o")
         process = start(*arguments, folder=tmp_path, env={**os.environ, VARIABLE: server.url()})
         assert process.stderr
@@ -190,7 +174,8 @@ def test_a_webhook_without_its_variables_is_refused(
     assert not Path("o").exists()
 
 
-FAULTS: list[Behaviour | int] = [200, 500, 404, 301, garbage, hang_up, broken_headers, Say(503, {"Retry-After": "1"})]
+BROKEN = [receiver.garbage, receiver.hang_up, receiver.broken_headers]
+FAULTS: list[receiver.Behaviour | int] = [200, 500, 404, 301, *BROKEN, receiver.Say(503, {"Retry-After": "1"})]
 
 
 @pytest.mark.parametrize("is_there", [True, False])
@@ -230,7 +215,7 @@ def test_a_run_killed_again_and_again_tells_of_all(
     lines = table.read_text().splitlines(keepends=True)
     growing, scores = tmp_path / "growing.csv", tmp_path / "o/scores.csv"
     arguments = follow(growing, *often)
-    with WebhookServer(first=[200, 500, hang_up] * 6) as server:
+    with WebhookServer(first=[200, 500, receiver.hang_up] * 6) as server:
         monkeypatch.setenv(VARIABLE, server.url())
         for end in (250, 900, 1350, POINTS):  # the first is in the training part, before any checkpoint
             growing.write_text("".join(lines[: end + 1]))
@@ -248,9 +233,9 @@ def test_a_run_killed_again_and_again_tells_of_all(
 
 
 def test_an_incident_open_at_the_cut_is_closed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    values = wave(900)
+    values = cli.wave(900)
     values[800] += 40
-    table = write_csv(tmp_path / "load.csv", range(801), values[:801])
+    table = cli.write_csv(tmp_path / "load.csv", range(801), values[:801])
 
     def stop_when(reached: Callable[[], bool], *arguments: object) -> None:
         process = start(*arguments, folder=tmp_path)
@@ -263,6 +248,6 @@ def test_an_incident_open_at_the_cut_is_closed_once(tmp_path: Path, monkeypatch:
         stop_when(lambda: count_lines(tmp_path / "o/scores.csv") == 802, *follow(table))
         opened = events(server)[-1]
         assert opened[1] == "opened"
-        write_csv(table, range(900), values)
+        cli.write_csv(table, range(900), values)
         stop_when(lambda: (opened[0], "closed") in events(server), "--resume", "--out", "o")
     assert events(server).count(opened) == events(server).count((opened[0], "closed")) == 1

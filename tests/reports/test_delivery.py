@@ -6,29 +6,13 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from helpers import webhook_server as receiver
 from helpers.cli import wait_until
-from helpers.webhook_server import (
-    Behaviour,
-    Say,
-    WebhookServer,
-    broken_headers,
-    endless_body,
-    garbage,
-    hang_up,
-    isolate,
-    silence,
-    trickle,
-)
+from helpers.webhook_server import Behaviour, Say, WebhookServer, isolate
 
-from autoencoder.reports.delivery import Post, Sender, post, read_answer
+from autoencoder.reports.delivery import Post, WebhookSender, post, read_answer
 from autoencoder.reports.outbox import Outbox
 from autoencoder.reports.webhook import as_json
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What the sending depends on beside its arguments."""
-    isolate(monkeypatch, tmp_path / "home")
 
 
 @pytest.mark.parametrize(
@@ -40,6 +24,9 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 )
 def test_retry_after_is_read_where_it_is_one(header: str | None, wait: float) -> None:
     assert read_answer(503, header).wait == wait
+
+
+environment = pytest.fixture(autouse=True)(isolate)
 
 
 def poster(url: str, token: str | None = None, timeout: float = 20.0) -> Post:
@@ -62,7 +49,7 @@ class Sending:
 
     def begin(self, *keys: str) -> None:
         """Start, and queue alerts."""
-        self.sender = Sender(self.outbox, self._post, self._lines.append, **self._waits)
+        self.sender = WebhookSender(self.outbox, self._post, self._lines.append, **self._waits)
         for key in keys:
             self.outbox.put(key, {"event": "opened", "about": key})
 
@@ -95,12 +82,12 @@ def test_alerts_arrive_once_in_order_with_their_keys(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "fault",
-    [500, 503, 408, 425, 429, 302, hang_up, garbage, broken_headers, silence],
+    [500, 503, 408, 425, 429, 302, receiver.hang_up, receiver.garbage, receiver.broken_headers, receiver.silence],
     ids=lambda fault: getattr(fault, "__name__", str(fault)),
 )
 def test_an_alert_is_tried_until_it_gets_through(tmp_path: Path, fault: Behaviour | int) -> None:
     with WebhookServer(first=[fault] * 3) as server:
-        sending = Sending(tmp_path, server.url(), timeout=0.3 if fault is silence else 20.0)
+        sending = Sending(tmp_path, server.url(), timeout=0.3 if fault is receiver.silence else 20.0)
         assert sending.send("a", "b") == {"delivered": 2}
     assert keys_of(server) == "aaaab"
     assert sending.said[0].startswith("webhook: ") and "alerts wait in" in sending.said[0]
@@ -145,7 +132,8 @@ def test_the_end_does_not_wait_for_a_busy_receiver(
 
 
 @pytest.mark.parametrize(
-    ("answer", "left", "requests"), [(silence, "waiting", 1), (trickle, "waiting", 1), (endless_body, "delivered", 2)]
+    ("answer", "left", "requests"),
+    [(receiver.silence, "waiting", 1), (receiver.trickle, "waiting", 1), (receiver.endless_body, "delivered", 2)],
 )
 def test_an_answer_without_end_holds_nothing_up(tmp_path: Path, answer: Behaviour, left: str, requests: int) -> None:
     with WebhookServer(then=answer) as server:

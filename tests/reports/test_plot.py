@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -36,10 +37,6 @@ def hours(points: int, step: str = "h") -> np.ndarray:
     return DAY + np.arange(points) * np.timedelta64(1, step)
 
 
-def with_arrays(detections: Detections, **arrays: np.ndarray) -> Detections:
-    return Detections(**{name: arrays.get(name, getattr(detections, name)) for name in Detections.__slots__})
-
-
 NOTHING = np.full(300, np.nan)
 CASES = {
     "no points": (season(0), {}),
@@ -48,19 +45,19 @@ CASES = {
     "one point": (season(1), {}),
     "one date": (season(1, time=hours(1)), {}),
     "two points": (season(2), {"training_points": 1}),
-    "training only": (with_arrays(season(300, training=300), errors=NOTHING, thresholds=NOTHING), {"training_points": 300}),
+    "training only": (replace(season(300, training=300), errors=NOTHING, thresholds=NOTHING), {"training_points": 300}),
     "training longer than the series": (season(50), {"training_points": 1000}),
     "constant": (expecting_a_sine(np.full(200, 5.0)), {}),
     "constant zero": (expecting_a_sine(np.zeros(200)), {}),
     "nothing known": (expecting_a_sine(NOTHING), {}),
     "every other value missing": (expecting_a_sine(np.where(np.arange(200) % 2, np.nan, 1.0)), {}),
-    "infinite": (with_arrays(season(200), predictions=np.full((200, 1), np.inf), errors=np.full(200, np.inf)), {}),
+    "infinite": (replace(season(200), predictions=np.full((200, 1), np.inf), errors=np.full(200, np.inf)), {}),
     "huge": (expecting_a_sine(np.linspace(-1e300, 1e300, 300)), {}),
     "tiny": (expecting_a_sine(np.linspace(0, 1e-12, 300)), {}),
     "offset": (expecting_a_sine(1e9 + np.linspace(0, 0.01, 300)), {}),
     "millions": (expecting_a_sine(np.linspace(-2_500_000, 7_000_000, 300)), {}),
-    "negative errors": (with_arrays(season(300), errors=np.linspace(-9, 3, 300), thresholds=np.full(300, -1.0)), {}),
-    "errors of zero": (with_arrays(season(300), errors=np.zeros(300), thresholds=np.zeros(300)), {}),
+    "negative errors": (replace(season(300), errors=np.linspace(-9, 3, 300), thresholds=np.full(300, -1.0)), {}),
+    "errors of zero": (replace(season(300), errors=np.zeros(300), thresholds=np.zeros(300)), {}),
     "large index": (season(300, time=np.arange(300) + 1_700_000_000_000), {}),
     "same time over and over": (season(300, time=np.full(300, DAY)), {}),
     "minutes": (season(90, time=hours(90, "m")), {"timezone": "America/New_York", "training_points": 20}),
@@ -193,13 +190,13 @@ def test_a_lonely_point_between_two_gaps_is_visible() -> None:
 
 def test_the_error_axis_is_logarithmic_if_need_be() -> None:
     calm = season(500)
-    wild = with_arrays(calm, errors=np.where(calm.anomalies, 1000.0, calm.errors))
+    wild = replace(calm, errors=np.where(calm.anomalies, 1000.0, calm.errors))
     assert draw(calm, title="t").axes[-1].get_yscale() == "linear"
     assert draw(wild, title="t").axes[-1].get_yscale() == "log"
-    assert draw(with_arrays(wild, errors=-wild.errors), title="t").axes[-1].get_yscale() == "linear"
+    assert draw(replace(wild, errors=-wild.errors), title="t").axes[-1].get_yscale() == "linear"
     errors, limits, flags = np.ones(500), np.full(500, 2.0), np.zeros(500, dtype=bool)
     errors[[20, 400]], limits[:40], flags[[20, 400]] = (0.002, 1000.0), 0.001, True  # a small flagged error stays in view
-    axes = draw(with_arrays(calm, errors=errors, thresholds=limits, anomalies=flags), title="t").axes[-1]
+    axes = draw(replace(calm, errors=errors, thresholds=limits, anomalies=flags), title="t").axes[-1]
     low, high = axes.get_ylim()
     assert axes.get_yscale() == "log" and low < 0.001 and high > 1000
 
@@ -208,7 +205,7 @@ def test_the_next_picture_of_a_stream_keeps_its_look() -> None:
     wild, calm, columns = season(500, columns=9), season(500, columns=9), tuple("abcdefghi")
     wild.errors[wild.anomalies] = 1000.0
     wild.values[wild.anomalies, 7] += 50.0
-    quiet = with_arrays(calm, anomalies=np.zeros(500, dtype=bool))
+    quiet = replace(calm, anomalies=np.zeros(500, dtype=bool))
     look = paint(Figure(), wild, "t", columns)
     assert 7 in look.columns and look.is_log
     assert paint(Figure(), quiet, "t", columns, before=look) == look

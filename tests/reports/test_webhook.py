@@ -8,7 +8,7 @@ from pathlib import Path
 
 from helpers.detections import INCIDENT, scored
 
-from autoencoder.reports.delivery import DeliveryResult, Sender
+from autoencoder.reports.delivery import DeliveryResult, WebhookSender
 from autoencoder.reports.outbox import Alert, Outbox
 from autoencoder.reports.run_folder import RunFolder
 from autoencoder.reports.sinks import Batch
@@ -29,8 +29,8 @@ def test_incidents_open_in_several_series_are_told_apart(tmp_path: Path) -> None
         sent.append((key, alert["event"], alert["incident"]["series"]))
         return DeliveryResult("delivered")
 
-    def deliver(outbox: Outbox) -> Sender:
-        return Sender(outbox, post, print, backoff=0.01, max_backoff=0.01, drain_seconds=30)
+    def deliver(outbox: Outbox) -> WebhookSender:
+        return WebhookSender(outbox, post, print, backoff=0.01, max_backoff=0.01, drain_seconds=30)
 
     folder, nothing = RunFolder(tmp_path / "o"), scored([])
     one, two, quiet = (replace(INCIDENT, series=name, alarm=name != "quiet") for name in ("one", "two", "quiet"))
