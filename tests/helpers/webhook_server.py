@@ -143,11 +143,11 @@ class WebhookServer:
         self._server.server_close()
 
 
-def isolate(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+def isolate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No proxy on the way to the loopback interface, and no secrets of whoever runs the tests."""
     for name in (VARIABLE, "HOOK_TOKEN", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 
 def closed_port() -> int:
