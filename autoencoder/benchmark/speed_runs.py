@@ -16,17 +16,18 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from autoencoder.benchmark.runner import Execute
 from autoencoder.config import Config
 from autoencoder.config.schema import Adaptation, Alerts, Csv, Plot
 from autoencoder.core.errors import RunError
+from autoencoder.core.types import Array
 from autoencoder.factory.detectors import make_detector
 from autoencoder.factory.sources import open_source
 from autoencoder.fleet import Fleet
 from autoencoder.network import training
 from autoencoder.network.model import Architecture, build
 from autoencoder.reports.run_folder import SCORES, read_model
-from autoencoder.scorers.base import Array
-from autoencoder.sources.chunk import Chunk
+from autoencoder.sources.chunk import Chunk, ignore
 
 Windows = npt.NDArray[np.float32]
 
@@ -51,10 +52,6 @@ raise SystemExit(code)
 """
 
 
-# trains into a folder, or with a model's folder runs into it; the command line's own commands, which lie above this package
-Execute = Callable[[Config, Path, Path | None], None]
-
-
 @dataclass(frozen=True, slots=True)
 class Program:
     """The program with one trained detector, and the lines of a csv file that it scores."""
@@ -69,7 +66,8 @@ class Program:
         """Train the detector on the first part of the synthetic stream."""
         chosen = _synthetic(config, TRAINING_STREAM)
         execute(chosen, folder, None)
-        return Program(execute, chosen, folder, lines)
+        quiet = {"alerts": Alerts(), "adaptation": Adaptation(), "plot": Plot(kind="none")}
+        return Program(execute, chosen.model_copy(update=quiet), folder, lines)
 
     def one_by_one(self, seconds: float) -> Array:
         """Microseconds (N,) from a line's arrival on a pipe to its written row, for as many lines as can arrive in so many seconds."""
@@ -77,7 +75,7 @@ class Program:
         sys.stdin = io.TextIOWrapper(arrivals)
         try:
             with tempfile.TemporaryDirectory() as place:
-                self._run("stdin", place)
+                self._run(place, source="stdin")
         finally:
             sys.stdin = stdin
         return np.array(arrivals.nanoseconds[WARM_UP + 1 :]) / 1e3  # the header was the first line
@@ -87,26 +85,19 @@ class Program:
         with tempfile.TemporaryDirectory() as place:
             path = self._write(place, points)
             began = perf_counter()
-            self._run("csv", place, path=str(path))
+            self._run(place, source="csv", csv=Csv(path=str(path)))
             return points / (perf_counter() - began)
 
-    def _run(self, source: str, place: str, path: str | None = None) -> None:
-        update = {
-            "source": source,
-            "csv": Csv(path=path),
-            "alerts": Alerts(),
-            "adaptation": Adaptation(),
-            "plot": Plot(kind="none"),
-        }
-        self.execute(self.config.model_copy(update=update), Path(place, "run"), self.model)
+    def _run(self, place: str, **source: object) -> None:
+        self.execute(self.config.model_copy(update=source), Path(place, "run"), self.model)
 
     def as_process(self, points: int, *, piped: bool = False) -> tuple[float, int]:
         """Seconds and peak bytes of a process that scores so many points of a csv file, or the same through a pipe."""
         with tempfile.TemporaryDirectory() as place:
             path = self._write(place, points)
-            command = self._command("stdin", place) if piped else [*self._command("csv", place), "--path", str(path)]
-            launcher = [sys.executable, "-c", LAUNCHER, *command]
+            command = self._command(place, "stdin") if piped else self._command(place, "csv", "--path", str(path))
             with path.open("rb") as lines:
+                launcher = [sys.executable, "-c", LAUNCHER, *command]
                 done = subprocess.run(launcher, stdin=lines, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
@@ -119,7 +110,7 @@ class Program:
         quiet: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
         with tempfile.TemporaryDirectory() as place:
             scores, began = Path(place, "run", SCORES), perf_counter()
-            with subprocess.Popen(self._command("stdin", place), **quiet) as process:
+            with subprocess.Popen(self._command(place, "stdin"), **quiet) as process:
                 assert process.stdin
                 process.stdin.write(HEADER + b"".join(self.lines[:FIRST_LINES]))
                 process.stdin.flush()  # and left open, as by a producer that waits
@@ -130,9 +121,9 @@ class Program:
                     sleep(0.001)
                 return perf_counter() - began
 
-    def _command(self, source: str, place: str) -> list[str]:
+    def _command(self, place: str, source: str, *more: str) -> list[str]:
         run = ["--source", source, "--model", str(self.model), "--plot", "none", "--out", str(Path(place, "run"))]
-        return [sys.executable, str(MAIN), *run]
+        return [sys.executable, str(MAIN), *run, *more]
 
     def _write(self, place: str, points: int) -> Path:
         path = Path(place, "points.csv")
@@ -163,13 +154,13 @@ class Arrivals(io.BytesIO):
         self._lines = iter([HEADER, *lines])
         self._seconds = seconds
         self._end = sys.maxsize  # nanoseconds
-        self._arrived: int | None = None
+        self._arrived = 0
         self.nanoseconds: list[int] = []
 
     def read1(self, size: int | None = -1, /) -> bytes:
         """The next line, and nothing at the end."""
         asked = perf_counter_ns()
-        if self._arrived is not None:
+        if self._arrived:
             self.nanoseconds.append(asked - self._arrived)
         if len(self.nanoseconds) == WARM_UP:
             self._end = asked + round(self._seconds * 1e9)
@@ -180,7 +171,7 @@ class Arrivals(io.BytesIO):
 
 def stream_lines(config: Config, points: int) -> tuple[Array, list[bytes]]:
     """Values (N,) of another synthetic stream than the one trained on, and its N lines as a producer would write them."""
-    chunk = Chunk.concatenate(list(open_source(_synthetic(config, points, OTHER_SEED), lambda warning: None).chunks()))
+    chunk = Chunk.concatenate(list(open_source(_synthetic(config, points, OTHER_SEED), ignore).chunks()))
     values, times = chunk.values[:, 0], np.datetime_as_string(chunk.time.astype("datetime64[s]"))
     return values, [f"{time}Z,{value!r}\n".encode() for time, value in zip(times.tolist(), values.tolist(), strict=True)]
 
