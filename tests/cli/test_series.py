@@ -80,13 +80,6 @@ def to_detections(folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def alone(program: Program, name: str, series: list[Row], *arguments: str) -> list[str]:
-    """The lines of scores.csv, but for its head, of a run that is given one series in a file without a series column."""
-    path = file_of(Path(f"{name}.csv"), series)
-    assert program("--source", "csv", "--path", path, "--out", name, *arguments).code == 0
-    return lines_of(Path(name))[1:]
-
-
 # --- the same detections as alone ---
 
 
@@ -108,15 +101,42 @@ def test_one_series_scores_as_without_its_column(
     assert found == expected
 
 
-def test_a_series_scores_as_if_alone(program: Program, tmp_path: Path) -> None:
-    series = {"a": spiked(300, 250), "b": [100 * value for value in spiked(220, 180, 215)], "c": ["", *wave(100)]}
-    together = file_of(tmp_path / "together.csv", interleaved(*(rows_of(name, values) for name, values in series.items())))
-    assert program(*SERIES, "--path", together, "--out", "many", *QUICK).code == 0
-    for name, values in series.items():
-        assert to_detections(Path("many"))[name] == alone(program, name, rows_of(name, values), *QUICK)
-    assert [row["time"] for row in rows(Path("many"))] == [
-        time for time, _, _ in interleaved(*(rows_of(name, values) for name, values in series.items()))
-    ]
+ALONE: dict[str, tuple[list[list[Row]], tuple[str, ...]]] = {
+    "each trains for itself": (
+        [
+            rows_of("a", spiked(300, 250)),
+            rows_of("b", [100 * value for value in spiked(220, 180, 215)]),
+            rows_of("c", ["", *wave(100)]),
+        ],
+        QUICK,
+    ),
+    "a budget in time is each one's own": (
+        [rows_of("often", wave(200), every=60), rows_of("seldom", wave(200), every=600)],
+        ("--set", "threshold.budget=5 per day", *SHORT),
+    ),
+    "a saved model serves all": (
+        [rows_of("a", spiked(100, 60)), rows_of("b", spiked(50, 40)), rows_of("short", [10.0])],
+        ("--model", "model", *QUIET),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ALONE)
+def test_a_series_scores_as_if_alone(program: Program, tmp_path: Path, case: str) -> None:
+    series, arguments = ALONE[case]
+    model = file_of(tmp_path / "model.csv", rows_of("m", wave(300)))
+    assert program("train", "--source", "csv", "--path", model, "--out", "model", *QUICK).code == 0
+    together = interleaved(*series)
+    path = file_of(tmp_path / "together.csv", together)
+    assert program(*SERIES, "--path", path, "--out", "many", *arguments).code == 0
+    assert [row["time"] for row in rows(Path("many"))] == [time for time, _, _ in together]
+    for one in series:
+        name = str(one[0][1])
+        single = file_of(tmp_path / f"{name}.csv", one)
+        assert program("--source", "csv", "--path", single, "--out", name, *arguments).code == 0
+        assert to_detections(Path("many"))[name] == lines_of(Path(name))[1:]
+    assert metrics(Path("many"))["series"]["judged"] == len(series)
+    assert program("--source", "csv", "--path", model, "--out", "again", "--model", "many", *QUIET).code == 0
 
 
 @pytest.mark.slow
@@ -129,27 +149,6 @@ def test_the_order_of_series_changes_nothing(program: Program, tmp_path: Path) -
     assert {row["anomaly"] for row in rows(Path("mixed")) if row["series"] == "a"} == {"0", "1"}
     training = metrics(Path("mixed"))["training"]
     assert training["points"] == 80 + 75 and training["validation_loss"] > 0
-
-
-def test_a_saved_model_serves_every_series(program: Program, tmp_path: Path) -> None:
-    model = file_of(tmp_path / "model.csv", rows_of("m", wave(300)))
-    assert program("train", "--source", "csv", "--path", model, "--out", "model", *QUICK).code == 0
-    series = {"a": spiked(100, 60), "b": spiked(50, 40), "short": [10.0]}
-    together = file_of(tmp_path / "together.csv", interleaved(*(rows_of(name, values) for name, values in series.items())))
-    use = ("--model", "model", *QUIET)
-    assert program(*SERIES, "--path", together, "--out", "many", *use).code == 0
-    for name, values in series.items():
-        assert to_detections(Path("many"))[name] == alone(program, name, rows_of(name, values), *use)
-    assert metrics(Path("many"))["series"]["judged"] == 3
-    assert program("--source", "csv", "--path", model, "--out", "again", "--model", "many", *QUIET).code == 0
-
-
-def test_a_budget_in_time_is_each_series_own(program: Program, tmp_path: Path) -> None:
-    budget = ("--set", "threshold.budget=5 per day", *SHORT)
-    often, seldom = rows_of("often", wave(200), every=60), rows_of("seldom", wave(200), every=600)
-    assert program(*SERIES, "--path", file_of(tmp_path / "a.csv", interleaved(often, seldom)), "--out", "many", *budget).code == 0
-    for name, series in (("often", often), ("seldom", seldom)):
-        assert to_detections(Path("many"))[name] == alone(program, name, series, *budget)
 
 
 # --- what a run leaves ---
@@ -177,8 +176,7 @@ def test_labels_are_compared_by_series(program: Program, tmp_path: Path) -> None
     a, b = spiked(200, 10, 150), spiked(200, 160, 180)
     labelled = [(*row, int(index in (10, 150, 160))) for index, row in enumerate(rows_of("a", a))]
     labelled += [(*row, int(index == 160)) for index, row in enumerate(rows_of("b", b))]
-    path = tmp_path / "labelled.csv"
-    path.write_text("timestamp,host,value,label\n" + "".join(",".join(map(str, row)) + "\n" for row in labelled))
+    path = file_of(tmp_path / "labelled.csv", labelled, "timestamp,host,value,label")
     arguments = (*SERIES, "--path", path, "--label-column", "label", "--set", "threshold.budget=0.0001", *SHORT)
     assert program(*arguments, "--set", "incidents.merge_gap=0", "--out", "many").code == 0
     quality = metrics(Path("many"))["quality"]
@@ -235,14 +233,6 @@ def test_series_that_cannot_be_learnt_are_left_out(program: Program, tmp_path: P
     assert "5 series, 3 of them left out" in outcome.err
 
 
-def test_a_short_series_is_left_out(program: Program, tmp_path: Path) -> None:
-    path = file_of(tmp_path / "metrics.csv", [*rows_of("long", wave(100)), *rows_of("short", wave(40))])
-    outcome = program(*SERIES, "--path", path, "--out", "many", *QUICK, "--set", "training.points=70")
-    assert outcome.code == 0
-    assert list(metrics(Path("many"))["series"]["left_out"]) == ["short"]
-    assert all(row["error"] == row["score"] == "" for row in rows(Path("many")) if row["series"] == "short")
-
-
 def test_no_usable_series_fails(program: Program, tmp_path: Path) -> None:
     path = file_of(tmp_path / "short.csv", (row for number in range(30) for row in rows_of(f"s{number}", [1.0] * 30)))
     outcome = program(*SERIES, "--path", path, "--out", "many", *QUICK, "--set", "training.points=50")
@@ -250,25 +240,6 @@ def test_no_usable_series_fails(program: Program, tmp_path: Path) -> None:
     *warnings, more, error = outcome.err.splitlines()
     assert len(warnings) == 10 and more == "short.csv: more series are left out; metrics.json names them all"
     assert error.startswith("error: short.csv: none of 30 series can be judged; 's0': training.points is 50")
-
-
-# --- the file ---
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (("--series-column", "hots"), "has no column 'hots'; did you mean 'host'?"),
-        (("--series-column", "value", "--column", "value"), "column 'value' cannot be value and series at once"),
-        (("--series-column", "timestamp", "--time-column", "timestamp"), "column 'timestamp' cannot be time and series at once"),
-        (("--series-column", "host", "--label-column", "host"), "column 'host' cannot be label and series at once"),
-    ],
-)
-def test_a_wrong_series_column_is_refused(arguments: tuple[str, ...], expected: str, program: Program, tmp_path: Path) -> None:
-    path = file_of(tmp_path / "metrics.csv", rows_of("a", wave(20)))
-    outcome = program("--source", "csv", "--path", path, *arguments, "--out", "many", *QUICK)
-    assert outcome.code == 2 and expected in outcome.error
-    assert not Path("many").exists()
 
 
 # --- what one series can, many can ---
@@ -283,13 +254,6 @@ def three(tmp_path: Path) -> Path:
     """A file of three series in turn."""
     series = [rows_of(name, spiked(300, 120 + 40 * place, 250)) for place, name in enumerate("abc")]
     return file_of(tmp_path / "three.csv", interleaved(*series))
-
-
-def test_a_pipe_is_scored_as_the_file(program: Program, three: Path, tmp_path: Path) -> None:
-    assert program(*SERIES, "--path", three, "--out", "file", *RESUMABLE).code == 0
-    assert finish(open_pipe(tmp_path, *PIPED), text=three.read_text()).code == 0
-    assert_same_results(Path("o"), Path("file"))
-    assert len(incidents(Path("o"))) >= 3
 
 
 @pytest.mark.parametrize("detector", [RESUMABLE, (*RESUMABLE, "--set", "adaptation.enabled=true")], ids=["plain", "adaptive"])

@@ -29,6 +29,57 @@ from helpers.cli import (
 SMALL = (*GAUSSIAN, "--set", "training.points=150")
 
 
+def piped(folder: Path, text: str, *arguments: str) -> Outcome:
+    return finish(open_pipe(folder, *SMALL, *arguments), text=text)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("", ["stdin is empty", "at least one row"]),
+        ("value\n", ["stdin", "'value'", "rows of numbers must follow"]),
+        ("a,b\n1,2\n", ["stdin", "a, b", "--column"]),
+    ],
+)
+def test_stdin_without_a_row_is_refused(tmp_path: Path, text: str, words: list[str]) -> None:
+    outcome = piped(tmp_path, text)
+    assert outcome.code == 2
+    assert all(word in outcome.error for word in words), outcome.error
+    assert not (tmp_path / "o").exists()
+
+
+def test_stdin_that_ends_in_training_keeps_rows(tmp_path: Path) -> None:
+    outcome = piped(tmp_path, "".join(f"{value}\n" for value in wave(60)))
+    assert outcome.code == 2
+    assert "stdin: ended after 60 points, within the training part of 150" in outcome.error
+    assert "training.points" in outcome.error and "--model" in outcome.error
+    assert [float(row["value"]) for row in rows(tmp_path / "o")] == wave(60)
+    assert metrics(tmp_path / "o")["status"].startswith("failed: ")
+
+
+@pytest.mark.parametrize("form", ["json", "time and value"])
+def test_stdin_takes_json_and_times(tmp_path: Path, form: str) -> None:
+    line = '{{"timestamp": {0}, "value": {1}}}\n' if form == "json" else "{0},{1}\n"
+    text = "".join(line.format(1_700_000_000 + 60 * row, value) for row, value in enumerate(wave(300)))
+    outcome = piped(tmp_path, text, "--set", "threshold.budget=5 per day")
+    assert outcome.code == 0, outcome.err
+    scored = rows(tmp_path / "o")
+    assert scored[1]["time"] == "2023-11-14T22:14:20Z"
+    assert [float(row["value"]) for row in scored] == wave(300)
+    assert metrics(tmp_path / "o")["counts"]["budget"] == round(5 / 1440, 6)
+
+
+def test_bad_lines_on_stdin_become_missing(tmp_path: Path) -> None:
+    lines = [f"{value}\n" for value in wave(300)]
+    lines[200] = "abc\n"
+    lines[250] = "1" * 2_000_000 + "\n"
+    outcome = piped(tmp_path, "".join(lines))
+    assert outcome.code == 0
+    told = [line for line in outcome.err.splitlines() if "is kept as missing" in line]
+    assert [line.partition(":")[0].split(",")[1] for line in told] == [" line 201", " line 251"]
+    assert [row for row, scores in enumerate(rows(tmp_path / "o")) if scores["value"] == ""] == [200, 250]
+
+
 def test_rows_appear_while_stdin_is_open(tmp_path: Path) -> None:
     process = open_pipe(tmp_path, *SMALL)
     lines = [f"{value}\n" for value in wave(202)]
