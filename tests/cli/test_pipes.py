@@ -8,29 +8,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from helpers.cli import (
-    FOREST,
-    GAUSSIAN,
-    QUIET,
-    Outcome,
-    Run,
-    feed,
-    finish,
-    metrics,
-    open_pipe,
-    rows,
-    start,
-    wait_for_rows,
-    wait_until,
-    wave,
-    write_csv,
-)
+from helpers import cli
+from helpers.cli import FOREST, GAUSSIAN, QUIET, Outcome, Run, wave, write_csv
 
 SMALL = (*GAUSSIAN, "--set", "training.points=150")
 
 
 def piped(folder: Path, text: str, *arguments: str) -> Outcome:
-    return finish(open_pipe(folder, *SMALL, *arguments), text=text)
+    return cli.finish(cli.open_pipe(folder, *SMALL, *arguments), text=text)
 
 
 @pytest.mark.parametrize(
@@ -53,8 +38,8 @@ def test_stdin_that_ends_in_training_keeps_rows(tmp_path: Path) -> None:
     assert outcome.code == 2
     assert "stdin: ended after 60 points, within the training part of 150" in outcome.error
     assert "training.points" in outcome.error and "--model" in outcome.error
-    assert [float(row["value"]) for row in rows(tmp_path / "o")] == wave(60)
-    assert metrics(tmp_path / "o")["status"].startswith("failed: ")
+    assert [float(row["value"]) for row in cli.rows(tmp_path / "o")] == wave(60)
+    assert cli.metrics(tmp_path / "o")["status"].startswith("failed: ")
 
 
 @pytest.mark.parametrize("form", ["json", "time and value"])
@@ -63,10 +48,10 @@ def test_stdin_takes_json_and_times(tmp_path: Path, form: str) -> None:
     text = "".join(line.format(1_700_000_000 + 60 * row, value) for row, value in enumerate(wave(300)))
     outcome = piped(tmp_path, text, "--set", "threshold.budget=5 per day")
     assert outcome.code == 0, outcome.err
-    scored = rows(tmp_path / "o")
+    scored = cli.rows(tmp_path / "o")
     assert scored[1]["time"] == "2023-11-14T22:14:20Z"
     assert [float(row["value"]) for row in scored] == wave(300)
-    assert metrics(tmp_path / "o")["counts"]["budget"] == round(5 / 1440, 6)
+    assert cli.metrics(tmp_path / "o")["counts"]["budget"] == round(5 / 1440, 6)
 
 
 def test_bad_lines_on_stdin_become_missing(tmp_path: Path) -> None:
@@ -77,60 +62,60 @@ def test_bad_lines_on_stdin_become_missing(tmp_path: Path) -> None:
     assert outcome.code == 0
     told = [line for line in outcome.err.splitlines() if "is kept as missing" in line]
     assert [line.partition(":")[0].split(",")[1] for line in told] == [" line 201", " line 251"]
-    assert [row for row, scores in enumerate(rows(tmp_path / "o")) if scores["value"] == ""] == [200, 250]
+    assert [row for row, scores in enumerate(cli.rows(tmp_path / "o")) if scores["value"] == ""] == [200, 250]
 
 
 def test_rows_appear_while_stdin_is_open(tmp_path: Path) -> None:
-    process = open_pipe(tmp_path, *SMALL)
+    process = cli.open_pipe(tmp_path, *SMALL)
     lines = [f"{value}\n" for value in wave(202)]
     for done, count in ((0, 200), (200, 201), (201, 202)):
-        feed(process, "".join(lines[done:count]))
-        wait_for_rows(tmp_path / "o", count, process)
-    outcome = finish(process)
+        cli.feed(process, "".join(lines[done:count]))
+        cli.wait_for_rows(tmp_path / "o", count, process)
+    outcome = cli.finish(process)
     assert outcome.code == 0
     assert "stdin: 202 points, 150 of them trained on, 52 judged" in outcome.err
-    assert [float(row["value"]) for row in rows(tmp_path / "o")] == wave(202)
+    assert [float(row["value"]) for row in cli.rows(tmp_path / "o")] == wave(202)
 
 
 @pytest.mark.parametrize(("number", "line"), [(signal.SIGINT, "{time},{value}\n"), (signal.SIGTERM, "{value}\n")])
 def test_an_interrupted_stream_is_resumed(tmp_path: Path, number: int, line: str) -> None:
-    process = open_pipe(tmp_path, *SMALL)
+    process = cli.open_pipe(tmp_path, *SMALL)
     lines = [line.format(time=1_700_000_000 + 60 * row, value=value) for row, value in enumerate(wave(400))]
-    feed(process, "".join(lines[:300]) + lines[300][:5])  # the last line is only begun
-    wait_for_rows(tmp_path / "o", 300, process)
+    cli.feed(process, "".join(lines[:300]) + lines[300][:5])  # the last line is only begun
+    cli.wait_for_rows(tmp_path / "o", 300, process)
     process.send_signal(number)
-    outcome = finish(process)
+    outcome = cli.finish(process)
     assert outcome.code == 130
     assert outcome.err.splitlines()[-1] == "interrupted after 300 points; what was done is in o; --resume goes on with it"
-    assert len(rows(tmp_path / "o")) == 300
-    assert metrics(tmp_path / "o")["status"] == "interrupted"
+    assert len(cli.rows(tmp_path / "o")) == 300
+    assert cli.metrics(tmp_path / "o")["status"] == "interrupted"
 
-    resumed = finish(start("--out", "o", "--resume", folder=tmp_path, stdin=subprocess.PIPE), text="".join(lines[300:]))
+    resumed = cli.finish(cli.start("--out", "o", "--resume", folder=tmp_path, stdin=subprocess.PIPE), text="".join(lines[300:]))
     assert resumed.code == 0, resumed.err
     assert "the producer must begin with row 301" in resumed.err
     (tmp_path / "whole").mkdir()
-    assert finish(open_pipe(tmp_path / "whole", *SMALL), text="".join(lines)).code == 0
+    assert cli.finish(cli.open_pipe(tmp_path / "whole", *SMALL), text="".join(lines)).code == 0
     assert (tmp_path / "o/scores.csv").read_bytes() == (tmp_path / "whole/o/scores.csv").read_bytes()
 
 
 def test_a_followed_file_is_scored_as_it_grows(tmp_path: Path) -> None:
     table, out = write_csv(tmp_path / "growing.csv", range(200), wave(202)[:200]), tmp_path / "o"
     follow = ("--source", "csv", "--path", table, "--follow", "--set", "csv.poll_seconds=0.02")
-    process = start(*follow, "--out", "o", *SMALL, folder=tmp_path)
-    wait_for_rows(out, 200, process)
+    process = cli.start(*follow, "--out", "o", *SMALL, folder=tmp_path)
+    cli.wait_for_rows(out, 200, process)
     with table.open("a") as file:
         file.writelines(f"{row},{wave(202)[row]}\n" for row in (200, 201))
-    wait_for_rows(out, 202, process)
+    cli.wait_for_rows(out, 202, process)
     process.send_signal(signal.SIGINT)
-    assert finish(process).code == 130
-    assert [float(row["value"]) for row in rows(out)] == wave(202)
+    assert cli.finish(process).code == 130
+    assert [float(row["value"]) for row in cli.rows(out)] == wave(202)
 
 
 def test_an_interrupt_before_the_first_line(tmp_path: Path) -> None:
-    process = open_pipe(tmp_path, *GAUSSIAN)
-    wait_until((tmp_path / "o").exists, process)
+    process = cli.open_pipe(tmp_path, *GAUSSIAN)
+    cli.wait_until((tmp_path / "o").exists, process)
     process.send_signal(signal.SIGINT)
-    assert finish(process) == Outcome(130, "", "interrupted\n")
+    assert cli.finish(process) == Outcome(130, "", "interrupted\n")
     assert not (tmp_path / "o").exists()
 
 
@@ -140,13 +125,13 @@ def test_an_interrupt_before_the_first_line(tmp_path: Path) -> None:
 def test_an_interrupt_in_training(tmp_path: Path, command: str) -> None:
     endless = ("--set", "training.max_steps=1000000", "--set", "training.patience=1000000")
     detector = ("--set", "network.units=[8]") if command == "run" else (*FOREST, "--set", "forest.n_estimators=10000")
-    process = start(command, "--out", "o", *QUIET, *endless, *detector, "--set", "synthetic.points=1000", folder=tmp_path)
+    process = cli.start(command, "--out", "o", *QUIET, *endless, *detector, "--set", "synthetic.points=1000", folder=tmp_path)
     library = "_pywrap_tensorflow" if command == "run" else "sklearn"
-    wait_until(lambda: library in Path(f"/proc/{process.pid}/maps").read_text(), process)
+    cli.wait_until(lambda: library in Path(f"/proc/{process.pid}/maps").read_text(), process)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=1.5)
     process.send_signal(signal.SIGINT)
-    assert finish(process) == Outcome(130, "", "interrupted\n")
+    assert cli.finish(process) == Outcome(130, "", "interrupted\n")
     assert not (tmp_path / "o").exists()
 
 
@@ -156,10 +141,10 @@ def test_a_run_outlives_its_listeners(tmp_path: Path, stream: str) -> None:
     os.close(read)
     descriptor = write if stream == "gone" else os.open("/dev/full", os.O_WRONLY)
     arguments = (*GAUSSIAN, "--set", "synthetic.points=500")
-    process = start("--out", "o", *arguments, folder=tmp_path, stderr=descriptor, stdout=descriptor)
+    process = cli.start("--out", "o", *arguments, folder=tmp_path, stderr=descriptor, stdout=descriptor)
     assert process.wait(timeout=60) == 0
-    assert len(rows(tmp_path / "o")) == 500
-    assert metrics(tmp_path / "o")["status"] == "done"
+    assert len(cli.rows(tmp_path / "o")) == 500
+    assert cli.metrics(tmp_path / "o")["status"] == "done"
     for each in {write, descriptor}:
         os.close(each)
 
@@ -171,7 +156,7 @@ def test_closed_standard_streams_do_no_harm(tmp_path: Path, lstm_run: Run) -> No
 
     inherited = {"stdin": None, "stdout": None, "stderr": None, "preexec_fn": close_all}
     arguments = ("--model", lstm_run[0], "--set", "synthetic.points=500", *QUIET)
-    assert start("--out", "o", *arguments, folder=tmp_path, **inherited).wait(timeout=60) == 0
-    assert len(rows(tmp_path / "o")) == 500
-    assert start("--source", "stdin", "--out", "p", *GAUSSIAN, folder=tmp_path, **inherited).wait(timeout=60) == 2
+    assert cli.start("--out", "o", *arguments, folder=tmp_path, **inherited).wait(timeout=60) == 0
+    assert len(cli.rows(tmp_path / "o")) == 500
+    assert cli.start("--source", "stdin", "--out", "p", *GAUSSIAN, folder=tmp_path, **inherited).wait(timeout=60) == 2
     assert not (tmp_path / "p").exists()

@@ -7,22 +7,8 @@ from pathlib import Path
 from shutil import copytree
 
 import pytest
-from helpers.cli import (
-    FOREST,
-    GAUSSIAN,
-    QUIET,
-    Program,
-    Run,
-    assert_same_results,
-    count_lines,
-    finish,
-    metrics,
-    rows,
-    start,
-    wait_until,
-    wave,
-    write_csv,
-)
+from helpers import cli
+from helpers.cli import FOREST, GAUSSIAN, QUIET, Program, Run, wave, write_csv
 
 from autoencoder.sources.chunk import Chunk
 from autoencoder.sources.synthetic import SyntheticSource
@@ -48,14 +34,14 @@ def cut_off(monkeypatch: pytest.MonkeyPatch, row: int) -> None:
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that nothing cut off."""
     folder = tmp_path_factory.mktemp("uninterrupted")
-    assert finish(start("--out", "o", *FOREST, *SMALL, folder=folder)).code == 0
+    assert cli.finish(cli.start("--out", "o", *FOREST, *SMALL, folder=folder)).code == 0
     return folder / "o"
 
 
 def assert_same_run(one: Path, other: Path) -> None:
-    assert_same_results(one, other)
+    cli.assert_same_results(one, other)
     assert (one / "detector.npz").read_bytes() == (other / "detector.npz").read_bytes()
-    first, second = metrics(one), metrics(other)
+    first, second = cli.metrics(one), cli.metrics(other)
     for key in ("status", "counts", "quality", "training"):
         assert first[key] == second[key]
     assert {path.name for path in one.iterdir()} == {path.name for path in other.iterdir()}
@@ -70,8 +56,8 @@ def test_an_interrupted_run_ends_the_same(
     done = row // 1024 * 1024  # whole chunks
     assert outcome.code == 130
     assert outcome.err == f"interrupted after {done:,} points; what was done is in o; --resume goes on with it\n"
-    assert len(rows(Path("o"))) == done == metrics(Path("o"))["counts"]["points"]
-    assert metrics(Path("o"))["status"] == "interrupted"
+    assert len(cli.rows(Path("o"))) == done == cli.metrics(Path("o"))["counts"]["points"]
+    assert cli.metrics(Path("o"))["status"] == "interrupted"
     assert program("--out", "o", "--resume").code == 0
     assert_same_run(Path("o"), uninterrupted)
 
@@ -98,11 +84,11 @@ def test_a_run_may_be_resumed_twice(program: Program, monkeypatch: pytest.Monkey
 def test_a_killed_run_goes_on(program: Program, tmp_path: Path) -> None:
     long = (*GAUSSIAN, "--set", "checkpoint.every=2000", "--set", "synthetic.points=60000", "--set", "training.points=1500")
     assert program("--out", "whole", *long).code == 0
-    process = start("--out", "o", *long, folder=tmp_path)
-    wait_until(lambda: count_lines(tmp_path / "o/scores.csv") > 5000, process)
+    process = cli.start("--out", "o", *long, folder=tmp_path)
+    cli.wait_until(lambda: cli.count_lines(tmp_path / "o/scores.csv") > 5000, process)
     process.kill()
     process.communicate()
-    assert 5000 < len(rows(Path("o"))) < 60_000
+    assert 5000 < len(cli.rows(Path("o"))) < 60_000
     assert program("--out", "o", "--resume").code == 0
     assert_same_run(Path("o"), Path("whole"))
 
@@ -180,11 +166,11 @@ def test_a_source_that_fails_later_keeps_rows(program: Program, monkeypatch: pyt
     monkeypatch.setattr(FileSource, "chunks", chunks)
     outcome = program("--source", "csv", "--path", "x.csv", "--out", "o", *FOREST)
     assert (outcome.code, outcome.error) == (1, "the disk is gone; put it back")
-    assert len(rows(Path("o"))) == 400
-    assert metrics(Path("o"))["status"] == "failed: the disk is gone; put it back"
+    assert len(cli.rows(Path("o"))) == 400
+    assert cli.metrics(Path("o"))["status"] == "failed: the disk is gone; put it back"
     monkeypatch.setattr(FileSource, "chunks", whole)
     assert program("--out", "o", "--resume").code == 0
-    assert metrics(Path("o"))["status"] == "done"
+    assert cli.metrics(Path("o"))["status"] == "done"
 
 
 SMALL = ("--set", "checkpoint.every=300", "--set", "synthetic.points=6000", "--set", "training.points=1500")

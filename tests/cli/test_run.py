@@ -8,21 +8,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.cli import (
-    FOREST,
-    GAUSSIAN,
-    QUIET,
-    ROOT,
-    Program,
-    Run,
-    finish,
-    incidents,
-    metrics,
-    rows,
-    start,
-    wave,
-    write_csv,
-)
+from helpers import cli
+from helpers.cli import FOREST, GAUSSIAN, QUIET, ROOT, Program, Run, wave, write_csv
 from helpers.yahoo_server import Mode, YahooServer
 
 from autoencoder.core.errors import ModelError
@@ -44,7 +31,7 @@ def test_a_run_writes_its_files(lstm_run: Run) -> None:
     assert first == "synthetic: 3,000 points, 1,500 of them trained on, 1,500 judged"
     assert last.startswith("run: scores.csv, ")
     assert (folder / "plot.png").read_bytes().startswith(b"\x89PNG")
-    found = metrics(folder)
+    found = cli.metrics(folder)
     assert found["status"] == "done"
     assert found["counts"]["points"] == 3000
     assert found["quality"]["known_anomalies"] > 0
@@ -54,7 +41,7 @@ def test_a_run_writes_its_files(lstm_run: Run) -> None:
 
 def test_scores_hold_a_row_for_every_point(program: Program, table: Path) -> None:
     assert program("--source", "csv", "--path", table, "--out", "o", *FOREST).code == 0
-    scored = rows(Path("o"))
+    scored = cli.rows(Path("o"))
     given = [line.split(",") for line in table.read_text().splitlines()[1:]]
     assert list(scored[0]) == COLUMNS
     assert [[row["time"], float(row["value"])] for row in scored] == [[time, float(value)] for time, value in given]
@@ -68,14 +55,14 @@ def test_scores_hold_a_row_for_every_point(program: Program, table: Path) -> Non
 
 def test_incidents_cover_the_flagged_rows(program: Program) -> None:
     program("--out", "o", *FOREST, "--set", "threshold.budget=0.01")
-    flagged = [row for row, scores in enumerate(rows(Path("o"))) if scores["anomaly"] == "1"]
-    found = incidents(Path("o"))
+    flagged = [row for row, scores in enumerate(cli.rows(Path("o"))) if scores["anomaly"] == "1"]
+    found = cli.incidents(Path("o"))
     assert flagged and found
     assert [incident["id"] for incident in found] == list(range(1, len(found) + 1))
     covered = [row for incident in found for row in flagged if incident["first_row"] <= row <= incident["last_row"]]
     assert covered == flagged
     assert sum(incident["n_points"] for incident in found) == len(flagged)
-    assert metrics(Path("o"))["counts"]["incidents"] == len(found)
+    assert cli.metrics(Path("o"))["counts"]["incidents"] == len(found)
 
 
 def test_missing_values_change_no_other_row(program: Program) -> None:
@@ -92,12 +79,12 @@ def test_missing_values_change_no_other_row(program: Program) -> None:
         outcome = program("--source", "csv", "--path", f"{name}.csv", "--out", name, *FOREST, "--set", f"training.points={count}")
         assert outcome.code == 0
         assert ("6 missing" in outcome.err) == (name == "gaps")
-    scored = rows(Path("gaps"))
+    scored = cli.rows(Path("gaps"))
     assert len(scored) == 400
     for place in gaps:
         assert [*scored[place].values()] == [str(place), "", "", "", "", "", "0"]
     judged = [[*row.values()][1:] for place, row in enumerate(scored) if place not in gaps]
-    assert judged == [[*row.values()][1:] for row in rows(Path("kept"))]
+    assert judged == [[*row.values()][1:] for row in cli.rows(Path("kept"))]
 
 
 def test_times_out_of_order_are_told_once(program: Program) -> None:
@@ -109,13 +96,13 @@ def test_times_out_of_order_are_told_once(program: Program) -> None:
     warnings = [line for line in outcome.err.splitlines() if "is not after" in line]
     assert len(warnings) == 1
     assert warnings[0].startswith("x.csv, line 302: time 2023-11-14T22:23:20 is not after") and "sort the file" in warnings[0]
-    assert [float(row["value"]) for row in rows(Path("o"))] == wave(400)
+    assert [float(row["value"]) for row in cli.rows(Path("o"))] == wave(400)
 
 
 def test_columns_are_told_apart_by_name(program: Program, tmp_path: Path) -> None:
     table = write_csv(tmp_path / "two.csv", range(400), wave(400), wave(400)[::-1], header="time,cpu,mem")
     assert program("--source", "csv", "--path", table, "--column", "mem", "--column", "cpu", "--out", "o", *FOREST).code == 0
-    scored = rows(Path("o"))
+    scored = cli.rows(Path("o"))
     assert list(scored[0]) == ["time", "value_mem", "value_cpu", "prediction_mem", "prediction_cpu", *COLUMNS[3:]]
     assert [float(row["value_cpu"]) for row in scored] == wave(400)
     assert [row["time"] for row in scored] == [str(index) for index in range(400)]
@@ -131,7 +118,7 @@ def test_parquet_and_odd_paths_are_read(program: Program, tmp_path: Path, detect
     outcome = program("--source", "csv", "--path", path, "--out", "öut ☃/o o", *FOREST, "--detector", detector)
     assert outcome.code == 0
     assert outcome.err.startswith("sp ace, ünï ☃.parquet: 400 points")
-    assert rows(Path("öut ☃/o o"))[1]["time"] == "1970-01-02T00:00:00"
+    assert cli.rows(Path("öut ☃/o o"))[1]["time"] == "1970-01-02T00:00:00"
 
 
 def test_the_default_folder_has_time_and_source(program: Program) -> None:
@@ -160,7 +147,7 @@ def test_known_labels_are_measured(program: Program, tmp_path: Path) -> None:
     outcome = program("--source", "csv", "--path", table, *arguments, "--detector", "windowed_gaussian")
     assert outcome.code == 0
     assert "known anomalies: 100% of 1 found" in outcome.err
-    assert metrics(Path("o"))["quality"]["event_recall"] == 1
+    assert cli.metrics(Path("o"))["quality"]["event_recall"] == 1
 
 
 def test_a_run_without_anomalies_reads_well(program: Program) -> None:
@@ -176,7 +163,7 @@ def test_yahoo_prices_score_as_the_file(program: Program, tmp_path: Path) -> Non
     prices = ("--start", "2000-03-01", "--end", "2013-03-02", "--set", "yfinance.adjusted=false", "--set", "yfinance.cache=cache")
     with YahooServer() as server:
         arguments = ("--source", "yfinance", "--ticker", "AAPL", *prices, "--out", "o", *GAUSSIAN)
-        outcome = finish(start(*arguments, folder=tmp_path, env={**os.environ, **server.environment()}))
+        outcome = cli.finish(cli.start(*arguments, folder=tmp_path, env={**os.environ, **server.environment()}))
     assert outcome.code == 0, outcome.err
     assert outcome.out == ""
     assert not MACHINE_TALK.search(outcome.err)
@@ -196,7 +183,7 @@ def test_yahoo_prices_score_as_the_file(program: Program, tmp_path: Path) -> Non
 def test_a_failing_yahoo_exits_1(tmp_path: Path, ticker: str, mode: Mode, words: list[str]) -> None:
     with YahooServer(mode=mode) as server:
         arguments = ("--source", "yfinance", "--ticker", ticker, "--set", "yfinance.cache=cache", "--out", "o", *GAUSSIAN)
-        outcome = finish(start(*arguments, folder=tmp_path, env={**os.environ, **server.environment()}))
+        outcome = cli.finish(cli.start(*arguments, folder=tmp_path, env={**os.environ, **server.environment()}))
     assert outcome.code == 1
     assert all(word in outcome.error for word in words), outcome.error
     assert not (tmp_path / "o").exists()
