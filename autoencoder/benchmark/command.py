@@ -13,7 +13,6 @@ from autoencoder.benchmark.runner import Bench, Execute, Report
 from autoencoder.config import load
 from autoencoder.console import Console
 from autoencoder.interrupts import SignalGuard
-from autoencoder.reports.run_folder import RunFolder
 from autoencoder.scorers import SCORERS
 
 DETECTORS = tuple(SCORERS)
@@ -95,10 +94,11 @@ def bench(arguments: argparse.Namespace, execute: Execute, console: Console) -> 
     wanted = arguments.detector or [config.detector]
     names = arguments.known if ALL in wanted else dict.fromkeys(wanted)
     chosen = {name: config.model_copy(update={"detector": name}) for name in names}
+    started = Bench(arguments, config, chosen, console, execute)
     with SignalGuard(), console.bars():
-        report = BENCHMARKS[arguments.what](Bench(arguments, config, chosen, console, execute))
+        report = BENCHMARKS[arguments.what](started)
     if report:
-        report.write(RunFolder(arguments.out, resume=True))
+        report.write(started.results)
         sys.stdout.write(report.text)
         sys.stdout.flush()
         console.say(f"{arguments.out}: summary.md, summary.json")

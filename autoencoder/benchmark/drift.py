@@ -73,7 +73,7 @@ def run(bench: Bench) -> Report:
     seeds = range(config.seed, config.seed + (1 if quick else bench.arguments.seeds))
     kinds = bench.arguments.kind or [*CHANGES, *EVENTS]
     jobs = [(name, kind, seed) for seed in seeds for kind in kinds for name in makers if kind in CHANGES or name == ADAPTIVE]
-    folder = bench.open_results(adaptive, quick=quick)
+    path = bench.open_results(adaptive, quick=quick) / STREAMS
 
     def work(job: tuple[str, str, int]) -> Case:
         name, kind, seed = job
@@ -81,9 +81,8 @@ def run(bench: Bench) -> Report:
         return measure(name, makers[name](TRAINING), drift_stream(kind, points, seed), seed)
 
     def keep(cases: Iterable[Case]) -> None:
-        folder.write(STREAMS, "".join(json.dumps(asdict(case)) + "\n" for case in cases))
+        bench.results.write(STREAMS, "".join(json.dumps(asdict(case)) + "\n" for case in cases))
 
-    path = folder.path / STREAMS
     kept = [Case(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
     done = {(case.detector, case.kind, case.seed): case for case in kept}
     cases = bench.run_jobs({job: f"{job[0]}, {job[1]}" for job in jobs}, work, done, keep)

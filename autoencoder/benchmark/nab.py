@@ -68,7 +68,7 @@ def run(bench: Bench) -> Report | None:
     wanted = _find(files, name) if name else None
     bench.scorers()
     makers = {name: partial(make_detector, config) for name, config in bench.detectors.items()}
-    out = bench.open_results().path
+    out = bench.open_results()
     if wanted:
         for name, make in makers.items():
             bench.console.say(f"{_draw(bench, wanted, out, name, make)}")

@@ -8,7 +8,7 @@ import json
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -38,7 +38,7 @@ Result = TypeVar("Result")
 Execute = Callable[[Config, Path, Path | None], None]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Bench:
     """One call of ``bench``."""
 
@@ -47,6 +47,7 @@ class Bench:
     detectors: Mapping[str, Config]  # the configuration with each detector that is measured, by name
     console: Console
     execute: Execute  # what ``bench speed`` measures
+    results: RunFolder = field(init=False)  # once it is opened
 
     def scorers(self, *others: str) -> dict[str, Callable[[], Scorer]]:
         """Makers of untrained scorers by detector, but for ``others``, which are none; ConfigError where a package is missing."""
@@ -55,15 +56,13 @@ class Bench:
             make_scorer(config)
         return {name: partial(make_scorer, config) for name, config in chosen.items()}
 
-    def open_results(self, config: Config | None = None, **sizes: object) -> RunFolder:
+    def open_results(self, config: Config | None = None, **sizes: object) -> Path:
         """The folder of results, which depend on ``config``, ``sizes`` and the program; those of a run with the same are kept.
 
-        Raises:
-            ConfigError: it holds something else, or results of other settings.
-            ModelError: it cannot be written.
+        ConfigError where it holds something else, or results of other settings; ModelError where it cannot be written.
         """
-        out = self.arguments.out
-        folder = RunFolder(out, resume=True)
+        out: Path = self.arguments.out
+        self.results = RunFolder(out, resume=True)
         chosen = (config or self.config).model_dump(mode="json", exclude=WITHOUT_EFFECT)
         settings = {"benchmark": self.arguments.what, "program": _digest(), **chosen, **sizes}
         path, text = out / SETTINGS, yaml.safe_dump(settings, sort_keys=False)
@@ -72,8 +71,8 @@ class Bench:
                 raise ConfigError(f"--out {out} holds results of other settings: {changed}; set it back, or give another folder")
         elif any(out.iterdir()):
             raise ConfigError(f"--out {out} holds something other than results of a benchmark; give a new folder")
-        folder.write(SETTINGS, text)
-        return folder
+        self.results.write(SETTINGS, text)
+        return out
 
     @contextmanager
     def training(self) -> Iterator[Progress]:

@@ -10,7 +10,7 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter, perf_counter_ns, sleep
+from time import perf_counter, perf_counter_ns
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,7 @@ from autoencoder.factory.sources import open_source
 from autoencoder.fleet import Fleet
 from autoencoder.network import training
 from autoencoder.network.model import Architecture, build
-from autoencoder.reports.run_folder import SCORES, read_model
+from autoencoder.reports.run_folder import read_model
 from autoencoder.sources.chunk import Chunk, ignore
 
 Windows = npt.NDArray[np.float32]
@@ -36,9 +36,7 @@ HEADER = b"timestamp,value\n"
 TRAINING_STREAM = 6000  # points of the stream whose first part trains
 OTHER_SEED = 1  # added to the run's seed: a stream of the same kind as the one trained on, and not the same
 WARM_UP = 500  # points before the clock counts: windows fill, caches too
-FIRST_LINES = 200  # that a cold start is given at once: more than a window, so that the first detection is among them
 BATCH = 256  # windows a call of the compiled function
-START_TIMEOUT = 120.0  # seconds
 FIT_PATIENCE = 4.0  # Keras fit is stopped when it has taken so many times as long as this program
 # Runs a command and prints its seconds and its peak memory in bytes. It is a small process of its own, as on Linux a new process
 # begins with its parent's peak.
@@ -93,37 +91,18 @@ class Program:
 
     def as_process(self, points: int, *, piped: bool = False) -> tuple[float, int]:
         """Seconds and peak bytes of a process that scores so many points of a csv file, or the same through a pipe."""
+        launcher = [sys.executable, "-c", LAUNCHER, sys.executable, str(MAIN), "--model", str(self.model), "--plot", "none"]
         with tempfile.TemporaryDirectory() as place:
             path = self._write(place, points)
-            command = self._command(place, "stdin") if piped else self._command(place, "csv", "--path", str(path))
+            source = ["stdin"] if piped else ["csv", "--path", str(path)]
             with path.open("rb") as lines:
-                launcher = [sys.executable, "-c", LAUNCHER, *command]
-                done = subprocess.run(launcher, stdin=lines, capture_output=True, text=True, check=False)
+                command = [*launcher, "--out", str(Path(place, "run")), "--source", *source]
+                done = subprocess.run(command, stdin=lines, capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise RunError(f"bench speed: a measured process ended with exit code {done.returncode} ({last}); run it anew")
         seconds, peak = json.loads(done.stdout)
         return seconds, peak
-
-    def cold_start(self) -> float:
-        """Seconds from the start of a process until the rows of the first points are in scores.csv."""
-        quiet: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        with tempfile.TemporaryDirectory() as place:
-            scores, began = Path(place, "run", SCORES), perf_counter()
-            with subprocess.Popen(self._command(place, "stdin"), **quiet) as process:
-                assert process.stdin
-                process.stdin.write(HEADER + b"".join(self.lines[:FIRST_LINES]))
-                process.stdin.flush()  # and left open, as by a producer that waits
-                while not scores.exists() or scores.read_bytes().count(b"\n") <= FIRST_LINES:
-                    if process.poll() is not None or perf_counter() - began > START_TIMEOUT:
-                        process.kill()
-                        raise RunError("bench speed: a process that was started wrote no rows; run it anew")
-                    sleep(0.001)
-                return perf_counter() - began
-
-    def _command(self, place: str, source: str, *more: str) -> list[str]:
-        run = ["--source", source, "--model", str(self.model), "--plot", "none", "--out", str(Path(place, "run"))]
-        return [sys.executable, str(MAIN), *run, *more]
 
     def _write(self, place: str, points: int) -> Path:
         path = Path(place, "points.csv")

@@ -75,9 +75,9 @@ def run(bench: Bench) -> Report:
     files = ucr_files(bench.arguments.path)
     scorers = {name: partial(_find_by_scorer, make) for name, make in bench.scorers(MATRIX_PROFILE).items()}
     finders: dict[str, Finder] = {name: scorers.get(name, find_discord) for name in bench.detectors}
-    folder = bench.open_results()
+    out = bench.open_results()
     outcomes = {name: _find_all(bench, files, name, find) for name, find in finders.items()}
-    folder.write(RESULTS, (folder.path / next(iter(finders)) / RESULTS).read_bytes())
+    bench.results.write(RESULTS, (out / next(iter(finders)) / RESULTS).read_bytes())
     return _report(files, outcomes)
 
 
@@ -109,16 +109,12 @@ def _find_all(bench: Bench, files: Sequence[UcrFile], name: str, find: Finder) -
 
 def _read_rows(path: Path, files: Sequence[UcrFile]) -> dict[UcrFile, Row]:
     """Rows that an earlier run left for these files; a row that was cut off, or holds no place, is left out."""
-    by_name = {file.path.name: file for file in files}
-    rows = {}
-    try:
-        lines = list(csv.reader(path.read_text(encoding="utf-8").splitlines()))
-    except (OSError, UnicodeDecodeError, csv.Error):
-        return {}
-    for line in lines[1:]:
-        if len(line) == len(HEADER) and line[0] in by_name and line[1].isdigit():
-            with suppress(ValueError):
-                rows[by_name[line[0]]] = Row(by_name[line[0]], int(line[1]), float(line[-1]))
+    by_name, rows = {file.path.name: file for file in files}, {}
+    with suppress(OSError, UnicodeDecodeError, csv.Error), path.open(encoding="utf-8", newline="") as lines:
+        for row in csv.DictReader(lines):
+            with suppress(KeyError, TypeError, ValueError):
+                file = by_name[row["file"]]
+                rows[file] = Row(file, int(row["location"]), float(row["seconds"]))
     return rows
 
 

@@ -40,6 +40,11 @@ class Ended(NamedTuple):
     seconds: float
     memory: int
 
+    @property
+    def is_over(self) -> bool:
+        """Whether a run ended by itself, this time or, with the kill that followed, the time before."""
+        return self.code == 0 or "is done; there is nothing left to go on with" in self.said
+
 
 @dataclass
 class Count:

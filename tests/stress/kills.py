@@ -14,21 +14,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from stress.harness import (
-    GAUSSIAN,
-    LONG,
-    LSTM,
-    Count,
-    Ended,
-    Process,
-    in_pairs,
-    noisy_wave,
-    run,
-    settings,
-    torn,
-    train_lstm,
-    write_wave,
-)
+from stress.harness import GAUSSIAN, LONG, LSTM, Count, Process, in_pairs, noisy_wave, run, settings, torn, train_lstm, write_wave
 
 CHAIN = 4  # kills that one run goes through
 ATTEMPTS = 5  # runs that may end before they have had them
@@ -109,19 +95,14 @@ def _killed_and_resumed(
         else:
             time.sleep(dice.uniform(0.1, 0.9) * seconds)
         ended = count.hear(process.end(signal.SIGKILL))
-        if _is_over(ended):  # it was quicker; what it leaves is compared all the same
+        if ended.is_over:  # it was quicker; what it leaves is compared all the same
             return kills, drafts, None
         if ended.code != -signal.SIGKILL:
             return kills, drafts, f"exit code {ended.code} ({ended.said[-300:]})"
         kills += 1
         drafts += any(out.glob(".*.part"))
     ended = count.hear(_start(out.parent, scenario, out).wait())
-    return kills, drafts, None if _is_over(ended) else f"exit code {ended.code} on --resume ({ended.said[-300:]})"
-
-
-def _is_over(ended: Ended) -> bool:
-    """Whether a run ended by itself, this time or, with the kill that followed, the time before."""
-    return ended.code == 0 or "is done; there is nothing left to go on with" in ended.said
+    return kills, drafts, None if ended.is_over else f"exit code {ended.code} on --resume ({ended.said[-300:]})"
 
 
 def _start(folder: Path, scenario: Scenario, out: Path) -> Process:
