@@ -10,25 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.cli import (
-    GAUSSIAN,
-    QUIET,
-    SERIES,
-    TINY_LSTM,
-    Program,
-    assert_same_results,
-    feed,
-    finish,
-    incidents,
-    metrics,
-    open_pipe,
-    rows,
-    start,
-    wait_for_rows,
-    wait_until,
-    wave,
-    write_csv,
-)
+from helpers import cli
+from helpers.cli import GAUSSIAN, QUIET, SERIES, TINY_LSTM, Program, wave, write_csv
 
 from autoencoder.reports.scores_csv import read_scores
 
@@ -80,13 +63,6 @@ def to_detections(folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def alone(program: Program, name: str, series: list[Row], *arguments: str) -> list[str]:
-    """The lines of scores.csv, but for its head, of a run that is given one series in a file without a series column."""
-    path = file_of(Path(f"{name}.csv"), series)
-    assert program("--source", "csv", "--path", path, "--out", name, *arguments).code == 0
-    return lines_of(Path(name))[1:]
-
-
 # --- the same detections as alone ---
 
 
@@ -103,20 +79,47 @@ def test_one_series_scores_as_without_its_column(
     assert program(*SERIES, "--path", together, "--out", "many", *detector).code == 0
     header, *lines = lines_of(Path("one"))
     assert lines_of(Path("many")) == [header + ",series", *(line + ",a" for line in lines)]
-    assert any(row["anomaly"] == "1" for row in rows(Path("many")))
-    found, expected = ([{**each, "series": None} for each in incidents(Path(name))] for name in ("many", "one"))
+    assert any(row["anomaly"] == "1" for row in cli.rows(Path("many")))
+    found, expected = ([{**each, "series": None} for each in cli.incidents(Path(name))] for name in ("many", "one"))
     assert found == expected
 
 
-def test_a_series_scores_as_if_alone(program: Program, tmp_path: Path) -> None:
-    series = {"a": spiked(300, 250), "b": [100 * value for value in spiked(220, 180, 215)], "c": ["", *wave(100)]}
-    together = file_of(tmp_path / "together.csv", interleaved(*(rows_of(name, values) for name, values in series.items())))
-    assert program(*SERIES, "--path", together, "--out", "many", *QUICK).code == 0
-    for name, values in series.items():
-        assert to_detections(Path("many"))[name] == alone(program, name, rows_of(name, values), *QUICK)
-    assert [row["time"] for row in rows(Path("many"))] == [
-        time for time, _, _ in interleaved(*(rows_of(name, values) for name, values in series.items()))
-    ]
+ALONE: dict[str, tuple[list[list[Row]], tuple[str, ...]]] = {
+    "each trains for itself": (
+        [
+            rows_of("a", spiked(300, 250)),
+            rows_of("b", [100 * value for value in spiked(220, 180, 215)]),
+            rows_of("c", ["", *wave(100)]),
+        ],
+        QUICK,
+    ),
+    "a budget in time is each one's own": (
+        [rows_of("often", wave(200), every=60), rows_of("seldom", wave(200), every=600)],
+        ("--set", "threshold.budget=5 per day", *SHORT),
+    ),
+    "a saved model serves all": (
+        [rows_of("a", spiked(100, 60)), rows_of("b", spiked(50, 40)), rows_of("short", [10.0])],
+        ("--model", "model", *QUIET),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ALONE)
+def test_a_series_scores_as_if_alone(program: Program, tmp_path: Path, case: str) -> None:
+    series, arguments = ALONE[case]
+    model = file_of(tmp_path / "model.csv", rows_of("m", wave(300)))
+    assert program("train", "--source", "csv", "--path", model, "--out", "model", *QUICK).code == 0
+    together = interleaved(*series)
+    path = file_of(tmp_path / "together.csv", together)
+    assert program(*SERIES, "--path", path, "--out", "many", *arguments).code == 0
+    assert [row["time"] for row in cli.rows(Path("many"))] == [time for time, _, _ in together]
+    for one in series:
+        name = str(one[0][1])
+        single = file_of(tmp_path / f"{name}.csv", one)
+        assert program("--source", "csv", "--path", single, "--out", name, *arguments).code == 0
+        assert to_detections(Path("many"))[name] == lines_of(Path(name))[1:]
+    assert cli.metrics(Path("many"))["series"]["judged"] == len(series)
+    assert program("--source", "csv", "--path", model, "--out", "again", "--model", "many", *QUIET).code == 0
 
 
 @pytest.mark.slow
@@ -126,30 +129,9 @@ def test_the_order_of_series_changes_nothing(program: Program, tmp_path: Path) -
         path = file_of(tmp_path / f"{folder}.csv", ordered)
         assert program(*SERIES, "--path", path, "--out", folder, *LSTM).code == 0
     assert to_detections(Path("mixed")) == to_detections(Path("grouped"))
-    assert {row["anomaly"] for row in rows(Path("mixed")) if row["series"] == "a"} == {"0", "1"}
-    training = metrics(Path("mixed"))["training"]
+    assert {row["anomaly"] for row in cli.rows(Path("mixed")) if row["series"] == "a"} == {"0", "1"}
+    training = cli.metrics(Path("mixed"))["training"]
     assert training["points"] == 80 + 75 and training["validation_loss"] > 0
-
-
-def test_a_saved_model_serves_every_series(program: Program, tmp_path: Path) -> None:
-    model = file_of(tmp_path / "model.csv", rows_of("m", wave(300)))
-    assert program("train", "--source", "csv", "--path", model, "--out", "model", *QUICK).code == 0
-    series = {"a": spiked(100, 60), "b": spiked(50, 40), "short": [10.0]}
-    together = file_of(tmp_path / "together.csv", interleaved(*(rows_of(name, values) for name, values in series.items())))
-    use = ("--model", "model", *QUIET)
-    assert program(*SERIES, "--path", together, "--out", "many", *use).code == 0
-    for name, values in series.items():
-        assert to_detections(Path("many"))[name] == alone(program, name, rows_of(name, values), *use)
-    assert metrics(Path("many"))["series"]["judged"] == 3
-    assert program("--source", "csv", "--path", model, "--out", "again", "--model", "many", *QUIET).code == 0
-
-
-def test_a_budget_in_time_is_each_series_own(program: Program, tmp_path: Path) -> None:
-    budget = ("--set", "threshold.budget=5 per day", *SHORT)
-    often, seldom = rows_of("often", wave(200), every=60), rows_of("seldom", wave(200), every=600)
-    assert program(*SERIES, "--path", file_of(tmp_path / "a.csv", interleaved(often, seldom)), "--out", "many", *budget).code == 0
-    for name, series in (("often", often), ("seldom", seldom)):
-        assert to_detections(Path("many"))[name] == alone(program, name, series, *budget)
 
 
 # --- what a run leaves ---
@@ -160,13 +142,13 @@ def test_incidents_name_their_series(program: Program, tmp_path: Path) -> None:
     path = file_of(tmp_path / "metrics.csv", interleaved(*series))
     sparse = ("--set", "threshold.budget=0.0001", "--set", "incidents.merge_gap=10", *SHORT)
     outcome = program(*SERIES, "--path", path, "--out", "many", *sparse)
-    found = incidents(Path("many"))
+    found = cli.incidents(Path("many"))
     began = [(1, "b", 215), (2, "a", 230), (3, "c", 250), (4, "a", 298)]
     assert [(one["id"], one["series"], one["first_row"]) for one in found] == began
     log = Path("many", "anomalies.log").read_text(encoding="utf-8").splitlines()
     assert [line.rpartition("  ")[2] for line in log] == ["series 'b'", "series 'a'", "series 'c'", "series 'a'"]
     assert "3 series" in outcome.err and outcome.err.count(", series '") == 3
-    left = metrics(Path("many"))
+    left = cli.metrics(Path("many"))
     assert left["counts"]["points"] == 900 and left["counts"]["incidents"] == 4 and left["counts"]["budget"] == 0.0001
     assert left["series"]["count"] == left["series"]["judged"] == 3 and left["series"]["left_out"] == {}
     worst = {one["series"]: one for one in left["series"]["worst"]}
@@ -177,11 +159,10 @@ def test_labels_are_compared_by_series(program: Program, tmp_path: Path) -> None
     a, b = spiked(200, 10, 150), spiked(200, 160, 180)
     labelled = [(*row, int(index in (10, 150, 160))) for index, row in enumerate(rows_of("a", a))]
     labelled += [(*row, int(index == 160)) for index, row in enumerate(rows_of("b", b))]
-    path = tmp_path / "labelled.csv"
-    path.write_text("timestamp,host,value,label\n" + "".join(",".join(map(str, row)) + "\n" for row in labelled))
+    path = file_of(tmp_path / "labelled.csv", labelled, "timestamp,host,value,label")
     arguments = (*SERIES, "--path", path, "--label-column", "label", "--set", "threshold.budget=0.0001", *SHORT)
     assert program(*arguments, "--set", "incidents.merge_gap=0", "--out", "many").code == 0
-    quality = metrics(Path("many"))["quality"]
+    quality = cli.metrics(Path("many"))["quality"]
     assert quality["known_anomalies"] == 3  # the one in a training part does not count
     assert quality["point_recall"] == quality["point_precision"] == pytest.approx(2 / 3, abs=1e-6)
 
@@ -191,7 +172,7 @@ def test_the_plot_shows_the_worst_series(program: Program, tmp_path: Path) -> No
     outcome = program(*SERIES, "--path", path, "--out", "many", *QUICK, "--plot", "live")
     assert outcome.err.splitlines()[0].startswith("--plot live: the window shows one series")
     assert Path("many", "plot.png").read_bytes().startswith(b"\x89PNG")
-    assert metrics(Path("many"))["series"]["worst"][0]["series"] == "wild"
+    assert cli.metrics(Path("many"))["series"]["worst"][0]["series"] == "wild"
     shown = read_scores(Path("many"), "wild", max_rows=60)
     np.testing.assert_array_equal(shown.values[:, 0], spiked(100, 80)[-60:])
 
@@ -206,10 +187,10 @@ def test_names_are_data(program: Program, tmp_path: Path) -> None:
     path = file_of(tmp_path / "names.csv", (row for name in HOSTILE for row in rows_of(name, spiked(100, 80))))
     outcome = program(*SERIES, "--path", path, "--out", "many", *QUICK)
     assert outcome.code == 0
-    fields = list(dict.fromkeys(row["series"] for row in rows(Path("many"))))
+    fields = list(dict.fromkeys(row["series"] for row in cli.rows(Path("many"))))
     assert len(fields) == len(HOSTILE)
     assert fields[:5] == ["", "\\x3d1+1", "\\x2b1", "-1", "-2.5"]
-    assert {one["series"] for one in incidents(Path("many"))} == set(HOSTILE)
+    assert {one["series"] for one in cli.incidents(Path("many"))} == set(HOSTILE)
     for text in (outcome.err, Path("many", "anomalies.log").read_text(encoding="utf-8")):
         assert all(line.isprintable() for line in text.split("\n"))
     assert {path.name for path in tmp_path.iterdir()} == {"names.csv", "many"}
@@ -224,23 +205,15 @@ def test_series_that_cannot_be_learnt_are_left_out(program: Program, tmp_path: P
     path = file_of(tmp_path / "metrics.csv", interleaved(*series))
     outcome = program(*SERIES, "--path", path, "--out", "many", *LSTM)
     assert outcome.code == 0
-    left_out = metrics(Path("many"))["series"]["left_out"]
+    left_out = cli.metrics(Path("many"))["series"]["left_out"]
     assert set(left_out) == {"flat", "single", "gone"}
     assert "constant" in left_out["flat"] and "usable points" in left_out["single"]
     for name in left_out:
         assert f"metrics.csv: series {name!r} is left out: {left_out[name]}\n" in outcome.err
-    judged = {row["series"] for row in rows(Path("many")) if row["score"]}
+    judged = {row["series"] for row in cli.rows(Path("many")) if row["score"]}
     assert judged == {"good", "also good"}
-    assert len(rows(Path("many"))) == sum(map(len, series))
+    assert len(cli.rows(Path("many"))) == sum(map(len, series))
     assert "5 series, 3 of them left out" in outcome.err
-
-
-def test_a_short_series_is_left_out(program: Program, tmp_path: Path) -> None:
-    path = file_of(tmp_path / "metrics.csv", [*rows_of("long", wave(100)), *rows_of("short", wave(40))])
-    outcome = program(*SERIES, "--path", path, "--out", "many", *QUICK, "--set", "training.points=70")
-    assert outcome.code == 0
-    assert list(metrics(Path("many"))["series"]["left_out"]) == ["short"]
-    assert all(row["error"] == row["score"] == "" for row in rows(Path("many")) if row["series"] == "short")
 
 
 def test_no_usable_series_fails(program: Program, tmp_path: Path) -> None:
@@ -250,25 +223,6 @@ def test_no_usable_series_fails(program: Program, tmp_path: Path) -> None:
     *warnings, more, error = outcome.err.splitlines()
     assert len(warnings) == 10 and more == "short.csv: more series are left out; metrics.json names them all"
     assert error.startswith("error: short.csv: none of 30 series can be judged; 's0': training.points is 50")
-
-
-# --- the file ---
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (("--series-column", "hots"), "has no column 'hots'; did you mean 'host'?"),
-        (("--series-column", "value", "--column", "value"), "column 'value' cannot be value and series at once"),
-        (("--series-column", "timestamp", "--time-column", "timestamp"), "column 'timestamp' cannot be time and series at once"),
-        (("--series-column", "host", "--label-column", "host"), "column 'host' cannot be label and series at once"),
-    ],
-)
-def test_a_wrong_series_column_is_refused(arguments: tuple[str, ...], expected: str, program: Program, tmp_path: Path) -> None:
-    path = file_of(tmp_path / "metrics.csv", rows_of("a", wave(20)))
-    outcome = program("--source", "csv", "--path", path, *arguments, "--out", "many", *QUICK)
-    assert outcome.code == 2 and expected in outcome.error
-    assert not Path("many").exists()
 
 
 # --- what one series can, many can ---
@@ -285,43 +239,36 @@ def three(tmp_path: Path) -> Path:
     return file_of(tmp_path / "three.csv", interleaved(*series))
 
 
-def test_a_pipe_is_scored_as_the_file(program: Program, three: Path, tmp_path: Path) -> None:
-    assert program(*SERIES, "--path", three, "--out", "file", *RESUMABLE).code == 0
-    assert finish(open_pipe(tmp_path, *PIPED), text=three.read_text()).code == 0
-    assert_same_results(Path("o"), Path("file"))
-    assert len(incidents(Path("o"))) >= 3
-
-
 @pytest.mark.parametrize("detector", [RESUMABLE, (*RESUMABLE, "--set", "adaptation.enabled=true")], ids=["plain", "adaptive"])
 def test_a_killed_run_goes_on(detector: tuple[str, ...], program: Program, three: Path, tmp_path: Path) -> None:
     detector, out = (*detector, "--set", "adaptation.synchronous=true"), tmp_path / "o"
-    process = start(*SERIES, "--follow", "--path", three, "--out", "o", *detector, folder=tmp_path)
-    wait_until((out / "checkpoint.npz").exists, process)
-    wait_for_rows(out, 900, process)
+    process = cli.start(*SERIES, "--follow", "--path", three, "--out", "o", *detector, folder=tmp_path)
+    cli.wait_until((out / "checkpoint.npz").exists, process)
+    cli.wait_for_rows(out, 900, process)
     process.kill()
     process.communicate()
     with three.open("a") as file:
         file.write(",".join(map(str, rows_of("a", wave(301))[-1])) + "\n")
-    again = start("--resume", "--out", "o", folder=tmp_path)
-    wait_for_rows(out, 901, again)
+    again = cli.start("--resume", "--out", "o", folder=tmp_path)
+    cli.wait_for_rows(out, 901, again)
     again.send_signal(signal.SIGTERM)
-    assert finish(again).code == 130
+    assert cli.finish(again).code == 130
     assert program(*SERIES, "--path", three, "--out", "whole", *detector).code == 0
     assert (out / "scores.csv").read_bytes() == Path("whole/scores.csv").read_bytes()
-    assert len(incidents(out)) == len(incidents(Path("whole")))
+    assert len(cli.incidents(out)) == len(cli.incidents(Path("whole")))
 
 
 def test_a_pipe_that_was_cut_off_goes_on(program: Program, three: Path, tmp_path: Path) -> None:
     assert program(*SERIES, "--path", three, "--out", "whole", *RESUMABLE).code == 0
-    process = open_pipe(tmp_path, *PIPED)
+    process = cli.open_pipe(tmp_path, *PIPED)
     header, *lines = three.read_text().splitlines(keepends=True)
-    feed(process, header + "".join(lines[:500]))
-    wait_for_rows(tmp_path / "o", 500, process)
+    cli.feed(process, header + "".join(lines[:500]))
+    cli.wait_for_rows(tmp_path / "o", 500, process)
     process.send_signal(signal.SIGTERM)
-    assert finish(process).code == 130
-    again = open_pipe(tmp_path, *PIPED, "--resume")
-    assert finish(again, text=header + "".join(lines[500:])).code == 0
-    assert_same_results(tmp_path / "o", Path("whole"))
+    assert cli.finish(process).code == 130
+    again = cli.open_pipe(tmp_path, *PIPED, "--resume")
+    assert cli.finish(again, text=header + "".join(lines[500:])).code == 0
+    cli.assert_same_results(tmp_path / "o", Path("whole"))
 
 
 def test_a_model_serves_each_series_its_own(program: Program, three: Path, tmp_path: Path) -> None:
@@ -333,16 +280,16 @@ def test_a_model_serves_each_series_its_own(program: Program, three: Path, tmp_p
     assert to_detections(Path("many"))["b"] == to_detections(Path("b"))["b"]
     other = file_of(tmp_path / "other.csv", rows_of("other", wave(100)))
     assert program(*SERIES, "--path", other, "--out", "other", *use).code == 0
-    assert metrics(Path("other"))["series"]["judged"] == 1
+    assert cli.metrics(Path("other"))["series"]["judged"] == 1
 
 
 @pytest.mark.slow
 def test_series_of_a_pipe_share_a_network(program: Program, three: Path, tmp_path: Path) -> None:
     arguments = ("--series-column", "host", "--set", "training.points=120", *LSTM)
-    done = finish(open_pipe(tmp_path, *arguments), text=three.read_text())
+    done = cli.finish(cli.open_pipe(tmp_path, *arguments), text=three.read_text())
     assert done.code == 0, done.err
-    assert {row["series"] for row in rows(tmp_path / "o") if row["score"]} == {"a", "b", "c"}
-    assert metrics(tmp_path / "o")["training"]["steps"] > 0
+    assert {row["series"] for row in cli.rows(tmp_path / "o") if row["score"]} == {"a", "b", "c"}
+    assert cli.metrics(tmp_path / "o")["training"]["steps"] > 0
     assert (tmp_path / "o/model.onnx").exists()
 
 
@@ -356,7 +303,7 @@ def test_adaptations_name_their_series(program: Program, tmp_path: Path) -> None
     events = [json.loads(line) for line in Path("o/adaptations.jsonl").read_text().splitlines()]
     assert "promoted" in {event["event"] for event in events if event["series"] == "shifted"}
     assert not [event for event in events if event["series"] == "still" and event["event"] == "drift declared"]
-    assert metrics(Path("o"))["adaptation"]["promoted"] >= 1
+    assert cli.metrics(Path("o"))["adaptation"]["promoted"] >= 1
 
 
 def test_parquet_with_times_and_series(program: Program, three: Path, tmp_path: Path) -> None:
@@ -366,4 +313,4 @@ def test_parquet_with_times_and_series(program: Program, three: Path, tmp_path: 
     pyarrow.parquet.write_table(pyarrow.csv.read_csv(three), tmp_path / "three.parquet")
     assert program(*SERIES, "--path", three, "--out", "csv", *RESUMABLE).code == 0
     assert program(*SERIES, "--path", tmp_path / "three.parquet", "--out", "parquet", *RESUMABLE).code == 0
-    assert_same_results(Path("parquet"), Path("csv"))
+    cli.assert_same_results(Path("parquet"), Path("csv"))

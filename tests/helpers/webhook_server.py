@@ -77,12 +77,7 @@ endless_body = says(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65_536)
 
 
 class WebhookServer:
-    """Answers the first requests as ``first`` says, one behaviour each, and all others as ``then`` says.
-
-    Args:
-        first: what the first requests get; a number is a status.
-        then: what those after them get.
-    """
+    """Answers the first requests as ``first`` says, one behaviour each, and all others as ``then`` says; a number is a status."""
 
     def __init__(self, first: Sequence[Behaviour | int] = (), then: Behaviour | int = 200) -> None:
         self.requests: list[Request] = []
@@ -119,7 +114,7 @@ class WebhookServer:
 
     @property
     def port(self) -> int:
-        return int(self._server.server_address[1])
+        return self._server.server_port
 
     @property
     def delivered(self) -> list[Request]:
