@@ -106,7 +106,7 @@ class Run:
     def _write_down(self, batch: Batch) -> None:
         for sink in self.sinks:
             sink.write(batch)
-        self._done.update(batch.detections)
+        self._done.update(batch.detections.time, batch.detections.values)
 
     def _settle(self) -> None:
         """See that the batch that was scored last is written, and show it."""
@@ -137,7 +137,7 @@ class Run:
         for chunk in self.source.chunks():
             done = min(before.rows - again.rows, len(chunk))
             if done:
-                again.update(chunk[:done])
+                again.update(chunk.time[:done], chunk.values[:done])
                 self._require_same(again, before)
             if done < len(chunk):
                 yield chunk[done:] if done else chunk

@@ -1,4 +1,7 @@
-"""Does a threshold flag as many normal points as it was told to? Measured on clean streams, where every flag is a false alarm."""
+"""``bench budget``: does a threshold flag as many normal points as it was told to?
+
+Clean streams do everything that normal data does and hold no anomaly, so every flag there is a false alarm.
+"""
 
 from __future__ import annotations
 
@@ -8,21 +11,19 @@ from typing import Any
 
 import numpy as np
 
-from autoencoder.benchmark.clean_streams import clean_stream
-from autoencoder.benchmark.report import Report, grouped, table
-from autoencoder.console import Console
+from autoencoder.benchmark.runner import Bench, Report, grouped, table
+from autoencoder.core.types import Array
 from autoencoder.detector import MAX_CALIBRATION_ERRORS
-from autoencoder.scorers.base import Array, Scorer
+from autoencoder.scorers.base import Scorer
+from autoencoder.thresholds import THRESHOLDS
 from autoencoder.thresholds.base import Threshold
-
-MakeThreshold = Callable[[float], Threshold]  # share of normal points that may be flagged
-MakeScorers = Mapping[str, Callable[[], Scorer]]  # by name
 
 BUDGETS = (1e-2, 1e-3, 1e-4)
 KEPT = (0.5, 2.0)  # realised / asked within which a budget counts as kept
 SCORED_EVERY = 11  # one stream of so many is scored by real detectors, which train for each; coprime with the number of kinds
 LAST_VALUE = "last value"  # the model of the quick errors: the next value is as the last
 EXACT = "(exact)"  # a threshold that each normal point passes with the asked probability
+KINDS = ("white", "trend", "wandering level", "two seasons", "changing spread", "heavy tails", "memory", "mixture")
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,48 +38,41 @@ class Case:
     judged: int  # points with an error and a threshold, outside the training part
     flagged: int  # points among them
 
-    @property
-    def ratio(self) -> float:
-        """Realised share over asked share."""
-        return _ratio([self])
 
-
-def run_budget(
-    sizes: Sequence[int], seed: int, thresholds: Mapping[str, MakeThreshold], scorers: MakeScorers, console: Console
-) -> list[Case]:
-    """Judge clean streams with every threshold at every budget; ``sizes`` are the streams, points of each, points that train.
+def run(bench: Bench) -> Report:
+    """Judge clean streams with every threshold at every budget; the training part of each does not count.
 
     The threshold alone is under test where the errors are those of the simplest forecast, the last value: how far each point lies
     from the one before. They drift, swing and hang together as the stream does. One stream in ``SCORED_EVERY`` is judged with the
-    errors of real detectors, too. The first ``training`` points of each are not counted.
-
-    Raises:
-        TrainingError: the training part is too short for a detector.
+    errors of real detectors, too.
     """
-    streams, points, training = sizes
-    bar = console.progress("streams")
-    cases: list[Case] = []
-    for number in range(streams):
-        kind, values = clean_stream(number, points, seed)
-        bar(number, streams, kind)
-        for model, normal, errors in _errors(values, training, scorers if number % SCORED_EVERY == 0 else {}, console):
-            for name, make in thresholds.items():
-                for budget in BUDGETS:
-                    judged, flagged = count_flags(make(budget), normal, errors)
-                    cases.append(Case(model, number, kind, name, budget, judged, flagged))
-    bar.finish()
-    return cases
+    scorers, config = bench.scorers(), bench.config
+    streams, points = bench.arguments.streams, bench.arguments.points
+    bench.open_results(streams=streams, points=points)
+    training = config.training.points or round(points * config.training.fraction)
+
+    def judge(number: int) -> list[Case]:
+        kind, values = clean_stream(number, points, config.seed)
+        return [
+            Case(model, number, kind, name, budget, *count_flags(make(budget=budget, window=config.threshold.window), *errors))
+            for model, *errors in _errors(bench, values, training, scorers if number % SCORED_EVERY == 0 else {})
+            for name, make in THRESHOLDS.items()
+            for budget in BUDGETS
+        ]
+
+    done = bench.run_jobs({number: KINDS[number % len(KINDS)] for number in range(streams)}, judge)
+    return _report([case for cases in done for case in cases])
 
 
-def _errors(values: Array, training: int, scorers: MakeScorers, console: Console) -> Iterator[tuple[str, Array, Array]]:
+def _errors(
+    bench: Bench, values: Array, training: int, scorers: Mapping[str, Callable[[], Scorer]]
+) -> Iterator[tuple[str, Array, Array]]:
     """Name of a model, its errors of the training part and its errors after that, for each model that scores values (N,)."""
     steps = np.abs(np.diff(values, prepend=np.nan))
     yield LAST_VALUE, steps[:training], steps[training:]
     for name, make in scorers.items():
-        bar = console.progress(f"training {name}")
-        scorer = make()
-        scorer.fit(values[:training, None], bar)
-        bar.finish()
+        with bench.training() as progress:
+            scorer = make().fit(values[:training, None], progress)
         yield name, scorer.calibration_errors[-MAX_CALIBRATION_ERRORS:], scorer.process(values[training:, None])[0]
 
 
@@ -90,57 +84,77 @@ def count_flags(threshold: Threshold, normal: Array, errors: Array) -> tuple[int
     return int(known.sum()), int((errors[known] > limits[known]).sum())
 
 
-def budget_report(cases: Sequence[Case]) -> Report:
-    """Report of a run."""
-    groups = grouped(cases, lambda case: (case.model, case.threshold, case.budget))
-    judged = int(np.median([case.judged for case in cases]))
-    figures = [
-        {"model": model, "threshold": threshold, "budget": budget, **_figures(group)}
-        for (model, threshold, budget), group in groups.items()
-    ]
-    figures += [{"model": "any", "threshold": EXACT, "budget": budget, **_exact_figures(judged, budget)} for budget in BUDGETS]
-    header = ["errors of", "threshold", "budget", "streams", "median", f"within {KEPT[0]:g} to {KEPT[1]:g}", "5 % to 95 %"]
-    text = (
-        "# Budget\n\nShare of normal points flagged / share asked for, stream by stream, on clean streams; the training part does "
-        f'not count. "{EXACT}" is what chance leaves of a perfect threshold over {judged:,} points.\n\n'
-        + table(header, list(map(_row, figures)))
-    )
-    kinds = _kinds_table([case for case in cases if case.model == LAST_VALUE and case.budget == BUDGETS[1]])
-    details = f"All streams of a kind together, errors of {LAST_VALUE}, budget {BUDGETS[1]:g}:\n\n{kinds}"
-    return Report(text, details, {"benchmark": "budget", "figures": figures, "streams": list(map(asdict, cases))})
-
-
-def _figures(group: Sequence[Case]) -> dict[str, Any]:
-    ratios = np.array([case.ratio for case in group])
-    low, median, high = np.quantile(ratios, [0.05, 0.5, 0.95])
-    kept = float(((ratios >= KEPT[0]) & (ratios <= KEPT[1])).mean())
-    return {"streams": len(group), "median": float(median), "kept": kept, "low": float(low), "high": float(high)}
-
-
-def _exact_figures(judged: int, budget: float) -> dict[str, Any]:
+def _report(cases: Sequence[Case]) -> Report:
     from scipy.stats import binom
 
-    due = judged * budget
-    low, median, high = binom.ppf([0.05, 0.5, 0.95], judged, budget) / due
-    kept = binom.cdf(np.floor(KEPT[1] * due), judged, budget) - binom.cdf(np.ceil(KEPT[0] * due) - 1, judged, budget)
-    return {"streams": None, "median": float(median), "kept": float(kept), "low": float(low), "high": float(high)}
+    figures: list[dict[str, Any]] = []
+    for (model, threshold, budget), group in grouped(cases, lambda case: (case.model, case.threshold, case.budget)).items():
+        ratios = np.array([case.flagged / case.judged / budget if case.judged else np.nan for case in group])
+        figures.append({"model": model, "threshold": threshold, "budget": budget, "streams": len(group), **_spread(ratios)})
+    judged = int(np.median([case.judged for case in cases]))
+    for budget in BUDGETS:
+        ratios = binom.ppf((np.arange(10_000) + 0.5) / 10_000, judged, budget) / (judged * budget)  # of as many streams
+        figures.append({"model": "any", "threshold": EXACT, "budget": budget, "streams": None, **_spread(ratios)})
+    header = ["errors of", "threshold", "budget", "streams", "median", f"within {KEPT[0]:g} to {KEPT[1]:g}", "5 % to 95 %"]
+    rows = []
+    for one in figures:
+        shares = [f"{one['median']:.2f}", f"{one['kept']:.0%}", f"{one['low']:.2f} to {one['high']:.2f}"]
+        rows.append([one["model"], one["threshold"], f"{one['budget']:g}", f"{one['streams'] or ''}", *shares])
+    text = (
+        "# Budget\n\nShare of normal points flagged / share asked for, stream by stream, on clean streams; the training part does "
+        f'not count. "{EXACT}" is what chance leaves of a perfect threshold over {judged:,} points.\n\n{table(header, rows)}'
+    )
+    return Report(text, {"benchmark": "budget", "figures": figures, "streams": list(map(asdict, cases))})
 
 
-def _row(figure: Mapping[str, Any]) -> list[str]:
-    names = [figure["model"], figure["threshold"], f"{figure['budget']:g}"]
-    streams = "" if figure["streams"] is None else f"{figure['streams']}"
-    spread = f"{figure['low']:.2f} to {figure['high']:.2f}"
-    return [*names, streams, f"{figure['median']:.2f}", f"{figure['kept']:.0%}", spread]
+def _spread(ratios: Array) -> dict[str, float]:
+    low, median, high = np.quantile(ratios, [0.05, 0.5, 0.95])
+    kept = float(((ratios >= KEPT[0]) & (ratios <= KEPT[1])).mean())
+    return {"median": float(median), "kept": kept, "low": float(low), "high": float(high)}
 
 
-def _kinds_table(cases: Sequence[Case]) -> str:
-    groups = grouped(cases, lambda case: (case.kind, case.threshold))
-    kinds, thresholds = (list(dict.fromkeys(names)) for names in zip(*groups, strict=True))
-    rows = [[kind, *(f"{_ratio(groups[kind, threshold]):.2f}" for threshold in thresholds)] for kind in kinds]
-    return table(["kind", *thresholds], rows)
+def clean_stream(number: int, points: int, seed: int) -> tuple[str, Array]:
+    """Stream ``number`` of the collection: its kind and its values (N,); kinds take turns, and no two streams are alike.
+
+    >>> [clean_stream(number, 10, seed=0)[0] for number in (0, 1, 8)]
+    ['white', 'trend', 'white']
+    """
+    kind = KINDS[number % len(KINDS)]
+    return kind, _draw(kind, points, np.random.default_rng((seed, number)))
 
 
-def _ratio(cases: Sequence[Case]) -> float:
-    """Share of the points of all these cases, of one budget, that were flagged, over the share asked for."""
-    judged = sum(case.judged for case in cases)
-    return sum(case.flagged for case in cases) / judged / cases[0].budget if judged else float("nan")
+def _draw(kind: str, points: int, random: np.random.Generator) -> Any:
+    """Values (N,) with noise of deviation about 1."""
+    from scipy.signal import lfilter
+
+    rows = np.arange(points)
+
+    def season(period: int) -> Array:
+        return np.asarray(np.sin(2 * np.pi * (rows / period + random.random())))
+
+    def remembering(shocks: Array, memory: float) -> Array:
+        """x[t] = memory x[t - 1] + shock[t], scaled to the shocks' own deviation."""
+        return np.asarray(lfilter([np.sqrt(1.0 - memory**2)], [1.0, -memory], shocks))
+
+    match kind:
+        case "trend":
+            return random.choice((-1.0, 1.0)) * random.uniform(5.0, 50.0) * rows / points + random.normal(size=points)
+        case "wandering level":
+            return np.cumsum(random.uniform(0.02, 0.2) * random.normal(size=points)) + random.normal(size=points)
+        case "two seasons":
+            short = int(random.integers(20, 100))
+            seasons = random.uniform(2.0, 8.0) * season(short) + random.uniform(0.5, 4.0) * season(7 * short)
+            return seasons + random.normal(size=points)
+        case "changing spread":  # up to threefold over a season
+            period = int(random.integers(100, 1000))
+            return np.exp(random.uniform(0.2, 0.55) * season(period)) * random.normal(size=points)
+        case "heavy tails":  # the heaviest of Student's t that still have a variance
+            return random.standard_t(3, size=points) / np.sqrt(3.0)
+        case "memory":
+            return remembering(random.normal(size=points), random.uniform(0.3, 0.95))
+        case "mixture":  # all move together, and the noise has memory and a heavier tail than the normal
+            noise = remembering(random.standard_t(6, size=points) / np.sqrt(1.5), random.uniform(0.2, 0.7))
+            spread = np.exp(random.uniform(0.1, 0.4) * season(int(random.integers(100, 1000))))
+            normal = sum(_draw(part, points, random) for part in ("trend", "wandering level", "two seasons"))
+            return normal / np.sqrt(3.0) + spread * noise
+    return random.normal(size=points)

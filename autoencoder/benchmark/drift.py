@@ -1,4 +1,4 @@
-"""Does a detector follow a change that stays, and only that? Measured on streams whose changes and anomalies are known."""
+"""``bench drift``: does a detector follow a change that stays, and only that? Changes and anomalies of its streams are known."""
 
 from __future__ import annotations
 
@@ -6,20 +6,21 @@ import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from functools import partial
 from typing import Any
 
 import numpy as np
 
 from autoencoder.benchmark.drift_streams import CHANGES, EVENT, EVENTS, PERIOD, SETTLED, TRAINING, DriftStream, drift_stream
-from autoencoder.benchmark.report import Report, Summary, Target, at_least, at_most, grouped, table, targets_table
-from autoencoder.console import Console
+from autoencoder.benchmark.runner import Bench, Report, Summary, Target, at_least, at_most, grouped, table, targets_table
 from autoencoder.core.events import CONFIRMED, PROMOTED, ROLLED_BACK, AdaptationEvent
 from autoencoder.core.types import Bools
 from autoencoder.detector import Detector
+from autoencoder.factory.detectors import make_adaptive, make_detector
 
 STREAMS = "streams.jsonl"
 ADAPTIVE, STATIC = "adaptation", "no adaptation"
+BASELINES = ("windowed_gaussian", "isolation_forest_sliding", "half_space_trees")  # beside which adaptation is measured
 ECHO = PERIOD  # points after an anomaly in which a flag may belong to it
 QUIET_POINTS = 100  # normal points of which at most the share ``NOISY`` is flagged where alarms have stopped
 NOISY = 0.05
@@ -29,15 +30,12 @@ MAX_RECALL_LOSS = 0.05
 MIN_HARMED = 0.5  # share of the streams that a detector without adaptation must fail on; else they are too easy
 MAX_WRONG = 1  # promotions that made things worse on streams that do not change
 MAX_BUDGETS = 1.5  # false alarms there, in budgets
-HEADER = (
-    *("change, detector", "streams", "alarms stop after", "never", "false alarms before", "after", "recall before", "after"),
-    *("promotions", "wrong"),
-)
-
 SHARES = ("false_before", "false_after", "recall_before", "recall_after")  # columns of the table
 COUNTS = ("promotions", "wrong")
-
-MakeDetector = Callable[[int], Detector]  # points of the training part -> a detector
+HEADER = (
+    *("change, detector", "streams", "alarms stop after", "never", "false alarms before", "after", "recall before", "after"),
+    *COUNTS,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,35 +55,38 @@ class Case:
     first_promotion: int | None  # points from ``settled`` to the first one after the change began; None without one
     budget: float  # share of normal points that may be flagged
 
-    @property
-    def delay(self) -> float:
-        """``quiet_after``, infinite where the alarms did not stop."""
-        return math.inf if self.quiet_after is None else float(self.quiet_after)
 
+def run(bench: Bench) -> Report:
+    """Run every detector over a stream of each kind and seed.
 
-def run_drift(
-    detectors: Mapping[str, MakeDetector], seeds: Sequence[int], points: Mapping[str, int], folder: Path, console: Console
-) -> list[Case]:
-    """Run every detector over a stream of each kind and seed; cases that ``folder`` holds already are not run again.
-
-    ``points`` gives the length of a stream by kind. A detector that does not adapt learns no event, so events are for ``ADAPTIVE`` alone.
+    A detector that does not adapt learns no event, so events are for the adaptive one alone.
     """
-    path = folder / STREAMS
-    lines = path.read_text(encoding="utf-8").splitlines() if path.exists() else []
-    done = {(case.detector, case.kind, case.seed): case for case in (Case(**json.loads(line)) for line in lines)}
-    wanted = [
-        (name, kind, seed) for seed in seeds for kind in points for name in detectors if kind in CHANGES or name == ADAPTIVE
-    ]
-    bar = console.progress("streams")
-    for number, (name, kind, seed) in enumerate(wanted):
-        bar(number, len(wanted), f"{name}, {kind}")
-        if (name, kind, seed) not in done:
-            stream = drift_stream(kind, points[kind], seed)
-            case = done[name, kind, seed] = measure(name, detectors[name](TRAINING), stream, seed)
-            with path.open("a", encoding="utf-8") as file:
-                file.write(json.dumps(asdict(case)) + "\n")
-    bar.finish()
-    return [done[key] for key in wanted]
+    quick, config = bench.arguments.quick, bench.config
+    changes = {"enabled": True, "synchronous": True, "cold_start_points": None}
+    adaptive = config.model_copy(update={"adaptation": config.adaptation.model_copy(update=changes)})
+    makers: dict[str, Callable[[int], Detector]] = {
+        ADAPTIVE: partial(make_adaptive, adaptive),
+        STATIC: partial(make_detector, config),
+    }
+    for name in () if quick else BASELINES:
+        makers[name] = partial(make_detector, config.model_copy(update={"detector": name}))
+    seeds = range(config.seed, config.seed + (1 if quick else bench.arguments.seeds))
+    kinds = bench.arguments.kind or [*CHANGES, *EVENTS]
+    jobs = [(name, kind, seed) for seed in seeds for kind in kinds for name in makers if kind in CHANGES or name == ADAPTIVE]
+    path = bench.open_results(adaptive, quick=quick) / STREAMS
+
+    def work(job: tuple[str, str, int]) -> Case:
+        name, kind, seed = job
+        points = 6000 if quick else 50_000 if kind == "none" else 8500
+        return measure(name, makers[name](TRAINING), drift_stream(kind, points, seed), seed)
+
+    def keep(cases: Iterable[Case]) -> None:
+        bench.results.write(STREAMS, "".join(json.dumps(asdict(case)) + "\n" for case in cases))
+
+    kept = [Case(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
+    done = {(case.detector, case.kind, case.seed): case for case in kept}
+    cases = bench.run_jobs({job: f"{job[0]}, {job[1]}" for job in jobs}, work, done, keep)
+    return drift_report(cases, adaptive.adaptation.confirm_windows)
 
 
 def measure(name: str, detector: Detector, stream: DriftStream, seed: int) -> Case:
@@ -147,7 +148,7 @@ def _was_wrong(event: AdaptationEvent) -> bool:
 
 def drift_report(cases: Sequence[Case], patience: int = 10) -> Report:
     """Report of a run, in which a change had to stay for ``patience`` windows."""
-    groups, kinds = _grouped(cases), [*CHANGES, *EVENTS]
+    groups, kinds = grouped(cases, lambda case: (case.kind, case.detector)), [*CHANGES, *EVENTS]
     ordered = sorted(groups, key=lambda group: kinds.index(group[0]))  # the detectors of a kind stay in their order
     figures = [{"kind": kind, "detector": name, **_figures(groups[kind, name])} for kind, name in ordered]
     targets = drift_targets(cases, patience)
@@ -158,19 +159,19 @@ def drift_report(cases: Sequence[Case], patience: int = 10) -> Report:
         f"{table(HEADER, list(map(_row, figures)))}"
     )
     data = {"bars": list(map(asdict, targets)), "figures": figures, "streams": list(map(asdict, cases))}
-    return Report(text, "", {"benchmark": "drift", **data})
+    return Report(text, {"benchmark": "drift", **data})
 
 
 def drift_targets(cases: Sequence[Case], patience: int = 10) -> list[Target]:
     """The figures beside what they should be; a stream on which alarms never stop counts as endless."""
-    groups = _grouped(cases)
+    groups = grouped(cases, lambda case: (case.kind, case.detector))
     targets = []
     for kind in HARMFUL:
         ours = groups.get((kind, ADAPTIVE), [])
         static = {case.seed: case for case in groups.get((kind, STATIC), [])}
         lost = [case.recall_before - case.recall_after for case in ours]
         harmed = [_is_harmed(case, static[case.seed]) for case in ours if case.seed in static]
-        delays = Summary.of(case.delay for case in ours)
+        delays = Summary.of(map(_delay, ours))
         targets += [
             at_most(f"{kind}: points until alarms stop", (patience + SLACK) * PERIOD, delays),
             at_most(f"{kind}: recall before less recall after, mean", MAX_RECALL_LOSS, _mean(lost)),
@@ -190,9 +191,13 @@ def drift_targets(cases: Sequence[Case], patience: int = 10) -> list[Target]:
     return targets
 
 
-def _grouped(cases: Sequence[Case]) -> dict[tuple[str, str], list[Case]]:
-    """Cases by kind and detector."""
-    return grouped(cases, lambda case: (case.kind, case.detector))
+def _delay(case: Case) -> float:
+    return math.inf if case.quiet_after is None else float(case.quiet_after)
+
+
+def _is_harmed(ours: Case, static: Case) -> bool:
+    """Whether the same stream gives false alarms for longer, or hides anomalies, where nothing adapts."""
+    return _delay(static) > _delay(ours) or static.recall_after < ours.recall_after - MAX_RECALL_LOSS
 
 
 def _mean(values: Sequence[float]) -> Summary:
@@ -201,13 +206,7 @@ def _mean(values: Sequence[float]) -> Summary:
 
 
 def _sum(counts: Sequence[int]) -> Summary:
-    """The sum of one number a stream; unknown where there is no stream."""
     return Summary.of([float(sum(counts))] if counts else [])
-
-
-def _is_harmed(ours: Case, static: Case) -> bool:
-    """Whether the same stream gives false alarms for longer, or hides anomalies, where nothing adapts."""
-    return static.delay > ours.delay or static.recall_after < ours.recall_after - MAX_RECALL_LOSS
 
 
 def _figures(group: Sequence[Case]) -> dict[str, Any]:

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -20,16 +19,16 @@ EVENT = 300  # points that an event lasts: six seasons, after which all is as be
 SLOT = 200  # points that one anomaly has to itself
 ANOMALY_SIZE = 10.0  # height of an anomaly in standard deviations of the noise; where season or noise has grown it has, too
 ANOMALY_KINDS = ("spike", "plateau", "dip", "variance")  # no flat line: three times the noise would hide it
-
-
-@dataclass(frozen=True, slots=True)
-class Shape:
-    """Parts of the normal stream, (N,) each: it is level + amplitude * season(phase) + noise * chance."""
-
-    level: Array
-    amplitude: Array
-    phase: Array
-    noise: Array
+# kind of change -> points that it takes
+CHANGES = {
+    "trend": 0,
+    "level shift": 0,
+    "growing amplitude": SETTLED,
+    "changed period": 0,
+    "rising noise": SETTLED // 2,
+    "none": 0,
+}
+EVENTS = ("stuck sensor", "another level", "lifted season")
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,41 +43,6 @@ class DriftStream:
     settled: int  # row from which on the new normal holds, ``change`` itself where that is sudden; of an event its first row
 
 
-def _level_shift(rows: Array, shape: Shape) -> Shape:
-    """The load triples: whatever swings around the level swings three times as far."""
-    factor = np.where(rows >= 0, 3.0, 1.0)
-    return replace(shape, level=shape.level * factor, amplitude=shape.amplitude * factor, noise=shape.noise * factor)
-
-
-def _changed_period(rows: Array, shape: Shape) -> Shape:
-    """The season runs at another speed from here on, without a jump."""
-    return replace(shape, phase=np.where(rows >= 0, shape.phase + rows * (1 / 30 - 1 / PERIOD), shape.phase))
-
-
-# kind -> (the change, seen from rows counted from where it begins; points that it takes)
-CHANGES: dict[str, tuple[Callable[[Array, Shape], Shape], int]] = {
-    "trend": (lambda rows, shape: replace(shape, level=shape.level + 0.03 * np.maximum(rows, 0.0)), 0),
-    "level shift": (_level_shift, 0),
-    "growing amplitude": (
-        lambda rows, shape: replace(shape, amplitude=shape.amplitude * (1.0 + 2.5 * np.clip(rows / SETTLED, 0.0, 1.0))),
-        SETTLED,
-    ),
-    "changed period": (_changed_period, 0),
-    "rising noise": (
-        lambda rows, shape: replace(shape, noise=shape.noise * (1.0 + 2.0 * np.clip(rows / (SETTLED / 2), 0.0, 1.0))),
-        SETTLED // 2,
-    ),
-    "none": (lambda rows, shape: shape, 0),
-}
-
-# kind -> the values (``EVENT``,) while it lasts, from those that were there
-EVENTS: dict[str, Callable[[Array, np.random.Generator], Array]] = {
-    "stuck sensor": lambda values, random: np.full(len(values), values[0]),
-    "another level": lambda values, random: LEVEL + 6 * AMPLITUDE + NOISE * random.normal(size=len(values)),  # and no season
-    "lifted season": lambda values, random: values + 2 * AMPLITUDE,
-}
-
-
 def drift_stream(kind: str, points: int, seed: int) -> DriftStream:
     """A stream of so many points with a change or event of that kind; the same seed gives the same stream.
 
@@ -88,21 +52,39 @@ def drift_stream(kind: str, points: int, seed: int) -> DriftStream:
     """
     if kind in EVENTS:
         return _with_event(drift_stream("none", points, seed), kind, seed)
-    change, takes = CHANGES[kind]
     random = np.random.default_rng((seed, list(CHANGES).index(kind)))
-    rows = np.arange(points, dtype=np.float64)
-    ones = np.ones(points)
-    normal = Shape(LEVEL * ones, AMPLITUDE * ones, rows / PERIOD + random.random(), NOISE * ones)
-    shape = change(rows - CHANGE, normal)
-    seasonal = shape.level + shape.amplitude * _season(shape.phase)  # (N,)
-    noise = shape.noise * random.normal(size=points)  # (N,)
-    sizes = ANOMALY_SIZE * NOISE * np.maximum(shape.amplitude / AMPLITUDE, shape.noise / NOISE)  # (N,)
+    seasonal, noise, sizes = _normal(kind, points, random)  # (N,) each
     labels, events = np.zeros(points, dtype=bool), []
     for number, first in enumerate(range(TRAINING, points - SLOT, SLOT)):
         start, end = _inject(number, first, seasonal, noise, sizes, random)
         labels[start:end] = True
         events.append((start, end))
-    return DriftStream(kind, seasonal + noise, labels, tuple(events), None if kind == "none" else CHANGE, CHANGE + takes)
+    change = None if kind == "none" else CHANGE
+    return DriftStream(kind, seasonal + noise, labels, tuple(events), change, CHANGE + CHANGES[kind])
+
+
+def _normal(kind: str, points: int, random: np.random.Generator) -> tuple[Array, Array, Array]:
+    """Season, noise and the size of an anomaly at each of N points of a stream with that change."""
+    rows = np.arange(points, dtype=np.float64)
+    since = rows - CHANGE
+    level, amplitude, noise = LEVEL * np.ones(points), AMPLITUDE * np.ones(points), NOISE * np.ones(points)
+    phase = rows / PERIOD + random.random()
+    match kind:
+        case "trend":
+            level += 0.03 * np.maximum(since, 0.0)
+        case "level shift":  # the load triples: whatever swings around the level swings three times as far
+            for part in (level, amplitude, noise):
+                part[CHANGE:] *= 3.0
+        case "growing amplitude":
+            amplitude *= 1.0 + 2.5 * np.clip(since / SETTLED, 0.0, 1.0)
+        case "changed period":  # the season runs at another speed from here on, without a jump
+            phase = np.where(since >= 0, phase + since * (1 / 30 - 1 / PERIOD), phase)
+        case "rising noise":
+            noise *= 1.0 + 2.0 * np.clip(since / (SETTLED / 2), 0.0, 1.0)
+    angle = 2 * np.pi * phase
+    seasonal = level + amplitude * (0.8 * np.sin(angle) + 0.3 * np.sin(2 * angle + 0.7))
+    sizes = ANOMALY_SIZE * NOISE * np.maximum(amplitude / AMPLITUDE, noise / NOISE)
+    return seasonal, noise * random.normal(size=points), sizes
 
 
 def _with_event(stream: DriftStream, kind: str, seed: int) -> DriftStream:
@@ -110,19 +92,17 @@ def _with_event(stream: DriftStream, kind: str, seed: int) -> DriftStream:
     start = CHANGE + 17 * seed % SETTLED
     end = start + EVENT
     values, labels = stream.values.copy(), stream.labels.copy()
-    values[start:end] = EVENTS[kind](values[start:end], np.random.default_rng((seed, len(CHANGES))))
+    if kind == "stuck sensor":
+        values[start:end] = values[start]
+    elif kind == "another level":  # and no season
+        values[start:end] = LEVEL + 6 * AMPLITUDE + NOISE * np.random.default_rng((seed, len(CHANGES))).normal(size=EVENT)
+    else:
+        values[start:end] += 2 * AMPLITUDE
     labels[start:end] = True
     apart = [event for event in stream.events if event[1] <= start or event[0] >= end]
     within = [event for event in stream.events if event not in apart]
     whole = (min([start, *(first for first, _ in within)]), max([end, *(last for _, last in within)]))
     return DriftStream(kind, values, labels, tuple(sorted([*apart, whole])), None, start)
-
-
-def _season(phase: Array) -> Array:
-    """A season of two harmonics at phases (N,) in whole seasons."""
-    angle = 2 * np.pi * phase
-    season: Array = 0.8 * np.sin(angle) + 0.3 * np.sin(2 * angle + 0.7)
-    return season
 
 
 def _inject(number: int, first: int, seasonal: Array, noise: Array, sizes: Array, random: np.random.Generator) -> tuple[int, int]:

@@ -23,12 +23,9 @@ def vus_pr(scores: Array, labels: Bools, buffer: int, thresholds: int = 250) -> 
 
     Args:
         scores: (N,) the higher, the more abnormal; NaN counts as 0.
-        labels: (N,) True inside an anomaly.
+        labels: (N,) True inside an anomaly; without one the volume is NaN, else in [0, 1].
         buffer: the largest width in points, e.g. the period of the series or the usual length of an anomaly.
         thresholds: how many ranks, evenly spread over the sorted scores, serve as thresholds.
-
-    Returns:
-        The volume in [0, 1]; NaN where no point is labelled.
 
     Raises:
         ValueError: scores and labels differ in length, or buffer is negative.

@@ -1,192 +1,275 @@
-"""The score of the Numenta Anomaly Benchmark (NAB) v1.1.
+"""``bench nab``: a folder laid out like the Numenta Anomaly Benchmark, every file a stream, one configuration for all.
 
-A detector gives every point of every file a score; one threshold over the whole corpus turns scores into alarms. The first alarm
-in a labelled window earns the more the earlier it comes, a window without an alarm costs, and so does each alarm outside a
-window, the more the further it lies behind the last one. Three profiles weigh these differently. The result is scaled so that 0
-is a detector without alarms and 100 one that meets every window at its first point and nothing else.
-
-Source: Lavin and Ahmad, "Evaluating Real-Time Anomaly Detection Algorithms: the Numenta Anomaly Benchmark", ICMLA 2015,
-doi 10.1109/ICMLA.2015.141; the details follow release 1.1 of the benchmark's own scorer.
+Source: https://github.com/numenta/NAB
 """
 
 from __future__ import annotations
 
+import csv
+import difflib
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
+from datetime import datetime
+from functools import partial
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
-from autoencoder.core.errors import InputError
-from autoencoder.core.types import Array, Integers
-from autoencoder.reports.evaluation import Span
+from autoencoder.benchmark.nab_score import PROFILES, FileResult, Times, Window, nab_counts, nab_scores, probation_points
+from autoencoder.benchmark.runner import Bench, Report, read_text, require_folder, table, untrained_lines
+from autoencoder.core.errors import InputError, TrainingError
+from autoencoder.core.types import Array, Detections, Progress
+from autoencoder.detector import StreamDetector
+from autoencoder.factory.detectors import make_detector
+from autoencoder.reports.files import reporting
+from autoencoder.reports.incidents import AlarmFilter
+from autoencoder.sources.chunk import Chunk
+from autoencoder.sources.files import FileSource
+from autoencoder.sources.schema import ColumnSelection
 
-Times = npt.NDArray[np.datetime64]
-Window: TypeAlias = tuple[np.datetime64, np.datetime64]
+MakeDetector = Callable[[int, Progress], StreamDetector]  # points of the training part, progress of the training
+Figures = dict[str, Any]  # of a detector, as in summary.json
 
-PROBATION_SHARE = 0.15
-PROBATION_LIMIT = 750
-OUTSIDE = -1  # the window number of a point in no window
-FULL_COST_WIDTHS = 3.0  # so many widths behind a window, as before any window, a false alarm costs in full
-STEEPNESS = 2.5  # tanh(2.5) = 0.987 is what an alarm at a window's first point earns before scaling
-
-
-@dataclass(frozen=True, slots=True)
-class Profile:
-    """The gain of a found window, and the costs of a false alarm and of a missed window."""
-
-    true_positive: float
-    false_positive: float
-    false_negative: float
-
-
-PROFILES: Mapping[str, Profile] = {
-    "standard": Profile(true_positive=1.0, false_positive=0.11, false_negative=1.0),
-    "reward_low_FP_rate": Profile(true_positive=1.0, false_positive=0.22, false_negative=1.0),
-    "reward_low_FN_rate": Profile(true_positive=1.0, false_positive=0.11, false_negative=2.0),
-}
+CHUNK = 4096  # points that are scored together
+PUBLISHED = "golden"  # folder beside the data with the scores that other detectors published
+LAYOUT = "a NAB folder holds data/<category>/<file>.csv and labels/combined_windows.json"
+HEADER = ("timestamp", "value", "anomaly_score", "label")
 
 
 @dataclass(frozen=True, slots=True)
-class FileResult:
-    """A detector's scores of one file beside the file's labels."""
+class NabFile:
+    """One file of a NAB folder: its name within the corpus ("realKnownCause/nyc_taxi.csv"), its path and its labelled windows."""
 
-    timestamps: Times  # (N,) datetime64, in the order of the file
-    anomaly_scores: Array  # (N,) the higher, the more abnormal; NaN counts as 0
-    windows: Sequence[Window]  # the labelled windows in order, each (first, last) with both ends inside
+    name: str
+    path: Path
+    windows: tuple[Window, ...]
 
+    def read(self) -> Chunk:
+        """Times, which jump back in some files, values, and labels inside the windows; errors as of ``read_columns``."""
+        times, values = read_columns(self.path, "value")
+        labels = np.zeros(len(times), dtype=np.bool_)
+        for first, last in self.windows:
+            labels |= (times >= first) & (times <= last)
+        return Chunk(times, values, labels)
 
-@dataclass(frozen=True, slots=True)
-class Score:
-    """A corpus' score under one profile, at the best threshold."""
-
-    score: float  # 0 for silence, 100 for perfection, NaN where no file has a window to find
-    threshold: float  # points that score as high are alarms; infinite where silence does best
-
-
-@dataclass(frozen=True, slots=True)
-class FileCounts:
-    """One file at one threshold: windows found, windows missed, and alarms outside windows."""
-
-    found: int
-    missed: int
-    false_alarms: int
-
-    def __str__(self) -> str:
-        return f"{self.found} / {self.missed} / {self.false_alarms}"
+    def result(self, out: Path, detector: str) -> Path:
+        """Where NAB keeps a detector's result: OUT/<detector>/<category>/<detector>_<file>.csv."""
+        category, file = self.name.split("/")
+        return out / detector / category / f"{detector}_{file}"
 
 
-@dataclass(frozen=True, slots=True)
-class _Points:
-    """The M points that are scored: those after probation."""
+def run(bench: Bench) -> Report | None:
+    """Score every file with every detector, or with ``--file`` one, and draw its plot."""
+    path, name = bench.arguments.path, bench.arguments.file
+    files = nab_files(path)
+    wanted = _find(files, name) if name else None
+    bench.scorers()
+    makers = {name: partial(make_detector, config) for name, config in bench.detectors.items()}
+    out = bench.open_results()
+    if wanted:
+        for name, make in makers.items():
+            bench.console.print(f"{_draw(bench, wanted, out, name, make)}")
+        return None
+    published = _read_published(bench, path, files)
+    return _report(files, {name: _score_all(bench, files, out, name, make) for name, make in makers.items()}, published)
 
-    scores: Array  # (M,)
-    worth: Array  # (M,) an alarm's value before the profile's weight: (0, 1] in a window, [-1, 0) outside
-    window: Integers  # (M,) number of the point's window, counted from 0 up to ``windows``, or OUTSIDE
-    windows: int
+
+def _score_all(bench: Bench, files: Sequence[NabFile], out: Path, name: str, make: MakeDetector) -> Figures:
+    """Scores pass an ``AlarmFilter``: NAB takes every high score for an alarm of its own, and a person wants one an event."""
+    untrained: dict[str, str] = {}
+
+    def score(file: NabFile) -> FileResult:
+        series, path = file.read(), file.result(out, name)
+        scores = _finished(path, series)
+        if scores is None:
+            try:
+                scores = AlarmFilter(bench.config.incidents.cooldown).process(_detect(bench, series, make).scores)
+            except TrainingError as error:
+                untrained[file.name] = str(error)
+                scores = np.zeros(len(series))
+            write_result(path, series, scores)
+        return FileResult(series.time, scores, file.windows)
+
+    results = bench.run_jobs({file: f"{name}, {file.name}" for file in files}, score)
+    return _figures({file.name: result for file, result in zip(files, results, strict=True)}, untrained)
 
 
-def nab_scores(results: Mapping[str, FileResult]) -> dict[str, Score]:
-    """Score a corpus, given by file name, under each profile, at the one threshold over all files that suits the profile best.
+def _detect(bench: Bench, series: Chunk, make: MakeDetector) -> Detections:
+    """Detections of a file as a stream; probation trains, or raises TrainingError."""
+    with bench.training() as progress:
+        detector = make(probation_points(len(series)), progress)
+        return Detections.concatenate([detector.process(part.time, part.values) for part in series.split(CHUNK)])
+
+
+def _draw(bench: Bench, file: NabFile, out: Path, name: str, make: MakeDetector) -> Path:
+    """Score one file, write its result and draw its plot; returns the plot's path."""
+    from autoencoder.reports.plot import draw, save
+
+    series = file.read()
+    detections = _detect(bench, series, make)
+    result = write_result(file.result(out, name), series, detections.scores)
+    path = result.with_name(file.path.name).with_suffix(".png")
+    title, training = f"{file.name}, {name}", probation_points(len(series))
+    save(draw(detections, title=title, training_points=training, labels=series.labels), path)
+    return path
+
+
+# --- the folder ---
+
+
+def nab_files(path: Path) -> list[NabFile]:
+    """List the files of a folder laid out like NAB, by name, with their windows in order of time.
 
     Raises:
-        InputError: a window holds no point of its file.
+        InputError: a folder or the labels are missing or broken, there is no file, or one is not in the labels.
     """
-    points = _by_falling_score([_scorable(name, result) for name, result in results.items()])
-    return {name: _best(points, profile) for name, profile in PROFILES.items()}
+    data, labels = path / "data", path / "labels" / "combined_windows.json"
+    for folder in (path, data):
+        require_folder(folder, LAYOUT)
+    paths = {file.relative_to(data).as_posix(): file for file in sorted(data.glob("*/*.csv"))}
+    if not paths:
+        raise InputError(f"{data}: found no file <category>/<file>.csv; {LAYOUT}")
+    windows = _read_windows(labels)
+    unlabelled = [name for name in paths if name not in windows]
+    if unlabelled:
+        raise InputError(f"{labels}: no entry '{unlabelled[0]}'; every file needs one, [] where nothing is anomalous")
+    return [NabFile(name, file, windows[name]) for name, file in paths.items()]
 
 
-def nab_counts(results: Mapping[str, FileResult], threshold: float) -> dict[str, FileCounts]:
-    """Count found and missed windows and false alarms (points) of each file where scores of at least ``threshold`` are alarms."""
-    return {name: _counts(_scorable(name, result), threshold) for name, result in results.items()}
+def read_columns(path: Path, *columns: str) -> tuple[Times, Array]:
+    """Read a csv file's column "timestamp" (N,) as datetime64[ns], and the C named columns of numbers as (N, C).
+
+    Raises:
+        InputError: the file cannot be read, a column is missing, or a field is not what its column holds.
+    """
+    chunk = Chunk.concatenate(list(FileSource(path, ColumnSelection(columns, time="timestamp")).chunks()))
+    if chunk.time.dtype.kind != "M":
+        raise InputError(f"{path}: the column 'timestamp' holds numbers; it must hold times such as 2014-04-10 16:15:00")
+    return chunk.time.astype("datetime64[ns]"), chunk.values
 
 
-def probation_points(points: int) -> int:
-    """How many points at the start of a file of ``points`` are not judged; detectors may learn from them."""
-    return min(math.floor(PROBATION_SHARE * points), PROBATION_LIMIT)
+def _read_windows(path: Path) -> dict[str, tuple[Window, ...]]:
+    try:
+        entries = json.loads(read_text(path))
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}, line {error.lineno}: not JSON ({error.msg}); restore the file from the benchmark") from None
+    if not isinstance(entries, dict):
+        raise InputError(f"{path}: found {type(entries).__name__} at the top; it must map file names to lists of windows")
+    return {name: _windows(f"{path}, '{name}'", pairs) for name, pairs in entries.items()}
 
 
-def _scorable(name: str, result: FileResult) -> _Points:
-    spans = [_span(name, result.timestamps, window) for window in result.windows]
-    worth, window = _worth(len(result.timestamps), spans)
-    judged = slice(probation_points(len(result.timestamps)), None)
-    inside = window[judged] != OUTSIDE
-    numbers = np.full(len(inside), OUTSIDE)
-    # A window that probation hides altogether can neither be found nor missed: number only those of which a point is left.
-    remaining, numbers[inside] = np.unique(window[judged][inside], return_inverse=True)
-    scores = np.where(np.isnan(result.anomaly_scores), 0.0, result.anomaly_scores)
-    return _Points(scores[judged], worth[judged], numbers, len(remaining))
+def _windows(where: str, pairs: object) -> tuple[Window, ...]:
+    if not isinstance(pairs, list):
+        raise InputError(f"{where}: found {pairs!r}; it must be a list of [start, end] pairs")
+    windows = sorted(_window(where, pair) for pair in pairs)
+    for (_, last), (first, _) in pairwise(windows):
+        if first <= last:
+            raise InputError(f"{where}: one window ends at {last} and the next starts at {first}; windows must not overlap")
+    return tuple(windows)
 
 
-def _span(name: str, timestamps: Times, window: Window) -> Span:
-    """Rows [start, end) of a window. Some files jump back in time, so the ends' own rows go before a comparison of times."""
-    first, last = window
-    within = np.flatnonzero((timestamps >= first) & (timestamps <= last))
-    if not len(within):
-        raise InputError(f"{name}: the window from {first} to {last} holds no point; it must lie within the file's timestamps")
-    starts, ends = np.flatnonzero(timestamps == first), np.flatnonzero(timestamps == last)
-    start = int(starts[0] if len(starts) else within[0])
-    end = int(ends[0] if len(ends) else within[-1]) + 1
-    if end <= start:
-        raise InputError(f"{name}: the window from {first} to {last} ends in an earlier row than it starts; check the timestamps")
-    return start, end
+def _window(where: str, pair: Any) -> Window:
+    try:
+        first, last = (np.datetime64(datetime.fromisoformat(text), "ns") for text in pair)
+    except (TypeError, ValueError):
+        wanted = '["2014-04-10 16:15:00", "2014-04-12 01:45:00"]'
+        raise InputError(f"{where}: found {pair!r}; a window is a pair such as {wanted}") from None
+    if last < first:
+        raise InputError(f"{where}: the window from {first} to {last} ends before it starts; swap the two")
+    return first, last
 
 
-def _worth(points: int, spans: Sequence[Span]) -> tuple[Array, Integers]:
-    """What an alarm at each point is worth (N,), and the number of the window that the point lies in (N,)."""
-    rows = np.arange(points)
-    position = np.full(points, FULL_COST_WIDTHS)  # in widths of the window: from -1 up to 0 within it, above 0 behind it
-    window = np.full(points, OUTSIDE)
-    for number, (start, end) in enumerate(spans):
-        width = end - start
-        position[start:end] = (rows[start:end] - end) / width
-        window[start:end] = number
-        # Up to the next window, which overwrites the rest. One point has no width to measure by: all behind it is far.
-        position[end:] = (rows[end:] - end + 1) / (width - 1) if width > 1 else FULL_COST_WIDTHS
-    worth = np.where(position < FULL_COST_WIDTHS, -np.tanh(STEEPNESS * position), -1.0)
-    worth[window != OUTSIDE] /= np.tanh(STEEPNESS)
-    return worth, window
+def _find(files: Sequence[NabFile], wanted: str) -> NabFile:
+    """The file of that name, with or without its category and its suffix."""
+    for file in files:
+        if wanted in (file.name, file.path.name, file.path.stem):
+            return file
+    names = [file.path.stem for file in files]
+    close = difflib.get_close_matches(wanted, names, n=1, cutoff=0.3) or names[:1]
+    raise InputError(f"--file {wanted}: the benchmark has no such file; one is called {close[0]}")
 
 
-def _by_falling_score(files: Sequence[_Points]) -> _Points:
-    """Join the files' points, highest score first, with windows numbered through."""
-    offsets = np.cumsum([0] + [file.windows for file in files])
-    scores = np.concatenate([file.scores for file in files])
-    window = np.concatenate(
-        [np.where(file.window == OUTSIDE, OUTSIDE, file.window + offset) for file, offset in zip(files, offsets, strict=False)]
+# --- results ---
+
+
+def write_result(path: Path, series: Chunk, anomaly_scores: Array) -> Path:
+    """Write one file's anomaly scores (N,) in [0, 1] in NAB's format; returns its path.
+
+    An unknown score is written as 0, for NAB's own scorer takes none but numbers; an unknown value is left empty.
+    """
+    times: Times = series.time
+    seconds = times.astype("datetime64[s]")
+    texts = np.datetime_as_string(seconds if (seconds == times).all() else times).tolist()
+    scores, labels = np.nan_to_num(anomaly_scores), np.zeros(0) if series.labels is None else series.labels
+    rows = zip(texts, series.values[:, 0].tolist(), scores.tolist(), labels.tolist(), strict=True)
+    with reporting(path, "choose another folder for the results"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with path.open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.writer(stream, lineterminator="\n")
+            writer.writerow(HEADER)
+            for time, value, score, label in rows:
+                writer.writerow((time.replace("T", " "), "" if math.isnan(value) else value, score, int(label)))
+    return path
+
+
+def _finished(path: Path, series: Chunk) -> Array | None:
+    """Scores (N,) that an earlier run left for this very series; None where there are none, or where nothing was learnt."""
+    try:
+        times, columns = read_columns(path, "value", "anomaly_score")
+    except InputError:  # not there, or cut off
+        return None
+    same = np.array_equal(times, series.time) and np.array_equal(columns[:, :1], series.values, equal_nan=True)
+    return columns[:, 1] if same and columns[:, 1].any() else None
+
+
+def read_results(out: Path, detector: str, files: Iterable[NabFile]) -> dict[str, FileResult]:
+    """A detector's results for all files, ready for ``nab_scores``; InputError where one is missing or cannot be read."""
+    results = {}
+    for file in files:
+        times, scores = read_columns(file.result(out, detector), "anomaly_score")
+        results[file.name] = FileResult(times, scores[:, 0], file.windows)
+    return results
+
+
+def _read_published(bench: Bench, path: Path, files: Sequence[NabFile]) -> dict[str, Figures]:
+    """Figures of the detectors whose scores lie beside the data, by name; those that lack a file are left out, saying so."""
+    figures = {}
+    for folder in sorted((path / PUBLISHED).glob("*/")):
+        try:
+            figures[folder.name] = _figures(read_results(path / PUBLISHED, folder.name, files), {})
+        except InputError as error:
+            bench.console.print(f"{error}; {folder.name} is left out of the table")
+    return figures
+
+
+def _figures(results: Mapping[str, FileResult], untrained: Mapping[str, str]) -> Figures:
+    """Scores by profile, and counts by file at the threshold that suits the standard profile best; 0 where it is untrained."""
+    scores = nab_scores(results)
+    return {
+        "scores": {profile: round(score.score, 2) for profile, score in scores.items()},
+        "thresholds": {profile: score.threshold for profile, score in scores.items()},
+        "untrained": dict(untrained),
+        "files": {name: counts._asdict() for name, counts in nab_counts(results, scores["standard"].threshold).items()},
+    }
+
+
+def _report(files: Sequence[NabFile], detectors: Mapping[str, Figures], published: Mapping[str, Figures]) -> Report:
+    named = {**detectors, **{f"{name} (published)": figures for name, figures in published.items()}}
+    scores = [[name, *(f"{score:.2f}" for score in figures["scores"].values())] for name, figures in named.items()]
+    counts = [
+        [file.name, *(" / ".join(map(str, figures["files"][file.name].values())) for figures in named.values())] for file in files
+    ]
+    windows = sum(len(file.windows) for file in files)
+    text = (
+        f"# Numenta Anomaly Benchmark\n\n{len(files)} files, {windows} windows. "
+        "0 is a detector that never speaks, 100 a perfect one; one threshold a profile over all files.\n\n"
+        + table(["detector", *PROFILES], scores)
+        + untrained_lines(detectors)
     )
-    order = np.argsort(-scores, kind="stable")
-    return _Points(scores[order], np.concatenate([file.worth for file in files])[order], window[order], int(offsets[-1]))
-
-
-def _best(points: _Points, profile: Profile) -> Score:
-    """The best score over all thresholds; of equals the highest threshold. Points come highest score first."""
-    silence = -profile.false_negative * points.windows
-    raw = silence + np.cumsum(_gains(points, profile))  # (M,) with an alarm at this point and all before it
-    # A threshold flags all points of one score together: only the last row of each score stands for one.
-    last = np.append(np.flatnonzero(np.diff(points.scores)), len(raw) - 1) if len(raw) else np.empty(0, dtype=np.int64)
-    thresholds = np.append(np.inf, points.scores[last])
-    raw = np.append(silence, raw[last])
-    best = int(np.argmax(raw))
-    perfection = profile.true_positive * points.windows
-    score = 100.0 * (float(raw[best]) - silence) / (perfection - silence) if points.windows else math.nan
-    return Score(score, float(thresholds[best]))
-
-
-def _gains(points: _Points, profile: Profile) -> Array:
-    """By how much the corpus' score changes as each point (M,) in turn becomes an alarm."""
-    gains = np.where(points.window == OUTSIDE, profile.false_positive * points.worth, 0.0)
-    for number in range(points.windows):
-        rows = np.flatnonzero(points.window == number)
-        # Only a window's best alarm counts; until the first one it costs as a miss.
-        best = np.maximum.accumulate(profile.true_positive * points.worth[rows])
-        gains[rows] = np.diff(best, prepend=-profile.false_negative)
-    return gains
-
-
-def _counts(points: _Points, threshold: float) -> FileCounts:
-    alarms = points.window[points.scores >= threshold]  # (A,)
-    found = len(np.unique(alarms[alarms != OUTSIDE]))
-    return FileCounts(found, points.windows - found, int(np.count_nonzero(alarms == OUTSIDE)))
+    details = "Windows found / windows missed / false alarms, at the best threshold for the standard profile:\n\n"
+    data = {"benchmark": "nab", "files": len(files), "windows": windows, "detectors": detectors, "published": published}
+    return Report(text, data, details + table(["file", *named], counts))

@@ -10,24 +10,25 @@ import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from time import perf_counter, perf_counter_ns, sleep
+from time import perf_counter, perf_counter_ns
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
+from autoencoder.benchmark.runner import Execute
 from autoencoder.config import Config
 from autoencoder.config.schema import Adaptation, Alerts, Csv, Plot
 from autoencoder.core.errors import RunError
 from autoencoder.core.extras import PROGRAM, environment
+from autoencoder.core.types import Array
 from autoencoder.factory.detectors import make_detector
 from autoencoder.factory.sources import open_source
 from autoencoder.network import training
 from autoencoder.network.model import Architecture, build
 from autoencoder.panel.fleet import Fleet
-from autoencoder.reports.run_folder import SCORES, read_model
-from autoencoder.scorers.base import Array
-from autoencoder.sources.chunk import Chunk
+from autoencoder.reports.run_folder import read_model
+from autoencoder.sources.chunk import Chunk, ignore
 
 Windows = npt.NDArray[np.float32]
 
@@ -35,9 +36,7 @@ HEADER = b"timestamp,value\n"
 TRAINING_STREAM = 6000  # points of the stream whose first part trains
 OTHER_SEED = 1  # added to the run's seed: a stream of the same kind as the one trained on, and not the same
 WARM_UP = 500  # points before the clock counts: windows fill, caches too
-FIRST_LINES = 200  # that a cold start is given at once: more than a window, so that the first detection is among them
 BATCH = 256  # windows a call of the compiled function
-START_TIMEOUT = 120.0  # seconds
 FIT_PATIENCE = 4.0  # Keras fit is stopped when it has taken so many times as long as this program
 # Runs a command and prints its seconds and its peak memory in bytes. It is a small process of its own, as on Linux a new process
 # begins with its parent's peak.
@@ -49,10 +48,6 @@ seconds = time.perf_counter() - began
 print(json.dumps([seconds, resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss * (1 if sys.platform == "darwin" else 1024)]))
 raise SystemExit(code)
 """
-
-
-# trains into a folder, or with a model's folder runs into it; the command line's own commands, which lie above this package
-Execute = Callable[[Config, Path, Path | None], None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +64,8 @@ class Program:
         """Train the detector on the first part of the synthetic stream."""
         chosen = _synthetic(config, TRAINING_STREAM)
         execute(chosen, folder, None)
-        return Program(execute, chosen, folder, lines)
+        quiet = {"alerts": Alerts(), "adaptation": Adaptation(), "plot": Plot(kind="none")}
+        return Program(execute, chosen.model_copy(update=quiet), folder, lines)
 
     def one_by_one(self, seconds: float) -> Array:
         """Microseconds (N,) from a line's arrival on a pipe to its written row, for as many lines as can arrive in so many seconds."""
@@ -77,7 +73,7 @@ class Program:
         sys.stdin = io.TextIOWrapper(arrivals)
         try:
             with tempfile.TemporaryDirectory() as place:
-                self._run("stdin", place)
+                self._run(place, source="stdin")
         finally:
             sys.stdin = stdin
         return np.array(arrivals.nanoseconds[WARM_UP + 1 :]) / 1e3  # the header was the first line
@@ -87,57 +83,26 @@ class Program:
         with tempfile.TemporaryDirectory() as place:
             path = self._write(place, points)
             began = perf_counter()
-            self._run("csv", place, path=str(path))
+            self._run(place, source="csv", csv=Csv(path=str(path)))
             return points / (perf_counter() - began)
 
-    def _run(self, source: str, place: str, path: str | None = None) -> None:
-        update = {
-            "source": source,
-            "csv": Csv(path=path),
-            "alerts": Alerts(),
-            "adaptation": Adaptation(),
-            "plot": Plot(kind="none"),
-        }
-        self.execute(self.config.model_copy(update=update), Path(place, "run"), self.model)
+    def _run(self, place: str, **source: object) -> None:
+        self.execute(self.config.model_copy(update=source), Path(place, "run"), self.model)
 
     def as_process(self, points: int, *, piped: bool = False) -> tuple[float, int]:
         """Seconds and peak bytes of a process that scores so many points of a csv file, or the same through a pipe."""
+        launcher = [sys.executable, "-c", LAUNCHER, *PROGRAM, "--model", str(self.model), "--plot", "none"]
         with tempfile.TemporaryDirectory() as place:
             path = self._write(place, points)
-            command = self._command("stdin", place) if piped else [*self._command("csv", place), "--path", str(path)]
-            launcher = [sys.executable, "-c", LAUNCHER, *command]
+            source = ["stdin"] if piped else ["csv", "--path", str(path)]
             with path.open("rb") as lines:
-                done = subprocess.run(launcher, stdin=lines, env=environment(), capture_output=True, text=True, check=False)
+                command = [*launcher, "--out", str(Path(place, "run")), "--source", *source]
+                done = subprocess.run(command, stdin=lines, env=environment(), capture_output=True, text=True, check=False)
         if done.returncode:
             last = (done.stderr.strip().splitlines() or ["no message"])[-1]
             raise RunError(f"bench speed: a measured process ended with exit code {done.returncode} ({last}); run it anew")
         seconds, peak = json.loads(done.stdout)
         return seconds, peak
-
-    def cold_start(self) -> float:
-        """Seconds from the start of a process until the rows of the first points are in scores.csv."""
-        quiet: dict[str, Any] = {
-            "stdin": subprocess.PIPE,
-            "stdout": subprocess.DEVNULL,
-            "stderr": subprocess.DEVNULL,
-            "env": environment(),
-        }
-        with tempfile.TemporaryDirectory() as place:
-            scores, began = Path(place, "run", SCORES), perf_counter()
-            with subprocess.Popen(self._command("stdin", place), **quiet) as process:
-                assert process.stdin
-                process.stdin.write(HEADER + b"".join(self.lines[:FIRST_LINES]))
-                process.stdin.flush()  # and left open, as by a producer that waits
-                while not scores.exists() or scores.read_bytes().count(b"\n") <= FIRST_LINES:
-                    if process.poll() is not None or perf_counter() - began > START_TIMEOUT:
-                        process.kill()
-                        raise RunError("bench speed: a process that was started wrote no rows; run it anew")
-                    sleep(0.001)
-                return perf_counter() - began
-
-    def _command(self, source: str, place: str) -> list[str]:
-        run = ["--source", source, "--model", str(self.model), "--plot", "none", "--out", str(Path(place, "run"))]
-        return [*PROGRAM, *run]
 
     def _write(self, place: str, points: int) -> Path:
         path = Path(place, "points.csv")
@@ -168,13 +133,13 @@ class Arrivals(io.BytesIO):
         self._lines = iter([HEADER, *lines])
         self._seconds = seconds
         self._end = sys.maxsize  # nanoseconds
-        self._arrived: int | None = None
+        self._arrived = 0
         self.nanoseconds: list[int] = []
 
     def read1(self, size: int | None = -1, /) -> bytes:
         """The next line, and nothing at the end."""
         asked = perf_counter_ns()
-        if self._arrived is not None:
+        if self._arrived:
             self.nanoseconds.append(asked - self._arrived)
         if len(self.nanoseconds) == WARM_UP:
             self._end = asked + round(self._seconds * 1e9)
@@ -185,7 +150,7 @@ class Arrivals(io.BytesIO):
 
 def stream_lines(config: Config, points: int) -> tuple[Array, list[bytes]]:
     """Values (N,) of another synthetic stream than the one trained on, and its N lines as a producer would write them."""
-    chunk = Chunk.concatenate(list(open_source(_synthetic(config, points, OTHER_SEED), lambda warning: None).chunks()))
+    chunk = Chunk.concatenate(list(open_source(_synthetic(config, points, OTHER_SEED), ignore).chunks()))
     values, times = chunk.values[:, 0], np.datetime_as_string(chunk.time.astype("datetime64[s]"))
     return values, [f"{time}Z,{value!r}\n".encode() for time, value in zip(times.tolist(), values.tolist(), strict=True)]
 

@@ -8,7 +8,7 @@ from autoencoder.config import Config
 from autoencoder.console import Stopwatch
 from autoencoder.core.events import DECLARED, PROMOTED, ROLLED_BACK
 from autoencoder.pipeline import Run
-from autoencoder.reports.adaptation_log import event_time
+from autoencoder.reports.logs import event_time
 from autoencoder.reports.run_folder import PLOT, RESULTS, has
 from autoencoder.reports.scores_csv import read_scores
 from autoencoder.reports.statistics import SeriesStatistics, summary

@@ -12,13 +12,8 @@ Warn = Callable[[str], object]
 
 OLD_NAMES: dict[str, dict[str, str]] = {  # group -> former name -> present name
     "training": {"steps": "max_steps", "batch": "batch_size", "validation": "validation_split"},
-    "network": {
-        "steps": "sequence_length",
-        "periods": "window_periods",
-        "hidden": "units",
-        "latent": "latent_dim",
-        "hide": "horizon",
-    },
+    "network": {"steps": "sequence_length", "periods": "window_periods", "hidden": "units", "latent": "latent_dim"}
+    | {"hide": "horizon"},
     "forest": {"trees": "n_estimators", "samples": "max_samples", "history": "refit_window"},
     "half_space_trees": {"trees": "n_trees", "samples": "window_size"},
     "incidents": {"refractory": "cooldown"},
@@ -33,11 +28,7 @@ OLD_NAMES: dict[str, dict[str, str]] = {  # group -> former name -> present name
 
 
 def renamed(tree: Tree, where: str, warn: Warn = str, group: str = "") -> dict[str, Any]:
-    """A layer under the present names of its keys.
-
-    Raises:
-        ConfigError: a setting is there under both of its names.
-    """
+    """A layer under the present names of its keys. Raises ConfigError: a setting is there under both of its names."""
     out = {}
     for key, value in tree.items():
         name = OLD_NAMES.get(group, {}).get(key, key)

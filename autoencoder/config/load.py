@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Hashable, Iterator, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
@@ -54,15 +55,12 @@ def load(
     Raises:
         ConfigError: a file cannot be read, or a setting is unknown, of the wrong type or out of range.
     """
-    layers = []
+    layers: list[tuple[str, Tree]] = []
     project = project_file() if path is None or saved else None
-    if project:
-        layers.append((str(project), renamed(_read(project), str(project), warn)))
-    if saved:
-        tree = renamed(_read(saved), str(saved))
-        layers.append((str(saved), {key: tree[key] for key in tree if whole or key in MODEL_KEYS}))
-    if path:
-        layers.append((str(path), renamed(_read(path), str(path), warn)))
+    for file in (project, saved, path):
+        if file:
+            tree = renamed(_read(file), str(file), str if file is saved else warn)
+            layers.append((str(file), {key: tree[key] for key in tree if file is not saved or whole or key in MODEL_KEYS}))
     given: Tree = {}
     for key, value in [*(changes or {}).items(), *map(_assignment, texts)]:
         given = _merged(given, reduce(lambda tree, group: {group: tree}, reversed(key.split(".")), value))
@@ -154,17 +152,13 @@ def _explain(error: ValidationError) -> str:
         return f"{place} is not a setting; {_nearest(place)}"
     if fault["type"] == "value_error":  # one of our own, which says it all
         return fault["msg"].removeprefix("Value error, ")
-    rules = dict.fromkeys(_rule(other) for other in faults if _dotted(other) == place)
+    beside = [(other["type"].split("_")[0], other["msg"]) for other in faults if _dotted(other) == place]
+    rules = dict.fromkeys(RULES.get(kind) or re.sub("^Input should (be )?", "", message) for kind, message in beside)
     return f"{place} is {_shown(fault['input'])}; it must be {' or '.join(rules)}"
 
 
 def _dotted(fault: Mapping[str, Any]) -> str:
     return ".".join(str(part) for part in fault["loc"] if part not in BRANCHES)
-
-
-def _rule(fault: Mapping[str, Any]) -> str:
-    message: str = fault["msg"]
-    return RULES.get(fault["type"].split("_")[0]) or message.removeprefix("Input should be ").removeprefix("Input should ")
 
 
 def _shown(value: object) -> str:

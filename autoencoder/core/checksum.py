@@ -3,55 +3,38 @@
 from __future__ import annotations
 
 import zlib
-from typing import Any, Protocol
+from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
-from autoencoder.core.state import Reader, State
-
-Array = npt.NDArray[Any]
+from autoencoder.core.state import AnyArray, Reader, State
 
 
-class TimedValues(Protocol):
-    """Rows with times (N,) and values (N, F)."""
-
-    @property
-    def time(self) -> Array:
-        """(N,)."""
-
-    @property
-    def values(self) -> Array:
-        """(N, F)."""
-
-
+@dataclass
 class RowChecksum:
-    """CRC-32 checksums of the times and of the values of rows; however the rows are cut into chunks, they are the same.
+    """CRC-32 checksums of the first row, of all times and of all values; however rows are cut into chunks, they are the same."""
 
-    It tells whether rows that come again are those that came before.
-    """
+    rows: int = 0
+    last_time: int = 0
+    first: int = 0
+    times: int = 0
+    values: int = 0
 
-    def __init__(self) -> None:
-        self.rows = self.last_time = 0
-        self.first = self.times = self.values = 0
+    def update(self, time: AnyArray, values: AnyArray) -> None:
+        """Add the next rows: times (N,), values (N, F).
 
-    def update(self, rows: TimedValues) -> None:
-        """Add the next rows.
-
-        >>> from types import SimpleNamespace
         >>> one, other = RowChecksum(), RowChecksum()
-        >>> one.update(SimpleNamespace(time=np.arange(3), values=np.array([[1.0], [2.0], [3.0]])))
-        >>> other.update(SimpleNamespace(time=np.arange(3), values=np.array([[1.0], [2.0], [3.5]])))
+        >>> one.update(np.arange(3), np.array([[1.0], [2.0], [3.0]]))
+        >>> other.update(np.arange(3), np.array([[1.0], [2.0], [3.5]]))
         >>> other.difference(one)
         'value'
         """
-        if not len(rows.values):
-            return
-        if not self.rows:
-            self.first = _crc(rows.values[:1], _crc(rows.time[:1]))
-        self.rows += len(rows.values)
-        self.last_time = int(rows.time.view(np.int64)[-1])
-        self.times, self.values = _crc(rows.time, self.times), _crc(rows.values, self.values)
+        if len(values):
+            if not self.rows:
+                self.first = _crc(values[:1], _crc(time[:1]))
+            self.rows += len(values)
+            self.last_time = int(time.view(np.int64)[-1])
+            self.times, self.values = _crc(time, self.times), _crc(values, self.values)
 
     def difference(self, before: RowChecksum) -> str | None:
         """In what these rows differ from what they were before, "time" or "value", as far as can be told yet."""
@@ -71,5 +54,5 @@ class RowChecksum:
         self.first, self.times, self.values = (saved.integer(key, 0, (1 << 32) - 1) for key in ("first", "times", "values"))
 
 
-def _crc(values: Array, before: int = 0) -> int:
+def _crc(values: AnyArray, before: int = 0) -> int:
     return zlib.crc32(values.tobytes(), before)

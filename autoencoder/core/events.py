@@ -9,35 +9,20 @@ from typing import Any
 
 from autoencoder.core.errors import ModelFileError
 
-DECLARED, STARTED, PROMOTED, DROPPED, CONFIRMED, ROLLED_BACK = EVENTS = (
-    "drift declared",
-    "shadow started",
-    "promoted",
-    "dropped",
-    "confirmed",
-    "rolled back",
-)
+EVENTS = ("drift declared", "shadow started", "promoted", "dropped", "confirmed", "rolled back")
+DECLARED, STARTED, PROMOTED, DROPPED, CONFIRMED, ROLLED_BACK = EVENTS
 
 
 @dataclass(frozen=True, slots=True)
 class AdaptationEvent:
-    """Something that was done about the model.
+    """Something that was done about the model."""
 
-    Attributes:
-        row: of the last point before it, from 0.
-        time: of that point, as a whole number.
-        dated: the time counts nanoseconds since 1970.
-        event: what was done, one of ``EVENTS``.
-        details: reasons and figures.
-        series: name of the series whose model it is; None where a run has only one.
-    """
-
-    row: int
-    time: int
-    dated: bool
-    event: str
-    details: dict[str, Any]
-    series: str | None = None
+    row: int  # of the last point before it, from 0
+    time: int  # of that point, as a whole number
+    dated: bool  # the time counts nanoseconds since 1970
+    event: str  # what was done, one of ``EVENTS``
+    details: dict[str, Any]  # reasons and figures
+    series: str | None = None  # name of the series whose model it is; None where a run has only one
 
 
 def write_adaptations(adaptations: Sequence[AdaptationEvent]) -> str:
@@ -46,11 +31,7 @@ def write_adaptations(adaptations: Sequence[AdaptationEvent]) -> str:
 
 
 def read_adaptations(text: str) -> list[AdaptationEvent]:
-    """Adaptations that ``write_adaptations`` gave.
-
-    Raises:
-        ModelFileError: damaged.
-    """
+    """Adaptations that ``write_adaptations`` gave. Raises ModelFileError: damaged."""
     try:
         return [AdaptationEvent(**each) for each in json.loads(text)]
     except (ValueError, TypeError, RecursionError) as error:

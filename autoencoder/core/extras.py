@@ -29,10 +29,7 @@ def environment(**changes: str) -> dict[str, str]:
 def require(*modules: str, purpose: str, otherwise: str = "") -> None:
     """See that modules can be imported, before anything is begun that would fail without them.
 
-    Args:
-        modules: their names.
-        purpose: what needs them, for the message.
-        otherwise: what else can be done, for the message.
+    ``purpose`` says in the message what needs them, ``otherwise`` what else can be done.
 
     Raises:
         MissingPackageError: one is not installed.

@@ -25,7 +25,8 @@ import numpy.typing as npt
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.types import Array
 
-Leaf: TypeAlias = npt.NDArray[Any] | int | float | str | bool | None
+AnyArray: TypeAlias = npt.NDArray[Any]
+Leaf: TypeAlias = AnyArray | int | float | str | bool | None
 State: TypeAlias = dict[str, "Leaf | State"]
 Shape: TypeAlias = tuple[int | str | None, ...]
 T = TypeVar("T")
@@ -34,6 +35,7 @@ MAX_STATE_BYTES = 1 << 29  # bytes that are unpacked at most
 MAX_TEXT_BYTES = 1 << 22  # bytes of the JSON text, which takes many times as much once it is read
 MAX_INDEX_BYTES = 1 << 20  # bytes of the archive's table of contents
 MAX_INTEGER = 1 << 62
+MAX_FLOAT = float(np.finfo(np.float64).max)
 POSITIVE = 5e-324  # the least number above 0
 _TEXT = "state.json"
 _END = struct.Struct("<4s4H2LH")  # the record that ends a zip archive; its sixth field is the size of the table of contents
@@ -46,20 +48,15 @@ _DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, s
 
 def pack(state: State) -> bytes:
     """State -> bytes."""
-    arrays: dict[str, npt.NDArray[Any]] = {}
+    arrays: dict[str, AnyArray] = {}
 
-    def plain(node: State, path: str) -> dict[str, object]:
-        out: dict[str, object] = {}
-        for key, value in node.items():
-            place = f"{path}{key}"
-            if isinstance(value, dict):
-                out[key] = plain(value, f"{place}.")
-            elif isinstance(value, np.ndarray):
-                arrays[place] = value
-                out[key] = {"array": place}
-            else:
-                out[key] = {"value": value}
-        return out
+    def plain(value: Leaf | State, path: str) -> dict[str, object]:
+        if isinstance(value, dict):
+            return {key: plain(part, f"{path}.{key}" if path else key) for key, part in value.items()}
+        if isinstance(value, np.ndarray):
+            arrays[path] = value
+            return {"array": path}
+        return {"value": value}
 
     text = json.dumps(plain(state, ""))
     buffer = io.BytesIO()
@@ -81,7 +78,7 @@ def unpack(data: bytes, name: str) -> State:
         raise ModelFileError(f"{name} is damaged ({type(error).__name__}); copy the run folder again or train again") from error
 
 
-def _read_archive(data: bytes, name: str) -> tuple[dict[str, npt.NDArray[Any]], bytes]:
+def _read_archive(data: bytes, name: str) -> tuple[dict[str, AnyArray], bytes]:
     """The arrays of an archive, and its text; every size is looked at before anything of that size is made."""
     signature, *_, index_size, _, comment = _END.unpack(data[-_END.size :])
     if signature != b"PK\5\6" or comment or index_size > MAX_INDEX_BYTES or data[-42:-38] == b"PK\6\7":
@@ -90,9 +87,7 @@ def _read_archive(data: bytes, name: str) -> tuple[dict[str, npt.NDArray[Any]], 
         entries = archive.infolist()
         size = sum(entry.file_size for entry in entries)
         largest_text = max((entry.file_size for entry in entries if entry.filename == f"{_TEXT}.npy"), default=0)
-        most = max(
-            MAX_STATE_BYTES, len(data)
-        )  # what is not compressed takes no more than the file, which a panel of thousands makes large
+        most = max(MAX_STATE_BYTES, len(data))  # a panel of thousands makes a large file, which unpacks to no more than it is
         if size > most or largest_text > MAX_TEXT_BYTES:
             raise ModelFileError(
                 f"{name} would unpack to {size:,} bytes, {largest_text:,} of them text; at most {most:,} and {MAX_TEXT_BYTES:,} "
@@ -104,7 +99,7 @@ def _read_archive(data: bytes, name: str) -> tuple[dict[str, npt.NDArray[Any]], 
     return arrays, arrays.pop(_TEXT).tobytes()
 
 
-def _to_array(entry: bytes) -> npt.NDArray[Any]:
+def _to_array(entry: bytes) -> AnyArray:
     """The array in an .npy file: of plain numbers, and with as many of them as its header says."""
     length = int.from_bytes(entry[8:10], "little")
     header = _HEADER.fullmatch(entry[10 : 10 + length])
@@ -118,16 +113,15 @@ def _to_array(entry: bytes) -> npt.NDArray[Any]:
     return flat.reshape(shape, order="F" if is_fortran == "True" else "C")
 
 
-def _to_state(tree: dict[str, Any], arrays: dict[str, npt.NDArray[Any]]) -> State:
-    out: State = {}
-    for key, value in tree.items():
-        if "array" in value and isinstance(value["array"], str):
-            out[key] = arrays[value["array"]]
-        elif "value" in value and not isinstance(value["value"], dict):
-            out[key] = value["value"]
-        else:
-            out[key] = _to_state(value, arrays)
-    return out
+def _to_state(tree: dict[str, Any], arrays: dict[str, AnyArray]) -> State:
+    def value(node: dict[str, Any]) -> Leaf | State:
+        if isinstance(node.get("array"), str):
+            return arrays[node["array"]]
+        if "value" in node and not isinstance(node["value"], dict):
+            return node["value"]  # type: ignore[no-any-return]
+        return _to_state(node, arrays)
+
+    return {key: value(node) for key, node in tree.items()}
 
 
 def from_files(files: Mapping[str, bytes]) -> State:
@@ -179,19 +173,12 @@ class Reader:
 
     def integer(self, key: str, low: int = 0, high: int = MAX_INTEGER) -> int:
         """Whole number in [low, high]."""
-        value = self._value(key, object)
-        if not isinstance(value, int) or isinstance(value, bool) or not low <= value <= high:
-            raise self.fault(key, f"is {value!r:.40}; it must be a whole number from {low} to {high}")
+        value: int = self._within(key, int, low, high, "a whole number")
         return value
 
-    def number(self, key: str, low: float = -math.inf, high: float = math.inf) -> float:
+    def number(self, key: str, low: float = -MAX_FLOAT, high: float = MAX_FLOAT) -> float:
         """Finite number in [low, high]."""
-        value = self._value(key, object)
-        if not isinstance(value, int | float) or isinstance(value, bool) or not math.isfinite(value):
-            raise self.fault(key, f"is {value!r:.40}; it must be a finite number")
-        if not low <= value <= high:
-            raise self.fault(key, f"is {value!r:.40}; it must be from {low:g} to {high:g}")
-        return float(value)
+        return float(self._within(key, int | float, low, high, "a finite number"))
 
     def number_or_nan(self, key: str) -> float:
         """Finite number, or NaN where None was saved: not known yet."""
@@ -217,7 +204,13 @@ class Reader:
             raise self.fault(key, f"is {value!r:.40}; it must be {what}")
         return value
 
-    def _shaped(self, key: str, shape: Shape, kind: str, what: str) -> npt.NDArray[Any]:
+    def _within(self, key: str, kind: Any, low: float, high: float, what: str) -> Any:
+        value: Any = self._value(key, object)
+        if not isinstance(value, kind) or isinstance(value, bool) or not low <= value <= high:
+            raise self.fault(key, f"is {value!r:.40}; it must be {what} from {low} to {high}")
+        return value
+
+    def _shaped(self, key: str, shape: Shape, kind: str, what: str) -> AnyArray:
         value: Any = self._value(key, object)
         known = tuple(self._sizes.get(size, size) if isinstance(size, str) else size for size in shape)
         fits = isinstance(value, np.ndarray) and value.dtype.kind == kind and value.ndim == len(shape)
@@ -249,25 +242,17 @@ class Stateful:
     """A part with a memory: ``STATE`` declares which attributes are saved, in what shape and range.
 
     ``load(state())`` makes a part of the same make stand exactly where this one stands.
-
-    Attributes:
-        name: what errors call the part.
-        STATE: the field of each attribute that is saved.
     """
 
-    name: ClassVar[str]
-    STATE: ClassVar[Mapping[str, Field]] = {}
+    name: ClassVar[str]  # what errors call the part
+    STATE: ClassVar[Mapping[str, Field]] = {}  # of each attribute that is saved
 
     def state(self) -> State:
         """All that is remembered, as copies."""
         return {field.key: field.write(getattr(self, attribute)) for attribute, field in self.STATE.items()}
 
     def load(self, state: State) -> None:
-        """Take back what ``state`` gave.
-
-        Raises:
-            ModelFileError: damaged, or of another make; the message names the field.
-        """
+        """Take back what ``state`` gave. Raises ModelFileError: damaged, or of another make; the message names the field."""
         saved = Reader(state, self.name)
         vars(self).update({attribute: field.read(saved) for attribute, field in self.STATE.items()})
         self._complete(saved)

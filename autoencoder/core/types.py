@@ -16,25 +16,15 @@ Progress = Callable[[int, int, str], None]  # done, total, what is shown behind 
 
 @dataclass(frozen=True, slots=True)
 class Detections:
-    """One row a point, in order of arrival; NaN where something is not known (training part, warm-up, missing value).
+    """One row a point, in order of arrival; NaN where something is not known (training part, warm-up, missing value)."""
 
-    Attributes:
-        time: (N,) datetime64[ns] or int64 index, as the source gave it.
-        values: (N, F) what was seen.
-        predictions: (N, F) what the detector expected, in the values' own units.
-        errors: (N,) how far off it was, in the scorer's own unit.
-        thresholds: (N,) the threshold that held before each error was seen.
-        scores: (N,) calibrated abnormality in [0, 1].
-        anomalies: (N,) bool, True where the error lies above the threshold.
-    """
-
-    time: npt.NDArray[np.datetime64] | npt.NDArray[np.int64]
-    values: Array
-    predictions: Array
-    errors: Array
-    thresholds: Array
-    scores: Array
-    anomalies: npt.NDArray[np.bool_]
+    time: npt.NDArray[np.datetime64] | npt.NDArray[np.int64]  # (N,) datetime64[ns] or an index, as the source gave it
+    values: Array  # (N, F) what was seen
+    predictions: Array  # (N, F) what the detector expected, in the values' own units
+    errors: Array  # (N,) how far off it was, in the scorer's own unit
+    thresholds: Array  # (N,) the threshold that held before each error was seen
+    scores: Array  # (N,) calibrated abnormality in [0, 1]
+    anomalies: Bools  # (N,) True where the error lies above the threshold
 
     def __len__(self) -> int:
         return len(self.values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,8 +11,9 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.core.types import Detections
-from autoencoder.dashboard.follow import Bools, Snapshot
-from autoencoder.reports.decimation import Array, Rows, decimate, runs
+from autoencoder.dashboard.follow import Snapshot
+from autoencoder.reports.decimation import Array, decimate
+from autoencoder.reports.evaluation import events
 
 BINS = 600  # steps to which what is shown is thinned: about one for every other pixel of a wide screen
 MAX_PANELS = 4  # value columns that are shown
@@ -35,42 +37,47 @@ def describe(snapshot: Snapshot, view: View) -> dict[str, Any] | None:
     detections = snapshot.detections
     if detections is None:
         return None
-    x = _positions(detections.time)  # (N,)
-    shown = _rows_in_view(x, view)
-    first, part = snapshot.first_row + shown.start, detections[shown]
+    whole = _positions(detections.time)  # (N,)
+    shown = _rows_in_view(whole, view)
+    x, part = whole[shown], detections[shown]
+    begin = snapshot.first_row + shown.start
     columns = list(snapshot.columns)[:MAX_PANELS]
     panels = [("value", name, part.values[:, f], part.predictions[:, f]) for f, name in enumerate(columns)]
     panels.append(("error", "error", part.errors, part.thresholds))
-    rows = thin(x[shown], [line for _, _, *lines in panels for line in lines], part.anomalies)
+    thinned = [decimate(x, line, BINS) for _, _, *lines in panels for line in lines]
+    rows = np.unique(np.concatenate([np.flatnonzero(part.anomalies), *thinned]))  # every flag is among them
+    everyday, is_log = _scale(detections)  # of the whole stream: it must not change as one zooms
+
+    def stretches(spans: Iterable[tuple[int, int]]) -> list[Range]:
+        """Positions of first and last rows of the stream, of what is seen of them."""
+        rows = [(max(first - begin, 0), min(last - begin, len(x) - 1)) for first, last in spans]
+        return [(float(x[first]), float(x[last])) for first, last in rows if first <= last]
+
+    known = [] if snapshot.labels is None else events(snapshot.labels[shown])
     return {
         "dates": detections.time.dtype.kind == "M",
         "zone": " UTC" if snapshot.is_zoned else "",
-        "x": _packed(x[shown][rows]),
+        "x": _packed(x[rows]),
         "flags": _packed(part.anomalies[rows]),
         "panels": [
             {"kind": kind, "name": name, "line": _packed(line[rows]), "companion": _packed(companion[rows])}
             for kind, name, line, companion in panels
         ],
-        "log": _is_logarithmic(detections),  # follows from the whole stream: it must not change as one zooms
-        "everyday": _everyday(detections.errors),
+        "log": is_log,
+        "everyday": everyday,
         "bands": {
-            "training": _stretches(x[shown], [(-first, snapshot.training_points - 1 - first)]),
-            "known": _stretches(x[shown], [] if snapshot.labels is None else runs(snapshot.labels[shown]).tolist()),
-            "incident": _stretches(x[shown], [(each.first_row - first, each.last_row - first) for each in snapshot.incidents]),
-            "chosen": _stretches(x[shown], [(view.chosen[0] - first, view.chosen[1] - first)] if view.chosen else []),
+            "training": stretches([(0, snapshot.training_points - 1)]),
+            "known": stretches((begin + start, begin + end - 1) for start, end in known),
+            "incident": stretches((each.first_row, each.last_row) for each in snapshot.incidents),
+            "chosen": stretches([view.chosen] if view.chosen else []),
         },
-        "whole": [x.min(), x.max()],
-        "follow": [x[-(view.newest or len(x)) :].min(), x.max()],
+        "whole": [whole.min(), whole.max()],
+        "follow": [whole[-(view.newest or len(whole)) :].min(), whole.max()],
         "zoom": view.zoom,
         "focus": view.focus,
         "points": snapshot.points,
         "flagged": int(detections.anomalies.sum()),
     }
-
-
-def thin(x: Array, lines: list[Array], flags: Bools, bins: int = BINS) -> Rows:
-    """Rows that draw the same lines (N,) over x (N,) as all N of them, see ``decimate``; every flagged row is among them."""
-    return np.unique(np.concatenate([np.flatnonzero(flags), *(decimate(x, line, bins) for line in lines)]))
 
 
 def stretch_of(snapshot: Snapshot, first_row: int, last_row: int) -> Range | None:
@@ -95,27 +102,15 @@ def _rows_in_view(x: Array, view: View) -> slice:
     if view.zoom is None:
         return slice(max(len(x) - (view.newest or len(x)), 0), len(x))
     inside = np.flatnonzero((x >= view.zoom[0]) & (x <= view.zoom[1]))
-    if not len(inside):
-        return slice(0, len(x))
-    return slice(max(int(inside[0]) - 1, 0), int(inside[-1]) + 2)
+    return slice(max(int(inside[0]) - 1, 0), int(inside[-1]) + 2) if len(inside) else slice(0, len(x))
 
 
-def _everyday(errors: Array) -> float:
-    positive = errors[np.isfinite(errors) & (errors > 0)]
-    return float(np.median(positive)) if positive.size else 0.0
-
-
-def _is_logarithmic(detections: Detections) -> bool:
+def _scale(detections: Detections) -> tuple[float, bool]:
+    """The everyday error, and whether the scale is logarithmic."""
     known = np.concatenate([detections.errors, detections.thresholds])
-    known, everyday = known[np.isfinite(known)], _everyday(detections.errors)
-    return bool(everyday and known.min() >= 0 and known.max() > LOG_RATIO * everyday)
-
-
-def _stretches(x: Array, spans: list[tuple[int, int]]) -> list[Range]:
-    """Positions of first and last rows, those that lie outside of x (N,) left out."""
-    last_row = len(x) - 1
-    inside = [(max(first, 0), min(last, last_row)) for first, last in spans if last >= 0 and first <= last_row]
-    return [(float(x[first]), float(x[last])) for first, last in inside]
+    known, positive = known[np.isfinite(known)], detections.errors[np.isfinite(detections.errors) & (detections.errors > 0)]
+    everyday = float(np.median(positive)) if positive.size else 0.0
+    return everyday, bool(everyday and known.min() >= 0 and known.max() > LOG_RATIO * everyday)
 
 
 def _packed(numbers: npt.NDArray[Any]) -> str:

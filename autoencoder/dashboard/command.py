@@ -56,21 +56,15 @@ def dashboard(arguments: argparse.Namespace, console: Console) -> int:
 
 
 def choose_port(wanted: int | None) -> int:
-    """The port that was asked for, or the first free one.
-
-    Raises:
-        ConfigError: it is no port, or taken.
-    """
-    if wanted is None:
-        ports = range(FIRST_PORT, FIRST_PORT + PORTS)
-        if (found := next(filter(_is_free, ports), None)) is None:
-            raise ConfigError(f"no port from {ports[0]} to {ports[-1]} is free; give another one with --port N")
-        return found
-    if not 1 <= wanted <= 65535:
+    """The port that was asked for, or the first free one. ConfigError: it is no port, or taken."""
+    if wanted is not None and not 1 <= wanted <= 65535:
         raise ConfigError(f"--port is {wanted}; it must be from 1 to 65535, e.g. {FIRST_PORT}")
-    if not _is_free(wanted):
-        raise ConfigError(f"--port {wanted} is taken or not allowed; give another one, or leave it out for a free one")
-    return wanted
+    ports = range(FIRST_PORT, FIRST_PORT + PORTS) if wanted is None else [wanted]
+    if found := next(filter(_is_free, ports), None):
+        return found
+    if wanted is None:
+        raise ConfigError(f"no port from {ports[0]} to {ports[-1]} is free; give another one with --port N")
+    raise ConfigError(f"--port {wanted} is taken or not allowed; give another one, or leave it out for a free one")
 
 
 def _is_free(port: int) -> bool:

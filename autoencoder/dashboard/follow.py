@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from enum import Enum
-from io import BufferedReader
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
@@ -94,60 +92,98 @@ class Follower:
 
     def __init__(self, subject: Path | Run) -> None:
         self.run = None if isinstance(subject, Path) else subject
-        folder = subject if isinstance(subject, Path) else subject.folder
         self._lock = threading.Lock()
-        self._scores, self._incidents = _Scores(folder), _Incidents(folder)
-        self._now = Snapshot(subject.name, folder)
+        self._begin(Snapshot(subject.name, subject if isinstance(subject, Path) else subject.folder))
+
+    def _begin(self, snapshot: Snapshot) -> None:
+        self._now = snapshot
+        self._scores_read = 0  # bytes of scores.csv
+        self._incidents_read = 0  # bytes of incidents.jsonl before the first line that may still change
+        self._names: list[str] = []  # of the columns of scores.csv
 
     def poll(self) -> Snapshot:
         """Read what is new; returns the run as it is now."""
         with self._lock:
             if self._now.is_live:
                 try:
-                    self._now = self._look()
+                    self._look()
                 except AutoencoderError as error:
                     if not (self.run and self.run.is_alive):  # a run that fails takes its folder away before it ends
                         fault = self.run.fault if self.run else None
                         self._now = replace(self._now, state=State.FAILED, fault=fault or str(error))
             return self._now
 
-    def _look(self) -> Snapshot:
-        now, folder = self._now, self._now.folder
-        was_over = self._is_over()  # asked before the rows are read: none that came before the end is missed
-        new = None
+    def _look(self) -> None:
+        folder = self._now.folder
+        was_over, is_new = self._is_over(), False  # asked before the rows are read: none that came before the end is missed
         if has(folder, CONFIG) and has(folder, SCORES):
-            if now.config is None:
-                now = replace(now, config=load(None, saved=require_inside(folder, CONFIG), whole=True))
-            new = self._scores.read()
-            if self._scores.began_anew:
-                now, self._incidents = Snapshot(now.name, folder, config=now.config), _Incidents(folder)
-            now = self._with_rows(now, new) if new else now
-            closed, last = self._incidents.read()
-            now = replace(now, incidents=(*closed, last) if last else tuple(closed), is_open=last is not None)
+            if self._now.config is None:
+                self._now = replace(self._now, config=load(None, saved=require_inside(folder, CONFIG), whole=True))
+            is_new = self._read_scores(folder / SCORES)
+            self._read_incidents(folder / INCIDENTS)
         elif not self.run:
             raise ModelFileError(f"{folder} holds no run ({CONFIG} and {SCORES}); choose the --out folder of a run")
-        if was_over and not new:
-            return self._ended(now)
-        return replace(now, state=State.RUNNING if now.judged else State.TRAINING if now.config else State.STARTING)
+        if was_over and not is_new:
+            self._end()
+        else:
+            state = State.RUNNING if self._now.judged else State.TRAINING if self._now.config else State.STARTING
+            self._now = replace(self._now, state=state)
 
-    def _with_rows(self, now: Snapshot, new: Detections) -> Snapshot:
-        """The run with M points more."""
-        points, judged = now.points + len(new), np.isfinite(new.thresholds)  # (M,)
-        known = _known_anomalies(now.config, now.points, points) if now.config else None
-        training_points = now.training_points
+    def _read_scores(self, path: Path) -> bool:
+        """Take in the next rows; returns whether there are any. ModelFileError: they are not those of one series."""
+        end = time.monotonic() + READ_SECONDS
+        blocks: list[Detections] = []
+        try:
+            if path.stat().st_size < self._scores_read:
+                self._begin(Snapshot(self._now.name, self._now.folder, config=self._now.config))
+            while time.monotonic() < end and (text := b"".join(_whole_lines(path, self._scores_read))):
+                rows = list(csv.reader(text.decode().splitlines()))
+                if not self._scores_read:
+                    self._names = rows.pop(0)
+                    if "series" in self._names:
+                        raise ModelFileError(f"{path} holds many series; the dashboard shows one: run the file of one series")
+                self._scores_read += len(text)
+                if rows:
+                    self._now = replace(self._now, is_zoned=rows[0][0].endswith("Z"))
+                    blocks.append(parse_scores(self._names, rows))
+        except (OSError, ValueError, LookupError, OverflowError, csv.Error) as error:
+            raise ModelFileError(f"{path} cannot be read as the scores of a run ({type(error).__name__}); run anew") from None
+        if blocks:
+            self._add(Detections.concatenate(blocks))
+        return bool(blocks)
+
+    def _add(self, new: Detections) -> None:
+        """Count M points more, and keep the newest."""
+        now, judged = self._now, np.isfinite(new.thresholds)  # (M,)
+        points, training_points = now.points + len(new), now.training_points
         if not now.judged:  # how many there are, no file says before the end
             training_points = now.points + int(judged.argmax()) if judged.any() else points
-        return replace(
+        detections = Detections.concatenate([now.detections, new] if now.detections else [new])[-MAX_POINTS:]
+        self._now = replace(
             now,
-            columns=self._scores.columns,
-            is_zoned=self._scores.is_zoned,
-            detections=Detections.concatenate([now.detections, new] if now.detections else [new])[-MAX_POINTS:],
-            labels=known if known is None or now.labels is None else np.concatenate([now.labels, known])[-MAX_POINTS:],
+            columns=tuple(name.removeprefix("value_") for name in self._names if name.startswith("value")),
+            detections=detections,
+            labels=_known_anomalies(now.config, points - len(detections), points) if now.config else None,
             points=points,
             judged=now.judged + int(judged.sum()),
             flagged=now.flagged + int(new.anomalies.sum()),
             training_points=training_points,
         )
+
+    def _read_incidents(self, path: Path) -> None:
+        """Take in what is new; the last line is written anew as long as its incident is open."""
+        last: list[Incident] = []
+        closed = list(self._now.incidents[:-1] if self._now.is_open else self._now.incidents)
+        with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
+            for line in _whole_lines(path, self._incidents_read):
+                record = json.loads(line)
+                incident = Incident.from_record(record)
+                if record["status"] == "open":
+                    last = [incident]
+                else:
+                    closed.append(incident)
+                    self._incidents_read += len(line)
+        self._now = replace(self._now, incidents=(*closed, *last), is_open=bool(last))
 
     def _is_over(self) -> bool:
         """Whether nothing more is written; a resumed run leaves the metrics of the one before lying, and writes newer rows."""
@@ -159,17 +195,25 @@ class Follower:
             return done >= max((folder / name).stat().st_mtime_ns for name in (SCORES, INCIDENTS))
         return False
 
-    def _ended(self, now: Snapshot) -> Snapshot:
-        """The run as its process and its metrics.json say that it ended."""
-        metrics = read_metrics(now.folder)
+    def _end(self) -> None:
+        """Say how the run ended, by its process and its metrics.json."""
+        metrics = read_metrics(self._now.folder)
         status, found = str(metrics.get("status", "interrupted")), None
         with suppress(LookupError, TypeError, ValueError):
             found = int(metrics["quality"]["known_anomalies"]), float(metrics["quality"]["event_recall"])
         fault = self.run.fault if self.run else None
         if not fault and status not in ("done", "interrupted"):
-            fault = f"{now.folder}: {status}"
+            fault = f"{self._now.folder}: {status}"
         state = State.FAILED if fault else State.DONE if status == "done" else State.STOPPED
-        return replace(now, state=state, fault=fault, is_open=False, found=found)
+        self._now = replace(self._now, state=state, fault=fault, is_open=False, found=found)
+
+
+def _whole_lines(path: Path, start: int) -> list[bytes]:
+    """The lines of a file from that byte on, as many as are read at a time; half a line waits. OSError: as from ``open_inside``."""
+    with open_inside(path) as file:
+        file.seek(start)
+        text = file.read(BLOCK_BYTES)
+    return text[: text.rfind(b"\n") + 1].splitlines(keepends=True)
 
 
 def _known_anomalies(config: Config, start: int, stop: int) -> Bools | None:
@@ -189,86 +233,6 @@ def _known_anomalies(config: Config, start: int, stop: int) -> Bools | None:
     for event in source.events(stop):
         labels[max(0, event.start - start) : max(0, event.end - start)] = True
     return labels
-
-
-class _Scores:
-    """Reads scores.csv of a run folder from where it stopped."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / SCORES
-        self._offset = 0
-        self._names: list[str] = []
-        self.columns: tuple[str, ...] = ()  # names of the value columns
-        self.began_anew = False  # the file got shorter before the last call of ``read``, which began again with its first row
-        self.is_zoned = False  # see ``Snapshot``
-
-    def read(self) -> Detections | None:
-        """The next rows, None where there are none; half a row waits. ModelFileError where they are not those of one series."""
-        end = time.monotonic() + READ_SECONDS
-        blocks: list[Detections] = []
-        try:
-            with open_inside(self._path) as file:
-                self.began_anew = os.fstat(file.fileno()).st_size < self._offset
-                self._offset = 0 if self.began_anew else self._offset
-                while time.monotonic() < end and (block := self._next_block(file)):
-                    blocks.append(block)
-        except (OSError, ValueError, LookupError, OverflowError, csv.Error) as error:
-            raise ModelFileError(
-                f"{self._path} cannot be read as the scores of a run ({type(error).__name__}); run anew"
-            ) from None
-        return Detections.concatenate(blocks) if blocks else None
-
-    def _next_block(self, file: BufferedReader) -> Detections | None:
-        file.seek(self._offset)
-        text = file.read(BLOCK_BYTES)
-        text = text[: text.rfind(b"\n") + 1]
-        rows = list(csv.reader(text.decode().splitlines()))
-        if rows and not self._offset:
-            self._names = rows.pop(0)
-            self.columns = tuple(name.removeprefix("value_") for name in self._names if name.startswith("value"))
-            if "series" in self._names:
-                raise ModelFileError(f"{self._path} holds many series; the dashboard shows one: run the file of one series")
-        self._offset += len(text)
-        if not rows:
-            return None
-        self.is_zoned = rows[0][0].endswith("Z")
-        return parse_scores(self._names, rows)
-
-
-class _Incidents:
-    """Reads incidents.jsonl of a run folder; its last line is written anew as long as its incident is open."""
-
-    def __init__(self, folder: Path) -> None:
-        self._path = folder / INCIDENTS
-        self._offset = 0  # of the first line that may still change
-        self._closed: list[Incident] = []
-        self._open: Incident | None = None
-
-    def read(self) -> tuple[list[Incident], Incident | None]:
-        """All incidents that are over, and the one that is open; a line that is being written is left for the next call."""
-        with suppress(OSError, ValueError, LookupError, TypeError, RecursionError), open_inside(self._path) as file:
-            file.seek(self._offset)
-            self._open = None
-            for line in file.read(BLOCK_BYTES).splitlines(keepends=True):
-                fields = json.loads(line)
-                if fields["status"] == "open":
-                    self._open = _incident(fields)
-                else:
-                    self._closed.append(_incident(fields))
-                    self._offset += len(line)
-        return self._closed, self._open
-
-
-def _incident(fields: dict[str, Any]) -> Incident:
-    """An incident as it was written down; whatever the page computes with is a number."""
-
-    def numbers(value: Any) -> tuple[float, ...]:
-        return tuple(np.nan if each is None else float(each) for each in (value if isinstance(value, list) else [value]))
-
-    made: dict[str, Any] = {key: value for key, value in fields.items() if key != "status"}
-    for key, kind in (("peak_value", numbers), ("expected", numbers), ("first_row", int), ("last_row", int), ("severity", float)):
-        made[key] = kind(fields[key])
-    return Incident(**made)
 
 
 def run_folders(base: Path) -> list[Path]:

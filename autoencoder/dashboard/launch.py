@@ -68,21 +68,21 @@ class Run:
         self._files = tempfile.TemporaryDirectory(prefix="autoencoder-")  # for this user alone; goes with this object
         settings = dict(choice.settings)
         self.name: str = settings.get("yfinance.ticker") or Path(settings.get("csv.path", settings["source"])).name
-        self._path = ""
+        self._upload: Path | None = None
         if choice.upload:
             self.name, content = choice.upload
             suffix = Path(self.name).suffix.lower()  # nothing else of the name reaches a path
-            path = Path(self._files.name, f"upload{suffix if suffix in SUFFIXES else '.csv'}")
-            path.write_bytes(content)
-            self._path = settings["csv.path"] = str(path)
+            self._upload = Path(self._files.name, f"upload{suffix if suffix in SUFFIXES else '.csv'}")
+            self._upload.write_bytes(content)
+            settings["csv.path"] = str(self._upload)
         self.folder = default_folder(settings["source"])
         arguments = [*replace(choice, settings=settings).arguments(), "--plot=none", f"--out={self.folder}"]
         self._log = Path(self._files.name, "log")
+        options: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "env": environment()}
+        options["start_new_session"] = True  # Ctrl-C in the terminal of the dashboard reaches it by ``stop`` alone
         try:
             with self._log.open("wb") as log:
-                pipes: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.DEVNULL, "stderr": log}
-                # a session of its own: Ctrl-C in the terminal of the dashboard reaches it by ``stop`` alone
-                self._process = subprocess.Popen([*PROGRAM, *arguments], start_new_session=True, env=environment(), **pipes)
+                self._process = subprocess.Popen([*PROGRAM, *arguments], stderr=log, **options)
         except (OSError, ValueError) as error:
             raise ConfigError(f"the run cannot be started ({error}); change what was typed") from None
 
@@ -96,8 +96,8 @@ class Run:
         """The lines that the run wrote; an upload goes by the name that its owner gave it."""
         with self._log.open(encoding="utf-8", errors="replace") as log:
             text = log.read(MAX_LOG_CHARACTERS)
-        if self._path:
-            text = text.replace(self._path, self.name).replace(Path(self._path).name, self.name)
+        for path in (str(self._upload), self._upload.name) if self._upload else ():
+            text = text.replace(path, self.name)
         return text.splitlines()
 
     @property

@@ -36,7 +36,10 @@ def show(follower: Follower) -> Snapshot:
     _headline(snapshot)
     if snapshot.fault:
         st.error(plain(snapshot.fault), icon=":material/error:")
-    _waiting(snapshot)
+    training = f"Training on the first points, {snapshot.points:,} so far …"
+    if text := {State.STARTING: "Opening the source …", State.TRAINING: training}.get(snapshot.state):
+        st.html('<div class="waiting"></div>')
+        st.caption(text)
     if snapshot.detections is not None:
         _counters(snapshot)
         _stream(snapshot)
@@ -62,14 +65,6 @@ def _headline(snapshot: Snapshot) -> None:
             st.segmented_control("Show", list(VIEWS), default=EVERYTHING, key="newest", **look)
 
 
-def _waiting(snapshot: Snapshot) -> None:
-    """What the run does before its first detection."""
-    training = f"Training on the first points, {snapshot.points:,} so far …"
-    if text := {State.STARTING: "Opening the source …", State.TRAINING: training}.get(snapshot.state):
-        st.html('<div class="waiting"></div>')
-        st.caption(text)
-
-
 def _counters(snapshot: Snapshot) -> None:
     config, share = snapshot.config, snapshot.false_alarm_share
     assert config
@@ -79,13 +74,12 @@ def _counters(snapshot: Snapshot) -> None:
     with st.container(horizontal=True, gap="small", key="counters"):
         _counter("Points", f"{snapshot.points:,}", f"of {total:,}" if total else f"{snapshot.judged:,} judged")
         _counter("Incidents", f"{len(snapshot.incidents):,}", f"{snapshot.flagged:,} points flagged")
-        if share is not None:
-            help_ = "Flagged share of the points outside of all known anomalies, the way back to normal after one included."
-            _counter("False alarms", f"{100 * share:.2f} %", budget, help_)
-        else:
-            help_ = "Share of the judged points that are flagged; which of them are false alarms is not known."
-            flagged = f"{100 * snapshot.flagged / snapshot.judged:.2f} %" if snapshot.judged else "–"
-            _counter("Flagged", flagged, budget, help_)
+        label = "False alarms"
+        help_ = "Flagged share of the points outside of all known anomalies, the way back to normal after one included."
+        if share is None:
+            label, help_ = "Flagged", "Share of the judged points that are flagged; which of them are false alarms is not known."
+            share = snapshot.flagged / snapshot.judged if snapshot.judged else None
+        _counter(label, "–" if share is None else f"{100 * share:.2f} %", budget, help_)
         trained = f"trained on {snapshot.training_points:,} points" if snapshot.judged else "not trained yet"
         _counter("Model in use", named(config.detector), f"{trained}, threshold: {config.threshold.kind}")
 
@@ -146,14 +140,9 @@ def offer_files(folder: Path) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         for name, kind in FILES.items():
             if has(folder, name):
-                load = partial(_content, folder / name)
-                st.download_button(name, load, name, kind, key=f"download {name}", on_click="ignore", icon=":material/download:")
+                look: dict[str, Any] = {"on_click": "ignore", "icon": ":material/download:"}
+                st.download_button(name, partial(open_inside, folder / name), name, kind, key=f"download {name}", **look)
         st.caption(f"from {plain(str(folder))}")
-
-
-def _content(path: Path) -> bytes:
-    with open_inside(path) as file:
-        return file.read()
 
 
 def _numbers(values: Sequence[float]) -> str:

@@ -15,10 +15,10 @@ from autoencoder.factory.detectors import make_adaptive, make_detector, training
 from autoencoder.models import SavedModel
 from autoencoder.panel.panel import Panel
 from autoencoder.panel.series import Series
-from autoencoder.reports.adaptation_log import AdaptationLog
-from autoencoder.reports.anomaly_log import AnomalyLog
-from autoencoder.reports.delivery import HttpPost, WebhookSender, is_web_address
+from autoencoder.reports.delivery import WebhookSender, is_web_address, post
 from autoencoder.reports.incidents import IncidentTracker
+from autoencoder.reports.logs import AdaptationLog, AnomalyLog
+from autoencoder.reports.outbox import Outbox
 from autoencoder.reports.run_folder import RunFolder
 from autoencoder.reports.scores_csv import ResultWriter
 from autoencoder.reports.sinks import Sink
@@ -142,10 +142,13 @@ def make_webhook(config: Config, warn: Warn) -> Webhook | None:
     if not is_web_address(url):
         raise ConfigError(f"the environment variable {chosen.url_env} holds no http or https address; set it to the webhook's")
     token = _secret("token_env", chosen.token_env) if chosen.token_env else None
-    post = HttpPost(url, token, FORMATS[chosen.format], chosen.timeout)
-    waits = {"backoff": chosen.backoff, "max_backoff": chosen.max_backoff, "drain_seconds": chosen.drain_seconds}
-    sender = WebhookSender(post, warn, **waits)
-    return Webhook(sender, capacity=chosen.max_queue, alarms_only=chosen.alarms_only, warn=warn)
+    send = partial(post, url=url, token=token, form=FORMATS[chosen.format], timeout=chosen.timeout)
+
+    def deliver(outbox: Outbox) -> WebhookSender:
+        waits = {"backoff": chosen.backoff, "max_backoff": chosen.max_backoff, "drain_seconds": chosen.drain_seconds}
+        return WebhookSender(outbox, send, warn, **waits)
+
+    return Webhook(deliver, capacity=chosen.max_queue, alarms_only=chosen.alarms_only, warn=warn)
 
 
 def _secret(setting: str, variable: str) -> str:

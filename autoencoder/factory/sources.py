@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable
-from typing import Any
 
 from autoencoder.config import Config
 from autoencoder.core.errors import ConfigError, InputError
 from autoencoder.sources.chunk import Source
+from autoencoder.sources.schema import ColumnSelection
 
 Warn = Callable[[str], None]
 
@@ -48,29 +48,29 @@ def _yfinance(config: Config, warn: Warn) -> Source:
     return YahooSource(**config.yfinance.model_dump(), follow=config.follow, warn=warn)
 
 
-def _columns(config: Config) -> dict[str, Any]:
-    return config.csv.model_dump(include={"columns", "time_column", "series_column"})
+def _columns(config: Config) -> ColumnSelection:
+    chosen = config.csv
+    return ColumnSelection(chosen.columns, chosen.time_column, chosen.label_column, chosen.series_column)
 
 
 def _csv(config: Config, warn: Warn) -> Source:
-    from autoencoder.sources.files import FileSource
-    from autoencoder.sources.live import FollowSource
+    from autoencoder.sources.files import FileSource, FollowSource
 
     chosen = config.csv
     if not chosen.path:
         raise ConfigError("csv.path is not set; give --path FILE")
     if config.follow:
-        return FollowSource(chosen.path, **_columns(config), poll_seconds=chosen.poll_seconds, warn=warn)
+        return FollowSource(chosen.path, _columns(config), poll_seconds=chosen.poll_seconds, warn=warn)
     size = CHUNK_ROWS if chosen.series_column is None else ROWS_OF_MANY
-    return FileSource(chosen.path, **_columns(config), chunk_size=size, label_column=chosen.label_column, warn=warn)
+    return FileSource(chosen.path, _columns(config), chunk_size=size, warn=warn)
 
 
 def _stdin(config: Config, warn: Warn) -> Source:
-    from autoencoder.sources.live import StdinSource
+    from autoencoder.sources.files import StdinSource
 
     if sys.stdin is None:
         raise InputError("stdin is closed; pipe lines of numbers into it")
-    return StdinSource(sys.stdin.buffer, **_columns(config), warn=warn)
+    return StdinSource(sys.stdin.buffer, _columns(config), warn=warn)
 
 
 _SOURCES: dict[str, Callable[[Config, Warn], Source]] = {

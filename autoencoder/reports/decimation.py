@@ -1,9 +1,13 @@
-"""Which rows of a long series draw the same line as all of them."""
+"""Decimation: which rows of a long series draw the same line as all of them, and which columns of a wide one are drawn."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import numpy.typing as npt
+
+from autoencoder.core.types import Detections
 
 Array = npt.NDArray[np.float64]
 Rows = npt.NDArray[np.int64]
@@ -26,23 +30,26 @@ def decimate(x: Array, y: Array, bins: int) -> Rows:
     if len(y) <= 4 * bins:
         return np.arange(len(y))
     step = np.floor((x - x.min()) * (bins / max(np.ptp(x), np.finfo(float).tiny)))  # (N,)
-    starts = run_starts(step)  # (G,)
-    known = np.isfinite(y)
-    gaps = starts[np.add.reduceat(known, starts, dtype=np.int64) == 0]
-    rows = np.flatnonzero(known)  # (K,)
-    group = np.repeat(np.arange(len(starts)), np.diff(starts, append=len(y)))[rows]  # (K,)
-    first = run_starts(group)
+    changes = np.append(True, step[1:] != step[:-1])
+    group = np.cumsum(changes)  # (N,), counts the runs of equal steps
+    rows = np.flatnonzero(np.isfinite(y))  # (K,)
+    by_height = rows[np.lexsort((y[rows], group[rows]))]  # (K,), in each group from lowest to highest
+    first = np.flatnonzero(np.diff(group[rows], prepend=0))  # places in ``rows``
     last = np.append(first[1:], len(rows))[: len(first)] - 1
-    by_height = rows[np.lexsort((y[rows], group))]  # (K,), in each group from lowest to highest
+    gaps = np.flatnonzero(changes & ~np.isin(group, group[rows]))
     return np.unique(np.concatenate([gaps, rows[first], rows[last], by_height[first], by_height[last]]))
 
 
-def run_starts(group: npt.NDArray[np.generic]) -> Rows:
-    """Rows at which a run of equal entries (N,) starts."""
-    return np.flatnonzero(np.append(True, group[1:] != group[:-1])[: len(group)])
+def choose_columns(detections: Detections, before: Sequence[int], most: int) -> Sequence[int]:
+    """Choose columns, where there are more than ``most``; empty where there are not, or none is known to be worth more than another.
 
-
-def runs(mask: npt.NDArray[np.bool_]) -> Rows:
-    """First and last row (K, 2) of each run of True."""
-    edges = np.flatnonzero(np.diff(np.pad(mask.astype(np.int8), 1)))
-    return np.stack([edges[::2], edges[1::2] - 1], axis=1)
+    Those furthest from their prediction in units of their spread, at flagged points if any; ``before`` stays until points are flagged.
+    """
+    judged = detections.anomalies.any() if before else np.isfinite(detections.predictions).any()
+    if detections.values.shape[1] <= most or not judged:
+        return before
+    rows = detections.anomalies if detections.anomalies.any() else slice(None)
+    off = np.ma.masked_invalid(detections.values - detections.predictions)[rows]  # (K, F)
+    spread = np.ma.masked_invalid(detections.values).std(axis=0).filled(0.0)  # (F,)
+    distance = np.abs(off).mean(axis=0).filled(0.0) / np.where(spread > 0, spread, 1.0)  # (F,)
+    return sorted(np.argsort(-distance, kind="stable")[:most].tolist())

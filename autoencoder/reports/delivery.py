@@ -13,8 +13,7 @@ import threading
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Any, Literal, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import urlsplit
 
 from autoencoder.core.errors import RunError
@@ -24,23 +23,15 @@ QUIET_SECONDS = 0.5  # of waiting at the end of a run before that is announced
 RETRYABLE = (408, 425, 429)  # of the 4xx, those that mean "later", not "never"
 
 
-@dataclass(frozen=True, slots=True)
-class DeliveryResult:
-    """How a request ended.
+class DeliveryResult(NamedTuple):
+    """How a request ended."""
 
-    Attributes:
-        outcome: "failed" may be tried again, the others are final.
-        reason: in words that hold nothing of the address.
-        wait: seconds the receiver asks to be left alone; 0 where it did not say.
-    """
-
-    outcome: Literal["delivered", "refused", "failed"]
-    reason: str = ""
-    wait: float = 0.0
+    outcome: str  # "failed" may be tried again; "delivered" and "refused" are final
+    reason: str = ""  # in words that hold nothing of the address
+    wait: float = 0.0  # seconds the receiver asks to be left alone; 0 where it did not say
 
 
 Post: TypeAlias = Callable[[str, Alert], DeliveryResult]
-Format: TypeAlias = Callable[[str, Alert], dict[str, Any]]
 
 
 def is_web_address(text: str) -> bool:
@@ -51,56 +42,49 @@ def is_web_address(text: str) -> bool:
     """
     try:
         parts = urlsplit(text)
-        is_whole = bool(parts.scheme in ("http", "https") and parts.hostname and parts.port != 0)
+        return parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in text
     except ValueError:  # brackets or a port that are none
         return False
-    return is_whole and text.isprintable() and " " not in text
 
 
-class HttpPost:
-    """Posts one alert; redirects are not followed, because they would take the secrets with them.
+def post(
+    key: str, alert: Alert, *, url: str, token: str | None, form: Callable[[str, Alert], dict[str, Any]], timeout: float
+) -> DeliveryResult:
+    """Post one alert as the JSON object that ``form`` makes of it; whatever goes wrong is a result.
 
-    Args:
-        url: http or https address; a secret.
-        token: sent as ``Authorization: Bearer``; a secret. None: what the address itself may hold (``https://user:word@host``).
-        form: key and alert -> the JSON object that is posted.
-        timeout: seconds to wait for a connection, and again for an answer.
+    The address and the token, sent as ``Authorization: Bearer``, are secrets: redirects are not followed, because they would take them
+    along. Without a token, what the address itself may hold (``https://user:word@host``) is sent. ``timeout`` is in seconds, to wait
+    for a connection, and again for an answer.
     """
+    import requests
+    from requests.auth import HTTPBasicAuth
+    from requests.utils import get_auth_from_url
 
-    def __init__(self, url: str, token: str | None, form: Format, timeout: float) -> None:
-        # its log lines hold the address; with --verbose a warning among them would reach the console
-        logging.getLogger("urllib3").setLevel(logging.CRITICAL)
-        self._url, self._token, self._form, self._timeout = url, token, form, timeout
-
-    def __call__(self, key: str, alert: Alert) -> DeliveryResult:
-        """Post it; whatever goes wrong is a result."""
-        import requests
-        from requests.auth import HTTPBasicAuth
-        from requests.utils import get_auth_from_url
-
-        user, word = get_auth_from_url(self._url)
-        headers = {"Content-Type": "application/json", "Idempotency-Key": key, "User-Agent": "lstm-autoencoder"}
-        headers |= {"Authorization": f"Bearer {self._token}"} if self._token else {}
-        try:
-            with requests.post(
-                self._url,
-                data=json.dumps(self._form(key, alert)).encode(),
-                headers=headers,
-                # without any, requests takes what ~/.netrc holds for that host
-                auth=HTTPBasicAuth(user, word) if user and not self._token else lambda request: request,
-                timeout=self._timeout,
-                allow_redirects=False,
-                stream=True,  # the body is not read: it says nothing, and may be endless
-            ) as response:
-                return read_answer(response.status_code, response.headers.get("Retry-After"))
-        except requests.exceptions.Timeout:
-            return DeliveryResult("failed", f"no answer within {self._timeout:g} s")
-        except requests.exceptions.SSLError:
-            return DeliveryResult("failed", "its certificate is not trusted")
-        except requests.exceptions.ConnectionError:
-            return DeliveryResult("failed", "no connection, or it broke off")
-        except Exception as error:  # the thread must outlive whatever a library raises; its message may hold the address
-            return DeliveryResult("failed", f"{type(error).__name__}")
+    # its log lines hold the address; with --verbose a warning among them would reach the console
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)
+    user, word = get_auth_from_url(url)
+    headers = {"Content-Type": "application/json", "Idempotency-Key": key, "User-Agent": "lstm-autoencoder"}
+    headers |= {"Authorization": f"Bearer {token}"} if token else {}
+    try:
+        with requests.post(
+            url,
+            data=json.dumps(form(key, alert)).encode(),
+            headers=headers,
+            # without any, requests takes what ~/.netrc holds for that host
+            auth=HTTPBasicAuth(user, word) if user and not token else lambda request: request,
+            timeout=timeout,
+            allow_redirects=False,
+            stream=True,  # the body is not read: it says nothing, and may be endless
+        ) as response:
+            return read_answer(response.status_code, response.headers.get("Retry-After"))
+    except requests.exceptions.Timeout:
+        return DeliveryResult("failed", f"no answer within {timeout:g} s")
+    except requests.exceptions.SSLError:
+        return DeliveryResult("failed", "its certificate is not trusted")
+    except requests.exceptions.ConnectionError:
+        return DeliveryResult("failed", "no connection, or it broke off")
+    except Exception as error:  # the thread must outlive whatever a library raises; its message may hold the address
+        return DeliveryResult("failed", type(error).__name__)
 
 
 def read_answer(status: int, retry_after: str | None) -> DeliveryResult:
@@ -126,73 +110,64 @@ def read_answer(status: int, retry_after: str | None) -> DeliveryResult:
     return DeliveryResult("failed", f"it answered {status}", wait)
 
 
-class WebhookSender:
-    """A thread that takes alerts from an outbox, in order, and posts each until it gets through or is refused.
+class WebhookSender(threading.Thread):
+    """Takes alerts from an outbox, in order, and posts each until it gets through or is refused; begins at once.
 
-    Args:
-        post: sends one.
-        warn: given a sentence when the receiver fails, when it is back, and when it refuses the first alert.
-        backoff: seconds before the second try; doubled with every failure up to ``max_backoff``, and shortened by a random part of up to
-            a half, so that many senders do not come back all at once.
-        max_backoff: most seconds between two tries, whatever the receiver asks for.
-        drain_seconds: most seconds that ``stop`` waits.
+    ``warn`` is given a sentence when the receiver fails, when it is back, and when it refuses the first alert. The second try comes after
+    ``backoff`` seconds, doubled with every failure up to ``max_backoff``, whatever the receiver asks for, and shortened by a random part
+    of up to a half, so that many senders do not come back all at once. ``stop`` waits for ``drain_seconds`` at most.
     """
 
     def __init__(
-        self, post: Post, warn: Callable[[str], None], *, backoff: float, max_backoff: float, drain_seconds: float
+        self, outbox: Outbox, post: Post, warn: Callable[[str], None], *, backoff: float, max_backoff: float, drain_seconds: float
     ) -> None:
-        self._post, self._warn = post, warn
+        super().__init__(name="webhook", daemon=True)  # never keeps the process alive
+        self._outbox, self._post, self._warn = outbox, post, warn
         self._backoff, self._max_backoff, self._drain_seconds = backoff, max_backoff, drain_seconds
         self._random = random.Random()  # its own: training draws from the common one, and must stay reproducible
         self._is_silent = self._has_refused = False
         self._failures = 0  # in a row
         self._ends = 0.0  # when the time to drain is over
         self._closing = threading.Event()
-        self._thread: threading.Thread | None = None
-
-    def start(self, outbox: Outbox) -> None:
-        """Begin with what waits."""
-        self._outbox = outbox
-        self._thread = threading.Thread(target=self._work, name="webhook", daemon=True)  # never keeps the process alive
-        self._thread.start()
+        self.start()
 
     def stop(self, *, wait: bool = True) -> None:
-        """Wait until all alerts are dealt with, at most ``drain_seconds``; then close the outbox. A second call does nothing.
-
-        Args:
-            wait: false: do not wait at all.
+        """Wait until all alerts are dealt with, at most ``drain_seconds`` and not at all without ``wait``; then close the outbox.
 
         Raises:
             KeyboardInterrupt: the wait was interrupted; the outbox is closed all the same.
         """
-        if not self._thread:
-            return
-        self._ends = time.monotonic() + (self._drain_seconds if wait else 0.0)
+        seconds = self._drain_seconds if wait else 0.0
+        self._ends = time.monotonic() + seconds
         self._closing.set()
-        self._outbox.finish()
+        self._outbox.arrived.set()
         try:
-            self._thread.join(min(QUIET_SECONDS, self._drain_seconds) if wait else 0.0)
-            if wait and self._thread.is_alive():
-                waiting = self._outbox.counts()["waiting"]
-                self._say(f"{waiting:,} alerts wait; at most {self._drain_seconds:g} s more for them")
-                self._thread.join(self._ends - time.monotonic())
+            self.join(min(QUIET_SECONDS, seconds))
+            if wait and self.is_alive():
+                self._say(f"{self._outbox.counts()['waiting']:,} alerts wait; at most {seconds:g} s more for them")
+                self.join(self._ends - time.monotonic())
         finally:
             self._is_silent = True
             self._outbox.close()
-            self._thread = None
 
-    def _work(self) -> None:
+    def run(self) -> None:
+        """Send until no more alerts will come, or the time to drain is over."""
         try:
-            while head := self._outbox.head():
-                key, alert = head
-                result = self._post(key, alert)
-                if result.outcome != "failed":
-                    self._outbox.settle(key, result.outcome)
-                self._report(result)
-                self._failures = self._failures + 1 if result.outcome == "failed" else 0
-                is_over = self._closing.is_set() and time.monotonic() >= self._ends
-                if is_over or (self._failures and not self._pause(result.wait)):
-                    return
+            is_last_look = False
+            while (head := self._outbox.head()) or not is_last_look:
+                is_last_look = self._closing.is_set()
+                if head:
+                    result = self._post(*head)
+                    if result.outcome != "failed":
+                        self._outbox.settle(head[0], result.outcome)
+                    self._report(result)
+                    self._failures = self._failures + 1 if result.outcome == "failed" else 0
+                    is_over = self._closing.is_set() and time.monotonic() >= self._ends
+                    if is_over or (self._failures and not self._pause(result.wait)):
+                        return
+                elif not is_last_look:
+                    self._outbox.arrived.wait()
+                    self._outbox.arrived.clear()
         except RunError as error:
             self._say(f"{error}; no more alerts are sent")
 

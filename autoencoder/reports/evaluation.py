@@ -27,32 +27,6 @@ def events(labels: Flags) -> list[Span]:
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
 
-def event_precision(incidents: Sequence[Span], labels: Flags) -> float:
-    """Share of incidents that share a point with an event; labels (N,) are True inside one."""
-    return _share(sum(bool(labels[start:end].any()) for start, end in incidents), len(incidents))
-
-
-def event_delays(flags: Flags, labels: Flags) -> list[int | None]:
-    """Points from each event's start to the first flag in it; None where there is none. Both arrays are (N,).
-
-    >>> event_delays(np.array([False, False, True, False]), np.array([True, True, True, False]))
-    [2]
-    """
-    found = [np.flatnonzero(flags[start:end]) for start, end in events(labels)]
-    return [int(rows[0]) if len(rows) else None for rows in found]
-
-
-def point_scores(flags: Flags, labels: Flags) -> tuple[float, float]:
-    """Precision and recall of flags (N,) where every point counts for itself."""
-    right = int(np.count_nonzero(flags & labels))
-    return _share(right, int(np.count_nonzero(flags))), _share(right, int(np.count_nonzero(labels)))
-
-
-def f1_score(precision: float, recall: float) -> float:
-    """Harmonic mean; NaN where one of the two is, 0 where both are."""
-    return 2 * precision * recall / (precision + recall) if precision + recall else 0.0
-
-
 def quality_of(labels: Flags, flags: Flags, incidents: Sequence[Span]) -> dict[str, Any]:
     """Precision, recall, event F1 and detection delay, as metrics.json holds them.
 
@@ -61,19 +35,22 @@ def quality_of(labels: Flags, flags: Flags, incidents: Sequence[Span]) -> dict[s
         flags: (N,) flagged points.
         incidents: first row of each, and the row after its last.
     """
-    delays = event_delays(flags, labels)  # by flag: a gap inside an incident is no detection
-    found = [delay for delay in delays if delay is not None]
-    precision, recall = event_precision(incidents, labels), _share(len(found), len(delays))
-    point_precision, point_recall = point_scores(flags, labels)
+    known = events(labels)
+    found = [
+        rows[0] for start, end in known if len(rows := np.flatnonzero(flags[start:end]))
+    ]  # a gap in an incident is no detection
+    precision = _share(sum(bool(labels[start:end].any()) for start, end in incidents), len(incidents))
+    recall = _share(len(found), len(known))
+    right, flagged, inside = (int(np.count_nonzero(each)) for each in (flags & labels, flags, labels))
     return {
         "event_precision": precision,
         "event_recall": recall,
-        "event_f1": f1_score(precision, recall),
+        "event_f1": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
         "detection_delay_points": float(np.median(found)) if found else math.nan,
-        "point_precision": point_precision,
-        "point_recall": point_recall,
-        "false_alarm_share": float(flags[~labels].mean()) if (~labels).any() else math.nan,
-        "known_anomalies": len(delays),
+        "point_precision": _share(right, flagged),
+        "point_recall": _share(right, inside),
+        "false_alarm_share": _share(flagged - right, len(labels) - inside),
+        "known_anomalies": len(known),
     }
 
 

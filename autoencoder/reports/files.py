@@ -33,7 +33,7 @@ def draft_of(path: Path) -> Path:
 
 
 def write_whole(path: Path, data: bytes) -> None:
-    """Put a file in place at once, or not at all; it is on the disk when this returns. A link in its place is replaced.
+    """Put a file in place at once, in place of a link, too; it is on the disk when this returns.
 
     Raises:
         OSError: it cannot be written; what was there before is still there.
@@ -86,11 +86,7 @@ def lock(owner: object, folder: Path) -> Callable[[], object] | None:
 
 
 def open_inside(path: Path) -> BufferedReader:
-    """Open a regular file for reading that lies where its name says.
-
-    Raises:
-        OSError: it cannot be read, is no regular file, or is a link to another folder.
-    """
+    """Open a file for reading; OSError where it cannot be read, is no regular file, or is a link to another folder."""
     real = os.path.realpath(path)
     if os.path.dirname(real) != os.path.realpath(path.parent):  # noqa: PTH120 - realpath takes what Path.resolve raises at
         raise OSError(errno.EXDEV, "it is a link to another folder")
@@ -112,13 +108,9 @@ def read_whole(path: Path, max_bytes: int) -> bytes:
 class AppendFile:
     """A file that data is appended to; what cannot be written whole is cut off again.
 
-    Args:
-        path: made where it is not there; a link is refused.
-        keep: bytes from its start that stay.
-
     Raises:
-        OSError: it cannot be opened.
-        EOFError: it is shorter than ``keep``.
+        OSError: it cannot be opened, or is a link.
+        EOFError: it is shorter than ``keep``, the bytes from its start that stay.
     """
 
     def __init__(self, path: Path, keep: int = 0) -> None:
@@ -134,11 +126,7 @@ class AppendFile:
         os.ftruncate(descriptor, keep)
 
     def write(self, data: bytes, start: int | None = None) -> None:
-        """Put data behind the first ``start`` bytes (None: behind all) in place of what was there.
-
-        Raises:
-            OSError: the file ends at ``start`` now.
-        """
+        """Put data behind the first ``start`` bytes (None: behind all) in place of what was there. OSError: it ends at ``start`` now."""
         start = self.size if start is None else start
         descriptor, written = self._file.fileno(), 0
         try:
@@ -154,11 +142,7 @@ class AppendFile:
         self.size = start + written
 
     def sync(self) -> None:
-        """Have all of it on the disk.
-
-        Raises:
-            OSError: it is not, or its name stands for another file now, so that it will not be found.
-        """
+        """Have all of it on the disk. OSError: it is not, or its name stands for another file now, so that it will not be found."""
         os.fsync(self._file.fileno())
         if not os.path.samestat(self._path.stat(), os.fstat(self._file.fileno())):
             raise FileNotFoundError(errno.ENOENT, "it was moved or replaced")

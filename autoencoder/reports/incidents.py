@@ -4,51 +4,32 @@ from __future__ import annotations
 
 import json
 from dataclasses import asdict, dataclass, fields, replace
-from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import numpy.typing as npt
 
 from autoencoder.core.errors import ModelFileError
-from autoencoder.core.state import Reader, State
+from autoencoder.core.state import Field, Reader, State, Stateful, integer
 from autoencoder.core.types import Array, Detections
-
-_NANOSECONDS = np.dtype("datetime64[ns]")
-_EPOCH = datetime(1970, 1, 1)
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """Consecutive flags.
+    """Consecutive flags, of F columns."""
 
-    Attributes:
-        id: counts from 1, over all series of a run.
-        start: time (text) of the first flagged point.
-        end: time of the last flagged point.
-        peak_time: time of the flagged point with the highest severity.
-        peak_value: (F,) what was seen there.
-        expected: (F,) what was predicted there.
-        severity: its score in [0, 1].
-        n_points: flagged points.
-        first_row: row of the first flagged point in its series, from 0.
-        last_row: row of the last flagged point.
-        alarm: worth an alert: one of its scores rises above all that came shortly before (``AlarmFilter``).
-        series: name of the series it is in; None where a run has only one.
-    """
-
-    id: int
-    start: str
-    end: str
-    peak_time: str
-    peak_value: tuple[float, ...]
-    expected: tuple[float, ...]
-    severity: float
-    n_points: int
-    first_row: int
-    last_row: int
-    alarm: bool
-    series: str | None = None
+    id: int  # counts from 1, over all series of a run
+    start: str  # time of the first flagged point
+    end: str  # time of the last flagged point
+    peak_time: str  # time of the flagged point with the highest severity
+    peak_value: tuple[float, ...]  # (F,) what was seen there
+    expected: tuple[float, ...]  # (F,) what was predicted there
+    severity: float  # its score in [0, 1]
+    n_points: int  # flagged points
+    first_row: int  # row of the first flagged point in its series, from 0
+    last_row: int  # row of the last flagged point
+    alarm: bool  # worth an alert: one of its scores rises above all that came shortly before (``AlarmFilter``)
+    series: str | None = None  # name of the series it is in; None where a run has only one
 
     def to_json(self, status: str = "closed") -> str:
         """One JSON object with its status, "open" or "closed"; a single column's values are plain numbers, unknown ones null."""
@@ -71,14 +52,11 @@ class Incident:
             incident = Incident(**values)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"no incident ({error})") from None
-        for field in fields(incident):
-            value, kind = getattr(incident, field.name), _KINDS.get(str(field.type), tuple)
-            if type(value) is not kind and (field.name, value) != ("series", None):
-                raise ValueError(f"{field.name} is no {kind.__name__}")
+        for field in fields(incident):  # whose types are text, such as "tuple[float, ...]" and "str | None"
+            value, kinds = getattr(incident, field.name), str(field.type).split("[")[0].split(" | ")
+            if type(value).__name__.removesuffix("Type") not in kinds:
+                raise ValueError(f"{field.name} is no {kinds[0]}")
         return incident
-
-
-_KINDS: dict[str, type] = {"int": int, "str": str, "str | None": str, "float": float, "bool": bool}
 
 
 def read_incidents(text: str) -> list[Incident]:
@@ -91,37 +69,32 @@ def read_incidents(text: str) -> list[Incident]:
         ) from None
 
 
+def seen_text(incident: Incident, digits: int = 6) -> str:
+    """What was seen and expected at the peak of an incident, one number a column: "seen 61.309/7, expected 56.161/unknown"."""
+    seen, expected = (
+        "/".join(f"{value:.{digits}g}" if np.isfinite(value) else "unknown" for value in values)
+        for values in (incident.peak_value, incident.expected)
+    )
+    return f"seen {seen}, expected {expected}"
+
+
+def number_of(count: int, noun: str) -> str:
+    """A count with its noun: "1 point", "2,000 points"."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
 def time_text(time: npt.NDArray[np.generic], suffix: str = "") -> list[str]:
     """Times (N,) as text: ISO 8601 with as many digits as each needs, or the plain index."""
     if time.dtype.kind != "M":
         return [str(value) for value in time.tolist()]
-    if len(time) == 1 and time.dtype == _NANOSECONDS:
-        return [_one_time_text(time.item(), suffix)]
-    whole = time.astype("datetime64[s]")
-    text = np.datetime_as_string(whole).tolist()
-    finer = (time != whole).nonzero()[0]
-    if len(finer):
-        for row, exact in zip(finer.tolist(), np.datetime_as_string(time[finer].astype("datetime64[ns]")).tolist(), strict=True):
-            text[row] = exact.rstrip("0")
-    return [value + suffix if value != "NaT" else "" for value in text]
-
-
-def _one_time_text(nanoseconds: int | None, suffix: str) -> str:
-    """What ``time_text`` gives for nanoseconds since 1970 (None: NaT), in a fraction of the time that arrays of one take."""
-    if nanoseconds is None:
-        return ""
-    seconds, rest = divmod(nanoseconds, 10**9)
-    fraction = f".{rest:09}".rstrip("0") if rest else ""
-    return (_EPOCH + timedelta(0, seconds)).isoformat() + fraction + suffix
+    text = np.datetime_as_string(time.astype("datetime64[ns]")).tolist()
+    return [value.rstrip("0").rstrip(".") + suffix if value != "NaT" else "" for value in text]
 
 
 class AlarmFilter:
     """Keeps a score only where it rises above every score of the ``cooldown`` points before it, so that one event alarms once.
 
     A worse turn of the same event still comes through. Cutting the stream into other chunks changes nothing.
-
-    Args:
-        cooldown: points after a score in which lower ones raise no alarm.
     """
 
     def __init__(self, cooldown: int) -> None:
@@ -158,7 +131,7 @@ class AlarmFilter:
         self._recent = Reader(state, "the alarm filter").array("recent", (self._cooldown,))
 
 
-class IncidentTracker:
+class IncidentTracker(Stateful):
     """Joins the flags of one series into incidents as the stream runs.
 
     Args:
@@ -168,13 +141,25 @@ class IncidentTracker:
         cooldown: points after a score in which only a higher one is an alarm.
     """
 
+    name = "the incidents"
+    STATE: ClassVar = {
+        "merge_gap": integer("merge_gap"),
+        "row": integer("row"),
+        "count": integer("count"),
+        "_active_row": integer("active_row"),
+        "open": Field(
+            "open",
+            lambda saved: next(iter(read_incidents(saved.text("open"))), None),
+            lambda incident: incident.to_json("open") if incident else "",
+        ),
+    }
+
     def __init__(self, merge_gap: int, zone: str = "", *, hysteresis: float = 1.0, cooldown: int = 200) -> None:
         self.merge_gap = merge_gap
         self._zone = zone
         self._hysteresis = hysteresis
         self._alarms = AlarmFilter(cooldown)
-        self.row = 0
-        self.count = 0
+        self.row = self.count = 0
         self._active_row = 0  # last row in which the open incident was flagged, or not yet below the hysteresis
         self.open: Incident | None = None
 
@@ -225,21 +210,8 @@ class IncidentTracker:
         return replace(longer, **peak) if severity > self.open.severity else longer
 
     def state(self) -> State:
-        """Position, count and the open incident."""
-        return {
-            "merge_gap": self.merge_gap,
-            "row": self.row,
-            "count": self.count,
-            "active_row": self._active_row,
-            "alarms": self._alarms.state(),
-            "open": self.open.to_json("open") if self.open else "",
-        }
+        """See ``Stateful``."""
+        return {**super().state(), "alarms": self._alarms.state()}
 
-    def load(self, state: State) -> None:
-        """Take back what ``state`` gave."""
-        saved = Reader(state, "the incidents")
-        self.merge_gap = saved.integer("merge_gap", 0)
-        self.row, self.count = saved.integer("row", 0), saved.integer("count", 0)
-        self._active_row = saved.integer("active_row", 0)
+    def _complete(self, saved: Reader) -> None:
         self._alarms.load(saved.state("alarms"))
-        self.open = next(iter(read_incidents(saved.text("open"))), None)

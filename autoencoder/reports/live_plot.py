@@ -13,11 +13,12 @@ import subprocess
 import sys
 import threading
 import time
+from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib.util import find_spec
 from multiprocessing.connection import Connection
-from typing import Any, Self
+from typing import Any, Self, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
@@ -30,40 +31,25 @@ TOOLKITS = ("_tkinter", "PyQt6", "PySide6", "PyQt5", "PySide2", "gi", "wx")
 PROBE = "from matplotlib import pyplot as p; c = p.figure().canvas; print(p.get_backend(), c.required_interactive_framework)"
 PROBE_SECONDS = 30.0
 
-Labels = npt.NDArray[np.bool_]
+Points: TypeAlias = tuple[Detections, npt.NDArray[np.bool_]]  # with their labels
 
 
-class RingBuffer:
-    """The newest points of a stream with their labels, at most ``capacity`` of them."""
-
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
-        self.newest: tuple[Detections, Labels] | None = None
-
-    def add(self, detections: Detections, labels: Labels) -> None:
-        """Take N points in and let go of those that are too old."""
-        if self.newest:
-            detections, labels = Detections.concatenate([self.newest[0], detections]), np.concatenate([self.newest[1], labels])
-        self.newest = detections[-self._capacity :], labels[-self._capacity :]
+def newest(points: Points | None, more: Points, count: int) -> Points:
+    """The newest ``count`` of some points and of those that came after them."""
+    if points:
+        more = Detections.concatenate([points[0], more[0]]), np.concatenate([points[1], more[1]])
+    return more[0][-count:], more[1][-count:]
 
 
 @dataclass(frozen=True, slots=True)
 class PlotSettings:
-    """What the window knows before the first point.
+    """What the window knows before the first point."""
 
-    Attributes:
-        title: name of the series.
-        columns: names of the F columns.
-        window: how many of the newest points are shown, 1 or more.
-        training_points: how many points at the start of the stream are the training part.
-        timezone: zone in which dates are written; None writes them as they are.
-    """
-
-    title: str
+    title: str  # name of the series
     columns: tuple[str, ...]
-    window: int = 2000
-    training_points: int = 0
-    timezone: str | None = None
+    window: int = 2000  # of the newest points are shown, 1 or more
+    training_points: int = 0  # at the start of the stream
+    timezone: str | None = None  # in which dates are written; None writes them as they are
 
 
 class LivePlot:
@@ -75,7 +61,7 @@ class LivePlot:
 
     def __init__(self, settings: PlotSettings) -> None:
         self._window = settings.window
-        self._pending = RingBuffer(settings.window)
+        self._pending: Points | None = None
         self._points = self._flagged = 0
         self._lock, self._arrived, self._ended = threading.Lock(), threading.Event(), threading.Event()
         context = multiprocessing.get_context("spawn")
@@ -99,7 +85,8 @@ class LivePlot:
         with self._lock:
             self._points += len(detections)
             self._flagged += int(np.count_nonzero(detections.anomalies))
-            self._pending.add(detections, np.zeros(len(detections), dtype=bool) if labels is None else labels)
+            labels = np.zeros(len(detections), dtype=bool) if labels is None else labels
+            self._pending = newest(self._pending, (detections, labels), self._window)
         self._arrived.set()
 
     def wait(self) -> None:
@@ -121,8 +108,7 @@ class LivePlot:
             while self._arrived.wait() and not self._ended.is_set():
                 self._arrived.clear()
                 with self._lock:
-                    frame = self._pending.newest, (self._points, self._flagged)
-                    self._pending = RingBuffer(self._window)
+                    frame, self._pending = (self._pending, (self._points, self._flagged)), None
                 self._writer.send(frame)
                 self._ended.wait(FRAME_SECONDS)  # what comes meanwhile goes together
 
@@ -174,50 +160,34 @@ def show_window(settings: PlotSettings, reader: Connection) -> None:
         manager.set_window_title(settings.title)
     figure.text(0.5, 0.5, f"{settings.title}: waiting for the first points", ha="center", parse_math=False)
     timer = figure.canvas.new_timer(interval=int(1000 * FRAME_SECONDS))
-    timer.add_callback(_Window(settings, figure, reader).refresh)
+    timer.add_callback(frames(settings, reader, figure).__next__)
     timer.start()
     pyplot.show()
 
 
-class _Window:
-    """One figure that shows what comes through the pipe."""
+def frames(settings: PlotSettings, reader: Connection, figure: Any) -> Iterator[None]:
+    """Each step draws what is new; not while the user zooms or pans, and at most half of the time, to leave the stream its share."""
+    from matplotlib import pyplot
 
-    def __init__(self, settings: PlotSettings, figure: Any, reader: Connection) -> None:
-        self._settings, self._figure, self._reader = settings, figure, reader
-        self._plot: Any = None
-        self._buffer = RingBuffer(settings.window)
-        self._counts: tuple[int, int] | None = None  # points and flags so far; None: nothing new to draw
-        self._rest_until = 0.0
+    from autoencoder.reports.plot import Look, headline, paint
 
-    def refresh(self) -> None:
-        """Draw what is new; not while the user zooms or pans, and at most half of the time, to leave the stream its share."""
-        from matplotlib import pyplot
-
+    points: Points | None = None
+    counts, look, rest_until = None, Look(), 0.0  # counts of points and flags so far; None: nothing new to draw
+    while True:
+        yield
         try:
-            while self._reader.poll():
-                newest, self._counts = self._reader.recv()
-                self._buffer.add(*newest)
+            while reader.poll():
+                more, counts = reader.recv()
+                points = newest(points, more, settings.window)
         except (OSError, EOFError):  # the stream's process closed the pipe, or is gone
-            pyplot.close(self._figure)
-            return
-        toolbar = self._figure.canvas.toolbar
-        if self._counts and time.monotonic() >= self._rest_until and not (toolbar and toolbar.mode):
+            pyplot.close(figure)
+            continue
+        toolbar = figure.canvas.toolbar
+        if points and counts and time.monotonic() >= rest_until and not (toolbar and toolbar.mode):
             started = time.monotonic()
-            self._draw(*self._counts)
-            self._counts = None
-            self._rest_until = 2 * time.monotonic() - started
-
-    def _draw(self, points: int, flagged: int) -> None:
-        from autoencoder.reports.plot import RunPlot, headline
-
-        settings = self._settings
-        assert self._buffer.newest, "something came"
-        detections, labels = self._buffer.newest
-        if self._plot is None:
-            self._figure.clear()
-            dates = detections.time.dtype.kind == "M"
-            self._plot = RunPlot(self._figure, settings.columns, dates=dates, timezone=settings.timezone)
-        training_left = max(0, settings.training_points - (points - len(detections)))
-        title = headline(settings.title, points, flagged)
-        self._plot.show(detections, title, training_points=training_left, labels=labels)
-        self._figure.canvas.draw()
+            training_left = max(0, settings.training_points - (counts[0] - len(points[1])))
+            figure.clear()
+            title = headline(settings.title, *counts)
+            look = paint(figure, points[0], title, settings.columns, training_left, points[1], settings.timezone, before=look)
+            figure.canvas.draw()
+            counts, rest_until = None, 2 * time.monotonic() - started

@@ -44,8 +44,9 @@ class Outbox:
 
     def __init__(self, path: Path, capacity: int) -> None:
         self.path, self._capacity = path, capacity
-        self._changed = threading.Condition()
-        self._is_over = self._is_closed = False
+        self._lock = threading.RLock()
+        self.arrived = threading.Event()  # set when an alert is queued
+        self._counts: dict[str, int] | None = None  # once it is closed
         try:
             _require_own_files(path)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -78,7 +79,7 @@ class Outbox:
         """
         with self._locked():
             self._db.execute(_PUT, (key, json.dumps(alert)))
-            self._changed.notify()
+            self.arrived.set()
             return self._make_room()
 
     def flush(self) -> None:
@@ -87,43 +88,26 @@ class Outbox:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
     def head(self) -> tuple[str, Alert] | None:
-        """Key and content of the oldest alert, which stays in the queue; waits for one. None: no more will come."""
+        """Key and content of the oldest alert, which stays in the queue; None where nothing waits."""
         with self._locked():
-            while not self._is_closed:
-                if found := self._db.execute("SELECT key, content FROM alert ORDER BY place LIMIT 1").fetchone():
-                    return found[0], json.loads(found[1])
-                if self._is_over:
-                    break
-                self._changed.wait()
-            return None
+            found = self._db.execute("SELECT key, content FROM alert ORDER BY place LIMIT 1").fetchone()
+            return (found[0], json.loads(found[1])) if found else None
 
     def settle(self, key: str, outcome: str) -> None:
-        """An alert is dealt with. Once the outbox is closed this does nothing: the next run sends it again, with the same key."""
+        """An alert is dealt with."""
         with self._locked():
-            if not self._is_closed:
-                self._settle(outcome, "key = ?", key)
-
-    def finish(self) -> None:
-        """No more alerts will come."""
-        with self._changed:
-            self._is_over = True
-            self._changed.notify_all()
+            self._settle(outcome, "key = ?", key)
 
     def close(self) -> None:
-        """Close the file; what happens from now on leaves no trace. A second call does nothing."""
-        self.finish()
+        """Close the file; from now on all but ``counts`` fails."""
         with self._locked():
-            if not self._is_closed:
-                self._counts = self.counts()
-                self._is_closed = True
-                self._db.close()
+            self._counts = self.counts()
+            self._db.close()
 
     def counts(self) -> dict[str, int]:
         """Alerts delivered, refused by the receiver, dropped for want of room, and still waiting, since the run began."""
         with self._locked():
-            if self._is_closed:
-                return self._counts
-            return dict.fromkeys(OUTCOMES, 0) | dict(self._db.execute(_COUNTS))
+            return self._counts or dict.fromkeys(OUTCOMES, 0) | dict(self._db.execute(_COUNTS))
 
     def _make_room(self) -> bool:
         """Drop the oldest alerts that are too many; returns whether there was room for all."""
@@ -137,7 +121,7 @@ class Outbox:
 
     @contextmanager
     def _locked(self) -> Iterator[None]:
-        with self._changed:
+        with self._lock:
             try:
                 yield
             except sqlite3.Error as error:
@@ -152,9 +136,6 @@ def _require_own_files(path: Path) -> None:
     """Leave sqlite nothing that leads out of the folder: links, or a rollback journal, which may name other files to delete.
 
     The outbox itself only has a journal while it is made, and then there is nothing in it yet.
-
-    Raises:
-        ValueError: something else than an outbox is in its place.
     """
     journal, log = (path.with_name(path.name + suffix) for suffix in ("-journal", "-wal"))
     if any(os.path.lexists(each) and (each.is_symlink() or not each.is_file()) for each in (path, log)):

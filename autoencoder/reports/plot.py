@@ -1,176 +1,58 @@
-"""The plot of a run: axes and artists, laid out once and refilled, so that the file and the live window share every line of it.
-
-pyplot is left alone: figures are plain objects, so that drawing works in any thread.
-"""
+"""The plot of a run, as a file and in a live window. pyplot is left alone, so that drawing works in any thread."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import datetime, tzinfo
 from io import BytesIO
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
+from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from autoencoder.core.errors import RunError
 from autoencoder.core.types import Detections
-from autoencoder.reports.decimation import Array, runs
+from autoencoder.reports.decimation import Array, choose_columns, decimate
+from autoencoder.reports.evaluation import events as stretches
 from autoencoder.reports.files import write_whole
-from autoencoder.reports.plot_panel import INK, PURPLE, SLATE, PlotPanel, plain_number, write_numbers
+from autoencoder.reports.incidents import number_of
 
 SIZE = (12.0, 7.0)  # inches
-DOTS_PER_INCH = 120
+BINS = 3000  # steps to which long series are thinned: about two a pixel, so that a gap wider than a pixel stays a gap
 MAX_VALUE_PANELS = 4
+STEPS = [1, 2, 2.5, 5, 10]  # between the numbers along an axis
+
+# Colours that the common kinds of colour blindness keep apart (after Okabe and Ito); dots, lines and bands differ in form, too.
+INK, SLATE, GREY, BLUE, ORANGE = "#2B3440", "#68737F", "#8A929C", "#1F8DE0", "#E08A00"
+RED, GREEN, PURPLE, GRID = "#D1202F", "#009E73", "#7A4FA3", "#E6E9ED"
+LINES: dict[str, dict[str, Any]] = {
+    "value": {"color": INK, "linewidth": 1.0, "zorder": 2},
+    "prediction": {"color": BLUE, "linewidth": 1.3, "alpha": 0.7, "zorder": 3},
+    "error": {"color": SLATE, "linewidth": 0.9, "zorder": 2},
+    "threshold": {"color": ORANGE, "linewidth": 1.5, "zorder": 3},
+}
+# colour, opacity, height as a share of the panel's
+BANDS = {"training": (GREY, 0.16, 1.0), "labelled anomaly": (GREEN, 0.22, 1.0), "incident": (RED, 0.75, 0.025)}
+
+Spans = Sequence[tuple[int, int]]  # first and last rows
+Events = Sequence[tuple[np.datetime64 | int, str]]
 
 
-class RunPlot:
-    """Value panels on top, the error below, sharing the time axis."""
+class Look(NamedTuple):
+    """What the next picture of the same stream keeps: one that changes back and forth cannot be read."""
 
-    def __init__(self, figure: Figure, columns: Sequence[str], *, dates: bool, timezone: str | None = None) -> None:
-        """Lay out the axes on an empty figure; ``dates`` says that times are datetime64, else they are a count."""
-        self.figure, self.columns, self.dates = figure, tuple(columns), dates
-        self.chosen = list(range(min(len(self.columns), MAX_VALUE_PANELS)))
-        self.settled = False  # the choice comes from what was seen
-        self.stacked = len(self.chosen) > 1
-        ratios = [1.0 if self.stacked else 2.0] * len(self.chosen) + [1.0]
-        axes = figure.subplots(len(ratios), sharex=True, squeeze=False, gridspec_kw={"height_ratios": ratios})[:, 0]
-        self.value_panels = [PlotPanel(each, "value", "prediction") for each in axes[:-1]]
-        self.error_panel = PlotPanel(axes[-1], "error", "threshold")
-        self.panels = [*self.value_panels, self.error_panel]
-        self.error_panel.label("reconstruction error", above=self.stacked)
-        for each in axes:
-            write_numbers(each.yaxis, MaxNLocator(nbins=4 if self.stacked else 6, steps=[1, 2, 2.5, 5, 10]))
-        self._write_times(axes[-1].xaxis, timezone)
-        transform = axes[-1].get_xaxis_transform()
-        self.word = axes[-1].text(0, 0.5, "", transform=transform, color=SLATE, ha="center", va="center", clip_on=True)
-        self.title = figure.suptitle("", x=0.01, ha="left", fontsize=13, color=INK, parse_math=False)
-        self.entries: list[str] = []
-        figure.set_layout_engine("constrained", h_pad=0.06, w_pad=0.08)
-        figure.align_ylabels(axes)
-
-    def show(
-        self,
-        detections: Detections,
-        title: str,
-        *,
-        training_points: int = 0,
-        labels: npt.NDArray[np.bool_] | None = None,
-        spans: Sequence[tuple[int, int]] = (),
-    ) -> None:
-        """Show these points in place of those shown so far; arguments as in ``plotting.draw``, the title as it is."""
-        x = self.positions(detections.time)  # (N,)
-        trained = min(training_points, len(detections))
-        bands = {
-            "training": np.array([[0, trained - 1]] if trained else []),
-            "labelled anomaly": np.array([]) if labels is None else runs(labels),
-        }
-        self._choose(detections)
-        for panel, column in zip(self.value_panels, self.chosen, strict=True):
-            seen_and_expected = _finite(detections.values[:, column]), _finite(detections.predictions[:, column])
-            panel.fill(x, seen_and_expected, detections.anomalies, bands | {"incident": np.array(spans)})
-            panel.axes.set_ylim(*_padded(_known(*seen_and_expected)))
-            name, longest = self.columns[column], 100 if self.stacked else 50
-            panel.label(name if len(name) <= longest else f"{name[: longest - 1]}…", above=self.stacked)
-        errors_and_limits = _finite(detections.errors), _finite(detections.thresholds)
-        self.error_panel.fill(x, errors_and_limits, detections.anomalies, bands)
-        self._scale_errors(*errors_and_limits)
-        self._scale_time(x, trained)
-        self._caption(title)
-
-    def mark(self, events: Sequence[tuple[np.datetime64 | int, str]]) -> None:
-        """Draw a vertical line at each event, with its text above the panels where there is room for it."""
-        low, high = self.error_panel.axes.get_xlim()
-        height = 17 if self.stacked else 3  # points above the upper panel; clear of its name
-        style: dict[str, Any] = {"fontsize": 8.5, "color": PURPLE, "va": "bottom", "parse_math": False}
-        style |= {"xycoords": "axes fraction", "textcoords": "offset points"}
-        room_from = -np.inf
-        for time, text in sorted(events):
-            position = float(self.positions(np.array([time]))[0])
-            for panel in self.panels:
-                panel.axes.axvline(position, color=PURPLE, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
-            share, width = (position - low) / (high - low), 0.0068 * (len(text) + 2)  # of the panel's width
-            side = "left" if share + width < 1 else "right"
-            start = share if side == "left" else share - width
-            if start >= room_from:
-                self.value_panels[0].axes.annotate(text, (share, 1.0), (0, height), ha=side, **style)
-                room_from = start + width
-
-    def positions(self, time: npt.NDArray[np.datetime64] | npt.NDArray[np.int64]) -> Array:
-        """Turn times (N,) into places on the axis: days since 1970, or the count itself."""
-        return np.asarray(date2num(time) if self.dates else time, dtype=np.float64)
-
-    def _write_times(self, axis: Axis, timezone: str | None) -> None:
-        if self.dates:
-            zone = _zone(timezone)
-            locator = AutoDateLocator(tz=zone, minticks=5, maxticks=10)
-            axis.set_major_locator(locator)
-            axis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))
-        else:
-            write_numbers(axis, MaxNLocator(integer=True, steps=[1, 2, 2.5, 5, 10]), ",.0f")
-        unit = timezone if self.dates else "index"
-        axis.set_label_text(f"time ({unit})" if unit else "time", fontsize=10, color=INK)
-
-    def _choose(self, detections: Detections) -> None:
-        """Settle which columns are shown; a choice stays until points are flagged, so that a live picture does not flicker."""
-        judged = detections.anomalies.any() if self.settled else np.isfinite(detections.predictions).any()
-        if len(self.columns) > MAX_VALUE_PANELS and judged:
-            self.chosen, self.settled = most_deviating(detections, MAX_VALUE_PANELS), True
-
-    def _scale_errors(self, errors: Array, limits: Array) -> None:
-        axes = self.error_panel.axes
-        known = _known(errors, limits)
-        everyday = np.median(errors[errors > 0]) if (errors > 0).any() and not (known < 0).any() else np.inf
-        if axes.get_yscale() == "linear" and known.size and known.max() > 40 * everyday:
-            axes.set_yscale("log")  # and stays so: a live picture that changes its scale back and forth cannot be read
-            axes.yaxis.set_major_formatter(FuncFormatter(lambda number, _: plain_number(number)))
-            axes.yaxis.set_minor_formatter(NullFormatter())
-        if axes.get_yscale() == "linear":
-            low, high = _padded(known)
-            axes.set_ylim(low if (known < 0).any() else 0.0, high)
-        elif (known > 0).any():
-            # How far errors lie below the everyday ones and the threshold says nothing, and would take the room of those above.
-            lowest_limit = limits[limits > 0].min(initial=np.inf)
-            axes.set_ylim(min(everyday / 5, lowest_limit / 1.5, known.max() / 10), known.max() * 1.8)
-
-    def _scale_time(self, x: Array, trained: int) -> None:
-        axes = self.error_panel.axes
-        low, high = (x.min(), x.max()) if len(x) else (0.0, 1.0)
-        margin = 0.01 * (high - low) or 1.0
-        axes.set_xlim(low - margin, high + margin)
-        axes.tick_params(labelbottom=bool(len(x)))  # without points there is no time to tell
-        if isinstance(locator := axes.xaxis.get_major_locator(), MaxNLocator):
-            letters = len(f"{int(high):,}")
-            locator.set_params(nbins=int(np.clip(100 // (letters + 4), 2, 9)))
-        is_wide = trained and x[trained - 1] - x[0] > 0.08 * (high - low)
-        self.word.set(text="" if len(x) else "no points", x=0.5)
-        if is_wide:
-            self.word.set(text="training", x=(x[0] + x[trained - 1]) / 2)
-
-    def _caption(self, title: str) -> None:
-        if len(self.columns) > len(self.chosen):
-            which = "those furthest from their prediction" if self.settled else "the first"
-            title += f"\n{len(self.chosen)} of {len(self.columns)} columns are shown: {which}"
-        self.title.set_text(title)
-        by_name = {str(artist.get_label()): artist for panel in self.panels for artist in panel.shown()}
-        if self.entries != list(by_name):
-            self.entries = list(by_name)
-            for legend in self.figure.legends:
-                legend.remove()
-            style: dict[str, Any] = {"frameon": False, "fontsize": 9, "labelcolor": INK}
-            legend = self.figure.legend(by_name.values(), by_name, loc="outside lower left", ncols=max(len(by_name), 1), **style)
-            for handle in legend.legend_handles:
-                if isinstance(handle, Line2D) and handle.get_linestyle() != "None":
-                    handle.set_marker("")
+    columns: Sequence[int] = ()  # those that are shown, where there are too many for all; empty while none has a prediction
+    is_log: bool = False  # the scale of the errors
 
 
 def draw(
@@ -181,8 +63,8 @@ def draw(
     training_points: int = 0,
     labels: npt.NDArray[np.bool_] | None = None,
     timezone: str | None = None,
-    spans: Sequence[tuple[int, int]] | None = None,
-    events: Sequence[tuple[np.datetime64 | int, str]] = (),
+    spans: Spans | None = None,
+    events: Events = (),
 ) -> Figure:
     """Draw a whole run: what was seen and expected on top, the error and its moving threshold below.
 
@@ -196,22 +78,66 @@ def draw(
         spans: first and last row of each incident; None where incidents were not looked for.
         events: vertical lines, each a time (same kind as ``detections.time``) and a short text.
     """
-    figure = Figure(figsize=SIZE, dpi=DOTS_PER_INCH)
+    figure = Figure(figsize=SIZE, dpi=120)
     FigureCanvasAgg(figure)
-    plot = RunPlot(figure, columns, dates=detections.time.dtype.kind == "M", timezone=timezone)
     counts = headline(title, len(detections), int(detections.anomalies.sum()), None if spans is None else len(spans))
-    plot.show(detections, counts, training_points=training_points, labels=labels, spans=() if spans is None else spans)
-    plot.mark(events)
+    paint(figure, detections, counts, columns, training_points, labels, timezone, spans or (), events)
     return figure
+
+
+def paint(
+    figure: Figure,
+    detections: Detections,
+    title: str,
+    columns: Sequence[str],
+    training_points: int = 0,
+    labels: npt.NDArray[np.bool_] | None = None,
+    timezone: str | None = None,
+    spans: Spans = (),
+    events: Events = (),
+    before: Look = Look(),  # noqa: B008 - it cannot be changed
+) -> Look:
+    """Draw on an empty figure; arguments as those of ``draw``, the title as it is, ``before`` the look of the picture before."""
+    chosen = choose_columns(detections, before.columns, MAX_VALUE_PANELS)
+    shown = chosen or range(min(len(columns), MAX_VALUE_PANELS))
+    stacked = len(shown) > 1
+    ratios = [1.0 if stacked else 2.0] * len(shown) + [1.0]
+    axes = figure.subplots(len(ratios), sharex=True, height_ratios=ratios)
+    x = _positions(detections.time)  # (N,)
+    trained = min(training_points, len(x))
+    bands: dict[str, Spans] = {"training": [(0, trained - 1)] if trained else []}
+    bands["labelled anomaly"] = [] if labels is None else [(start, end - 1) for start, end in stretches(labels)]
+    handles: dict[str, Any] = {}
+    seen, expected, errors, limits = (
+        np.where(np.isfinite(each), each, np.nan)
+        for each in (detections.values, detections.predictions, detections.errors, detections.thresholds)
+    )
+    for each, column in zip(axes, shown, strict=False):
+        lines = {"value": seen[:, column], "prediction": expected[:, column]}
+        handles |= _fill(each, x, lines, detections.anomalies, {**bands, "incident": spans})
+        each.set_ylim(*_padded(_known(*lines.values())))
+        name, most = columns[column], 100 if stacked else 50
+        _label(each, name if len(name) <= most else f"{name[: most - 1]}…", stacked)
+    handles |= _fill(axes[-1], x, {"error": errors, "threshold": limits}, detections.anomalies, bands)
+    is_log = _scale_errors(axes[-1], errors, limits, before.is_log)
+    _label(axes[-1], "reconstruction error", stacked)
+    _scale_time(axes[-1], detections.time, trained, timezone)
+    _mark(axes, events, stacked)
+    if len(columns) > len(shown):
+        which = "those furthest from their prediction" if chosen else "the first"
+        title += f"\n{len(shown)} of {len(columns)} columns are shown: {which}"
+    _frame(figure, title, handles)
+    figure.align_ylabels(axes)
+    return Look(chosen, is_log)
 
 
 def save(figure: Figure, path: Path) -> None:
     """Write the plot to a file; the suffix says in which format. Raises RunError: the file cannot be written."""
+    content = BytesIO()
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box for a rare letter is no news to anyone
+        figure.savefig(content, format=path.suffix.removeprefix(".") or None)
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box for a rare letter is no news to anyone
-            content = BytesIO()
-            figure.savefig(content, format=path.suffix.removeprefix(".") or None)
         write_whole(path, content.getvalue())
     except OSError as error:
         raise RunError(f"{path}: the plot cannot be written ({error.strerror or error}); choose another --out") from error
@@ -220,23 +146,135 @@ def save(figure: Figure, path: Path) -> None:
 def headline(title: str, points: int, flagged: int, incidents: int | None = None) -> str:
     """What the plot holds, e.g. "synthetic: 6,000 points, 24 incidents, 143 flagged"."""
     name = title if len(title) <= 60 else f"{title[:28]} … {title[-28:]}"
-    counts = [f"{points:,} point{'s' * (points != 1)}", f"{flagged:,} flagged"]
-    if incidents is not None:
-        counts.insert(1, f"{incidents:,} incident{'s' * (incidents != 1)}")
-    return f"{name}: {', '.join(counts)}"
+    counted = "" if incidents is None else f", {number_of(incidents, 'incident')}"
+    return f"{name}: {number_of(points, 'point')}{counted}, {flagged:,} flagged"
 
 
-def most_deviating(detections: Detections, count: int) -> list[int]:
-    """Choose columns by their distance from the prediction in units of their spread, at flagged points if any; ascending."""
-    rows = detections.anomalies if detections.anomalies.any() else slice(None)
-    off = np.ma.masked_invalid(detections.values - detections.predictions)[rows]  # (K, F)
-    spread = np.ma.masked_invalid(detections.values).std(axis=0).filled(0.0)  # (F,)
-    distance = np.abs(off).mean(axis=0).filled(0.0) / np.where(spread > 0, spread, 1.0)  # (F,)
-    return sorted(np.argsort(-distance, kind="stable")[:count].tolist())
+def _fill(
+    axes: Axes, x: Array, lines: Mapping[str, Array], flags: npt.NDArray[np.bool_], bands: Mapping[str, Spans]
+) -> dict[str, Any]:
+    """Draw lines, dots on the flagged points of the first, and bands behind them all; returns what the legend explains, by name."""
+    axes.autoscale(False)
+    artists: dict[str, Any] = {}
+    for name, y in lines.items():
+        rows = decimate(x, y, BINS)
+        known = np.pad(np.isfinite(y[rows]), 1)
+        lonely = np.flatnonzero(known[1:-1] & ~known[:-2] & ~known[2:])  # between two gaps is no line to lie on: they get a dot
+        (line,) = axes.plot(x[rows], y[rows], marker=".", markevery=lonely, label=name, **LINES[name])
+        if known.any():
+            artists[name] = line
+    flagged = np.flatnonzero(flags)
+    y, size = next(iter(lines.values()))[flagged], 5.5 if len(flagged) < 1000 else 3.5
+    (dots,) = axes.plot(x[flagged], y, "o", mfc=RED, mec="white", mew=0.4, ms=size, zorder=4, label="flagged")
+    if np.isfinite(y).any():
+        artists["flagged"] = dots
+    for name, spans in bands.items():
+        color, opacity, height = BANDS[name]
+        if spans:  # x in data units, y as a share of the panel
+            extents = [(x[first], x[last] - x[first]) for first, last in spans]
+            style: dict[str, Any] = {"color": color, "alpha": opacity, "lw": 0.8, "transform": axes.get_xaxis_transform()}
+            artists[name] = axes.broken_barh(extents, (0.0, height), zorder=0.5, **style)
+    return artists
 
 
-def _finite(numbers: Array) -> Array:
-    return np.where(np.isfinite(numbers), numbers, np.nan)
+def _label(axes: Axes, text: str, stacked: bool) -> None:
+    """Name a panel at its side, or above it where panels are too low for that; rule it, and write the numbers along it."""
+    axes.spines[["top", "right"]].set_visible(False)
+    axes.spines[["left", "bottom"]].set_color(GREY)
+    axes.tick_params(which="both", labelcolor=INK, labelsize=9, color=GREY)
+    axes.grid(color=GRID, linewidth=0.7)
+    axes.set_axisbelow(True)
+    if stacked:
+        axes.set_title(text, loc="left", fontsize=9.5, pad=4, color=INK, parse_math=False)
+    else:
+        axes.set_ylabel(text, fontsize=10, color=INK, parse_math=False)
+    if axes.get_yscale() == "linear":
+        _write_numbers(axes.yaxis, MaxNLocator(nbins=4 if stacked else 6, steps=STEPS))
+
+
+def _scale_errors(axes: Axes, errors: Array, limits: Array, is_log: bool) -> bool:
+    """Scale the errors' panel, by logarithms where it was so before or some are far above the everyday ones; returns whether it is."""
+    known = _known(errors, limits)
+    everyday = np.median(errors[errors > 0]) if (errors > 0).any() and not (known < 0).any() else np.inf
+    if not is_log and not (known.size and known.max() > 40 * everyday):
+        low, high = _padded(known)
+        axes.set_ylim(low if (known < 0).any() else 0.0, high)
+        return False
+    axes.set_yscale("log")
+    axes.yaxis.set_major_formatter(StrMethodFormatter("{x:,.15g}"))
+    axes.yaxis.set_minor_formatter(NullFormatter())
+    if (known > 0).any():
+        # How far errors lie below the everyday ones and the threshold says nothing, and would take the room of those above.
+        lowest_limit = limits[limits > 0].min(initial=np.inf)
+        axes.set_ylim(min(everyday / 5, lowest_limit / 1.5, known.max() / 10), known.max() * 1.8)
+    return True
+
+
+def _scale_time(axes: Axes, time: npt.NDArray[np.generic], trained: int, timezone: str | None) -> None:
+    x = _positions(time)
+    low, high = (x.min(), x.max()) if len(x) else (0.0, 1.0)
+    margin = 0.01 * (high - low) or 1.0
+    axes.set_xlim(low - margin, high + margin)
+    axes.tick_params(labelbottom=bool(len(x)))  # without points there is no time to tell
+    if time.dtype.kind == "M":
+        unit, zone = timezone, _zone(timezone)
+        locator = AutoDateLocator(tz=zone, minticks=5, maxticks=10)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))
+    else:
+        unit, letters = "index", len(f"{int(high):,}")
+        ticks = int(np.clip(100 // (letters + 4), 2, 9))
+        _write_numbers(axes.xaxis, MaxNLocator(nbins=ticks, integer=True, steps=STEPS), ",.0f")
+    axes.xaxis.set_label_text(f"time ({unit})" if unit else "time", fontsize=10, color=INK)
+    text, place = "" if len(x) else "no points", 0.5
+    if trained and x[trained - 1] - x[0] > 0.08 * (high - low):
+        text, place = "training", (x[0] + x[trained - 1]) / 2
+    style: dict[str, Any] = {"color": SLATE, "ha": "center", "va": "center", "clip_on": True}
+    axes.text(place, 0.5, text, transform=axes.get_xaxis_transform(), **style)
+
+
+def _mark(axes: npt.NDArray[Any], events: Events, stacked: bool) -> None:
+    """Draw a vertical line at each event, with its text above the panels where there is room for it."""
+    low, high = axes[-1].get_xlim()
+    height = 17 if stacked else 3  # points above the upper panel; clear of its name
+    style: dict[str, Any] = {"fontsize": 8.5, "color": PURPLE, "va": "bottom", "parse_math": False, "textcoords": "offset points"}
+    room_from = -np.inf
+    for time, text in sorted(events):
+        position = float(_positions(np.array([time]))[0])
+        for panel in axes:
+            panel.axvline(position, color=PURPLE, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
+        share, width = (position - low) / (high - low), 0.0068 * (len(text) + 2)  # of the panel's width
+        side, start = ("left", share) if share + width < 1 else ("right", share - width)
+        if start >= room_from:
+            axes[0].annotate(text, (share, 1.0), (0, height), "axes fraction", ha=side, **style)
+            room_from = start + width
+
+
+def _frame(figure: Figure, title: str, handles: Mapping[str, Any]) -> None:
+    figure.set_layout_engine("constrained", h_pad=0.06, w_pad=0.08)
+    figure.suptitle(title, x=0.01, ha="left", fontsize=13, color=INK, parse_math=False)
+    if handles:
+        style: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "fontsize": 9, "labelcolor": INK}
+        legend = figure.legend(handles.values(), handles, ncols=len(handles), **style)
+        for handle in legend.legend_handles:
+            if isinstance(handle, Line2D) and handle.get_linestyle() != "None":
+                handle.set_marker("")
+
+
+def _write_numbers(axis: Axis, locator: MaxNLocator, form: str = ",.15g") -> None:
+    """Write the numbers along an axis; what is next to nothing on its scale is 0."""
+
+    def write(number: float, _: int) -> str:
+        low, high = axis.get_view_interval()
+        return format(0.0 if abs(number) < 1e-9 * (high - low) else number, form).replace("-", "\N{MINUS SIGN}")
+
+    axis.set_major_locator(locator)
+    axis.set_major_formatter(FuncFormatter(write))
+
+
+def _positions(time: npt.NDArray[np.generic]) -> Array:
+    """Times (N,) as places on the axis: days since 1970, or the count itself."""
+    return np.asarray(date2num(time) if time.dtype.kind == "M" else time, dtype=np.float64)
 
 
 def _known(*series: Array) -> Array:

@@ -23,19 +23,14 @@ from autoencoder.reports.sinks import Batch, Sink
 
 _BLOCK_ROWS = 10_000  # rows that are text at a time: they take ten times as much memory as their numbers
 _MAX_FIELDS = 1 << 16  # names of series whose field is remembered
+NO_NUMBERS = ("time", "anomaly", "series")  # columns that hold something else
 
 
 class ResultWriter(Sink):
-    """Appends to scores.csv and incidents.jsonl.
+    """Appends to scores.csv and incidents.jsonl; the lines of open incidents stand last, and are written anew as they go on.
 
-    Each incident has one line. Those of the open ones stand last, and are written anew as they go on.
-
-    Args:
-        folder: path of the run folder.
-        columns: names of the F value columns.
-        zone: suffix of every time ("Z" for UTC).
-        keep: bytes of both files that stay (``sizes`` at the checkpoint); None: a new run.
-        of_many: every row names its series.
+    ``zone`` is the suffix of every time ("Z" for UTC); ``keep`` says how many bytes of both files stay (``sizes`` at the checkpoint; None:
+    a new run); ``of_many``: every row names its series.
 
     Raises:
         ResumeError: the files are not those of the checkpoint.
@@ -130,14 +125,13 @@ def series_field(name: str) -> str:
     >>> print(series_field("web-1"), series_field("-1"), series_field("=1+1;\x1b"), series_field('disk "a", 2'))
     web-1 -1 \x3d1+1\x3b\x1b "disk ""a"", 2"
     """
-    safe = "".join(_escaped(character) if character in ";|\\" or not character.isprintable() else character for character in name)
-    if safe[:1] in ("=", "+", "-", "@") and not re.fullmatch(r"-\d+(\.\d+)?", safe):
-        safe = _escaped(safe[0]) + safe[1:]
+    formula = name[:1] in ("=", "+", "-", "@") and not re.fullmatch(r"-\d+(\.\d+)?", name)
+    unsafe = ((place == 0 and formula) or each in ";|\\" or not each.isprintable() for place, each in enumerate(name))
+    safe = "".join(_escaped(ord(each)) if is_unsafe else each for each, is_unsafe in zip(name, unsafe, strict=True))
     return '"' + safe.replace('"', '""') + '"' if {",", '"'} & set(safe) else safe
 
 
-def _escaped(character: str) -> str:
-    code = ord(character)
+def _escaped(code: int) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
@@ -174,19 +168,14 @@ def read_scores(folder: Path, series: str | None = None, *, max_rows: int = 1_00
 
 def parse_scores(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Detections:
     """Rows of scores.csv under its column names. Raises ValueError, KeyError: they are not what this program writes."""
-    columns = dict(zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True))
-
-    def numbers(*chosen: str) -> npt.NDArray[np.float64]:
-        return np.stack([np.array([float(field or "nan") for field in columns[name]], np.float64) for name in chosen], axis=1)
-
+    fields = dict(zip(names, zip(*rows, strict=True) if rows else [()] * len(names), strict=True))
+    known = {name: np.array([float(field or "nan") for field in fields[name]]) for name in names if name not in NO_NUMBERS}
+    values, predictions = (
+        np.stack([known[name] for name in names if name.startswith(what)], axis=1) for what in ("value", "prediction")
+    )
+    flags = np.array([field == "1" for field in fields["anomaly"]], dtype=bool)
     return Detections(
-        _parse_times(columns["time"]),
-        numbers(*(name for name in names if name.startswith("value"))),
-        numbers(*(name for name in names if name.startswith("prediction"))),
-        numbers("error")[:, 0],
-        numbers("threshold")[:, 0],
-        numbers("score")[:, 0],
-        np.array([field == "1" for field in columns["anomaly"]], dtype=bool),
+        _parse_times(fields["time"]), values, predictions, known["error"], known["threshold"], known["score"], flags
     )
 
 

@@ -16,21 +16,13 @@ from autoencoder.reports.incidents import Incident
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """What one chunk of N points became.
+    """What one chunk of N points became."""
 
-    Attributes:
-        detections: N points, in order of arrival.
-        closed: incidents that ended in them, in order.
-        open: incidents that go on behind them; at most one a series.
-        labels: (N,) True inside a known anomaly; None where nothing is known.
-        series: (N,) name of the series that each point is of; None where the run has only one.
-    """
-
-    detections: Detections
-    closed: Sequence[Incident] = ()
-    open: Sequence[Incident] = ()
-    labels: npt.NDArray[np.bool_] | None = None
-    series: Sequence[str] | None = None
+    detections: Detections  # N points, in order of arrival
+    closed: Sequence[Incident] = ()  # those that ended in them, in order
+    open: Sequence[Incident] = ()  # those that go on behind them; at most one a series
+    labels: npt.NDArray[np.bool_] | None = None  # (N,) True inside a known anomaly; None where nothing is known
+    series: Sequence[str] | None = None  # (N,) name of the series that each point is of; None where the run has only one
 
 
 class Sink(ABC):

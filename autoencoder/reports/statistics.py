@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import Reader, State
 from autoencoder.reports.evaluation import Flags, Span, quality_of
-from autoencoder.reports.incidents import Incident, read_incidents
+from autoencoder.reports.incidents import Incident, number_of, read_incidents, seen_text
 from autoencoder.reports.sinks import Batch, Sink
 
 N_WORST = 3  # incidents that the summary names
@@ -22,65 +21,50 @@ N_WORST = 3  # incidents that the summary names
 
 @dataclass(slots=True)
 class SeriesStatistics:
-    """The counts of one series.
+    """The counts of one series."""
 
-    Attributes:
-        points: rows so far.
-        judged: of them, those with a threshold.
-        flagged: of those, the anomalous ones.
-        severity: of its worst incident; -1 where it has none.
-        spans: first and last row, in the series, of each of its incidents.
-    """
-
-    points: int = 0
-    judged: int = 0
-    flagged: int = 0
-    severity: float = -1.0
-    spans: list[tuple[int, int]] = field(default_factory=list)
-
-    def add(self, points: int, judged: int, flagged: int) -> None:
-        """Count more rows."""
-        self.points += points
-        self.judged += judged
-        self.flagged += flagged
+    points: int = 0  # rows so far
+    judged: int = 0  # of them, those with a threshold
+    flagged: int = 0  # of those, the anomalous ones
+    severity: float = -1.0  # of its worst incident; -1 where it has none
+    spans: list[tuple[int, int]] = field(default_factory=list)  # first and last row, in the series, of each of its incidents
+    labels: bytearray = field(default_factory=bytearray)  # a byte a point, 1 inside a known anomaly; empty where none are known
+    flags: bytearray = field(default_factory=bytearray)  # a byte a point with a label, 1 where it is flagged
 
 
 class RunStatistics(Sink):
-    """Counts detections and incidents; keeps labels and flags (a byte a point each) while labels come.
-
-    Attributes:
-        series: statistics by name of the series, in order of appearance; the key is None where a run has only one.
-        missing: points without a value.
-        incidents: how many ended.
-        worst: the most severe of them.
-    """
+    """Counts detections and incidents; keeps labels and flags while labels come."""
 
     def __init__(self) -> None:
-        self.series: dict[str | None, SeriesStatistics] = {}
-        self.missing = self.incidents = 0
-        self.worst: list[Incident] = []
-        self._labels: list[Flags] = []
-        self._flags: list[Flags] = []  # of the points with labels
-        self._places: list[npt.NDArray[np.int64]] = []  # of their series in ``series``; empty where there is only one
+        self.series: dict[str | None, SeriesStatistics] = {}  # by name, in order of appearance; None where a run has only one
+        self.missing = 0  # points without a value
+        self.incidents = 0  # that ended
+        self.worst: list[Incident] = []  # the most severe of them
 
     def write(self, batch: Batch) -> None:
         """Count a batch."""
-        detections = batch.detections
-        gaps = np.isnan(detections.values)  # (N, F)
+        gaps, flags = np.isnan(batch.detections.values), batch.detections.anomalies
         if np.count_nonzero(gaps):
             self.missing += int(np.count_nonzero(gaps.any(axis=1)))
-        judged = detections.thresholds == detections.thresholds
+        judged = batch.detections.thresholds == batch.detections.thresholds
         if batch.series is None:
-            self._of(None).add(len(detections), int(np.count_nonzero(judged)), int(np.count_nonzero(detections.anomalies)))
+            one = self._of(None)
+            one.points += len(flags)
+            one.judged += int(np.count_nonzero(judged))
+            one.flagged += int(np.count_nonzero(flags))
+            if batch.labels is not None:
+                one.labels += batch.labels.tobytes()
+                one.flags += flags.tobytes()
         else:
-            for name, *counted in zip(batch.series, judged.tolist(), detections.anomalies.tolist(), strict=True):
-                self._of(name).add(1, *counted)
-        if batch.labels is not None:
-            self._labels.append(batch.labels)
-            self._flags.append(detections.anomalies)
-            if batch.series is not None:
-                place = {name: index for index, name in enumerate(self.series)}
-                self._places.append(np.array([place[name] for name in batch.series], dtype=np.int64))
+            labels = [None] * len(flags) if batch.labels is None else batch.labels.tolist()
+            for name, is_judged, is_flagged, label in zip(batch.series, judged.tolist(), flags.tolist(), labels, strict=True):
+                one = self._of(name)
+                one.points += 1
+                one.judged += is_judged
+                one.flagged += is_flagged
+                if label is not None:
+                    one.labels.append(label)
+                    one.flags.append(is_flagged)
         self.close(batch.closed)
 
     def _of(self, name: str | None) -> SeriesStatistics:
@@ -103,23 +87,17 @@ class RunStatistics(Sink):
 
     def counts(self, budget: float) -> dict[str, Any]:
         """Counts, and the realised share of flagged points beside the one that was asked for."""
-        flagged = sum(one.flagged for one in self.series.values())
-        return {
-            "points": sum(one.points for one in self.series.values()),
-            "judged": self.judged,
-            "missing": self.missing,
-            "flagged": flagged,
-            "incidents": self.incidents,
-            "flagged_share": flagged / self.judged if self.judged else float("nan"),
-            "budget": budget,
-        }
+        points, judged, flagged = (
+            sum(getattr(one, what) for one in self.series.values()) for what in ("points", "judged", "flagged")
+        )
+        share = flagged / judged if judged else float("nan")
+        counts = {"points": points, "judged": judged, "missing": self.missing, "flagged": flagged, "incidents": self.incidents}
+        return {**counts, "flagged_share": share, "budget": budget}
 
     def labels(self, name: str | None = None) -> Flags | None:
         """(N,) True inside a known anomaly, for the points of a series so far; None where nothing is known."""
-        if not self._labels:
-            return None
-        labels = np.concatenate(self._labels)
-        return labels[np.concatenate(self._places) == list(self.series).index(name)] if self._places else labels
+        one = self.series.get(name)
+        return _flags(one.labels) if one and one.labels else None
 
     def quality(
         self, training_points: Mapping[str | None, int], events: Mapping[str, Sequence[Span]] | None = None
@@ -130,32 +108,27 @@ class RunStatistics(Sink):
             training_points: rows of the training part of each series that counts; anomalies in them are not counted.
             events: kind -> rows of the known anomalies of the only series, to report recall by kind.
         """
-        if not self._labels:
+        if not any(one.labels for one in self.series.values()):
             return None
-        labels, flags = np.concatenate(self._labels), np.concatenate(self._flags)
-        places = np.concatenate(self._places) if self._places else np.zeros(len(labels), np.int64)
-        order = np.argsort(places, kind="stable")  # series by series
-        bounds = np.searchsorted(places[order], np.arange(len(self.series) + 1)).tolist()
-        kept, spans, count = [order[:0]], [], 0
-        for place, (name, one) in enumerate(self.series.items()):
+        labels, flags, spans = bytearray(), bytearray(), []
+        for name, one in self.series.items():
             skipped = training_points.get(name, one.points)
-            rows = order[bounds[place] + skipped : bounds[place + 1]]
-            if len(rows):
-                spans += [(first + count - skipped, last + 1 + count - skipped) for first, last in one.spans]
-                kept.append(rows)
-                count += len(rows)
-        counted = np.concatenate(kept)
-        quality = quality_of(labels[counted], flags[counted], spans)
+            if len(one.labels) > skipped:
+                begin = len(labels) - skipped
+                spans += [(begin + first, begin + last + 1) for first, last in one.spans]
+                labels += one.labels[skipped:]
+                flags += one.flags[skipped:]
+        quality = quality_of(_flags(labels), _flags(flags), spans)
         if events:
-            begin = training_points[None]
-            found = {kind: [bool(flags[s:e].any()) for s, e in rows if s >= begin] for kind, rows in sorted(events.items())}
+            begin, flagged = training_points[None], self.series[None].flags
+            found = {kind: [any(flagged[s:e]) for s, e in rows if s >= begin] for kind, rows in sorted(events.items())}
             quality["recall_by_kind"] = {kind: {"known": len(each), "found": sum(each)} for kind, each in found.items() if each}
         return quality
 
     def state(self) -> State:
         """All counts."""
         each = list(self.series.values())
-        labels, flags = (np.concatenate(part) if part else np.empty(0, bool) for part in (self._labels, self._flags))
+        labelled = [len(one.labels) for one in each]
         return {
             "series": json.dumps(list(self.series)),
             "counts": np.array([(one.points, one.judged, one.flagged) for one in each], np.int64).reshape(-1, 3),
@@ -164,9 +137,10 @@ class RunStatistics(Sink):
             "missing": self.missing,
             "incidents": self.incidents,
             "worst": "\n".join(incident.to_json() for incident in self.worst),
-            "labels": labels.astype(np.int8),
-            "flags": flags.astype(np.int8),
-            "places": np.concatenate(self._places) if self._places else np.empty(0, np.int64),
+            "labels": np.frombuffer(b"".join(one.labels for one in each), np.int8),
+            "flags": np.frombuffer(b"".join(one.flags for one in each), np.int8),
+            # of the series of each label; left out where there is only one series
+            "places": np.repeat(np.arange(len(each)), labelled) if len(each) > 1 else np.empty(0, np.int64),
         }
 
     def load(self, state: State) -> None:
@@ -174,24 +148,30 @@ class RunStatistics(Sink):
         saved = Reader(state, "the counts")
         try:
             names = json.loads(saved.text("series"))
-            counts, severity = saved.integers("counts", (len(names), 3)), saved.array("severity", (len(names),))
-            each = [
-                SeriesStatistics(points, judged, flagged, worst)
-                for (points, judged, flagged), worst in zip(counts.tolist(), severity.tolist(), strict=True)
-            ]
-            self.series = dict(zip(names, each, strict=True))
+            counts, severity = saved.integers("counts", (len(names), 3), 0), saved.array("severity", (len(names),))
+            each = [SeriesStatistics(*row) for row in counts.tolist()]
+            for one, worst in zip(each, severity.tolist(), strict=True):
+                one.severity = worst
             for place, first, last in saved.integers("spans", (None, 3)).tolist():
                 each[place].spans.append((first, last))
-            labels, flags = (saved.integers(key, (None,)).astype(bool) for key in ("labels", "flags"))
-            places = saved.integers("places", (None,))
-            if counts.min(initial=0) < 0 or len(labels) != len(flags) or len(places) not in (0, len(labels)):
+            labels, flags = (saved.integers(key, ("labels",), 0, 1).astype(bool) for key in ("labels", "flags"))
+            places = saved.integers("places", (None,), 0, len(names) - 1)
+            places = places if len(places) else np.zeros(len(labels), np.int64)
+            if len(places) != len(labels):
                 raise ValueError("they contradict each other")
+            ends = np.bincount(places, minlength=len(names)).cumsum()
+            for one, rows in zip(each, np.split(np.argsort(places, kind="stable"), ends[:-1]), strict=False):
+                one.labels += labels[rows].tobytes()
+                one.flags += flags[rows].tobytes()
+            self.series = dict(zip(names, each, strict=True))
         except (ValueError, TypeError, IndexError, RecursionError) as error:
             raise ModelFileError(f"the saved counts cannot be used ({error}); run anew without --resume") from None
         self.missing, self.incidents = saved.integer("missing", 0), saved.integer("incidents", 0)
         self.worst = read_incidents(saved.text("worst"))
-        if len(labels):
-            self._labels, self._flags, self._places = [labels], [flags], [places] if len(places) else []
+
+
+def _flags(marks: bytes | bytearray) -> Flags:
+    return np.frombuffer(bytes(marks), np.bool_)
 
 
 def summary(
@@ -206,24 +186,14 @@ def summary(
     """The closing lines of a run."""
     missing = f", {counts['missing']:,} missing" if counts["missing"] else ""
     lines = [f"{name}: {counts['points']:,} points, {training_points:,} of them trained on, {counts['judged']:,} judged{missing}"]
-    shares = f"{_percent(counts['flagged_share'])} of those judged; the budget for normal points is {_percent(counts['budget'])}"
-    share = f" ({shares})" if counts["judged"] else ""
-    lines.append(f"{_number_of(counts['incidents'], 'incident')}, {_number_of(counts['flagged'], 'point')} flagged{share}")
+    percents = [f"{100 * counts[share]:.3g}%" for share in ("flagged_share", "budget")]  # three digits, however small they are
+    shares = f" ({percents[0]} of those judged; the budget for normal points is {percents[1]})" if counts["judged"] else ""
+    lines.append(f"{number_of(counts['incidents'], 'incident')}, {number_of(counts['flagged'], 'point')} flagged{shares}")
     for incident in worst:
-        seen, expected = ("/".join(f"{each:.5g}" for each in values) for values in (incident.peak_value, incident.expected))
-        extent = f"severity {incident.severity:.2f}, {_number_of(incident.n_points, 'point')}"
         series = "" if incident.series is None else f", series {incident.series!r}"
-        lines.append(f"  {incident.peak_time}  seen {seen}, expected {expected}, {extent}{series}")
+        extent = f"severity {incident.severity:.2f}, {number_of(incident.n_points, 'point')}"
+        lines.append(f"  {incident.peak_time}  {seen_text(incident, digits=5)}, {extent}{series}")
     if quality and quality["known_anomalies"]:
         right = f", {quality['event_precision']:.0%} of the incidents right" if counts["incidents"] else ""
         lines.append(f"known anomalies: {quality['event_recall']:.0%} of {quality['known_anomalies']} found{right}")
     return [*lines, f"{folder}: {', '.join(files)}"]
-
-
-def _number_of(count: int, noun: str) -> str:
-    return f"{count:,} {noun}{'s' * (count != 1)}"
-
-
-def _percent(share: float) -> str:
-    """A share to three digits, however small it is."""
-    return f"{100 * share:.3g}%"

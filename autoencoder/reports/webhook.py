@@ -8,9 +8,9 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Any
 
-from autoencoder.reports.anomaly_log import one_line, values_text
 from autoencoder.reports.delivery import WebhookSender
-from autoencoder.reports.incidents import Incident
+from autoencoder.reports.incidents import Incident, number_of, seen_text
+from autoencoder.reports.logs import one_line
 from autoencoder.reports.outbox import Alert, Outbox
 from autoencoder.reports.run_folder import OUTBOX, RunFolder
 from autoencoder.reports.sinks import Batch, Sink
@@ -20,17 +20,14 @@ class Webhook(Sink):
     """Queues an alert for every incident that opens and for every one that closes; started before its first batch.
 
     An alert is known by its key, which follows from the run, the incident and the event alone: a resumed run that comes by something
-    again queues it with the same key.
-
-    Args:
-        sender: delivers, on a thread of its own.
-        capacity: alerts that may wait.
-        alarms_only: leave out the incidents that are no alarm (``Incident.alarm``).
-        warn: given a sentence when alerts are dropped.
+    again queues it with the same key. ``warn`` is given a sentence when more than ``capacity`` wait, so that the oldest are dropped.
     """
 
-    def __init__(self, sender: WebhookSender, *, capacity: int, alarms_only: bool, warn: Callable[[str], None]) -> None:
-        self._sender, self._capacity, self._alarms_only, self._warn = sender, capacity, alarms_only, warn
+    def __init__(
+        self, deliver: Callable[[Outbox], WebhookSender], *, capacity: int, alarms_only: bool, warn: Callable[[str], None]
+    ) -> None:
+        self._deliver, self._capacity, self._alarms_only, self._warn = deliver, capacity, alarms_only, warn
+        self._sender: WebhookSender | None = None  # while it goes on
         self._announced: set[tuple[str | None, int]] = set()  # series and first row of the incidents whose opening was queued
         self._has_dropped = False
 
@@ -39,13 +36,14 @@ class Webhook(Sink):
         self._folder = folder
         self._outbox = Outbox(folder.path / OUTBOX, self._capacity)
         self._about = {"source": one_line(source)[:200], "columns": [one_line(column)[:200] for column in columns]}
-        self._sender.start(self._outbox)
+        self._sender = self._deliver(self._outbox)
 
     def write(self, batch: Batch) -> None:
         """Queue what is new: no more than an append to a file, whatever becomes of it."""
-        for event, incidents in (("closed", batch.closed), ("opened", batch.open)):
-            for incident in incidents:
-                self._queue(event, incident)
+        for incident in batch.closed:
+            self._queue("closed", incident)
+        for incident in batch.open:
+            self._queue("opened", incident)
 
     def flush(self) -> None:
         """Have all alerts on the disk."""
@@ -57,9 +55,11 @@ class Webhook(Sink):
             self._queue("closed", incident)
 
     def stop(self, *, wait: bool = True) -> None:
-        """Give what waits a last chance, see ``WebhookSender.stop``; an interrupt ends that."""
-        with suppress(KeyboardInterrupt):
-            self._sender.stop(wait=wait)
+        """Give what waits a last chance, see ``WebhookSender.stop``; an interrupt ends that. A second call does nothing."""
+        sender, self._sender = self._sender, None
+        if sender:
+            with suppress(KeyboardInterrupt):
+                sender.stop(wait=wait)
 
     def discard_if_empty(self) -> None:
         """The run is done: take the outbox away, if nothing waits in it."""
@@ -73,7 +73,7 @@ class Webhook(Sink):
     def closing_line(self) -> str:
         """The same in a sentence."""
         counts = self.counts()
-        line = f"webhook: {counts['delivered']:,} alert{'s' * (counts['delivered'] != 1)} delivered"
+        line = f"webhook: {number_of(counts['delivered'], 'alert')} delivered"
         line += "".join(f", {counts[name]:,} {name}" for name in ("refused", "dropped") if counts[name])
         if counts["waiting"]:
             line += f", {counts['waiting']:,} waiting in {self._outbox.path}; --resume sends them"
@@ -81,9 +81,9 @@ class Webhook(Sink):
 
     def _queue(self, event: str, incident: Incident) -> None:
         """Queue an event of an incident, its opening first."""
-        place = (incident.series, incident.first_row)
         if self._alarms_only and not incident.alarm:
             return
+        place = (incident.series, incident.first_row)
         if place not in self._announced:
             self._announced.add(place)
             self._put("opened", incident)
@@ -114,13 +114,12 @@ def as_slack(key: str, alert: Alert) -> dict[str, Any]:
     'Over: anomaly in &lt;load&gt;.csv, 2025-02-15 to 2025-02-16, 2 points; at its peak seen 61.3, expected 56.2, severity 0.98'
     """
     incident = Incident.from_record(alert["incident"])
-    seen = f"seen {values_text(incident.peak_value)}, expected {values_text(incident.expected)}, severity {incident.severity:.2f}"
+    seen = f"{seen_text(incident)}, severity {incident.severity:.2f}"
     where = alert["source"] if incident.series is None else f"{alert['source']}, series {incident.series!r}"
-    if alert["event"] == "opened":
-        sentence = f"Anomaly in {where} since {incident.start}: {seen}"
-    else:
-        points = f"{incident.n_points:,} point{'s' * (incident.n_points != 1)}"
-        sentence = f"Over: anomaly in {where}, {incident.start} to {incident.end}, {points}; at its peak {seen}"
+    sentence = f"Anomaly in {where} since {incident.start}: {seen}"
+    if alert["event"] == "closed":
+        extent = f"{incident.start} to {incident.end}, {number_of(incident.n_points, 'point')}"
+        sentence = f"Over: anomaly in {where}, {extent}; at its peak {seen}"
     # the three characters that Slack wants escaped; its < starts links and calls such as <!channel>
     return {"text": sentence.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
 

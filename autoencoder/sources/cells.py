@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal, DecimalException
+from enum import Enum
 from typing import TypeAlias, TypeVar
 
 import numpy as np
@@ -19,12 +20,11 @@ from autoencoder.sources.chunk import Time
 
 Result = TypeVar("Result")
 
-MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-"})  # compared in lower case
+MISSING = frozenset({"", "nan", "na", "n/a", "null", "none", "-"})  # compared in lower case, without blanks around
 
 BAD_NUMBER = "every value must be a number, or empty where it is missing"
 BAD_LABEL = "every label must be 0 or 1"
 BAD_TIME = "every time must be ISO 8601 (2024-05-31T12:00:00Z) or, in the whole column, a number such as epoch seconds"
-MIXED_ZONES = "the times before it {}; either all of them or none must carry a zone"
 NO_INDEX = "a number with a fraction that is no epoch; rows are counted 0, 1, 2 instead"
 TIME_OUT_OF_RANGE = "a time must lie between the years 1678 and 2261"
 
@@ -34,6 +34,24 @@ _NANOSECONDS = np.dtype("datetime64[ns]")  # made once: making it takes longer t
 _INT64_MAX = int(np.iinfo(np.int64).max)
 # Nanoseconds in a unit, each with the range of numbers that are read as that unit: 1973 to 2255 in all four.
 _EPOCH_UNITS = ((10**9, 1e8, 9e9), (10**6, 1e11, 9e12), (10**3, 1e14, 9e15), (1, 1e17, 9e18))
+
+
+class ColumnType(Enum):
+    """What a column holds, as far as its first value tells."""
+
+    NUMBER = "number"
+    TIME = "time"  # ISO 8601; whether a number is a time only its column's name can tell
+    MISSING = "missing"
+    OTHER = "other"
+
+
+def column_type(text: str) -> ColumnType:
+    """What one text looks like; nan is missing, inf a number."""
+    if text.strip().lower() in MISSING:
+        return ColumnType.MISSING
+    if _is_valid(float, text) and _is_plain((text,)):
+        return ColumnType.NUMBER
+    return ColumnType.TIME if _is_valid(datetime.fromisoformat, text.strip()) else ColumnType.OTHER
 
 
 def convert_column(convert: Callable[[Sequence[str]], Result], texts: Sequence[str], place: Callable[[int], str]) -> Result:
@@ -60,30 +78,9 @@ def preview(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:39] + "…")
 
 
-def is_missing(text: str) -> bool:
-    """Whether a text stands for "no value": empty, nan, NA, null, None or a dash."""
-    return text.strip().lower() in MISSING
-
-
-def is_number(text: str) -> bool:
-    """Whether a text is written as a number (nan and inf included)."""
-    return _is_valid(float, text) and _is_plain((text,))
-
-
-def is_iso_time(text: str) -> bool:
-    """Whether a text is an ISO 8601 date or time and not just a number."""
-    return not is_number(text) and _is_valid(datetime.fromisoformat, text.strip())
-
-
 def to_floats(texts: Sequence[str]) -> npt.NDArray[np.float64]:
     """Texts (N,) -> numbers (N,), NaN where missing."""
-    try:
-        numbers = list(map(float, texts))
-    except ValueError:
-        try:
-            numbers = [math.nan if is_missing(text) else float(text) for text in texts]
-        except ValueError:
-            raise ValueError(BAD_NUMBER) from None
+    numbers = _parse(texts, float, lambda text: math.nan if text.strip().lower() in MISSING else float(text), BAD_NUMBER)
     values = np.array(numbers, dtype=np.float64)
     if not _is_plain(texts) or np.count_nonzero(np.isinf(values)):
         raise ValueError(BAD_NUMBER)
@@ -110,7 +107,7 @@ def time_reader(first: str) -> TimeReader | None:
     """
     first = first.strip()
     is_date = len(first) == 8 and first.isdecimal() and "1900" <= first[:4] <= "2100"
-    if not is_number(first) or (is_date and _is_valid(datetime.fromisoformat, first)):
+    if column_type(first) is not ColumnType.NUMBER or (is_date and _is_valid(datetime.fromisoformat, first)):
         return IsoTimes(first)
     number = float(first)
     if not math.isfinite(number):
@@ -127,14 +124,15 @@ class IsoTimes:
     def __init__(self, first: str) -> None:
         self._is_zoned = _parse_iso((first,))[0].tzinfo is not None
         self._epoch = datetime(1970, 1, 1, tzinfo=UTC if self._is_zoned else None)
-        self._offsets: set[timedelta | None] = set()
+        self._zones: set[tzinfo | None] = set()
 
     @property
     def timezone(self) -> str | None:
-        """The zone that all times so far share ("UTC", "+02:00"), "UTC" where they differ, None where they carry none."""
+        """The zone that all times so far share ("+02:00"), "UTC" where they differ or no name fits, None where they carry none."""
         if not self._is_zoned:
             return None
-        return _zone_name(next(iter(self._offsets)) or timedelta()) if len(self._offsets) == 1 else "UTC"
+        zone, *others = map(str, self._zones)
+        return zone.removeprefix("UTC") if not others and zone.count(":") == 1 else "UTC"
 
     def convert(self, texts: Sequence[str]) -> Time:
         """Texts (N,) -> datetime64[ns] (N,), in UTC where they carry a zone."""
@@ -142,10 +140,11 @@ class IsoTimes:
         try:
             nanoseconds = [(moment - self._epoch) // _MICROSECOND * 1000 for moment in moments]
         except TypeError:  # Python refuses to subtract a naive moment from a zoned one, and the other way round
-            raise ValueError(MIXED_ZONES.format("carry one" if self._is_zoned else "carry no zone")) from None
+            found = "carry one" if self._is_zoned else "carry no zone"
+            raise ValueError(f"the times before it {found}; either all of them or none must carry a zone") from None
         times = _to_int64(nanoseconds).view(_NANOSECONDS)
-        if len(self._offsets) < 2:  # more of them would only take memory
-            self._offsets |= {zone.utcoffset(None) for zone in {moment.tzinfo for moment in moments} if zone}
+        if len(self._zones) < 2:  # more of them would only take memory
+            self._zones |= {moment.tzinfo for moment in moments}
         return times
 
 
@@ -204,18 +203,17 @@ def _is_valid(parse: Callable[[str], object], text: str) -> bool:
     return True
 
 
+def _parse(texts: Sequence[str], parse: Callable[[str], Result], patiently: Callable[[str], Result], rule: str) -> list[Result]:
+    """Texts (N,) parsed in the quick way where that suits all of them, else in the patient one."""
+    try:
+        return list(map(parse, texts))
+    except ValueError:
+        pass
+    try:
+        return list(map(patiently, texts))
+    except ValueError:
+        raise ValueError(rule) from None
+
+
 def _parse_iso(texts: Sequence[str]) -> list[datetime]:
-    try:
-        return list(map(datetime.fromisoformat, texts))
-    except ValueError:
-        pass  # most likely blanks around a time, which are looked for only now: stripping is slow
-    try:
-        return [datetime.fromisoformat(text.strip()) for text in texts]
-    except ValueError:
-        raise ValueError(BAD_TIME) from None
-
-
-def _zone_name(offset: timedelta) -> str:
-    """A fixed offset as "+02:00"; "UTC" for none, and for one with seconds, which no such name has."""
-    name = str(timezone(offset)).removeprefix("UTC")
-    return name if name and not offset % timedelta(minutes=1) else "UTC"
+    return _parse(texts, datetime.fromisoformat, lambda text: datetime.fromisoformat(text.strip()), BAD_TIME)

@@ -15,7 +15,7 @@ import numpy.typing as npt
 
 from autoencoder.core.errors import InputError
 
-Time: TypeAlias = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]
+Time: TypeAlias = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]  # datetime64[ns], or numbers of rows
 Warn: TypeAlias = Callable[[str], None]
 
 
@@ -39,19 +39,12 @@ def unreadable(path: Path, error: OSError | ValueError) -> InputError:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """A stretch of a stream, in order of arrival.
+    """A stretch of a stream, in order of arrival."""
 
-    Attributes:
-        time: (N,) datetime64[ns] in UTC (or without a zone, as the source gave it), or an int64 index.
-        values: (N, F); NaN where a value is missing.
-        labels: (N,) True inside a known anomaly; None where nothing is known.
-        series: (N,) position in the source's ``series`` of the one a row belongs to; None where all rows are of one.
-    """
-
-    time: Time
-    values: npt.NDArray[np.float64]
-    labels: npt.NDArray[np.bool_] | None = None
-    series: npt.NDArray[np.int64] | None = None
+    time: Time  # (N,) in UTC (or without a zone, as the source gave it), or an index
+    values: npt.NDArray[np.float64]  # (N, F) NaN where a value is missing
+    labels: npt.NDArray[np.bool_] | None = None  # (N,) True inside a known anomaly; None where nothing is known
+    series: npt.NDArray[np.int64] | None = None  # (N,) position in the source's ``series``; None where all rows are of one
 
     def __len__(self) -> int:
         return len(self.values)
@@ -85,24 +78,17 @@ def skip_rows(chunks: Iterator[Chunk], count: int) -> Iterator[Chunk]:
             yield chunk[skipped:] if skipped else chunk
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
-    """A whole file: its N rows, the names of its F value columns, the zone of its times, and the names of its series."""
-
-    rows: Chunk
-    columns: tuple[str, ...]
-    timezone: str | None
-    series: Sequence[str] = ()
-
-
 class MonotonicityCheck:
-    """Counts rows whose time is not after that of the row before in the same series, and remembers the first."""
+    """Counts rows whose time is not after that of the row before in the same series, to warn of them once."""
 
-    def __init__(self, unit: str = "line") -> None:
+    def __init__(self, name: str, unit: str, warn: Warn) -> None:
+        self._name = name
         self._unit = unit  # what the numbers count, "line" or "row"
+        self._warn = warn
         self._newest: dict[int, int] = {}  # series -> time of its newest row
         self._late = 0
         self._first = ""
+        self._is_told = False
 
     def update(self, numbers: Sequence[int], time: Time, series: npt.NDArray[np.int64] | None = None) -> None:
         """Take the next rows: their numbers in the file (N,), times (N,) and series (N,); None: they are all of one."""
@@ -110,22 +96,22 @@ class MonotonicityCheck:
         if series is None and moments[0] > newest.get(0, -math.inf) and all(map(lt, moments, islice(moments, 1, None))):
             newest[0] = moments[-1]  # as below, in half the time
             return
-        owners = repeat(0, len(moments)) if series is None else series.tolist()
-        for row, (moment, owner) in enumerate(zip(moments, owners, strict=True)):
+        for row, (moment, owner) in enumerate(zip(moments, repeat(0) if series is None else series.tolist(), strict=False)):
             before = newest.get(owner, -math.inf)
             if moment <= before:
                 if not self._late:
-                    earlier = np.array([before], dtype=np.int64).view(time.dtype)[0]
-                    self._first = f"{self._unit} {numbers[row]}: time {_text(time[row])} is not after {_text(earlier)}"
+                    now, then = np.array([moment, before], np.int64).view(time.dtype)
+                    self._first = f"{self._unit} {numbers[row]}: time {_text(now)} is not after {_text(then)}"
                 self._late += 1
             newest[owner] = moment
 
-    def warning(self, name: str) -> str | None:
-        """One sentence about all such rows so far; None where there are none."""
-        if not self._late:
-            return None
-        rows = "1 such row" if self._late == 1 else f"{self._late:,} such rows"
-        return f"{name}, {self._first} ({rows}); rows are judged in file order; sort the file or choose another --time-column"
+    def tell_once(self) -> None:
+        """Warn of all such rows so far, where there are any and nothing has been said yet."""
+        if self._late and not self._is_told:
+            self._is_told = True
+            rows = "1 such row" if self._late == 1 else f"{self._late:,} such rows"
+            remedy = "rows are judged in file order; sort the file or choose another --time-column"
+            self._warn(f"{self._name}, {self._first} ({rows}); {remedy}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,30 +125,17 @@ class Event:
 
 
 class Source(Protocol):
-    """Where points come from; a source that derives from this class inherits the defaults.
+    """Where points come from; a source that derives from this class inherits the defaults."""
 
-    Attributes:
-        name: what titles and run folders call it ("synthetic", "AAPL", "cpu.csv").
-        columns: the F names of the values' columns.
-        length: how many points will come; None where that is unknown or endless.
-        timezone: IANA name or fixed offset ("America/New_York", "UTC", "+02:00") of the times; None where they carry none
-            or where the index is a plain count.
-        rewindable: a restarted program gets the points from the first one again; False where it gets those that come next.
-        mutable: points that were given before may have other values after a restart (adjusted prices).
-        throttled: points come at a pace of their own, although their number is known.
-        has_series: each row says which series it belongs to.
-        series: names of the series in order of first appearance; a live source adds to them while it is read.
-    """
-
-    name: str
-    columns: tuple[str, ...]
-    length: int | None
-    timezone: str | None
-    rewindable: bool = True
-    mutable: bool = False
-    throttled: bool = False
-    has_series: bool = False
-    series: Sequence[str] = ()
+    name: str  # what titles and run folders call it ("synthetic", "AAPL", "cpu.csv")
+    columns: tuple[str, ...]  # the F names of the values' columns
+    length: int | None  # how many points will come; None where that is unknown or endless
+    timezone: str | None  # of the times ("America/New_York", "UTC", "+02:00"); None where they carry none or are a plain count
+    rewindable: bool = True  # a restarted program gets the points from the first one again; False: those that come next
+    mutable: bool = False  # points that were given before may have other values after a restart (adjusted prices)
+    throttled: bool = False  # points come at a pace of their own, although their number is known
+    has_series: bool = False  # each row says which series it belongs to
+    series: Sequence[str] = ()  # names in order of first appearance; a live source adds to them while it is read
 
     def chunks(self, start: int = 0) -> Iterator[Chunk]:
         """Yield the stream from row ``start`` on, chunk by chunk; ends where a bounded source ends.

@@ -1,19 +1,37 @@
-"""Lines: bytes are cut into lines of text, with bounded memory, and lines into the fields of their rows."""
+"""Lines: bytes are cut into numbered lines of text, with bounded memory, and lines into the fields of their rows."""
 
 from __future__ import annotations
 
 import csv
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from autoencoder.core.errors import InputError
-from autoencoder.sources.schema import TIME_NAMES, ColumnSelection, ColumnType, column_type
+from autoencoder.sources.cells import ColumnType, column_type
+from autoencoder.sources.schema import TIME_NAMES, ColumnSelection
 
 MAX_LINE_BYTES = 1 << 20
 OVERLONG = "(overlong)\n"  # stands for a longer line; no line can equal it, since it holds a line's end
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+
+
+class Lines(NamedTuple):
+    """Lines of a file, none of them blank, and their numbers in it, from 1 on."""
+
+    numbers: Sequence[int]
+    texts: Sequence[str]
+
+    def part(self, piece: slice) -> Lines:
+        """Some of them."""
+        return Lines(self.numbers[piece], self.texts[piece])
+
+    def keep(self, is_wanted: Callable[[str], object]) -> Lines:
+        """Those whose text is wanted."""
+        kept = [row for row, text in enumerate(self.texts) if is_wanted(text)]
+        return Lines([self.numbers[row] for row in kept], [self.texts[row] for row in kept])
 
 
 class LineBuffer:
@@ -32,38 +50,33 @@ class LineBuffer:
         """Forget the half line, and be at the top of a file again."""
         self._half = bytearray()
         self._skips = False  # inside a line that is too long
-        self._lines = 0  # given so far
+        self._count = 0  # of lines so far
 
-    def push(self, data: bytes) -> list[str]:
-        """Take the next bytes; give the lines they complete.
-
-        Raises:
-            InputError: a line is no UTF-8 text (not tolerant only).
-        """
+    def push(self, data: bytes) -> Lines:
+        """Take the next bytes; give the lines they complete. Raises InputError: a line is no UTF-8 text (not tolerant only)."""
         if self._skips:
             _, newline, data = data.partition(b"\n")
             self._skips = not newline
         complete, newline, half = data.rpartition(b"\n")
-        lines: list[str] = []
+        texts: list[str] = []
         if newline:
-            lines = self._decode(bytes(self._half) + complete)
+            texts = self._decode(bytes(self._half) + complete)
             self._half.clear()
         self._half += half
         if len(self._half) > MAX_LINE_BYTES:
-            lines.append(OVERLONG)
+            texts.append(OVERLONG)
             self._half.clear()
             self._skips = True
-        self._lines += len(lines)
-        return lines
+        lines = Lines(range(self._count + 1, self._count + len(texts) + 1), texts)
+        self._count += len(texts)
+        return lines if all(map(str.strip, texts)) else lines.keep(str.strip)
 
-    def finish(self) -> list[str]:
+    def finish(self) -> Lines:
         """The last line, where the bytes ended without a newline; else nothing."""
-        half = bytes(self._half)
-        self._half.clear()
-        return self._decode(half) if half else []
+        return self.push(b"\n") if self._half else Lines((), ())
 
     def _decode(self, block: bytes) -> list[str]:
-        if self._lines == 0:
+        if self._count == 0:
             block = block.removeprefix(_BYTE_ORDER_MARK)
         text = block.decode(errors="replace") if self._tolerant else self._decode_strictly(block)
         lines = text.split("\n")
@@ -74,40 +87,46 @@ class LineBuffer:
         return lines
 
     def _decode_strictly(self, block: bytes) -> str:
-        if (zero := block.find(b"\0")) >= 0:
-            raise InputError(f"{self._place(block, zero)}: found a zero byte; the file must be UTF-8 text, not binary or UTF-16")
-        try:
-            return block.decode()
-        except UnicodeDecodeError as error:
-            found = f"{self._place(block, error.start)}: found the byte 0x{block[error.start]:02x}"
-            raise InputError(f"{found}, which is not UTF-8; the file must be UTF-8 text, plain or gzipped") from None
-
-    def _place(self, block: bytes, offset: int) -> str:
-        earlier = block.count(b"\n", 0, offset)
-        return f"{self._name}, line {self._lines + earlier + 1}"
+        place, remedy = block.find(b"\0"), "a zero byte; the file must be UTF-8 text, not binary or UTF-16"
+        if place < 0:
+            try:
+                return block.decode()
+            except UnicodeDecodeError as error:
+                place = error.start
+                remedy = f"the byte 0x{block[place]:02x}, which is not UTF-8; the file must be UTF-8 text, plain or gzipped"
+        line = self._count + block.count(b"\n", 0, place) + 1
+        raise InputError(f"{self._name}, line {line}: found {remedy}")
 
 
 class Delimited:
-    """Rows of fields between commas, semicolons or tabs, told by the first line.
+    """Rows of fields between commas, semicolons or tabs, told by the first line; one line is one row, quoted fields and all.
 
-    One line is one row: a quoted field cannot run on to the next line.
+    A first line of nothing but numbers and times is a row already; any other without a time, or with the names that were asked for,
+    is the header. Without a header one column is called "value", two "time" and "value", more "column_1", "column_2", ...
     """
 
-    def __init__(self, first_line: str) -> None:
+    def __init__(self, first_line: str, selection: ColumnSelection) -> None:
         unquoted = re.sub(r'"[^"]*"', "", first_line)
         delimiter = max("\t;,", key=unquoted.count)  # the first of equals: "2024-05-31;3,5"
         self._dialect = csv.reader((), delimiter=delimiter, strict=True).dialect  # made once: it costs more than to read a line
+        fields = [field.strip() for field in self.split((first_line,))[0]]
+        asked, types = selection.names(), [column_type(field) for field in fields]
+        is_header = (asked and asked <= set(fields)) or (ColumnType.OTHER in types and ColumnType.TIME not in types)
+        self.header = first_line if is_header else None  # as it stands in the file
+        if is_header:
+            self.names = tuple(fields)
+        elif len(types) > 2:
+            self.names = tuple(f"column_{number}" for number in range(1, len(types) + 1))
+        else:
+            is_time_last = types[-1] is ColumnType.TIME and types[0] is not ColumnType.TIME
+            self.names = (("value", "time") if is_time_last else ("time", "value"))[-len(types) :]  # one column: "value"
 
-    def split(self, lines: Sequence[str]) -> list[list[str]]:
-        """Lines (N,) -> N rows of fields; a row may come out with too few or too many.
-
-        Raises:
-            ValueError: a line is not one row.
-        """
+    def split(self, texts: Sequence[str]) -> list[list[str]]:
+        """Lines (N,) -> N rows of fields; a row may come out with too few or too many. Raises ValueError: a line is not one row."""
         try:
-            if '"' in "".join(lines):  # line by line: a quote left open must not swallow the lines after it
-                return [next(csv.reader((line,), self._dialect)) for line in lines]
-            return list(csv.reader(lines, self._dialect))
+            if '"' in "".join(texts):  # line by line: a quote left open must not swallow the lines after it
+                return [next(csv.reader((text,), self._dialect)) for text in texts]
+            return list(csv.reader(texts, self._dialect))
         except csv.Error:
             raise ValueError("every line must be one row, with its quotes closed and no carriage return inside") from None
 
@@ -118,35 +137,18 @@ class JsonObjects:
     Of the first object the keys count whose value is a number, null or a time, and those that were asked for.
     """
 
+    header: str | None = None
+
     def __init__(self, first_line: str, selection: ColumnSelection) -> None:
         asked = selection.names()
         self.names = tuple(key for key, value in _json_object(first_line).items() if key in asked or _is_usable(key, value))
 
-    def split(self, lines: Sequence[str]) -> list[list[str]]:
-        """Lines (N,) -> N rows of fields, in the order of ``names``.
-
-        Raises:
-            ValueError: a line is no JSON object.
-        """
-        return [[_json_text(row.get(name)) for name in self.names] for row in map(_json_object, lines)]
-
-
-def is_header(fields: Sequence[str], selection: ColumnSelection) -> bool:
-    """Whether a first row holds names: it holds those asked for, or a text that is no number, and no time."""
-    if selection.names() and set(selection.names()) <= {field.strip() for field in fields}:
-        return True
-    types = {column_type(field) for field in fields}
-    return ColumnType.OTHER in types and ColumnType.TIME not in types
-
-
-def default_names(fields: Sequence[str]) -> tuple[str, ...]:
-    """Names for a table without a header, told by its first row: "value"; "time", "value"; or "column_1", "column_2", ..."""
-    if len(fields) == 1:
-        return ("value",)
-    if len(fields) > 2:
-        return tuple(f"column_{position}" for position in range(1, len(fields) + 1))
-    time_is_last = column_type(fields[1]) is ColumnType.TIME and column_type(fields[0]) is not ColumnType.TIME
-    return ("value", "time") if time_is_last else ("time", "value")
+    def split(self, texts: Sequence[str]) -> list[list[str]]:
+        """Lines (N,) -> N rows of fields, in the order of ``names``. Raises ValueError: a line is no JSON object."""
+        return [
+            [cell if isinstance(cell := row.get(name, ""), str) else "" if cell is None else repr(cell) for name in self.names]
+            for row in map(_json_object, texts)
+        ]
 
 
 def _json_object(line: str) -> dict[str, object]:
@@ -157,12 +159,6 @@ def _json_object(line: str) -> dict[str, object]:
     if not isinstance(found, dict):
         raise ValueError('every line must be a JSON object such as {"timestamp": "2024-05-31T12:00:00Z", "value": 1.5}')
     return found
-
-
-def _json_text(value: object) -> str:
-    if value is None:
-        return ""
-    return value if isinstance(value, str) else repr(value)
 
 
 def _is_usable(key: str, value: object) -> bool:

@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
-from enum import Enum
 
 import numpy as np
 import numpy.typing as npt
 
 from autoencoder.core.errors import InputError
-from autoencoder.sources.cells import is_iso_time, is_missing, is_number, preview
+from autoencoder.sources.cells import ColumnType, preview
 
 TIME_NAMES = ("timestamp", "datetime", "time", "date", "ds")  # compared in lower case; the first one present wins
 LABEL_NAMES = ("label", "is_anomaly", "anomaly")  # never taken for values unless asked for
@@ -19,30 +18,23 @@ MAX_SERIES = 10_000  # each has a detector of its own in memory
 MAX_SERIES_NAME = 200  # characters; a name is written with every row
 
 TOO_MANY_SERIES = f"at most {MAX_SERIES:,} series are judged together; choose another --series-column, or split the file"
-SERIES_NAME_TOO_LONG = f"the name of a series has {MAX_SERIES_NAME} characters at most"
-
-
-class ColumnType(Enum):
-    """What a column holds, as far as its first value tells."""
-
-    NUMBER = "number"
-    TIME = "time"  # ISO 8601; whether a number is a time only its column's name can tell
-    MISSING = "missing"
-    OTHER = "other"
 
 
 @dataclass(frozen=True, slots=True)
 class ColumnSelection:
-    """The columns a user asked for by name; empty and None mean "the obvious ones"."""
+    """The columns a user asked for by name."""
 
-    columns: tuple[str, ...] = ()
-    time: str | None = None
-    label: str | None = None
-    series: str | None = None
+    columns: Sequence[str] = ()  # of values; empty: the obvious one (see ``choose_schema``)
+    time: str | None = None  # None: the obvious one, or rows are counted
+    label: str | None = None  # of 0 and 1, which marks anomalies; None: no labels
+    series: str | None = None  # says which series a row belongs to; None: all rows are of one
 
-    def names(self) -> tuple[str, ...]:
+    def names(self) -> set[str]:
         """Every name that was asked for."""
-        return (*self.columns, *(name for name in (self.time, self.label, self.series) if name is not None))
+        return {*self.columns, *(name for name in (self.time, self.label, self.series) if name is not None)}
+
+
+OBVIOUS = ColumnSelection()
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +45,7 @@ class Schema:
     values: tuple[int, ...]  # of the F value columns
     time: int | None  # None: rows are counted
     label: int | None
-    series: int | None = None  # None: all rows are of one
+    series: int | None  # None: all rows are of one
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -67,14 +59,11 @@ class Schema:
 
     def moved_to(self, names: Sequence[str]) -> Schema | None:
         """The same columns in a table of another order; None where one of them is not there, or is there twice."""
-        if any(list(names).count(self.names[position]) != 1 for position in self.used):
+        if any(names.count(self.names[position]) != 1 for position in self.used):
             return None
-
-        def move(position: int | None) -> int | None:
-            return None if position is None else names.index(self.names[position])
-
-        values = tuple(names.index(name) for name in self.columns)
-        return Schema(tuple(names), values, move(self.time), move(self.label), move(self.series))
+        places: dict[int | None, int] = {position: names.index(self.names[position]) for position in self.used}
+        values = tuple(places[position] for position in self.values)
+        return Schema(tuple(names), values, places.get(self.time), places.get(self.label), places.get(self.series))
 
 
 class SeriesIndex:
@@ -90,36 +79,16 @@ class SeriesIndex:
         Raises:
             ValueError: a name is too long, or there are too many.
         """
-        return np.array([self._position(text.strip()) for text in texts], dtype=np.int64)
-
-    def _position(self, name: str) -> int:
-        known = self._positions.get(name)
-        if known is not None:
-            return known
-        if len(name) > MAX_SERIES_NAME:
-            raise ValueError(SERIES_NAME_TOO_LONG)
-        if len(self.names) == MAX_SERIES:
-            raise ValueError(TOO_MANY_SERIES)
-        self.names.append(name)
-        return self._positions.setdefault(name, len(self.names) - 1)
-
-
-def column_type(text: str) -> ColumnType:
-    """What one text looks like."""
-    if is_missing(text):
-        return ColumnType.MISSING
-    if is_number(text):
-        return ColumnType.NUMBER
-    return ColumnType.TIME if is_iso_time(text) else ColumnType.OTHER
-
-
-def column_types(rows: Sequence[Sequence[str]], width: int) -> list[ColumnType]:
-    """What each column looks like, by its first text that is not missing; rows of another width are passed over."""
-
-    def first_type(texts: Sequence[str]) -> ColumnType:
-        return next((found for text in texts if (found := column_type(text)) is not ColumnType.MISSING), ColumnType.MISSING)
-
-    return [first_type(column) for column in zip(*(row for row in rows if len(row) == width), strict=True)]
+        names = [text.strip() for text in texts]
+        for name in dict.fromkeys(names):
+            if name not in self._positions:
+                if len(name) > MAX_SERIES_NAME:
+                    raise ValueError(f"the name of a series has {MAX_SERIES_NAME} characters at most")
+                if len(self.names) == MAX_SERIES:
+                    raise ValueError(TOO_MANY_SERIES)
+                self._positions[name] = len(self.names)
+                self.names.append(name)
+        return np.array([self._positions[name] for name in names], dtype=np.int64)
 
 
 def choose_schema(place: str, names: Sequence[str], types: Sequence[ColumnType], selection: ColumnSelection) -> Schema:
@@ -140,20 +109,22 @@ def choose_schema(place: str, names: Sequence[str], types: Sequence[ColumnType],
     series = None if selection.series is None else _find(place, names, selection.series)
     taken = {*asked, label, series}
     time = _choose_time(place, names, types, taken) if selection.time is None else _find(place, names, selection.time)
-    if time is not None and time in asked:
-        raise InputError(f"{place}: column {names[time]!r} cannot be value and time at once; choose another --time-column")
-    for others, what in ((asked, "value"), ((time,), "time"), ((label,), "label")):
-        if series is not None and series in others:
-            raise InputError(
-                f"{place}: column {names[series]!r} cannot be {what} and series at once; choose another --series-column"
-            )
+    for others, what, position, role in (
+        (asked, "value", time, "time"),
+        (asked, "value", series, "series"),
+        ((time,), "time", series, "series"),
+        ((label,), "label", series, "series"),
+    ):
+        if position is not None and position in others:
+            name = names[position]
+            raise InputError(f"{place}: column {name!r} cannot be {what} and {role} at once; choose another --{role}-column")
     values = asked or (_choose_value(place, names, types, {time, label, series}),)
     return Schema(tuple(names), values, time, label, series)
 
 
 def _find(place: str, names: Sequence[str], name: str) -> int:
     """Position of a column that was asked for."""
-    if (times := list(names).count(name)) > 1:
+    if (times := names.count(name)) > 1:
         raise InputError(f"{place} has {times} columns named {name!r}; give each its own name")
     if times == 1:
         return names.index(name)
@@ -170,32 +141,32 @@ def _choose_time(place: str, names: Sequence[str], types: Sequence[ColumnType], 
         # "date,time,value": of several usual names, one that holds whole times is better than the time of day
         return min(named, key=lambda position: types[position] is ColumnType.OTHER)
     times = [position for position in free if types[position] is ColumnType.TIME]
-    if len(times) > 1:
-        listed = _listed([names[position] for position in times])
-        raise InputError(f"{place} has several columns of times ({listed}); choose with --time-column NAME")
-    return times[0] if times else None
+    return _only(place, names, times, "times", "--time-column")
 
 
 def _choose_value(place: str, names: Sequence[str], types: Sequence[ColumnType], taken: set[int | None]) -> int:
-    def is_candidate(position: int) -> bool:
-        name = names[position].lower()
-        is_index = not name or name.startswith("__index_level_")  # what pandas names the row numbers in csv and in parquet
-        return position not in taken and name not in LABEL_NAMES and not is_index
-
-    free = [position for position in range(len(names)) if is_candidate(position)]
+    free = [
+        position
+        for position, name in enumerate(map(str.lower, names))  # "" and "__index_level_0__" are what pandas calls row numbers
+        if position not in taken and name not in (*LABEL_NAMES, "") and not name.startswith("__index_level_")
+    ]
     tests: list[Callable[[int], bool]] = [
         lambda position: names[position].lower() == "value",
         lambda position: types[position] is ColumnType.NUMBER,
         lambda position: types[position] is ColumnType.MISSING,
     ]
     for is_obvious in tests:
-        obvious = [position for position in free if is_obvious(position)]
-        if len(obvious) == 1:
-            return obvious[0]
-        if obvious:
-            listed = _listed([names[position] for position in obvious])
-            raise InputError(f"{place} has several columns of numbers ({listed}); choose with --column NAME")
+        found = _only(place, names, list(filter(is_obvious, free)), "numbers", "--column")
+        if found is not None:
+            return found
     raise InputError(f"{place} has no column of numbers besides time and labels, only {_listed(names)}; give one with numbers")
+
+
+def _only(place: str, names: Sequence[str], found: Sequence[int], what: str, option: str) -> int | None:
+    if len(found) > 1:
+        listed = _listed([names[position] for position in found])
+        raise InputError(f"{place} has several columns of {what} ({listed}); choose with {option} NAME")
+    return found[0] if found else None
 
 
 def _listed(names: Sequence[str]) -> str:

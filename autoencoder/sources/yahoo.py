@@ -14,17 +14,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from autoencoder.core.errors import InputError, SourceError
+from autoencoder.sources import yahoo_client
 from autoencoder.sources.chunk import Chunk, Source, Warn, ignore, skip_rows
-from autoencoder.sources.yahoo_client import (
-    COLUMNS,
-    PriceRequest,
-    Prices,
-    YahooUnreachable,
-    default_folder,
-    download,
-    load_prices,
-    save_prices,
-)
+from autoencoder.sources.yahoo_client import COLUMNS, PriceRequest, Prices
 
 PERIODS = ("1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max")
 INTERVALS: dict[str, np.timedelta64] = {  # name -> length of a bar, as yfinance lists them for Ticker.history
@@ -45,23 +37,6 @@ class YahooSource(Source):
     shorter bars carry UTC, and ``timezone`` names the exchange's zone. Where adjusted prices are followed over a split or a
     dividend, bars that come after it are adjusted to it and those yielded before it are not.
 
-    Attributes:
-        ticker: Yahoo's symbol: AAPL, BRK-B, ^GSPC, EURUSD=X.
-        period: how far back, one of ``PERIODS``; counted from ``end`` or from now, and not used where ``start`` is given.
-        start: first day, YYYY-MM-DD.
-        end: the day after the last one; None: up to now.
-        interval: length of a bar, one of ``INTERVALS``.
-        column: one or several of Open, High, Low, Close and Volume; case does not matter.
-        adjusted: adjust the prices for splits and dividends.
-        timeout: longest wait for a download, in seconds.
-        cache: folder for downloads; None: ``lstm-autoencoder/yahoo`` in the user's cache folder.
-        cache_ttl: a download younger than this, in seconds, is not repeated. Where Yahoo cannot be reached, one of any age is used.
-        follow: after the history go on with new bars as they are completed; a bar still forming is held back.
-        poll_seconds: wait between two polls for new bars.
-        chunk_size: most points in a chunk.
-        warn: told, in a sentence each, where cached prices are used, or where following meets a failure.
-        session, sleep, clock: curl_cffi session, way to wait for some seconds, and present moment (aware), which tests replace.
-
     Raises:
         InputError: an argument cannot be used; nothing was asked of the network.
         SourceError: the ticker is unknown, has no prices for that time, or Yahoo cannot be reached and nothing is cached.
@@ -69,22 +44,22 @@ class YahooSource(Source):
 
     mutable = True
 
-    ticker: str
+    ticker: str  # Yahoo's symbol: AAPL, BRK-B, ^GSPC, EURUSD=X
     _: KW_ONLY
-    period: str = "5y"
-    start: str | None = None
-    end: str | None = None
-    interval: str = "1d"
-    column: str | Sequence[str] = "Close"
-    adjusted: bool = True
-    timeout: float = 20.0
-    cache: Path | str | None = None
-    cache_ttl: float = 3600.0
-    follow: bool = False
-    poll_seconds: float = 60.0
-    chunk_size: int = 1024
-    warn: Warn = ignore
-    session: object | None = None
+    period: str = "5y"  # how far back, one of ``PERIODS``; from ``end`` or from now, and not used where ``start`` is given
+    start: str | None = None  # first day, YYYY-MM-DD
+    end: str | None = None  # the day after the last one; None: up to now
+    interval: str = "1d"  # length of a bar, one of ``INTERVALS``
+    column: str | Sequence[str] = "Close"  # one or several of ``COLUMNS``; case does not matter
+    adjusted: bool = True  # for splits and dividends
+    timeout: float = 20.0  # longest wait for a download, in seconds
+    cache: Path | str | None = None  # folder for downloads; None: ``lstm-autoencoder/yahoo`` in the user's cache folder
+    cache_ttl: float = 3600.0  # seconds that a download serves before it is repeated; any will do where Yahoo is out of reach
+    follow: bool = False  # after the history go on with new bars as they are completed; a bar still forming is held back
+    poll_seconds: float = 60.0  # wait between two polls for new bars
+    chunk_size: int = 1024  # most points in a chunk
+    warn: Warn = ignore  # told, in a sentence each, where cached prices are used, or where following meets a failure
+    session: object | None = None  # of curl_cffi; tests replace it, and the two below: the waiting and the present moment (aware)
     sleep: Callable[[float], None] = time.sleep
     clock: Callable[[], datetime] = lambda: datetime.now(UTC)
 
@@ -93,8 +68,8 @@ class YahooSource(Source):
         self.name = self._request.ticker
         if self.follow and self.end is not None:
             raise InputError(f"{self.name}: end is {self.end} and follow is on; leave out one of them")
-        self.columns = check_columns(self.column)
-        self._folder = default_folder() if self.cache is None else Path(self.cache)
+        self.columns = _check_columns(self.column)
+        self._folder = yahoo_client.default_folder() if self.cache is None else Path(self.cache)
         self._history = self._load()
         self.length = None if self.follow else len(self._history.bars)
         self.timezone = self._history.timezone if self._request.is_intraday else None
@@ -107,27 +82,27 @@ class YahooSource(Source):
 
     def _load(self) -> Prices:
         """The prices, from the cache while it is fresh or while Yahoo is out of reach."""
-        cached = load_prices(self._folder, self._request)
+        cached = yahoo_client.load_prices(self._folder, self._request)
         kept = f"using prices cached {cached.fetched:%Y-%m-%d %H:%M} UTC" if cached else ""
-        # An age below 0 is a clock that was set back: then nothing is known about the age.
+        # an age below 0 is a clock that was set back: then nothing is known about the age
         if cached and 0 <= (self.clock() - cached.fetched).total_seconds() < self.cache_ttl:
             self.warn(f"{self.name}: {kept}, which is less than {self.cache_ttl:g} s ago")
             return cached
         try:
             prices = self._download(self._request)
-        except YahooUnreachable as error:
+        except yahoo_client.YahooUnreachable as error:
             if cached is None:
                 raise
             self.warn(f"{self.name}: {error.reason}; {kept}")
             return cached
         try:
-            save_prices(self._folder, self._request, prices)
+            yahoo_client.save_prices(self._folder, self._request, prices)
         except OSError as error:
             self.warn(f"{self.name}: the prices could not be kept in {self._folder} ({error.strerror}); the run goes on")
         return prices
 
     def _download(self, request: PriceRequest) -> Prices:
-        return download(request, timeout=self.timeout, folder=self._folder / "yfinance", session=self.session)
+        return yahoo_client.download(request, timeout=self.timeout, folder=self._folder / "yfinance", session=self.session)
 
     def _follow(self) -> Iterator[Chunk]:
         """Yield the complete bars of the history, then poll for those after them."""
@@ -180,31 +155,24 @@ def check_request(ticker: str, period: str, start: str | None, end: str | None, 
     return PriceRequest(symbol, interval, None if first else period, first, stop, adjusted)
 
 
-def check_columns(column: str | Sequence[str]) -> tuple[str, ...]:
-    """The names of ``COLUMNS`` that are meant, in the order given.
-
-    >>> check_columns(["close", "Volume"])
-    ('Close', 'Volume')
-
-    Raises:
-        InputError: none is named, one is unknown or one is named twice.
-    """
-    given = [column] if isinstance(column, str) else list(column)
-    names = tuple(name.capitalize() for name in given)
-    for name, text in zip(names, given, strict=True):
-        if name not in COLUMNS:
-            _check_known("column", text, COLUMNS)
-    if not names or len(set(names)) < len(names):
-        raise InputError(f"column is {given!r}; it must name one or more of {', '.join(COLUMNS)}, each once")
-    return names
-
-
 def complete_bars(prices: Prices, request: PriceRequest, now: datetime) -> Chunk:
     """The bars that change no more: all but the last one, and that one too once its interval is over; ``now`` is aware."""
     bars, length = prices.bars, INTERVALS[request.interval]
     clock = now.astimezone(UTC if request.is_intraday else ZoneInfo(prices.timezone)).replace(tzinfo=None)
     begin = bars.time[-1:].astype(f"datetime64[{np.datetime_data(length.dtype)[0]}]")  # a bar of months ends with a month
     return bars if (begin + length <= np.datetime64(clock, "ns")).any() else bars[:-1]
+
+
+def _check_columns(column: str | Sequence[str]) -> tuple[str, ...]:
+    """The names of ``COLUMNS`` that are meant, in the order given."""
+    given = [column] if isinstance(column, str) else list(column)
+    for text in given:
+        if text.capitalize() not in COLUMNS:
+            _check_known("column", text, COLUMNS)
+    names = tuple(map(str.capitalize, given))
+    if not names or len(set(names)) < len(names):
+        raise InputError(f"column is {given!r}; it must name one or more of {', '.join(COLUMNS)}, each once")
+    return names
 
 
 def _check_known(setting: str, given: str, known: Sequence[str]) -> None:

@@ -57,24 +57,16 @@ class PriceRequest:
 class Prices:
     """What one download gave.
 
-    Attributes:
-        bars: in order of time, which is each bar's begin: in UTC for intraday bars, else the exchange's calendar date; values (N, 5)
-            are the columns of ``COLUMNS``, NaN where Yahoo has none.
-        timezone: IANA name of the exchange's zone, e.g. "America/New_York".
-        fetched: when they were downloaded, aware, in UTC.
+    A bar's time is its begin: in UTC for intraday bars, else the exchange's calendar date.
     """
 
-    bars: Chunk
-    timezone: str
-    fetched: datetime
+    bars: Chunk  # in order of time; values (N, 5) are the columns of ``COLUMNS``, NaN where Yahoo has none
+    timezone: str  # IANA name of the exchange's zone, e.g. "America/New_York"
+    fetched: datetime  # when they were downloaded, aware, in UTC
 
 
 class YahooUnreachable(SourceError):
-    """Yahoo gives nothing for now, whatever is asked of it.
-
-    Attributes:
-        reason: the first half of the message, which says what happened; prices kept from before are still good.
-    """
+    """Yahoo gives nothing for now, whatever is asked of it; prices kept from before are still good, and ``reason`` says why."""
 
     def __init__(self, ticker: str, reason: str, advice: str) -> None:
         super().__init__(f"{ticker}: {reason}; {advice}")
@@ -111,11 +103,11 @@ def download(request: PriceRequest, *, timeout: float, folder: Path, session: ob
             advice = "check the network, allow a longer timeout, or run on a saved file with --source csv"
             raise YahooUnreachable(request.ticker, f"no answer from Yahoo within {timeout:g} s", advice) from None
     if isinstance(outcome, Exception):
-        raise explain(request.ticker, outcome) from outcome
+        raise _explain(request.ticker, outcome) from outcome
     return outcome
 
 
-def explain(ticker: str, error: Exception) -> AutoencoderError:
+def _explain(ticker: str, error: Exception) -> AutoencoderError:
     """Turn whatever yfinance raised into the sentence a user needs."""
     from yfinance.exceptions import YFDataException, YFRateLimitError, YFTickerMissingError, YFTzMissingError
 
@@ -186,7 +178,7 @@ def default_folder() -> Path:
     return caches / "lstm-autoencoder" / "yahoo"
 
 
-def cache_file(folder: Path, request: PriceRequest) -> Path:
+def _cache_file(folder: Path, request: PriceRequest) -> Path:
     """Where the prices of ``request`` are kept: a digest names the file, so no text of the user's reaches the path."""
     key = json.dumps({"version": 1, **asdict(request)}, sort_keys=True)
     return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
@@ -195,27 +187,21 @@ def cache_file(folder: Path, request: PriceRequest) -> Path:
 def load_prices(folder: Path, request: PriceRequest) -> Prices | None:
     """The prices kept for ``request``; None where there are none, or where the file is damaged."""
     try:
-        with np.load(cache_file(folder, request), allow_pickle=False) as archive:
+        with np.load(_cache_file(folder, request), allow_pickle=False) as archive:
             bars = Chunk(archive["time"].astype("datetime64[ns]"), archive["values"].astype(np.float64))
-            prices = Prices(bars, str(archive["timezone"]), datetime.fromtimestamp(float(archive["fetched"]), UTC))
+            return Prices(bars, str(archive["timezone"]), datetime.fromtimestamp(float(archive["fetched"]), UTC))
     except Exception:  # a damaged archive can raise nearly anything; the answer to all of it is to download anew
         return None
-    is_sound = bars.values.shape == (len(bars.time), len(COLUMNS)) and len(bars) > 0 and bool(np.all(np.diff(bars.time) > 0))
-    return prices if is_sound else None
 
 
 def save_prices(folder: Path, request: PriceRequest, prices: Prices) -> None:
-    """Keep the prices of ``request``: the file is there as a whole or not at all.
-
-    Raises:
-        OSError: the folder cannot be written.
-    """
+    """Keep the prices of ``request``: the file is there as a whole or not at all. Raises OSError: the folder cannot be written."""
     folder.mkdir(parents=True, exist_ok=True)
-    target = cache_file(folder, request)
+    target = _cache_file(folder, request)
     part = target.with_suffix(f".{os.getpid()}.part")
-    bars, fetched = prices.bars, prices.fetched.timestamp()
     try:
         with part.open("wb") as file:
+            bars, fetched = prices.bars, prices.fetched.timestamp()
             np.savez(file, time=bars.time, values=bars.values, timezone=prices.timezone, fetched=fetched)
         part.replace(target)
     finally:

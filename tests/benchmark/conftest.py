@@ -11,11 +11,9 @@ from benchmark.folders import values, write_nab, write_ucr
 
 @pytest.fixture
 def nab(tmp_path: Path) -> Path:
-    """A NAB folder with two files."""
     return write_nab(tmp_path / "nab", one=values(), two=values(1))
 
 
 @pytest.fixture
 def ucr(tmp_path: Path) -> Path:
-    """A UCR folder with two series."""
     return write_ucr(tmp_path / "ucr", one=values(), two=values(1))

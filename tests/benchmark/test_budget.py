@@ -2,20 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import cast
 
 import numpy as np
-from helpers.cli import Outcome
+import pytest
+from helpers.cli import Program
 
-from autoencoder.benchmark.budget import count_flags
-from autoencoder.benchmark.clean_streams import KINDS, clean_stream
+from autoencoder.benchmark.budget import KINDS, clean_stream, count_flags
 from autoencoder.thresholds import THRESHOLDS
 from autoencoder.thresholds.base import Threshold
 from benchmark.folders import GAUSSIAN, summary
-
-Program = Callable[..., Outcome]
 
 
 def test_every_threshold_and_budget(program: Program, tmp_path: Path) -> None:
@@ -36,25 +34,12 @@ def test_every_threshold_and_budget(program: Program, tmp_path: Path) -> None:
     assert 0.9 < exact["median"] < 1.1 and exact["low"] < exact["median"] < exact["high"]
 
 
-class Fixed:
-    """A threshold that never moves."""
-
-    def __init__(self, limit: float) -> None:
-        self.limit = limit
-
-    def fit(self, errors: Any) -> None:
-        pass
-
-    def process(self, errors: Any) -> Any:
-        return np.where(np.isnan(errors), np.nan, self.limit)
-
-
-def test_only_known_errors_are_counted() -> None:
-    def count(limit: float, *errors: float) -> tuple[int, int]:
-        return count_flags(cast(Threshold, Fixed(limit)), np.empty(0), np.array(errors))
-
-    assert count(2.0, 1.0, np.nan, 3.0, 2.0) == (3, 1)
-    assert count(np.nan, 1.0, 3.0) == (0, 0)
+@pytest.mark.parametrize(
+    ("limit", "errors", "counts"), [(2.0, [1.0, np.nan, 3.0, 2.0], (3, 1)), (np.nan, [1.0, 3.0], (0, 0)), (2.0, [], (0, 0))]
+)
+def test_only_known_errors_are_counted(limit: float, errors: list[float], counts: tuple[int, int]) -> None:
+    fixed = SimpleNamespace(fit=lambda errors: None, process=lambda errors: np.full(len(errors), limit))
+    assert count_flags(cast(Threshold, fixed), np.empty(0), np.array(errors)) == counts
 
 
 def test_clean_streams_differ_and_are_seeded() -> None:

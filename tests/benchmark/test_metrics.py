@@ -103,9 +103,8 @@ def test_laws(case: tuple[np.ndarray, np.ndarray], buffer: int) -> None:
     scores, labels = case
     low = scores < 0.3
     assert vus_pr(labels.astype(float), labels, buffer) == pytest.approx(1)  # perfect scores
-    assert vus_pr(np.exp(5 * scores) - 7, labels, buffer) == pytest.approx(
-        vus_pr(scores, labels, buffer)
-    )  # only their order counts
+    volume = vus_pr(scores, labels, buffer)
+    assert vus_pr(np.exp(5 * scores) - 7, labels, buffer) == pytest.approx(volume)  # only their order counts
     assert vus_pr(np.where(low, np.nan, scores), labels, buffer) == vus_pr(np.where(low, 0.0, scores), labels, buffer)
     for constant in (0.0, 1.0, math.nan):  # at least the share of anomalies
         assert labels.mean() <= vus_pr(np.full(len(labels), constant), labels, buffer) + 1e-12 <= 1 + 1e-9

@@ -10,17 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoencoder.benchmark.datasets import nab_files
-from autoencoder.benchmark.nab import PROFILES, FileCounts, FileResult, nab_counts, nab_scores, probation_points
-from autoencoder.benchmark.nab_run import read_results
+from autoencoder.benchmark.nab import nab_files, read_results
+from autoencoder.benchmark.nab_score import PROFILES, FileCounts, FileResult, nab_counts, nab_scores, probation_points
 from autoencoder.core.errors import InputError
 from benchmark.folders import BENCHMARKS, needs_nab, property_test
 
 START = np.datetime64("2014-04-01T00:00:00", "ns")
 STEP = np.timedelta64(5, "m")
+Spans = list[tuple[int, int]]
 
 
-def file_result(scores: np.ndarray, spans: list[tuple[int, int]]) -> FileResult:
+def file_result(scores: np.ndarray, spans: Spans) -> FileResult:
     """A file with a point every five minutes and windows over the rows [start, end)."""
     times = START + STEP * np.arange(len(scores))
     return FileResult(times, np.asarray(scores, dtype=float), [(times[start], times[end - 1]) for start, end in spans])
@@ -33,15 +33,14 @@ def corpora(draw: st.DrawFn) -> dict[str, FileResult]:
     for number in range(draw(st.integers(1, 3))):
         points = draw(st.integers(60, 120))
         cuts = sorted(draw(st.sets(st.integers(20, points - 1), min_size=2 * (number == 0), max_size=6)))
-        spans = list(zip(cuts[0::2], cuts[1::2], strict=False))
         scores = np.random.default_rng(draw(st.integers(0, 2**32 - 1))).integers(0, 12, points) / 11
-        results[f"category/{number}.csv"] = file_result(scores, spans)
+        results[f"category/{number}.csv"] = file_result(scores, list(zip(cuts[0::2], cuts[1::2], strict=False)))
     return results
 
 
 def naive_score(results: dict[str, FileResult], profile: str, threshold: float) -> float:
     """The definition point by point, without any array operation."""
-    weights = PROFILES[profile]
+    false_alarm, miss = PROFILES[profile]
     raw, windows = 0.0, 0
     for result in results.values():
         times = list(result.timestamps)
@@ -61,15 +60,14 @@ def naive_score(results: dict[str, FileResult], profile: str, threshold: float) 
             elif before and before[-1][1] > before[-1][0]:
                 first, last = before[-1]
                 position = (row - last) / (last - first)
-                raw += weights.false_positive * (2 / (1 + math.exp(5 * position)) - 1 if position < 3 else -1.0)
+                raw += false_alarm * (2 / (1 + math.exp(5 * position)) - 1 if position < 3 else -1.0)
             else:
-                raw -= weights.false_positive
-        raw += weights.true_positive * sum(found.values()) - weights.false_negative * (len(spans) - len(found))
-    silence = -weights.false_negative * windows
-    return 100 * (raw - silence) / (weights.true_positive * windows - silence)
+                raw -= false_alarm
+        raw += sum(found.values()) - miss * (len(spans) - len(found))
+    return 100 * (raw + miss * windows) / (windows + miss * windows)
 
 
-def score_of(rows: list[int], spans: list[tuple[int, int]], points: int = 200, profile: str = "standard") -> float:
+def score_of(rows: list[int], spans: Spans, points: int = 100, profile: str = "standard") -> float:
     """The score of a file with alarms at these rows; a perfect file beside it makes sure that silence scores less."""
     results = {"file": file_result(alarms(rows, points), spans), "perfect": file_result(alarms([50], 100), [(50, 60)])}
     return (nab_scores(results)[profile].score * (len(spans) + 1) - 100) / len(spans)
@@ -113,59 +111,44 @@ def test_counts_equal_their_naive_twin(results: dict[str, FileResult], threshold
         assert nab_counts(results, threshold)[name] == FileCounts(found, len(result.windows) - found, false)
 
 
-def test_unknown_score_counts_as_zero() -> None:
-    scores = alarms([60], 100)
-    unknown = np.where(scores == 0, np.nan, scores)
-    assert nab_scores({"a": file_result(unknown, [(50, 70)])}) == nab_scores({"a": file_result(scores, [(50, 70)])})
+FALSE_ALARM = -100 * 0.11 / 2
+EARLY: Spans = [(50, 60)]
+SCORES = {  # alarms, windows, score
+    "a false alarm": ([30], EARLY, FALSE_ALARM),
+    "one long after a window": ([99], EARLY, FALSE_ALARM),
+    "a window found at its first point": ([50], EARLY, 100),
+    "a window of one point, and an alarm right behind it": ([50, 51], [(50, 51)], 100 + FALSE_ALARM),
+    "probation, which is neither right nor wrong": (list(range(15)), EARLY, 0),
+    "one of two windows, which is half the score": ([50], [(50, 60), (80, 90)], 50),
+}
 
 
-def test_silence_scores_0_and_beats_false_alarms() -> None:
-    assert score_of([30], [(50, 60)], 100) == pytest.approx(-100 * 0.11 / 2)
+@pytest.mark.parametrize("case", SCORES)
+def test_score_of_known_alarms(case: str) -> None:
+    rows, spans, score = SCORES[case]
+    assert score_of(rows, spans) == pytest.approx(score)
+
+
+def test_silence_scores_0_and_may_be_best() -> None:
     flat = nab_scores({"a": file_result(np.zeros(1000), [(995, 1000)])})["standard"]
     assert flat.score == 0.0
     assert math.isinf(flat.threshold)
-
-
-@pytest.mark.parametrize("profile", ["standard", "reward_low_FN_rate"])
-def test_missed_window_is_half_the_score(profile: str) -> None:
-    assert score_of([50], [(50, 60), (150, 160)], profile=profile) == pytest.approx(50)
-
-
-def test_early_alarms_earn_more_and_late_ones_cost_more() -> None:
-    score = {row: score_of([row], [(100, 120)]) for row in (50, 100, 110, 119, 120, 130, 199)}
-    assert score[100] == pytest.approx(100)
-    assert score[100] > score[110] > score[119] > 0 > score[120] > score[130] > score[199]
-    assert score[199] == pytest.approx(score[50]) == pytest.approx(-100 * 0.11 / 2)
-
-
-def test_counts_of_windows_and_false_alarms() -> None:
-    scores = 0.9 * alarms([10, 55, 56, 80, 81, 82], 200)  # row 10 lies in probation
-    counts = nab_counts({"a": file_result(scores, [(50, 60), (150, 160)]), "b": file_result(np.zeros(50), [])}, 0.9)
-    assert counts == {"a": FileCounts(1, 1, 3), "b": FileCounts(0, 0, 0)}
+    for score in nab_scores({"a": file_result(np.ones(100), [])}).values():
+        assert math.isnan(score.score)  # without a window there is no score
 
 
 def test_probation_is_15_percent_and_at_most_750() -> None:
     assert [probation_points(points) for points in (0, 1, 100, 4999, 5000, 20000)] == [0, 0, 15, 749, 750, 750]
-    assert score_of(list(range(15)), [(50, 60)], 100) == pytest.approx(0)  # neither right nor wrong
     scores = nab_scores({"a": file_result(alarms([50], 100), [(5, 12), (50, 60)])})  # a window that it hides is not asked for
     assert scores["standard"].score == pytest.approx(100)
 
 
-def test_window_of_one_point() -> None:
-    assert score_of([50, 51], [(50, 51)], 100) == pytest.approx(100 - 100 * 0.11 / 2)
-
-
-def test_no_windows_no_score() -> None:
-    for score in nab_scores({"a": file_result(np.ones(100), [])}).values():
-        assert math.isnan(score.score)
-
-
-def test_window_ends_between_two_points() -> None:
-    exact = file_result(alarms([50], 100), [(50, 60)])
-    half = np.timedelta64(150, "s")
-    first, last = exact.windows[0]
-    loose = FileResult(exact.timestamps, exact.anomaly_scores, [(first - half, last + half)])
-    assert nab_scores({"a": loose}) == nab_scores({"a": exact})
+def test_equal_results_score_alike() -> None:
+    exact = file_result(alarms([50], 100), EARLY)
+    unknown = exact._replace(anomaly_scores=np.where(exact.anomaly_scores == 0, np.nan, exact.anomaly_scores))
+    half, (first, last) = np.timedelta64(150, "s"), exact.windows[0]
+    loose = exact._replace(windows=[(first - half, last + half)])  # ends between two points
+    assert nab_scores({"a": exact}) == nab_scores({"a": unknown}) == nab_scores({"a": loose})
 
 
 def test_where_time_jumps_back_rows_count() -> None:
@@ -175,7 +158,6 @@ def test_where_time_jumps_back_rows_count() -> None:
 
 
 def test_window_without_points() -> None:
-    result = file_result(np.zeros(100), [])
     window = (np.datetime64("2020-01-01", "ns"), np.datetime64("2020-01-02", "ns"))
     with pytest.raises(InputError, match=r"art/x\.csv: the window from 2020-01-01.* holds no point"):
-        nab_scores({"art/x.csv": FileResult(result.timestamps, result.anomaly_scores, [window])})
+        nab_scores({"art/x.csv": file_result(np.zeros(100), [])._replace(windows=[window])})

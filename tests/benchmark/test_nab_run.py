@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.cli import Outcome
+from helpers.cli import Program
 
-from autoencoder.benchmark.datasets import NabSeries, nab_files, read_columns, read_nab_file
-from autoencoder.benchmark.nab import PROFILES, nab_scores, probation_points
-from autoencoder.benchmark.nab_run import read_results, result_path, write_result
+from autoencoder.benchmark.nab import nab_files, read_columns, read_results, write_result
+from autoencoder.benchmark.nab_score import PROFILES, nab_scores, probation_points
 from autoencoder.core.errors import InputError, RunError
-from benchmark.folders import (
-    FOREST,
-    GAUSSIAN,
-    ODD,
-    POINTS,
-    constant_at_first,
-    read_rows,
-    stamp,
-    summary,
-    values,
-    write_nab,
-)
+from autoencoder.sources.chunk import Chunk
+from benchmark.folders import FOREST, GAUSSIAN, ODD, POINTS, constant_at_first, read_rows, stamp, summary, values, write_nab
 
-Program = Callable[..., Outcome]
 RESULT = "out/windowed_gaussian/real/windowed_gaussian_{}.csv"
 
 
-def series_of(times: list[str], numbers: list[float], labels: list[int]) -> NabSeries:
-    return NabSeries(np.array(times, dtype="datetime64[ns]"), np.array(numbers), np.array(labels, dtype=bool))
+def series_of(times: list[str], numbers: list[float], labels: list[int]) -> Chunk:
+    return Chunk(np.array(times, dtype="datetime64[ns]"), np.array(numbers)[:, None], np.array(labels, dtype=bool))
 
 
-def test_results_in_nabs_format(program: Program, nab: Path, tmp_path: Path) -> None:
-    done = program("bench", "nab", "--path", nab, "--out", "out", *GAUSSIAN)
+def test_results_and_scores(program: Program, nab: Path, tmp_path: Path) -> None:
+    done = program("bench", "nab", "--path", nab, "--out", "out", *GAUSSIAN, *FOREST)
     assert done.code == 0, done.err
     for name, seed in (("one", 0), ("two", 1)):
         written = read_rows(tmp_path / RESULT.format(name))
@@ -47,13 +34,9 @@ def test_results_in_nabs_format(program: Program, nab: Path, tmp_path: Path) -> 
         assert not scores[: probation_points(POINTS)].any()
         assert ODD <= int(np.argmax(scores)) < ODD + 10
         assert [row["label"] for row in written] == ["1" if ODD - 20 <= row <= ODD + 40 else "0" for row in range(POINTS)]
-
-
-def test_score_is_that_of_the_files(program: Program, nab: Path, tmp_path: Path) -> None:
-    done = program("bench", "nab", "--path", nab, "--out", "out", *GAUSSIAN, *FOREST)
     for name in ("windowed_gaussian", "isolation_forest"):
-        scores = nab_scores(read_results(tmp_path / "out", name, nab_files(nab)))
-        found = {profile: round(scores[profile].score, 2) for profile in PROFILES}
+        best = nab_scores(read_results(tmp_path / "out", name, nab_files(nab)))
+        found = {profile: round(best[profile].score, 2) for profile in PROFILES}
         assert summary(tmp_path / "out")["detectors"][name]["scores"] == found
         line = next(line for line in done.out.splitlines() if line.startswith(f"| {name} "))
         assert [float(cell) for cell in line.split("|")[2:-1]] == list(found.values())
@@ -62,9 +45,10 @@ def test_score_is_that_of_the_files(program: Program, nab: Path, tmp_path: Path)
 
 def test_published_scores_stand_beside(program: Program, nab: Path, tmp_path: Path) -> None:
     for file in nab_files(nab):
-        series = read_nab_file(file)
-        write_result(result_path(nab / "golden", "perfect", file.name), series, series.labels * 1.0)
-    write_result(result_path(nab / "golden", "partial", file.name), series, series.values * 0)
+        series = file.read()
+        assert series.labels is not None
+        write_result(file.result(nab / "golden", "perfect"), series, series.labels * 1.0)
+    write_result(file.result(nab / "golden", "partial"), series, series.values[:, 0] * 0)
     done = program("bench", "nab", "--path", nab, "--out", "out", *GAUSSIAN)
     assert summary(tmp_path / "out")["published"]["perfect"]["scores"]["standard"] == 100
     assert "| perfect (published) " in done.out
@@ -83,13 +67,9 @@ def test_finished_files_are_kept(program: Program, nab: Path, tmp_path: Path) ->
     assert program(*command).code == 0
     assert one.read_text() == marked
     assert two.read_text() == whole
-
-
-def test_result_of_another_series_is_not_taken(program: Program, nab: Path, tmp_path: Path) -> None:
-    program("bench", "nab", "--path", nab, "--out", "out", *GAUSSIAN)
-    other = write_nab(tmp_path / "other", one=values(7), two=values(1))
+    other = write_nab(tmp_path / "other", one=values(7), two=values(1))  # the result of another series is not taken
     program("bench", "nab", "--path", other, "--out", "out", *GAUSSIAN)
-    assert [float(row["value"]) for row in read_rows(tmp_path / RESULT.format("one"))] == values(7).tolist()
+    assert [float(row["value"]) for row in read_rows(one)] == values(7).tolist()
 
 
 def test_untrained_file_scores_0_and_is_named(program: Program, tmp_path: Path) -> None:
@@ -116,9 +96,7 @@ def test_plot_of_one_file(program: Program, nab: Path, tmp_path: Path) -> None:
 def test_result_is_read_back(tmp_path: Path) -> None:
     times = ["2014-04-01T00:00", "2014-04-01T00:05", "2014-04-01T00:10", "2014-04-01T00:15"]
     series = series_of(times, [1.5, np.nan, -3, 400], [0, 1, 1, 0])
-    path = result_path(tmp_path, "ours", "real/cpu.csv")
-    write_result(path, series, np.array([np.nan, 0.1, 1 / 3, 1.0]))
-    assert path == tmp_path / "ours/real/ours_cpu.csv"
+    path = write_result(tmp_path / "ours/real/ours_cpu.csv", series, np.array([np.nan, 0.1, 1 / 3, 1.0]))
     assert path.read_text().splitlines() == [
         "timestamp,value,anomaly_score,label",
         "2014-04-01 00:00:00,1.5,0.0,0",
@@ -126,16 +104,12 @@ def test_result_is_read_back(tmp_path: Path) -> None:
         "2014-04-01 00:10:00,-3.0,0.3333333333333333,1",
         "2014-04-01 00:15:00,400.0,1.0,0",
     ]
-    timestamps, (numbers, scores) = read_columns(path, "value", "anomaly_score")
-    np.testing.assert_array_equal(timestamps, series.timestamps)
-    np.testing.assert_array_equal(numbers, series.values)
-    np.testing.assert_array_equal(scores, [0, 0.1, 1 / 3, 1])
-
-
-def test_fractions_of_a_second_survive(tmp_path: Path) -> None:
-    series = series_of(["2014-04-01T00:00:00.250", "2014-04-01T00:00:01"], [0, 0], [0, 0])
-    path = write_result(tmp_path / "cpu.csv", series, np.zeros(2))
-    np.testing.assert_array_equal(read_columns(path, "value")[0], series.timestamps)
+    found, columns = read_columns(path, "value", "anomaly_score")
+    np.testing.assert_array_equal(found, series.time)
+    np.testing.assert_array_equal(columns, np.column_stack([series.values[:, 0], [0, 0.1, 1 / 3, 1]]))
+    fractions = series_of(["2014-04-01T00:00:00.250", "2014-04-01T00:00:01"], [0, 0], [0, 0])
+    path = write_result(tmp_path / "cpu.csv", fractions, np.zeros(2))
+    np.testing.assert_array_equal(read_columns(path, "value")[0], fractions.time)
 
 
 def test_unwritable_or_missing_results(nab: Path, tmp_path: Path) -> None:

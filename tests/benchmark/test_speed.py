@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
 import pytest
-from helpers.cli import Outcome
+from helpers.cli import Program
 
-from autoencoder.benchmark.report import Summary
-from autoencoder.benchmark.speed import FULL, QUICK, Results, machine_line, speed_report, speed_targets
-from autoencoder.benchmark.speed_runs import HEADER, WARM_UP, Arrivals, Network, windows_of
-from autoencoder.sources.live import StdinSource
+from autoencoder.benchmark.runner import Summary, at_least, at_most, targets_table
+from autoencoder.benchmark.speed import QUICK, Results, speed_targets
+from autoencoder.benchmark.speed_runs import Arrivals
+from autoencoder.sources.files import StdinSource
 from benchmark.folders import summary
 
 CONTESTANTS = ["this program", "isolation forest", "half-space trees (river)", "Keras model.predict", "tf.function"]
@@ -34,7 +32,7 @@ def results() -> Results:
 
 
 @pytest.mark.slow
-def test_whole_run(program: Callable[..., Outcome], tmp_path: Path) -> None:
+def test_whole_run(program: Program, tmp_path: Path) -> None:
     done = program("bench", "speed", "--quick", "--out", "out")
     assert done.code == 0, done.err
     data = summary(tmp_path / "out")
@@ -46,7 +44,7 @@ def test_whole_run(program: Callable[..., Outcome], tmp_path: Path) -> None:
         assert all(figure is not None and 0 < figure < math.inf for rounds in rows.values() for figure in rounds)
         assert all(len(rounds) == QUICK.rounds for rounds in rows.values())
         assert all(f"\n| {name} " in done.out for name in rows)
-    assert all(bar["what"] in done.out for bar in data["bars"])
+    assert all(bar["what"] in done.out for bar in data["bars"]) and "With --quick" in done.out and "numpy" in done.out
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["settings.yaml", "summary.json", "summary.md"]
     assert (tmp_path / "out/summary.md").read_text().startswith(done.out)
 
@@ -58,42 +56,31 @@ def test_targets_compare_within_rounds() -> None:
     assert found["points a second, 1,000 series with one model"].found.median == 50_000
     assert found["memory at 1,000,000 points / at 10,000"].found.median == pytest.approx(1.1)
 
-
-def test_target_that_is_missed() -> None:
     slow = results() | {"in bulk, points a second": {"this program, as a process": [20_000.0]}}
     assert [target.kept for target in speed_targets(slow)] == [True, True, False, True, True, True, True, True]
 
 
-def test_report_has_every_table_and_row() -> None:
-    text = speed_report(results(), FULL).text
-    assert all(f"| {title} " in text and all(f"\n| {name} " in text for name in rows) for title, rows in results().items())
-    assert "--quick" not in text and "--quick" in speed_report(results(), QUICK).text
-    assert f"numpy {np.__version__}" in machine_line() and machine_line().split(", load")[0] in text
+@pytest.mark.parametrize(
+    ("rounds", "least", "most", "median", "extent"),
+    [
+        ([0.8, 0.9, 9.0], "no", "yes", "0.9", "0.8 to 9"),
+        ([1.0], "yes", "yes", "1", "1 to 1"),
+        ([1.1, 9.0, 0.0], "yes", "no", "1.1", "0 to 9"),
+        ([], "-", "-", "-", ""),  # unmeasured is unknown and not zero
+        ([math.nan], "-", "-", "-", ""),
+    ],
+)
+def test_target_is_for_the_median(rounds: list[float], least: str, most: str, median: str, extent: str) -> None:
+    found = Summary.of(rounds)
+    lines = targets_table([at_least("a", 1, found), at_most("b", 1, found)]).splitlines()[2:]
+    rows = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines]
+    assert rows == [["a", ">= 1", median, extent, least], ["b", "<= 1", median, extent, most]]
 
 
 def test_lines_arrive_one_by_one_and_are_timed() -> None:
     lines = [f"2025-01-01T00:00:{second:02}Z,{second}\n".encode() for second in range(5)]
     arrivals = Arrivals(lines, 1.0)
     chunks = list(StdinSource(arrivals).chunks())
-    assert HEADER.startswith(b"timestamp")
     assert [chunk.values[:, 0].tolist() for chunk in chunks] == [[0.0], [1.0], [2.0], [3.0], [4.0]]
     assert len(arrivals.nanoseconds) == 6  # the header too
     assert all(time > 0 for time in arrivals.nanoseconds)
-
-
-def test_lines_end_with_their_seconds() -> None:
-    arrivals = Arrivals([b"1\n"] * (WARM_UP + 1000), 0.0)
-    while arrivals.read1():
-        pass
-    assert WARM_UP <= len(arrivals.nanoseconds) <= WARM_UP + 1
-
-
-def test_network_is_called_with_one_or_all_windows() -> None:
-    sizes: list[int] = []
-    windows = windows_of(np.arange(60.0) ** 2, 12)
-    assert windows.shape == (49, 12, 1)
-    np.testing.assert_allclose(windows.mean(axis=1), 0, atol=1e-6)
-    network = Network(lambda ready: sizes.append(len(ready)), windows)
-    assert len(network.one_by_one(0.0)) == 2
-    assert network.bulk_rate(40) > 0
-    assert sizes == [1, 1, 1, 40, 40]

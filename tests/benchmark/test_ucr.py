@@ -3,21 +3,17 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers import naive
-from helpers.cli import Outcome, run_python
+from helpers.cli import Program, run_python
 from hypothesis import given
 from hypothesis import strategies as st
 
-from autoencoder.benchmark.matrix_profile import down_sample
 from autoencoder.benchmark.ucr import most_anomalous
 from benchmark.folders import FOREST, GAUSSIAN, ODD, constant_at_first, property_test, read_rows, summary, values, write_ucr
-
-Program = Callable[..., Outcome]
 
 
 def test_anomalies_are_found_and_written(program: Program, ucr: Path, tmp_path: Path) -> None:
@@ -66,35 +62,23 @@ def test_most_anomalous_equals_its_naive_twin(seed: int, window: int, gaps: floa
     assert most_anomalous(errors, window) == naive.most_anomalous(errors.tolist(), window)
 
 
-def test_a_lasting_oddity_outweighs_one_point() -> None:
-    errors = np.ones(100)
-    errors[20], errors[60:70] = 9.0, 5.0
-    assert most_anomalous(errors, window=1) == 20
-    assert 62 <= most_anomalous(errors, window=20) <= 68
-
-
 @pytest.mark.slow
 def test_matrix_profile_finds_the_odd_stretch(tmp_path: Path) -> None:
     code = """
 import numpy as np
-from autoencoder.benchmark import matrix_profile
+from autoencoder.benchmark import ucr
 values = np.sin(np.arange(800) / 3.2) + np.random.default_rng(0).normal(scale=0.05, size=800)
 values[600:620] = values[600]
 silent = lambda done, total, note: None
-print(matrix_profile.find_discord(values, 300, silent))
-matrix_profile.MOST_POINTS = 450  # as if it were too long
-print(matrix_profile.find_discord(values, 300, silent))
+print(ucr.find_discord(values, 300, silent))
+ucr.MOST_POINTS = 450  # as if it were too long
+print(ucr.find_discord(values, 300, silent))
 """
     # without compilation stumpy takes no minute to start, and is fast enough for so little
     done = run_python(code, folder=tmp_path, environment={"NUMBA_DISABLE_JIT": "1"})
     assert done.code == 0, done.err
     assert len(done.out.split()) == 2
     assert all(590 <= int(place) <= 630 for place in done.out.split())
-
-
-def test_down_sampling_takes_means() -> None:
-    np.testing.assert_array_equal(down_sample(np.arange(7.0), 3), [1, 4])
-    np.testing.assert_array_equal(down_sample(np.arange(4.0), 1), np.arange(4.0))
 
 
 def test_without_stumpy(program: Program, ucr: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import numpy as np
-from helpers.cli import GAUSSIAN, QUIET, TINY_LSTM, Program, wave
+from helpers.cli import GAUSSIAN, QUIET, TINY_LSTM, wave
 
 Row = tuple[object, ...]  # time, series, value
 
@@ -55,10 +55,3 @@ def to_detections(folder: Path) -> dict[str, list[str]]:
         detection, _, name = line.rpartition(",")
         found.setdefault(name, []).append(detection)
     return found
-
-
-def alone(program: Program, name: str, series: list[Row], *arguments: str) -> list[str]:
-    """The lines of scores.csv, but for its head, of a run that is given one series in a file without a series column."""
-    path = file_of(Path(f"{name}.csv"), series)
-    assert program("--source", "csv", "--path", path, "--out", name, *arguments).code == 0
-    return lines_of(Path(name))[1:]

@@ -2,40 +2,27 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from shutil import copytree
 
 import pytest
-from helpers.cli import (
-    FOREST,
-    GAUSSIAN,
-    QUIET,
-    Program,
-    Run,
-    assert_same_results,
-    count_lines,
-    finish,
-    metrics,
-    rows,
-    start,
-    wait_until,
-)
+from helpers import cli
+from helpers.cli import FOREST, GAUSSIAN, QUIET, Program, Run, wave, write_csv
 
 from autoencoder.sources.chunk import Chunk
 from autoencoder.sources.synthetic import SyntheticSource
 
 
-def cut_off(monkeypatch: pytest.MonkeyPatch, row: int, fault: type[BaseException] = KeyboardInterrupt) -> None:
-    """Have the synthetic stream fail at a row, once."""
+def cut_off(monkeypatch: pytest.MonkeyPatch, row: int) -> None:
+    """Interrupt the synthetic stream at a row, once."""
     whole = SyntheticSource.chunks
 
     def chunks(self: SyntheticSource, start: int = 0) -> Iterator[Chunk]:
         for chunk in whole(self, start):
             if self.rows_given + len(chunk) > row:
                 monkeypatch.setattr(SyntheticSource, "chunks", whole)
-                raise fault
+                raise KeyboardInterrupt
             self.rows_given += len(chunk)
             yield chunk
 
@@ -47,14 +34,14 @@ def cut_off(monkeypatch: pytest.MonkeyPatch, row: int, fault: type[BaseException
 def uninterrupted(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The folder of a run that nothing cut off."""
     folder = tmp_path_factory.mktemp("uninterrupted")
-    assert finish(start("--out", "o", *FOREST, *SMALL, folder=folder)).code == 0
+    assert cli.finish(cli.start("--out", "o", *FOREST, *SMALL, folder=folder)).code == 0
     return folder / "o"
 
 
 def assert_same_run(one: Path, other: Path) -> None:
-    assert_same_results(one, other)
+    cli.assert_same_results(one, other)
     assert (one / "detector.npz").read_bytes() == (other / "detector.npz").read_bytes()
-    first, second = metrics(one), metrics(other)
+    first, second = cli.metrics(one), cli.metrics(other)
     for key in ("status", "counts", "quality", "training"):
         assert first[key] == second[key]
     assert {path.name for path in one.iterdir()} == {path.name for path in other.iterdir()}
@@ -69,8 +56,8 @@ def test_an_interrupted_run_ends_the_same(
     done = row // 1024 * 1024  # whole chunks
     assert outcome.code == 130
     assert outcome.err == f"interrupted after {done:,} points; what was done is in o; --resume goes on with it\n"
-    assert len(rows(Path("o"))) == done == metrics(Path("o"))["counts"]["points"]
-    assert metrics(Path("o"))["status"] == "interrupted"
+    assert len(cli.rows(Path("o"))) == done == cli.metrics(Path("o"))["counts"]["points"]
+    assert cli.metrics(Path("o"))["status"] == "interrupted"
     assert program("--out", "o", "--resume").code == 0
     assert_same_run(Path("o"), uninterrupted)
 
@@ -82,39 +69,26 @@ def test_an_early_interrupt_leaves_no_folder(program: Program, monkeypatch: pyte
     assert not Path("o").exists()
 
 
-def test_an_interrupt_at_the_end_keeps_all(program: Program, monkeypatch: pytest.MonkeyPatch, uninterrupted: Path) -> None:
-    from autoencoder.reports.scores_csv import ResultWriter
-
-    close = ResultWriter.close
-
-    def close_and_interrupt(self: ResultWriter, *arguments: Any, **options: Any) -> None:
-        close(self, *arguments, **options)
-        signal.raise_signal(signal.SIGINT)
-
-    monkeypatch.setattr(ResultWriter, "close", close_and_interrupt)
-    outcome = program("--out", "o", *FOREST, *SMALL)
-    assert (outcome.code, outcome.err.count("\n")) == (130, 1)
-    assert Path("o/scores.csv").read_bytes() == (uninterrupted / "scores.csv").read_bytes()
-    assert Path("o/incidents.jsonl").read_bytes() == (uninterrupted / "incidents.jsonl").read_bytes()
-
-
 def test_a_run_may_be_resumed_twice(program: Program, monkeypatch: pytest.MonkeyPatch, uninterrupted: Path) -> None:
     cut_off(monkeypatch, 2100)
     program("--out", "o", *FOREST, *SMALL)
     cut_off(monkeypatch, 4200)
     assert program("--out", "o", "--resume").code == 130
+    copytree("o", "p")
     assert program("--out", "o", "--resume").code == 0
     assert_same_run(Path("o"), uninterrupted)
+    assert program("--out", "p", "--resume", "--set", "checkpoint.every=9", "--plot", "file").code == 0  # these may change
+    assert Path("p/plot.png").is_file()
 
 
 def test_a_killed_run_goes_on(program: Program, tmp_path: Path) -> None:
     long = (*GAUSSIAN, "--set", "checkpoint.every=2000", "--set", "synthetic.points=60000", "--set", "training.points=1500")
     assert program("--out", "whole", *long).code == 0
-    process = start("--out", "o", *long, folder=tmp_path)
-    wait_until(lambda: count_lines(tmp_path / "o/scores.csv") > 5000, process)
+    process = cli.start("--out", "o", *long, folder=tmp_path)
+    cli.wait_until(lambda: cli.count_lines(tmp_path / "o/scores.csv") > 5000, process)
     process.kill()
     process.communicate()
-    assert 5000 < len(rows(Path("o"))) < 60_000
+    assert 5000 < len(cli.rows(Path("o"))) < 60_000
     assert program("--out", "o", "--resume").code == 0
     assert_same_run(Path("o"), Path("whole"))
 
@@ -178,11 +152,25 @@ def test_a_changed_source_is_not_resumed(program: Program, table: Path, monkeypa
     assert "are not all there any more" in program("--out", "o", "--resume").error
 
 
-def test_plot_and_checkpoints_may_change(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
-    cut_off(monkeypatch, 2100)
-    program("--out", "o", *FOREST, *SMALL)
-    assert program("--out", "o", "--resume", "--set", "checkpoint.every=9", "--plot", "file").code == 0
-    assert Path("o/plot.png").is_file()
+def test_a_source_that_fails_later_keeps_rows(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    from autoencoder.core.errors import SourceError
+    from autoencoder.sources.files import FileSource
+
+    write_csv(Path("x.csv"), wave(400), header="value")
+    whole = FileSource.chunks
+
+    def chunks(self: FileSource, start: int = 0) -> object:
+        yield from whole(self, start)
+        raise SourceError("the disk is gone; put it back")
+
+    monkeypatch.setattr(FileSource, "chunks", chunks)
+    outcome = program("--source", "csv", "--path", "x.csv", "--out", "o", *FOREST)
+    assert (outcome.code, outcome.error) == (1, "the disk is gone; put it back")
+    assert len(cli.rows(Path("o"))) == 400
+    assert cli.metrics(Path("o"))["status"] == "failed: the disk is gone; put it back"
+    monkeypatch.setattr(FileSource, "chunks", whole)
+    assert program("--out", "o", "--resume").code == 0
+    assert cli.metrics(Path("o"))["status"] == "done"
 
 
 SMALL = ("--set", "checkpoint.every=300", "--set", "synthetic.points=6000", "--set", "training.points=1500")

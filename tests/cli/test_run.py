@@ -1,32 +1,19 @@
-"""What a run says and leaves: scores, incidents, metrics, the plot, and the same detections from every source."""
+"""What a run says and leaves, where it may leave it, and the same detections from every source."""
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.cli import (
-    FOREST,
-    GAUSSIAN,
-    QUIET,
-    ROOT,
-    Program,
-    Run,
-    finish,
-    incidents,
-    metrics,
-    rows,
-    start,
-    wave,
-    write_csv,
-)
-from helpers.yahoo_server import YahooServer
+from helpers import cli
+from helpers.cli import FOREST, GAUSSIAN, QUIET, ROOT, Program, Run, wave, write_csv
+from helpers.yahoo_server import Mode, YahooServer
 
-from autoencoder.reports.run_folder import RESULTS
+from autoencoder.core.errors import OutputError
+from autoencoder.reports.run_folder import RESULTS, RunFolder
 
 COLUMNS = ["time", "value", "prediction", "error", "threshold", "score", "anomaly"]
 MACHINE_TALK = re.compile(
@@ -44,7 +31,7 @@ def test_a_run_writes_its_files(lstm_run: Run) -> None:
     assert first == "synthetic: 3,000 points, 1,500 of them trained on, 1,500 judged"
     assert last.startswith("run: scores.csv, ")
     assert (folder / "plot.png").read_bytes().startswith(b"\x89PNG")
-    found = metrics(folder)
+    found = cli.metrics(folder)
     assert found["status"] == "done"
     assert found["counts"]["points"] == 3000
     assert found["quality"]["known_anomalies"] > 0
@@ -54,7 +41,7 @@ def test_a_run_writes_its_files(lstm_run: Run) -> None:
 
 def test_scores_hold_a_row_for_every_point(program: Program, table: Path) -> None:
     assert program("--source", "csv", "--path", table, "--out", "o", *FOREST).code == 0
-    scored = rows(Path("o"))
+    scored = cli.rows(Path("o"))
     given = [line.split(",") for line in table.read_text().splitlines()[1:]]
     assert list(scored[0]) == COLUMNS
     assert [[row["time"], float(row["value"])] for row in scored] == [[time, float(value)] for time, value in given]
@@ -68,20 +55,54 @@ def test_scores_hold_a_row_for_every_point(program: Program, table: Path) -> Non
 
 def test_incidents_cover_the_flagged_rows(program: Program) -> None:
     program("--out", "o", *FOREST, "--set", "threshold.budget=0.01")
-    flagged = [row for row, scores in enumerate(rows(Path("o"))) if scores["anomaly"] == "1"]
-    found = incidents(Path("o"))
+    flagged = [row for row, scores in enumerate(cli.rows(Path("o"))) if scores["anomaly"] == "1"]
+    found = cli.incidents(Path("o"))
     assert flagged and found
     assert [incident["id"] for incident in found] == list(range(1, len(found) + 1))
     covered = [row for incident in found for row in flagged if incident["first_row"] <= row <= incident["last_row"]]
     assert covered == flagged
     assert sum(incident["n_points"] for incident in found) == len(flagged)
-    assert metrics(Path("o"))["counts"]["incidents"] == len(found)
+    assert cli.metrics(Path("o"))["counts"]["incidents"] == len(found)
+
+
+def test_missing_values_change_no_other_row(program: Program) -> None:
+    whole = wave(400)
+    gaps = [120, 121, 250, 251, 252, 399]
+    gappy: list[object] = [*whole]
+    for place, text in zip(gaps, ["", "nan", "NA", "null", "-", "None"], strict=True):
+        gappy[place] = text
+    kept = [value for row, value in enumerate(whole) if row not in gaps]
+    write_csv(Path("gaps.csv"), range(400), gappy, header="time,value")
+    write_csv(Path("kept.csv"), range(394), kept, header="time,value")
+    trained = {"gaps": 152, "kept": 150}  # two of the gaps lie in the training part
+    for name, count in trained.items():
+        outcome = program("--source", "csv", "--path", f"{name}.csv", "--out", name, *FOREST, "--set", f"training.points={count}")
+        assert outcome.code == 0
+        assert ("6 missing" in outcome.err) == (name == "gaps")
+    scored = cli.rows(Path("gaps"))
+    assert len(scored) == 400
+    for place in gaps:
+        assert [*scored[place].values()] == [str(place), "", "", "", "", "", "0"]
+    judged = [[*row.values()][1:] for place, row in enumerate(scored) if place not in gaps]
+    assert judged == [[*row.values()][1:] for row in cli.rows(Path("kept"))]
+
+
+def test_times_out_of_order_are_told_once(program: Program) -> None:
+    times = [1_700_000_000 + 60 * row for row in range(400)]
+    times[300], times[301] = times[10], times[299]
+    write_csv(Path("x.csv"), times, wave(400))
+    outcome = program("--source", "csv", "--path", "x.csv", "--out", "o", *FOREST)
+    assert outcome.code == 0
+    warnings = [line for line in outcome.err.splitlines() if "is not after" in line]
+    assert len(warnings) == 1
+    assert warnings[0].startswith("x.csv, line 302: time 2023-11-14T22:23:20 is not after") and "sort the file" in warnings[0]
+    assert [float(row["value"]) for row in cli.rows(Path("o"))] == wave(400)
 
 
 def test_columns_are_told_apart_by_name(program: Program, tmp_path: Path) -> None:
     table = write_csv(tmp_path / "two.csv", range(400), wave(400), wave(400)[::-1], header="time,cpu,mem")
     assert program("--source", "csv", "--path", table, "--column", "mem", "--column", "cpu", "--out", "o", *FOREST).code == 0
-    scored = rows(Path("o"))
+    scored = cli.rows(Path("o"))
     assert list(scored[0]) == ["time", "value_mem", "value_cpu", "prediction_mem", "prediction_cpu", *COLUMNS[3:]]
     assert [float(row["value_cpu"]) for row in scored] == wave(400)
     assert [row["time"] for row in scored] == [str(index) for index in range(400)]
@@ -97,7 +118,7 @@ def test_parquet_and_odd_paths_are_read(program: Program, tmp_path: Path, detect
     outcome = program("--source", "csv", "--path", path, "--out", "öut ☃/o o", *FOREST, "--detector", detector)
     assert outcome.code == 0
     assert outcome.err.startswith("sp ace, ünï ☃.parquet: 400 points")
-    assert rows(Path("öut ☃/o o"))[1]["time"] == "1970-01-02T00:00:00"
+    assert cli.rows(Path("öut ☃/o o"))[1]["time"] == "1970-01-02T00:00:00"
 
 
 def test_the_default_folder_has_time_and_source(program: Program) -> None:
@@ -108,17 +129,13 @@ def test_the_default_folder_has_time_and_source(program: Program) -> None:
     assert all(re.fullmatch(r"\d{8}T\d{6}Z-synthetic(-2)?", name) for name in names)
 
 
-def test_the_seed_decides_the_detections(program: Program) -> None:
+def test_seed_and_settings_decide_the_detections(program: Program) -> None:
+    settings = ("--set", "threshold.budget=0.02", "--set", "synthetic.points=2000")
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        program("--out", name, *FOREST, "--seed", seed)
-    a, b, c = (Path(name, "scores.csv").read_bytes() for name in "abc")
-    assert a == b != c
-
-
-def test_a_saved_config_repeats_the_run(program: Program) -> None:
-    program("--out", "a", *FOREST, "--set", "threshold.budget=0.02", "--set", "synthetic.points=2000")
-    assert program("--config", "a/config.yaml", "--out", "b").code == 0
-    assert Path("a/scores.csv").read_bytes() == Path("b/scores.csv").read_bytes()
+        program("--out", name, *FOREST, *settings, "--seed", seed)
+    assert program("--config", "a/config.yaml", "--out", "d").code == 0  # a saved one repeats the run
+    a, b, c, d = (Path(name, "scores.csv").read_bytes() for name in "abcd")
+    assert a == b == d != c
 
 
 def test_known_labels_are_measured(program: Program, tmp_path: Path) -> None:
@@ -130,7 +147,7 @@ def test_known_labels_are_measured(program: Program, tmp_path: Path) -> None:
     outcome = program("--source", "csv", "--path", table, *arguments, "--detector", "windowed_gaussian")
     assert outcome.code == 0
     assert "known anomalies: 100% of 1 found" in outcome.err
-    assert metrics(Path("o"))["quality"]["event_recall"] == 1
+    assert cli.metrics(Path("o"))["quality"]["event_recall"] == 1
 
 
 def test_a_run_without_anomalies_reads_well(program: Program) -> None:
@@ -140,43 +157,75 @@ def test_a_run_without_anomalies_reads_well(program: Program) -> None:
     assert "budget for normal points is 1e-07%" in outcome.err
 
 
-@pytest.fixture(scope="session")
-def scores_by_file(tmp_path_factory: pytest.TempPathFactory) -> bytes:
-    """What a run says of the sample that comes with the program."""
-    folder = tmp_path_factory.mktemp("sample")
+def test_yahoo_prices_score_as_the_file(program: Program, tmp_path: Path) -> None:
     sample = ROOT / "data/samples/aapl.csv"
-    arguments = ("--source", "csv", "--path", sample, "--column", "close", "--out", "o", *GAUSSIAN)
-    assert finish(start(*arguments, folder=folder)).code == 0
-    return (folder / "o/scores.csv").read_bytes()
-
-
-def test_yahoo_prices_score_as_the_file(scores_by_file: bytes, tmp_path: Path) -> None:
+    assert program("--source", "csv", "--path", sample, "--column", "close", "--out", "file", *GAUSSIAN).code == 0
+    prices = ("--start", "2000-03-01", "--end", "2013-03-02", "--set", "yfinance.adjusted=false", "--set", "yfinance.cache=cache")
     with YahooServer() as server:
-        environment = {**os.environ, **server.environment()}
-        arguments = ("--source", "yfinance", "--ticker", "AAPL", *PRICES, "--out", "o", *GAUSSIAN)
-        outcome = finish(start(*arguments, folder=tmp_path, env=environment))
+        arguments = ("--source", "yfinance", "--ticker", "AAPL", *prices, "--out", "o", *GAUSSIAN)
+        outcome = cli.finish(cli.start(*arguments, folder=tmp_path, env={**os.environ, **server.environment()}))
     assert outcome.code == 0, outcome.err
     assert outcome.out == ""
     assert not MACHINE_TALK.search(outcome.err)
     assert outcome.err.startswith("AAPL: 3,270 points")
-    assert (tmp_path / "o/scores.csv").read_bytes() == scores_by_file
+    assert (tmp_path / "o/scores.csv").read_bytes() == Path("file/scores.csv").read_bytes()
     assert (tmp_path / "cache").is_dir()
 
 
-def test_prices_through_a_session_score_alike(program: Program, scores_by_file: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
-    import autoencoder.sources.yahoo
+@pytest.mark.parametrize(
+    ("ticker", "mode", "words"),
+    [
+        ("NOSUCH", "normal", ["NOSUCH", "no such ticker", "look it up"]),
+        ("AAPL", "rate_limit", ["AAPL", "429", "wait"]),
+        ("AAPL", "no_tunnel", ["AAPL", "no network", "--source csv"]),
+    ],
+)
+def test_a_failing_yahoo_exits_1(tmp_path: Path, ticker: str, mode: Mode, words: list[str]) -> None:
+    with YahooServer(mode=mode) as server:
+        arguments = ("--source", "yfinance", "--ticker", ticker, "--set", "yfinance.cache=cache", "--out", "o", *GAUSSIAN)
+        outcome = cli.finish(cli.start(*arguments, folder=tmp_path, env={**os.environ, **server.environment()}))
+    assert outcome.code == 1
+    assert all(word in outcome.error for word in words), outcome.error
+    assert not (tmp_path / "o").exists()
 
-    with YahooServer() as server:
-        redirected = functools.partial(autoencoder.sources.yahoo.YahooSource, session=server.session())
-        monkeypatch.setattr(autoencoder.sources.yahoo, "YahooSource", redirected)
-        assert program("--source", "yfinance", "--ticker", "AAPL", *PRICES, "--out", "o", *GAUSSIAN).code == 0
-        scored = Path("o/scores.csv").read_bytes()
-        assert scored == scores_by_file
-        columns = program(
-            "--source", "yfinance", "--ticker", "AAPL", *PRICES, "--column", "Open", "--column", "Close", "--out", "p", *GAUSSIAN
-        )
-    assert columns.code == 0
-    assert list(rows(Path("p"))[0])[1:3] == ["value_Open", "value_Close"]
+
+# --- the run folder ---
 
 
-PRICES = ("--start", "2000-03-01", "--end", "2013-03-02", "--set", "yfinance.adjusted=false", "--set", "yfinance.cache=cache")
+def test_an_unusable_out_folder_is_untouched(program: Program) -> None:
+    Path("file").write_text("mine")
+    Path("full").mkdir()
+    Path("full/note.txt").write_text("mine")
+    for out, words in {
+        "file": ["--out file is a file", "give a folder"],
+        "file/below": ["--out file/below cannot be written", "give another folder"],
+        "full": ["--out full is not empty", "--resume"],
+        "x" * 300: ["cannot be written", "give another folder"],
+    }.items():
+        outcome = program("--out", out, *FOREST)
+        assert outcome.code == 2
+        assert all(word in outcome.error for word in words), outcome.error
+    assert Path("file").read_text() == Path("full/note.txt").read_text() == "mine"
+    assert sorted(path.name for path in Path.cwd().iterdir()) == ["file", "full"]
+
+
+@pytest.mark.skipif(not hasattr(os, "geteuid"), reason="has no owners of files")
+def test_a_write_protected_out_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "locked").mkdir(mode=0o500)
+    before = os.geteuid()
+    if before == 0:  # root may write everywhere, so it gives that right away for a while
+        os.seteuid(65534)
+    try:
+        for out in (tmp_path / "locked/o", tmp_path / "locked/o/p"):
+            with pytest.raises(OutputError, match=f"--out {out} cannot be written .Permission denied.; give another folder"):
+                RunFolder(out)
+    finally:
+        os.seteuid(before)
+
+
+@pytest.mark.parametrize("command", ["run", "train"])
+def test_an_early_failure_leaves_no_folder_of_its_own(program: Program, command: str) -> None:
+    Path("mine").mkdir()
+    for out in ((), ("--out", "mine")):
+        assert program(command, *out, *FOREST, "--set", "training.points=3").code == 2
+    assert list(Path("runs").iterdir()) == list(Path("mine").iterdir()) == []

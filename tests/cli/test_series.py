@@ -6,19 +6,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.cli import (
-    QUIET,
-    SERIES,
-    Program,
-    incidents,
-    metrics,
-    rows,
-    wave,
-    write_csv,
-)
+from helpers import cli
+from helpers.cli import QUIET, SERIES, Program, wave, write_csv
 
 from autoencoder.reports.scores_csv import read_scores
-from cli.series import LSTM, QUICK, SHORT, alone, file_of, interleaved, lines_of, rows_of, spiked, to_detections
+from cli.series import LSTM, QUICK, SHORT, Row, file_of, interleaved, lines_of, rows_of, spiked, to_detections
 
 # --- the same detections as alone ---
 
@@ -36,20 +28,47 @@ def test_one_series_scores_as_without_its_column(
     assert program(*SERIES, "--path", together, "--out", "many", *detector).code == 0
     header, *lines = lines_of(Path("one"))
     assert lines_of(Path("many")) == [header + ",series", *(line + ",a" for line in lines)]
-    assert any(row["anomaly"] == "1" for row in rows(Path("many")))
-    found, expected = ([{**each, "series": None} for each in incidents(Path(name))] for name in ("many", "one"))
+    assert any(row["anomaly"] == "1" for row in cli.rows(Path("many")))
+    found, expected = ([{**each, "series": None} for each in cli.incidents(Path(name))] for name in ("many", "one"))
     assert found == expected
 
 
-def test_a_series_scores_as_if_alone(program: Program, tmp_path: Path) -> None:
-    series = {"a": spiked(300, 250), "b": [100 * value for value in spiked(220, 180, 215)], "c": ["", *wave(100)]}
-    together = file_of(tmp_path / "together.csv", interleaved(*(rows_of(name, values) for name, values in series.items())))
-    assert program(*SERIES, "--path", together, "--out", "many", *QUICK).code == 0
-    for name, values in series.items():
-        assert to_detections(Path("many"))[name] == alone(program, name, rows_of(name, values), *QUICK)
-    assert [row["time"] for row in rows(Path("many"))] == [
-        time for time, _, _ in interleaved(*(rows_of(name, values) for name, values in series.items()))
-    ]
+ALONE: dict[str, tuple[list[list[Row]], tuple[str, ...]]] = {
+    "each trains for itself": (
+        [
+            rows_of("a", spiked(300, 250)),
+            rows_of("b", [100 * value for value in spiked(220, 180, 215)]),
+            rows_of("c", ["", *wave(100)]),
+        ],
+        QUICK,
+    ),
+    "a budget in time is each one's own": (
+        [rows_of("often", wave(200), every=60), rows_of("seldom", wave(200), every=600)],
+        ("--set", "threshold.budget=5 per day", *SHORT),
+    ),
+    "a saved model serves all": (
+        [rows_of("a", spiked(100, 60)), rows_of("b", spiked(50, 40)), rows_of("short", [10.0])],
+        ("--model", "model", *QUIET),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", ALONE)
+def test_a_series_scores_as_if_alone(program: Program, tmp_path: Path, case: str) -> None:
+    series, arguments = ALONE[case]
+    model = file_of(tmp_path / "model.csv", rows_of("m", wave(300)))
+    assert program("train", "--source", "csv", "--path", model, "--out", "model", *QUICK).code == 0
+    together = interleaved(*series)
+    path = file_of(tmp_path / "together.csv", together)
+    assert program(*SERIES, "--path", path, "--out", "many", *arguments).code == 0
+    assert [row["time"] for row in cli.rows(Path("many"))] == [time for time, _, _ in together]
+    for one in series:
+        name = str(one[0][1])
+        single = file_of(tmp_path / f"{name}.csv", one)
+        assert program("--source", "csv", "--path", single, "--out", name, *arguments).code == 0
+        assert to_detections(Path("many"))[name] == lines_of(Path(name))[1:]
+    assert cli.metrics(Path("many"))["series"]["judged"] == len(series)
+    assert program("--source", "csv", "--path", model, "--out", "again", "--model", "many", *QUIET).code == 0
 
 
 @pytest.mark.slow
@@ -59,30 +78,9 @@ def test_the_order_of_series_changes_nothing(program: Program, tmp_path: Path) -
         path = file_of(tmp_path / f"{folder}.csv", ordered)
         assert program(*SERIES, "--path", path, "--out", folder, *LSTM).code == 0
     assert to_detections(Path("mixed")) == to_detections(Path("grouped"))
-    assert {row["anomaly"] for row in rows(Path("mixed")) if row["series"] == "a"} == {"0", "1"}
-    training = metrics(Path("mixed"))["training"]
+    assert {row["anomaly"] for row in cli.rows(Path("mixed")) if row["series"] == "a"} == {"0", "1"}
+    training = cli.metrics(Path("mixed"))["training"]
     assert training["points"] == 80 + 75 and training["validation_loss"] > 0
-
-
-def test_a_saved_model_serves_every_series(program: Program, tmp_path: Path) -> None:
-    model = file_of(tmp_path / "model.csv", rows_of("m", wave(300)))
-    assert program("train", "--source", "csv", "--path", model, "--out", "model", *QUICK).code == 0
-    series = {"a": spiked(100, 60), "b": spiked(50, 40), "short": [10.0]}
-    together = file_of(tmp_path / "together.csv", interleaved(*(rows_of(name, values) for name, values in series.items())))
-    use = ("--model", "model", *QUIET)
-    assert program(*SERIES, "--path", together, "--out", "many", *use).code == 0
-    for name, values in series.items():
-        assert to_detections(Path("many"))[name] == alone(program, name, rows_of(name, values), *use)
-    assert metrics(Path("many"))["series"]["judged"] == 3
-    assert program("--source", "csv", "--path", model, "--out", "again", "--model", "many", *QUIET).code == 0
-
-
-def test_a_budget_in_time_is_each_series_own(program: Program, tmp_path: Path) -> None:
-    budget = ("--set", "threshold.budget=5 per day", *SHORT)
-    often, seldom = rows_of("often", wave(200), every=60), rows_of("seldom", wave(200), every=600)
-    assert program(*SERIES, "--path", file_of(tmp_path / "a.csv", interleaved(often, seldom)), "--out", "many", *budget).code == 0
-    for name, series in (("often", often), ("seldom", seldom)):
-        assert to_detections(Path("many"))[name] == alone(program, name, series, *budget)
 
 
 # --- what a run leaves ---
@@ -93,13 +91,13 @@ def test_incidents_name_their_series(program: Program, tmp_path: Path) -> None:
     path = file_of(tmp_path / "metrics.csv", interleaved(*series))
     sparse = ("--set", "threshold.budget=0.0001", "--set", "incidents.merge_gap=10", *SHORT)
     outcome = program(*SERIES, "--path", path, "--out", "many", *sparse)
-    found = incidents(Path("many"))
+    found = cli.incidents(Path("many"))
     began = [(1, "b", 215), (2, "a", 230), (3, "c", 250), (4, "a", 298)]
     assert [(one["id"], one["series"], one["first_row"]) for one in found] == began
     log = Path("many", "anomalies.log").read_text(encoding="utf-8").splitlines()
     assert [line.rpartition("  ")[2] for line in log] == ["series 'b'", "series 'a'", "series 'c'", "series 'a'"]
     assert "3 series" in outcome.err and outcome.err.count(", series '") == 3
-    left = metrics(Path("many"))
+    left = cli.metrics(Path("many"))
     assert left["counts"]["points"] == 900 and left["counts"]["incidents"] == 4 and left["counts"]["budget"] == 0.0001
     assert left["series"]["count"] == left["series"]["judged"] == 3 and left["series"]["left_out"] == {}
     worst = {one["series"]: one for one in left["series"]["worst"]}
@@ -110,11 +108,10 @@ def test_labels_are_compared_by_series(program: Program, tmp_path: Path) -> None
     a, b = spiked(200, 10, 150), spiked(200, 160, 180)
     labelled = [(*row, int(index in (10, 150, 160))) for index, row in enumerate(rows_of("a", a))]
     labelled += [(*row, int(index == 160)) for index, row in enumerate(rows_of("b", b))]
-    path = tmp_path / "labelled.csv"
-    path.write_text("timestamp,host,value,label\n" + "".join(",".join(map(str, row)) + "\n" for row in labelled))
+    path = file_of(tmp_path / "labelled.csv", labelled, "timestamp,host,value,label")
     arguments = (*SERIES, "--path", path, "--label-column", "label", "--set", "threshold.budget=0.0001", *SHORT)
     assert program(*arguments, "--set", "incidents.merge_gap=0", "--out", "many").code == 0
-    quality = metrics(Path("many"))["quality"]
+    quality = cli.metrics(Path("many"))["quality"]
     assert quality["known_anomalies"] == 3  # the one in a training part does not count
     assert quality["point_recall"] == quality["point_precision"] == pytest.approx(2 / 3, abs=1e-6)
 
@@ -124,7 +121,7 @@ def test_the_plot_shows_the_worst_series(program: Program, tmp_path: Path) -> No
     outcome = program(*SERIES, "--path", path, "--out", "many", *QUICK, "--plot", "live")
     assert outcome.err.splitlines()[0].startswith("--plot live: the window shows one series")
     assert Path("many", "plot.png").read_bytes().startswith(b"\x89PNG")
-    assert metrics(Path("many"))["series"]["worst"][0]["series"] == "wild"
+    assert cli.metrics(Path("many"))["series"]["worst"][0]["series"] == "wild"
     shown = read_scores(Path("many"), "wild", max_rows=60)
     np.testing.assert_array_equal(shown.values[:, 0], spiked(100, 80)[-60:])
 
@@ -139,10 +136,10 @@ def test_names_are_data(program: Program, tmp_path: Path) -> None:
     path = file_of(tmp_path / "names.csv", (row for name in HOSTILE for row in rows_of(name, spiked(100, 80))))
     outcome = program(*SERIES, "--path", path, "--out", "many", *QUICK)
     assert outcome.code == 0
-    fields = list(dict.fromkeys(row["series"] for row in rows(Path("many"))))
+    fields = list(dict.fromkeys(row["series"] for row in cli.rows(Path("many"))))
     assert len(fields) == len(HOSTILE)
     assert fields[:5] == ["", "\\x3d1+1", "\\x2b1", "-1", "-2.5"]
-    assert {one["series"] for one in incidents(Path("many"))} == set(HOSTILE)
+    assert {one["series"] for one in cli.incidents(Path("many"))} == set(HOSTILE)
     for text in (outcome.err, Path("many", "anomalies.log").read_text(encoding="utf-8")):
         assert all(line.isprintable() for line in text.split("\n"))
     assert {path.name for path in tmp_path.iterdir()} == {"names.csv", "many"}
@@ -157,23 +154,15 @@ def test_series_that_cannot_be_learnt_are_left_out(program: Program, tmp_path: P
     path = file_of(tmp_path / "metrics.csv", interleaved(*series))
     outcome = program(*SERIES, "--path", path, "--out", "many", *LSTM)
     assert outcome.code == 0
-    left_out = metrics(Path("many"))["series"]["left_out"]
+    left_out = cli.metrics(Path("many"))["series"]["left_out"]
     assert set(left_out) == {"flat", "single", "gone"}
     assert "constant" in left_out["flat"] and "usable points" in left_out["single"]
     for name in left_out:
         assert f"metrics.csv: series {name!r} is left out: {left_out[name]}\n" in outcome.err
-    judged = {row["series"] for row in rows(Path("many")) if row["score"]}
+    judged = {row["series"] for row in cli.rows(Path("many")) if row["score"]}
     assert judged == {"good", "also good"}
-    assert len(rows(Path("many"))) == sum(map(len, series))
+    assert len(cli.rows(Path("many"))) == sum(map(len, series))
     assert "5 series, 3 of them left out" in outcome.err
-
-
-def test_a_short_series_is_left_out(program: Program, tmp_path: Path) -> None:
-    path = file_of(tmp_path / "metrics.csv", [*rows_of("long", wave(100)), *rows_of("short", wave(40))])
-    outcome = program(*SERIES, "--path", path, "--out", "many", *QUICK, "--set", "training.points=70")
-    assert outcome.code == 0
-    assert list(metrics(Path("many"))["series"]["left_out"]) == ["short"]
-    assert all(row["error"] == row["score"] == "" for row in rows(Path("many")) if row["series"] == "short")
 
 
 def test_no_usable_series_fails(program: Program, tmp_path: Path) -> None:
@@ -183,22 +172,3 @@ def test_no_usable_series_fails(program: Program, tmp_path: Path) -> None:
     *warnings, more, error = outcome.err.splitlines()
     assert len(warnings) == 10 and more == "short.csv: more series are left out; metrics.json names them all"
     assert error.startswith("error: short.csv: none of 30 series can be judged; 's0': training.points is 50")
-
-
-# --- the file ---
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        (("--series-column", "hots"), "has no column 'hots'; did you mean 'host'?"),
-        (("--series-column", "value", "--column", "value"), "column 'value' cannot be value and series at once"),
-        (("--series-column", "timestamp", "--time-column", "timestamp"), "column 'timestamp' cannot be time and series at once"),
-        (("--series-column", "host", "--label-column", "host"), "column 'host' cannot be label and series at once"),
-    ],
-)
-def test_a_wrong_series_column_is_refused(arguments: tuple[str, ...], expected: str, program: Program, tmp_path: Path) -> None:
-    path = file_of(tmp_path / "metrics.csv", rows_of("a", wave(20)))
-    outcome = program("--source", "csv", "--path", path, *arguments, "--out", "many", *QUICK)
-    assert outcome.code == 2 and expected in outcome.error
-    assert not Path("many").exists()

@@ -7,23 +7,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from helpers.cli import (
-    GAUSSIAN,
-    QUIET,
-    SERIES,
-    Program,
-    assert_same_results,
-    feed,
-    finish,
-    incidents,
-    metrics,
-    open_pipe,
-    rows,
-    start,
-    wait_for_rows,
-    wait_until,
-    wave,
-)
+from helpers import cli
+from helpers.cli import GAUSSIAN, QUIET, SERIES, Program, wave
 
 from cli.series import LSTM, file_of, interleaved, rows_of, spiked, to_detections
 
@@ -38,43 +23,36 @@ def three(tmp_path: Path) -> Path:
     return file_of(tmp_path / "three.csv", interleaved(*series))
 
 
-def test_a_pipe_is_scored_as_the_file(program: Program, three: Path, tmp_path: Path) -> None:
-    assert program(*SERIES, "--path", three, "--out", "file", *RESUMABLE).code == 0
-    assert finish(open_pipe(tmp_path, *PIPED), text=three.read_text()).code == 0
-    assert_same_results(Path("o"), Path("file"))
-    assert len(incidents(Path("o"))) >= 3
-
-
 @pytest.mark.parametrize("detector", [RESUMABLE, (*RESUMABLE, "--set", "adaptation.enabled=true")], ids=["plain", "adaptive"])
 def test_a_killed_run_goes_on(detector: tuple[str, ...], program: Program, three: Path, tmp_path: Path) -> None:
     detector, out = (*detector, "--set", "adaptation.synchronous=true"), tmp_path / "o"
-    process = start(*SERIES, "--follow", "--path", three, "--out", "o", *detector, folder=tmp_path)
-    wait_until((out / "checkpoint.npz").exists, process)
-    wait_for_rows(out, 900, process)
+    process = cli.start(*SERIES, "--follow", "--path", three, "--out", "o", *detector, folder=tmp_path)
+    cli.wait_until((out / "checkpoint.npz").exists, process)
+    cli.wait_for_rows(out, 900, process)
     process.kill()
     process.communicate()
     with three.open("a") as file:
         file.write(",".join(map(str, rows_of("a", wave(301))[-1])) + "\n")
-    again = start("--resume", "--out", "o", folder=tmp_path)
-    wait_for_rows(out, 901, again)
+    again = cli.start("--resume", "--out", "o", folder=tmp_path)
+    cli.wait_for_rows(out, 901, again)
     again.send_signal(signal.SIGTERM)
-    assert finish(again).code == 0
+    assert cli.finish(again).code == 0
     assert program(*SERIES, "--path", three, "--out", "whole", *detector).code == 0
     assert (out / "scores.csv").read_bytes() == Path("whole/scores.csv").read_bytes()
-    assert len(incidents(out)) == len(incidents(Path("whole")))
+    assert len(cli.incidents(out)) == len(cli.incidents(Path("whole")))
 
 
 def test_a_pipe_that_was_cut_off_goes_on(program: Program, three: Path, tmp_path: Path) -> None:
     assert program(*SERIES, "--path", three, "--out", "whole", *RESUMABLE).code == 0
-    process = open_pipe(tmp_path, *PIPED)
+    process = cli.open_pipe(tmp_path, *PIPED)
     header, *lines = three.read_text().splitlines(keepends=True)
-    feed(process, header + "".join(lines[:500]))
-    wait_for_rows(tmp_path / "o", 500, process)
+    cli.feed(process, header + "".join(lines[:500]))
+    cli.wait_for_rows(tmp_path / "o", 500, process)
     process.send_signal(signal.SIGTERM)
-    assert finish(process).code == 0
-    again = open_pipe(tmp_path, *PIPED, "--resume")
-    assert finish(again, text=header + "".join(lines[500:])).code == 0
-    assert_same_results(tmp_path / "o", Path("whole"))
+    assert cli.finish(process).code == 0
+    again = cli.open_pipe(tmp_path, *PIPED, "--resume")
+    assert cli.finish(again, text=header + "".join(lines[500:])).code == 0
+    cli.assert_same_results(tmp_path / "o", Path("whole"))
 
 
 def test_a_model_serves_each_series_its_own(program: Program, three: Path, tmp_path: Path) -> None:
@@ -86,16 +64,16 @@ def test_a_model_serves_each_series_its_own(program: Program, three: Path, tmp_p
     assert to_detections(Path("many"))["b"] == to_detections(Path("b"))["b"]
     other = file_of(tmp_path / "other.csv", rows_of("other", wave(100)))
     assert program(*SERIES, "--path", other, "--out", "other", *use).code == 0
-    assert metrics(Path("other"))["series"]["judged"] == 1
+    assert cli.metrics(Path("other"))["series"]["judged"] == 1
 
 
 @pytest.mark.slow
 def test_series_of_a_pipe_share_a_network(program: Program, three: Path, tmp_path: Path) -> None:
     arguments = ("--series-column", "host", "--set", "training.points=120", *LSTM)
-    done = finish(open_pipe(tmp_path, *arguments), text=three.read_text())
+    done = cli.finish(cli.open_pipe(tmp_path, *arguments), text=three.read_text())
     assert done.code == 0, done.err
-    assert {row["series"] for row in rows(tmp_path / "o") if row["score"]} == {"a", "b", "c"}
-    assert metrics(tmp_path / "o")["training"]["steps"] > 0
+    assert {row["series"] for row in cli.rows(tmp_path / "o") if row["score"]} == {"a", "b", "c"}
+    assert cli.metrics(tmp_path / "o")["training"]["steps"] > 0
     assert (tmp_path / "o/model.onnx").exists()
 
 
@@ -109,7 +87,7 @@ def test_adaptations_name_their_series(program: Program, tmp_path: Path) -> None
     events = [json.loads(line) for line in Path("o/adaptations.jsonl").read_text().splitlines()]
     assert "promoted" in {event["event"] for event in events if event["series"] == "shifted"}
     assert not [event for event in events if event["series"] == "still" and event["event"] == "drift declared"]
-    assert metrics(Path("o"))["adaptation"]["promoted"] >= 1
+    assert cli.metrics(Path("o"))["adaptation"]["promoted"] >= 1
 
 
 def test_parquet_with_times_and_series(program: Program, three: Path, tmp_path: Path) -> None:
@@ -119,4 +97,4 @@ def test_parquet_with_times_and_series(program: Program, three: Path, tmp_path: 
     pyarrow.parquet.write_table(pyarrow.csv.read_csv(three), tmp_path / "three.parquet")
     assert program(*SERIES, "--path", three, "--out", "csv", *RESUMABLE).code == 0
     assert program(*SERIES, "--path", tmp_path / "three.parquet", "--out", "parquet", *RESUMABLE).code == 0
-    assert_same_results(Path("parquet"), Path("csv"))
+    cli.assert_same_results(Path("parquet"), Path("csv"))

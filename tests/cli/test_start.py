@@ -1,4 +1,4 @@
-"""How the program is started: main.py, ``python -m autoencoder``, the console script; and by an interpreter that lacks what it needs."""
+"""How the program is started and how it fails: main.py, ``python -m autoencoder``, the console script, a package that is missing."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from helpers.cli import ROOT, Outcome, finish, run_python, start
+from helpers.cli import ROOT, Outcome, Program, finish, run_python, start
 
 import autoencoder as ae
 from autoencoder import cli
@@ -87,3 +87,35 @@ def test_a_missing_package_is_one_line_before_anything_is_begun(
     assert outcome.code == 2
     assert words in outcome.error and f"{sys.executable}; type: make run, or .venv/bin/python main.py ..." in outcome.error
     assert not list(tmp_path.iterdir())
+
+
+def test_help_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    text = cli.parser().format_help()
+    assert max(map(len, text.splitlines())) <= 80
+    for flag in ("--source", "--set", "--model", "--resume", "--plot", "--out", "--follow", "--seed", "130 interrupted"):
+        assert flag in text
+
+
+def test_verbose_adds_the_traceback(program: Program) -> None:
+    outcome = program("--source", "csv", "--path", "missing.csv", "--verbose")
+    assert outcome.code == 2
+    assert "Traceback" in outcome.err
+    assert outcome.err.splitlines()[-1].startswith("error: missing.csv")
+
+
+def test_an_internal_fault_is_one_line(program: Program, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> int:
+        raise ZeroDivisionError("a mistake")
+
+    monkeypatch.setattr("autoencoder.commands.run.run", fail)
+    outcome = program()
+    assert outcome.code == 1
+    assert "ZeroDivisionError" in outcome.error and "--verbose" in outcome.error
+
+
+def test_a_call_leaves_stderr_as_it_was(program: Program, capfd: pytest.CaptureFixture[str]) -> None:
+    for _ in range(2):
+        assert "no such file" in program("--source", "csv", "--path", "x.csv").error
+    os.write(2, b"by descriptor\n")
+    assert capfd.readouterr().err == "by descriptor\n"

@@ -73,21 +73,21 @@ def test_later_layers_lie_over_earlier_ones(tmp_path: Path) -> None:
     assert config.network.latent_dim == 3
     assert config.network.units == (4, 2)
     assert config.network.sequence_length == Config().network.sequence_length
+    texts = ["yfinance.start=2020-01-31", "yfinance.end='2021-01-31'", "csv.columns=cpu", "yfinance.column=Open"]
+    config = load(None, texts=texts)  # dates need no quotes, one column no list
+    assert (config.yfinance.start, config.yfinance.end) == ("2020-01-31", "2021-01-31")
+    assert (config.csv.columns, config.yfinance.column) == (("cpu",), ("Open",))
 
 
 def test_of_a_saved_model_only_what_the_model_was_made_with_is_taken(tmp_path: Path) -> None:
-    saved = tmp_path / "config.yaml"
+    saved, mine = tmp_path / "saved.yaml", tmp_path / "mine.yaml"
     saved.write_text("seed: 5\ndetector: isolation_forest\nforest: {n_estimators: 7}\ncsv: {path: old.csv}\n")
     config = load(None, {"csv.path": "new.csv"}, saved=saved)
     assert (config.detector, config.forest.n_estimators, config.seed, config.csv.path) == ("isolation_forest", 7, 0, "new.csv")
     assert load(None, saved=saved, whole=True).csv.path == "old.csv"
-
-
-def test_a_fault_is_told_with_the_file_it_is_in(tmp_path: Path) -> None:
-    saved, mine = tmp_path / "saved.yaml", tmp_path / "mine.yaml"
     saved.write_text("forest: {n_estimators: none}\n")
     mine.write_text("seed: 1\n")
-    with pytest.raises(ConfigError, match=r"saved\.yaml: forest\.n_estimators is 'none'"):
+    with pytest.raises(ConfigError, match=r"saved\.yaml: forest\.n_estimators is 'none'"):  # told with the file it is in
         load(mine, saved=saved)
 
 
@@ -120,14 +120,6 @@ def test_whatever_a_setting_is_given_it_is_taken_or_refused_in_one_line(key: str
         assert difference(dump(config), dump(load(None, {key: value}))) is None
 
 
-def test_dates_need_no_quotes_and_one_column_no_list() -> None:
-    config = load(
-        None, texts=["yfinance.start=2020-01-31", "yfinance.end='2021-01-31'", "csv.columns=cpu", "yfinance.column=Open"]
-    )
-    assert (config.yfinance.start, config.yfinance.end) == ("2020-01-31", "2021-01-31")
-    assert (config.csv.columns, config.yfinance.column) == (("cpu",), ("Open",))
-
-
 def test_the_first_difference_of_two_configurations_is_named_but_for_what_may_change() -> None:
     then = load(None)
     assert difference(dump(then), dump(load(None, {"plot.kind": "none", "checkpoint.every": 5}))) is None
@@ -152,12 +144,9 @@ def old_text(text: str) -> str:
     return yaml.safe_dump(tree)
 
 
-def test_former_names_lead_to_settings() -> None:
+def test_saved_file_with_former_names(tmp_path: Path) -> None:
     assert set(OLD_TO_NEW.values()) <= set(keys())
     assert not set(OLD_TO_NEW) & set(keys())
-
-
-def test_saved_file_with_former_names(tmp_path: Path) -> None:
     config = load(None, {"training.max_steps": 7, "alerts.webhook.backoff": 2.0, "synthetic.anomalies.start_after": 9})
     (tmp_path / "config.yaml").write_text(old_text(dump(config)))
     warnings: list[str] = []
@@ -178,8 +167,5 @@ def test_typed_former_name_is_read_with_a_warning(tmp_path: Path) -> None:
         f"{mine}: training.steps is now training.max_steps",
         "the command line: csv.poll is now csv.poll_seconds",
     ]
-
-
-def test_both_names_at_once_are_refused() -> None:
     with pytest.raises(ConfigError, match=r"the command line: training\.steps is now training\.max_steps; give one of the two"):
         load(None, texts=["training.steps=1", "training.max_steps=2"])

@@ -13,7 +13,7 @@ from autoencoder.sources.chunk import Chunk
 def checksum(*chunks: Chunk) -> RowChecksum:
     rows = RowChecksum()
     for chunk in chunks:
-        rows.update(chunk)
+        rows.update(chunk.time, chunk.values)
     return rows
 
 

@@ -93,32 +93,24 @@ def test_any_bytes(data: bytes) -> None:
         unpack(data, "x.npz")
 
 
-@pytest.mark.parametrize("text", ["", "[]", "3", '{"a": 3}', '{"a": {"array": "gone"}}', '{"a": {"array": 3}}', "[" * 100_000])
-def test_text_that_is_no_state(text: str) -> None:
-    with pytest.raises(ModelFileError, match="is damaged"):
-        unpack(zipped({"state.json.npy": npy(f"({len(text)},)", "'|u1'", text.encode())}), "x")
-
-
-def zipped(entries: dict[str, bytes], how: int = zipfile.ZIP_DEFLATED) -> bytes:
-    buffer = io.BytesIO()
-    with zipfile.ZipFile(buffer, "w", how) as file:
-        for name, content in entries.items():
-            file.writestr(name, content)
-    return buffer.getvalue()
-
-
-def test_archive_bomb() -> None:
-    small = bytearray(zipped({"a.npy": bytes(1 << 22)}))
-    for mark, offset in ((b"PK\x01\x02", 24), (b"PK\x03\x04", 22)):  # the size that the archive itself claims
-        place = small.index(mark) + offset
-        small[place : place + 4] = (MAX_STATE_BYTES + 1).to_bytes(4, "little")
-    with pytest.raises(ModelFileError, match="would unpack to"):
-        unpack(bytes(small), "x")
-
-
 def npy(shape: str, kind: str, content: bytes = b"") -> bytes:
     header = f"{{'descr': {kind}, 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
     return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header.encode() + content
+
+
+def archive(text: str, how: int = zipfile.ZIP_DEFLATED, **entries: bytes) -> bytes:
+    """An archive with this text for its tree, and arrays as they would lie in files."""
+    buffer = io.BytesIO()
+    with zipfile.ZipFile(buffer, "w", how) as file:
+        for name, content in {"state.json": npy(f"({len(text)},)", "'|u1'", text.encode()), **entries}.items():
+            file.writestr(f"{name}.npy", content)
+    return buffer.getvalue()
+
+
+@pytest.mark.parametrize("text", ["", "[]", "3", '{"a": 3}', '{"a": {"array": "gone"}}', '{"a": {"array": 3}}', "[" * 100_000])
+def test_text_that_is_no_state(text: str) -> None:
+    with pytest.raises(ModelFileError, match="is damaged"):
+        unpack(archive(text), "x")
 
 
 @pytest.mark.parametrize(
@@ -136,20 +128,31 @@ def npy(shape: str, kind: str, content: bytes = b"") -> bytes:
     ],
 )
 def test_arrays_that_are_not_what_they_say(entry: bytes) -> None:
-    text = npy("(13,)", "'|u1'", b'{"a": {"array": "a"}}')
     with pytest.raises(ModelFileError, match="is damaged"):
-        unpack(zipped({"state.json.npy": text, "a.npy": entry}), "x")
+        unpack(archive('{"a": {"array": "a"}}', a=entry), "x")
 
 
-def test_odd_archives() -> None:
-    long = npy(f"({MAX_TEXT_BYTES + 1},)", "'|u1'", b" " * (MAX_TEXT_BYTES + 1))
-    with pytest.raises(ModelFileError, match="of them text"):
-        unpack(zipped({"state.json.npy": long}), "x")
-    for how in (zipfile.ZIP_LZMA, zipfile.ZIP_BZIP2):
-        with pytest.raises(ModelFileError, match="is damaged"):
-            unpack(zipped({"state.json.npy": npy("(2,)", "'|u1'", b"{}")}, how), "x")
-    with pytest.raises(ModelFileError, match="is damaged"):
-        unpack(zipped({f"{number:0200}": b"" for number in range(8000)}), "x")
+def test_archives_that_would_take_too_much(monkeypatch: pytest.MonkeyPatch) -> None:
+    bomb = bytearray(archive("{}", a=bytes(1 << 22)))
+    for mark, offset in ((b"PK\x01\x02", 24), (b"PK\x03\x04", 22)):  # the size that the archive itself claims
+        place = bomb.rindex(mark) + offset
+        bomb[place : place + 4] = (MAX_STATE_BYTES + 1).to_bytes(4, "little")
+    for data, match in (
+        (bytes(bomb), "would unpack to"),
+        (archive(" " * (MAX_TEXT_BYTES + 1)), "of them text"),
+        (archive("{}", zipfile.ZIP_LZMA), "is damaged"),
+        (archive("{}", zipfile.ZIP_BZIP2), "is damaged"),
+        (archive("{}", **{f"{entry:0200}": b"" for entry in range(8000)}), "is damaged"),
+    ):
+        with pytest.raises(ModelFileError, match=match):
+            unpack(data, "x")
+    monkeypatch.setattr("autoencoder.core.state.MAX_STATE_BYTES", 1000)
+    state: State = {"a": np.arange(1000.0)}
+    np.testing.assert_array_equal(unpack(pack(state), "x")["a"], state["a"])  # a large one is read as far as its file goes
+    packed = io.BytesIO()
+    np.savez_compressed(packed, a=np.zeros(1000))
+    with pytest.raises(ModelFileError, match="would unpack to"):
+        unpack(packed.getvalue(), "x")
 
 
 RECORD: State = {
@@ -214,13 +217,8 @@ def test_declared_state_round_trip() -> None:
     assert_same(other.state(), saved)
     one.weights[0, 0] = 9
     assert np.asarray(saved["weights"]).max() == 1
-
-
-def test_clone_is_reset_and_shares_arrays() -> None:
-    one = Pump()
-    clone = one.clone()
-    assert (clone.seen, one.seen) == (0, 7)
-    assert clone.weights is one.weights
+    clone = one.clone()  # is reset, and shares arrays
+    assert (clone.seen, one.seen, clone.weights is one.weights) == (0, 7, True)
 
 
 @pytest.mark.parametrize(
@@ -239,13 +237,3 @@ def test_declared_state_that_does_not_fit(key: str, value: Any) -> None:
     with pytest.raises(ModelFileError, match=f"the saved state of the pump cannot be used: {key} "):
         pump.load({**Pump().state(), key: value})
     assert_same(pump.state(), Pump().state())
-
-
-def test_a_large_state_is_read_as_far_as_its_file_goes(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("autoencoder.core.state.MAX_STATE_BYTES", 1000)
-    state: State = {"a": np.arange(1000.0)}
-    np.testing.assert_array_equal(unpack(pack(state), "x")["a"], state["a"])
-    packed = io.BytesIO()
-    np.savez_compressed(packed, a=np.zeros(1000))
-    with pytest.raises(ModelFileError, match="would unpack to"):
-        unpack(packed.getvalue(), "x")

@@ -5,12 +5,12 @@ from __future__ import annotations
 import importlib.util
 import shlex
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.cli import GAUSSIAN, PATIENCE, Outcome, count_lines, metrics, wait_until, wave, write_csv
+from helpers.cli import GAUSSIAN, PATIENCE, Program, count_lines, metrics, wait_until, wave, write_csv
 
 from autoencoder import cli
 from autoencoder.config import load
@@ -20,7 +20,6 @@ from autoencoder.dashboard.follow import Snapshot, State
 from autoencoder.dashboard.launch import BUDGET, Choice, Launcher
 from autoencoder.dashboard.sidebar import SAMPLES
 
-Program = Callable[..., Outcome]
 QUICK = {"detector": "windowed_gaussian", "windowed_gaussian.window": 64, BUDGET: "0.001"}
 SYNTHETIC = {"source": "synthetic", **QUICK}
 CSV = {"source": "csv", **QUICK}
@@ -50,8 +49,9 @@ def test_files_equal_the_command_lines(program: Program, launcher: Launcher) -> 
     choice = Choice({**CSV, "csv.path": str(SAMPLES / "aapl.csv"), "csv.columns": ["close", "volume"]})
     assert program(*shlex.split(choice.command_line())[2:], "--plot", "none", "--out", "there").code == 0
     launcher.begin(choice)
-    assert (finished(launcher).state, finished(launcher).fault) == (State.DONE, None)
-    assert_same_files(finished(launcher).folder, Path("there"))
+    now = finished(launcher)
+    assert (now.state, now.fault) == (State.DONE, None)
+    assert_same_files(now.folder, Path("there"))
 
 
 @pytest.mark.slow

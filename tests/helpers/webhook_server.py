@@ -77,12 +77,7 @@ endless_body = says(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65_536)
 
 
 class WebhookServer:
-    """Answers the first requests as ``first`` says, one behaviour each, and all others as ``then`` says.
-
-    Args:
-        first: what the first requests get; a number is a status.
-        then: what those after them get.
-    """
+    """Answers the first requests as ``first`` says, one behaviour each, and all others as ``then`` says; a number is a status."""
 
     def __init__(self, first: Sequence[Behaviour | int] = (), then: Behaviour | int = 200) -> None:
         self.requests: list[Request] = []
@@ -119,7 +114,7 @@ class WebhookServer:
 
     @property
     def port(self) -> int:
-        return int(self._server.server_address[1])
+        return self._server.server_port
 
     @property
     def delivered(self) -> list[Request]:
@@ -143,11 +138,11 @@ class WebhookServer:
         self._server.server_close()
 
 
-def isolate(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+def isolate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """No proxy on the way to the loopback interface, and no secrets of whoever runs the tests."""
     for name in (VARIABLE, "HOOK_TOKEN", "http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setenv("HOME", str(home))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
 
 
 def closed_port() -> int:

@@ -1,11 +1,7 @@
 """A loopback server that speaks enough of Yahoo's chart service for the real yfinance client, and misbehaves on demand.
 
-It answers the cookie page, ``/v1/test/getcrumb`` and ``/v8/finance/chart/TICKER``, the latter out of
-``data/samples/aapl.csv``. The real client reaches it in two ways:
-
-* environment only, the product unmodified: ``server.environment()`` names a CONNECT proxy, which hands every tunnel to a
-  TLS server on this machine, and a throwaway certificate authority that vouches for the Yahoo host names;
-* ``server.session()``: a curl_cffi session that sends every request to this machine instead of to its host.
+It answers the cookie page, ``/v1/test/getcrumb`` and ``/v8/finance/chart/TICKER``, the latter out of ``data/samples/aapl.csv``. The real
+client reaches it with the product unmodified, by ``server.environment()``, or through ``server.session()``.
 
 For the server it is always the evening of a series' last day: ``range=5y`` means the five years up to its last bar, so a
 sample that ends in 2013 answers as it would have then. The interval asked for is not looked at: bars are served as they are
@@ -28,12 +24,9 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import lru_cache
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, Self
 from urllib.parse import parse_qs, urlsplit
 from zoneinfo import ZoneInfo
-
-from helpers.certificates import Certificates, make_certificates
 
 SAMPLE = Path(__file__).resolve().parents[2] / "data" / "samples" / "aapl.csv"
 EXCHANGE = ZoneInfo("America/New_York")
@@ -100,15 +93,15 @@ class YahooServer:
         self.requests: list[str] = []
         self.closing = threading.Event()
         self._folder = tempfile.TemporaryDirectory(prefix="yahoo-server-")
-        self._certificates = make_certificates(Path(self._folder.name), HOSTS)
+        self._certificate = make_certificate(Path(self._folder.name, "server.pem"))
         self._plain = _Server(self, _ChartHandler)
-        self.secure = _Server(self, _ChartHandler, self._certificates)
+        self.secure = _Server(self, _ChartHandler, self._certificate)
         self._proxy = _Server(self, _ProxyHandler)
 
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -120,11 +113,9 @@ class YahooServer:
         self._folder.cleanup()
 
     def environment(self) -> dict[str, str]:
-        """The two variables that lead an unmodified yfinance here."""
-        return {
-            "HTTPS_PROXY": f"http://{LOOPBACK}:{self._proxy.server_port}",
-            "REQUESTS_CA_BUNDLE": str(self._certificates.authority),
-        }
+        """The two variables that lead an unmodified yfinance to a proxy, which hands every tunnel to a TLS server on this machine."""
+        proxy = f"http://{LOOPBACK}:{self._proxy.server_port}"
+        return {"HTTPS_PROXY": proxy, "REQUESTS_CA_BUNDLE": str(self._certificate)}
 
     def session(self, host: str = LOOPBACK) -> Any:
         """A session for yfinance whose every request goes to this server's port of ``host``."""
@@ -198,21 +189,14 @@ def range_start(period: str, last: date) -> date:
 def chart_result(ticker: str, bars: Sequence[Bar], query: Mapping[str, str]) -> dict[str, Any]:
     """The ``result`` of Yahoo's chart answer; without bars it has no ``timestamp`` and an empty quote, as Yahoo's has."""
     interval = query.get("interval", "1d")
-    meta = {
-        "currency": "USD",
-        "symbol": ticker,
-        "exchangeName": "NMS",
-        "instrumentType": "EQUITY",
-        "gmtoffset": -18000,
-        "timezone": "EST",
-        "exchangeTimezoneName": EXCHANGE.key,
-        "dataGranularity": interval,
-        "range": query.get("range", ""),
-        "validRanges": PERIODS,
-    }
+    meta: dict[str, Any] = {"currency": "USD", "symbol": ticker, "exchangeName": "NMS", "instrumentType": "EQUITY"}
+    meta |= {"gmtoffset": -18000, "timezone": "EST", "exchangeTimezoneName": EXCHANGE.key}
+    meta |= {"dataGranularity": interval, "range": query.get("range", ""), "validRanges": PERIODS}
     if interval[-1] in "mh":
-        days = sorted({datetime.fromtimestamp(bar.begin, EXCHANGE).date() for bar in bars})
-        meta["tradingPeriods"] = [[trading_period(day)] for day in days]
+        meta["tradingPeriods"] = []
+        for day in sorted({datetime.fromtimestamp(bar.begin, EXCHANGE).date() for bar in bars}):
+            opens, closes = (int(datetime.combine(day, at, EXCHANGE).timestamp()) for at in (OPENS, CLOSES))
+            meta["tradingPeriods"].append([{"timezone": "EST", "gmtoffset": -18000, "start": opens, "end": closes}])
     if not bars:
         return {"meta": meta, "indicators": {"quote": [{}], "adjclose": [{}]}}
     quote = {name: [getattr(bar, name) for bar in bars] for name in ("open", "high", "low", "close", "volume")}
@@ -220,10 +204,23 @@ def chart_result(ticker: str, bars: Sequence[Bar], query: Mapping[str, str]) -> 
     return {"meta": meta, "timestamp": [bar.begin for bar in bars], "indicators": indicators}
 
 
-def trading_period(day: date) -> dict[str, Any]:
-    """The regular session of ``day``."""
-    opens, closes = (int(datetime.combine(day, at, EXCHANGE).timestamp()) for at in (OPENS, CLOSES))
-    return {"timezone": "EST", "gmtoffset": -18000, "start": opens, "end": closes}
+def make_certificate(path: Path) -> Path:
+    """A PEM file with a key and a certificate for ``HOSTS`` that vouches for itself, valid for a day."""
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, now = ec.generate_private_key(ec.SECP256R1()), datetime.now(UTC)
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Throwaway test authority")])
+    builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+    builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
+    builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in HOSTS]), critical=False)
+    pem, private = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+    path.write_bytes(
+        key.private_bytes(pem, private, serialization.NoEncryption()) + builder.sign(key, hashes.SHA256()).public_bytes(pem)
+    )
+    return path
 
 
 class _Server(ThreadingHTTPServer):
@@ -236,13 +233,13 @@ class _Server(ThreadingHTTPServer):
         self,
         yahoo: YahooServer,
         handler: type[BaseHTTPRequestHandler],
-        certificates: Certificates | None = None,
+        certificate: Path | None = None,
     ) -> None:
         super().__init__((LOOPBACK, 0), handler)
         self.yahoo = yahoo
-        if certificates is not None:
+        if certificate is not None:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificates.server, certificates.key)
+            context.load_cert_chain(certificate)
             # The handshake is left to the thread of the connection; here it would block the accepting one.
             self.socket = context.wrap_socket(self.socket, server_side=True, do_handshake_on_connect=False)
         threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
@@ -251,14 +248,8 @@ class _Server(ThreadingHTTPServer):
         """Say nothing: a client that gives up in the midst of an answer is part of the play."""
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _ChartHandler(BaseHTTPRequestHandler):
     server: _Server
-
-    def log_message(self, format: str, *arguments: Any) -> None:
-        """Say nothing; ``YahooServer.requests`` is the log."""
-
-
-class _ChartHandler(_Handler):
     protocol_version = "HTTP/1.1"
     wbufsize = -1  # head and body in one packet: in two, the second waits 40 ms for the first to be acknowledged
 
@@ -273,8 +264,13 @@ class _ChartHandler(_Handler):
         self.end_headers()
         self.wfile.write(body)
 
+    def log_message(self, format: str, *arguments: Any) -> None:
+        """Say nothing; ``YahooServer.requests`` is the log."""
 
-class _ProxyHandler(_Handler):
+
+class _ProxyHandler(_ChartHandler):
+    wbufsize = 0
+
     def do_CONNECT(self) -> None:
         if self.server.yahoo.mode == "no_tunnel":
             self.send_error(502, "Bad Gateway")
@@ -282,16 +278,10 @@ class _ProxyHandler(_Handler):
         with socket.create_connection((LOOPBACK, self.server.yahoo.secure.server_port)) as upstream:
             self.send_response(200, "Connection established")
             self.end_headers()
-            relay(self.connection, upstream)
-
-
-def relay(left: socket.socket, right: socket.socket) -> None:
-    """Carry bytes both ways until one side closes."""
-    other = {left: right, right: left}
-    while True:
-        ready, _, _ = select.select(list(other), [], [])
-        for side in ready:
-            data = side.recv(65536)
-            if not data:
-                return
-            other[side].sendall(data)
+            other = {self.connection: upstream, upstream: self.connection}
+            while True:  # until one side closes
+                for side in select.select(list(other), [], [])[0]:
+                    data = side.recv(65536)
+                    if not data:
+                        return
+                    other[side].sendall(data)

@@ -10,49 +10,29 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from helpers.cli import Outcome, count_lines, finish, incidents, metrics, rows, start, wait_until, wave, write_csv
-from helpers.webhook_server import (
-    VARIABLE,
-    Behaviour,
-    Say,
-    WebhookServer,
-    broken_headers,
-    closed_port,
-    garbage,
-    hang_up,
-    isolate,
-    silence,
-)
+from helpers import cli
+from helpers import webhook_server as receiver
+from helpers.cli import Outcome, Program, count_lines, finish, incidents, metrics, start, wait_until
+from helpers.webhook_server import VARIABLE, WebhookServer, closed_port, isolate
 
-Program = Callable[..., Outcome]
-
-RETRIES = ("--set", "alerts.webhook.backoff=0.01", "--set", "alerts.webhook.max_backoff=0.05")
-DETECTION = (
-    *("--detector", "windowed_gaussian", "--set", "windowed_gaussian.window=64", "--set", "training.points=500"),
-    *("--set", "incidents.cooldown=20", "--plot", "none"),
-)
-WEBHOOK = ("--set", "alerts.webhook.enabled=true", "--set", "alerts.webhook.drain_seconds=30", *RETRIES)
+environment = pytest.fixture(autouse=True)(isolate)
+DETECTION = (*cli.GAUSSIAN, "--set", "training.points=500", "--set", "incidents.cooldown=20")
 POINTS = 2000
 
 
-def spiky(count: int = POINTS) -> list[float]:
-    """A wave with a spike now and then."""
-    values = wave(count)
-    for row in range(600, count, 150):
-        values[row] += 40
-    return values
-
-
-@pytest.fixture(autouse=True)
-def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """What the sending depends on beside its arguments."""
-    isolate(monkeypatch, tmp_path / "home")
+def webhook(**settings: object) -> tuple[str, ...]:
+    """Options that switch the webhook on, with these settings."""
+    chosen = {"enabled": "true", "drain_seconds": 30, "backoff": 0.01, "max_backoff": 0.05, **settings}
+    return tuple(text for name, value in chosen.items() for text in ("--set", f"alerts.webhook.{name}={value}"))
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """A file that holds alarms, and incidents that are none."""
-    return write_csv(tmp_path / "load.csv", range(POINTS), spiky())
+    """A wave with a spike now and then: alarms, and incidents that are none."""
+    values = cli.wave(POINTS)
+    for row in range(600, POINTS, 150):
+        values[row] += 40
+    return cli.write_csv(tmp_path / "load.csv", range(POINTS), values)
 
 
 def score(program: Program, table: Path, *options: str) -> Outcome:
@@ -60,38 +40,27 @@ def score(program: Program, table: Path, *options: str) -> Outcome:
     return program("--source", "csv", "--path", table, *DETECTION, "--out", "o", *options)
 
 
-def told(folder: Path, *, alarms_only: bool = True) -> set[tuple[int, str]]:
-    """Every event of which a run's incidents ask to be told."""
+def told(folder: Path, *, alarms_only: bool = True) -> list[tuple[int, str]]:
+    """Every event of which a run's incidents ask to be told, in order."""
     found = [incident["id"] for incident in incidents(folder) if incident["alarm"] or not alarms_only]
     assert len(found) >= 10
-    return {(number, event) for number in found for event in ("opened", "closed")}
+    return [(number, event) for number in found for event in ("opened", "closed")]
 
 
 def events(server: WebhookServer) -> list[tuple[int, str]]:
-    """The events that a server was told of and took, in order."""
-    return [(request.body["incident"]["id"], request.body["event"]) for request in server.delivered]
-
-
-def assert_key_means_event(*servers: WebhookServer) -> None:
-    """A key stands for one event and an event has one key, however often it was sent and to whom."""
-    pairs = {
-        (request.key, request.body["run"], request.body["incident"]["id"], request.body["event"])
-        for server in servers
-        for request in server.requests
-    }
-    assert len({pair[0] for pair in pairs}) == len({pair[1:] for pair in pairs}) == len(pairs)
-    assert all(request.key == request.body["key"] for server in servers for request in server.requests)
+    """The events that a server was told of and took, in order; a key stands for one event, and an event has one key."""
+    sent = {(each.key, each.body["run"], each.body["incident"]["id"], each.body["event"]) for each in list(server.requests)}
+    assert len({each[0] for each in sent}) == len({each[1:] for each in sent}) == len(sent)
+    assert all(each.key == each.body["key"] for each in list(server.requests))
+    return [(each.body["incident"]["id"], each.body["event"]) for each in server.delivered]
 
 
 def test_every_alarm_is_told_of_twice(program: Program, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with WebhookServer() as server:
         monkeypatch.setenv(VARIABLE, server.url())
-        outcome = score(program, table, *WEBHOOK)
-    assert outcome.code == 0, outcome.err
+        outcome = score(program, table, *webhook())
     expected = told(Path("o"))
-    assert sorted(events(server)) == sorted(expected)
-    assert events(server) == sorted(events(server), key=lambda event: (event[0], event[1] == "closed"))
-    assert_key_means_event(server)
+    assert (outcome.code, events(server)) == (0, expected), outcome.err
     assert f"webhook: {len(expected)} alerts delivered" in outcome.err.splitlines()
     assert metrics(Path("o"))["alerts"] == {"delivered": len(expected), "refused": 0, "dropped": 0, "waiting": 0}
     assert not Path("o/alerts.sqlite").exists()
@@ -103,57 +72,51 @@ def test_every_alarm_is_told_of_twice(program: Program, table: Path, monkeypatch
 def test_every_incident_is_told_of_if_asked_for(program: Program, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with WebhookServer() as server:
         monkeypatch.setenv("MY_HOOK", server.url())
-        options = ("--set", "alerts.webhook.alarms_only=false", "--set", "alerts.webhook.url_env=MY_HOOK")
-        options += ("--set", "alerts.webhook.format=slack")
-        assert score(program, table, *WEBHOOK, *options).code == 0
+        assert score(program, table, *webhook(alarms_only="false", url_env="MY_HOOK", format="slack")).code == 0
+    assert len({request.key for request in server.requests}) == len(server.requests)
     assert len(server.requests) == len(told(Path("o"), alarms_only=False)) > len(told(Path("o")))
     assert all(set(request.body) == {"text"} and "load.csv" in request.body["text"] for request in server.requests)
-    assert len({request.key for request in server.requests}) == len(server.requests)
 
 
 def test_the_log_can_be_switched_off(program: Program, table: Path) -> None:
-    assert score(program, table).code == 0
+    assert score(program, table).code == score(program, table, "--set", "alerts.log=false", "--out", "p").code == 0
     lines = Path("o/anomalies.log").read_text().splitlines()
     assert [line.split(" ")[0] for line in lines] == [incident["start"] for incident in incidents(Path("o"))]
     assert metrics(Path("o"))["alerts"] is None
-    assert score(program, table, "--set", "alerts.log=false", "--out", "p").code == 0
     assert not Path("p/anomalies.log").exists()
 
 
 def test_a_receiver_that_is_gone_gets_the_rest_later(program: Program, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, f"http://127.0.0.1:{closed_port()}/hook")
-    quickly = (*WEBHOOK, "--set", "alerts.webhook.drain_seconds=0.1")
-    outcome = score(program, table, *quickly)
+    outcome = score(program, table, *webhook(drain_seconds=0.1))
     expected = told(Path("o"))
-    assert outcome.code == 0
     said = outcome.err.splitlines()
     assert "webhook: no connection, or it broke off; alerts wait in o/alerts.sqlite and are sent as soon as it answers" in said
     waiting = f"webhook: 0 alerts delivered, {len(expected)} waiting in o/alerts.sqlite; --resume sends them"
-    assert waiting in said
-    assert metrics(Path("o"))["status"] == "done"
-    assert metrics(Path("o"))["alerts"]["waiting"] == len(expected)
-    assert len(rows(Path("o"))) == POINTS
+    assert outcome.code == 0 and waiting in said
+    assert (metrics(Path("o"))["status"], metrics(Path("o"))["alerts"]["waiting"]) == ("done", len(expected))
+    assert len(cli.rows(Path("o"))) == POINTS
 
-    before = {
-        path.name: path.read_bytes() for path in Path("o").iterdir() if "alerts" not in path.name and path.name != "metrics.json"
-    }
+    def content() -> dict[str, bytes]:
+        files = (path for path in Path("o").iterdir() if not path.name.startswith(("alerts", "metrics")))
+        return {path.name: path.read_bytes() for path in files}
+
+    before = content()
     still_gone = program("--resume", "--out", "o")
     assert (still_gone.code, still_gone.err.splitlines()[-1]) == (1, waiting)
     with WebhookServer() as server:
         monkeypatch.setenv(VARIABLE, server.url())
         outcome = program("--resume", "--out", "o", "--set", "alerts.webhook.drain_seconds=30")
         assert (outcome.code, outcome.err.splitlines()[-1]) == (0, f"webhook: {len(expected)} alerts delivered")
-    assert sorted(events(server)) == sorted(expected)
-    assert_key_means_event(server)
-    assert metrics(Path("o"))["alerts"]["waiting"] == 0
-    assert {path.name: path.read_bytes() for path in Path("o").iterdir() if path.name != "metrics.json"} == before
+    assert events(server) == expected
+    assert metrics(Path("o"))["alerts"]["waiting"] == 0 and not Path("o/alerts.sqlite").exists()
+    assert content() == before
     assert "is done" in program("--resume", "--out", "o").error
 
 
 def test_a_full_queue_drops_the_oldest(program: Program, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(VARIABLE, f"http://127.0.0.1:{closed_port()}/hook")
-    small = (*WEBHOOK, "--set", "alerts.webhook.max_queue=5", "--set", "alerts.webhook.drain_seconds=0.1")
-    outcome = score(program, table, *small)
+    outcome = score(program, table, *webhook(max_queue=5, drain_seconds=0.1))
     expected = told(Path("o"))
     assert outcome.code == 0
     assert outcome.err.count("5 alerts wait, which is all there is room for; the oldest are dropped") == 1
@@ -161,14 +124,13 @@ def test_a_full_queue_drops_the_oldest(program: Program, table: Path, monkeypatc
     with WebhookServer() as server:
         monkeypatch.setenv(VARIABLE, server.url())
         assert program("--resume", "--out", "o", "--set", "alerts.webhook.drain_seconds=30").code == 0
-    newest = sorted(expected, key=lambda event: (event[0], event[1] == "closed"))[-4:]
-    assert events(server)[-4:] == newest and len(events(server)) == 5  # the first may have been on its way
+    assert events(server)[-4:] == expected[-4:] and len(events(server)) == 5  # the first may have been on its way
 
 
 @pytest.mark.slow
 def test_a_silent_receiver_does_not_hold_up_the_run(table: Path, tmp_path: Path) -> None:
-    with WebhookServer(then=silence) as server:
-        arguments = ("--source", "csv", "--path", table, *DETECTION, *WEBHOOK, "--out", "o")
+    with WebhookServer(then=receiver.silence) as server:
+        arguments = ("--source", "csv", "--path", table, *DETECTION, *webhook(), "--out", "o")
         process = start(*arguments, folder=tmp_path, env={**os.environ, VARIABLE: server.url()})
         assert process.stderr
         assert re.fullmatch(r"webhook: [1-9]\d* alerts wait; at most 30 s more for them\n", process.stderr.readline())
@@ -205,14 +167,15 @@ def test_a_webhook_without_its_variables_is_refused(
     for name, value in ((VARIABLE, url), ("HOOK_TOKEN", token)):
         if value:
             monkeypatch.setenv(name, value)
-    outcome = program(*DETECTION, *WEBHOOK, *(("--set", option) if option else ()), "--out", "o")
+    outcome = program(*DETECTION, *webhook(), *(("--set", option) if option else ()), "--out", "o")
     assert outcome.code == 2
     assert all(word in outcome.error for word in words), outcome.error
     assert "s3cr3t" not in outcome.error
     assert not Path("o").exists()
 
 
-FAULTS: list[Behaviour | int] = [200, 500, 404, 301, garbage, hang_up, broken_headers, Say(503, {"Retry-After": "1"})]
+BROKEN = [receiver.garbage, receiver.hang_up, receiver.broken_headers]
+FAULTS: list[receiver.Behaviour | int] = [200, 500, 404, 301, *BROKEN, receiver.Say(503, {"Retry-After": "1"})]
 
 
 @pytest.mark.parametrize("is_there", [True, False])
@@ -222,12 +185,11 @@ def test_no_secret_is_in_any_file_or_line(table: Path, tmp_path: Path, is_there:
         port = server.port if is_there else closed_port()
         url = f"http://user:{secrets[1]}@127.0.0.1:{port}/services/{secrets[0]}?key={secrets[2]}"
         variables = {**os.environ, VARIABLE: url, "HOOK_TOKEN": secrets[3]}
-        options = ("--set", "alerts.webhook.token_env=HOOK_TOKEN", "--set", "alerts.webhook.drain_seconds=0.5", "--verbose")
-        first = start(
-            "--source", "csv", "--path", table, *DETECTION, *WEBHOOK, *options, "--out", "o", folder=tmp_path, env=variables
-        )
-        outcomes = [finish(first)]
-        outcomes.append(finish(start("--resume", "--out", "o", "--verbose", folder=tmp_path, env=variables)))
+        first = ("--source", "csv", "--path", table, *DETECTION, *webhook(token_env="HOOK_TOKEN", drain_seconds=0.5))
+        outcomes = [
+            finish(start(*arguments, "--verbose", "--out", "o", folder=tmp_path, env=variables))
+            for arguments in (first, ["--resume"])
+        ]
     assert [outcome.code for outcome in outcomes] == [0, 1]
     if is_there:
         sent = server.requests[0]
@@ -239,12 +201,10 @@ def test_no_secret_is_in_any_file_or_line(table: Path, tmp_path: Path, is_there:
         assert not [secret for secret in (*secrets, f":{port}") if secret.encode() in content]
 
 
-# --- cut off and resumed ---
-
-
 def follow(table: Path, *options: str) -> tuple[object, ...]:
     """Arguments of a run that reads a file as it grows."""
-    return ("--source", "csv", "--path", table, "--follow", "--set", "csv.poll_seconds=0.005", *DETECTION, *options, "--out", "o")
+    grows = ("--follow", "--set", "csv.poll_seconds=0.005", "--out", "o")
+    return ("--source", "csv", "--path", table, *DETECTION, *webhook(), *grows, *options)
 
 
 def test_a_run_killed_again_and_again_tells_of_all(
@@ -254,8 +214,8 @@ def test_a_run_killed_again_and_again_tells_of_all(
     assert score(program, table, *often, "--out", "whole").code == 0
     lines = table.read_text().splitlines(keepends=True)
     growing, scores = tmp_path / "growing.csv", tmp_path / "o/scores.csv"
-    arguments = follow(growing, *WEBHOOK, *often)
-    with WebhookServer(first=[200, 500, hang_up] * 6) as server:
+    arguments = follow(growing, *often)
+    with WebhookServer(first=[200, 500, receiver.hang_up] * 6) as server:
         monkeypatch.setenv(VARIABLE, server.url())
         for end in (250, 900, 1350, POINTS):  # the first is in the training part, before any checkpoint
             growing.write_text("".join(lines[: end + 1]))
@@ -267,28 +227,27 @@ def test_a_run_killed_again_and_again_tells_of_all(
     assert outcome.code == 130, outcome.err
     for name in ("scores.csv", "incidents.jsonl", "anomalies.log"):
         assert (tmp_path / "o" / name).read_bytes() == Path("whole", name).read_bytes(), name
-    last = max(number for number, _ in told(Path("whole")))
-    assert set(events(server)) | {(last, "closed")} == told(Path("whole"))  # the last one may be open where the file ends
-    assert_key_means_event(server)
+    expected = told(Path("whole"))
+    assert set(events(server)) | {expected[-1]} == set(expected)  # the last one may be open where the file ends
     assert metrics(tmp_path / "o")["alerts"]["waiting"] == 0
 
 
-def test_an_incident_open_at_the_cut_is_closed_once(program: Program, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    values = wave(900)
+def test_an_incident_open_at_the_cut_is_closed_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    values = cli.wave(900)
     values[800] += 40
-    table = write_csv(tmp_path / "load.csv", range(801), values[:801])
+    table = cli.write_csv(tmp_path / "load.csv", range(801), values[:801])
+
+    def stop_when(reached: Callable[[], bool], *arguments: object) -> None:
+        process = start(*arguments, folder=tmp_path)
+        wait_until(reached, process)
+        process.send_signal(signal.SIGTERM)
+        assert finish(process).code == 0
+
     with WebhookServer() as server:
         monkeypatch.setenv(VARIABLE, server.url())
-        process = start(*follow(table, *WEBHOOK), folder=tmp_path)
-        wait_until(lambda: count_lines(tmp_path / "o/scores.csv") == 802, process)
-        process.send_signal(signal.SIGTERM)
-        assert finish(process).code == 0
+        stop_when(lambda: count_lines(tmp_path / "o/scores.csv") == 802, *follow(table))
         opened = events(server)[-1]
         assert opened[1] == "opened"
-        write_csv(table, range(900), values)
-        process = start("--resume", "--out", "o", folder=tmp_path)
-        wait_until(lambda: (opened[0], "closed") in events(server), process)
-        process.send_signal(signal.SIGTERM)
-        assert finish(process).code == 0
+        cli.write_csv(table, range(900), values)
+        stop_when(lambda: (opened[0], "closed") in events(server), "--resume", "--out", "o")
     assert events(server).count(opened) == events(server).count((opened[0], "closed")) == 1
-    assert_key_means_event(server)

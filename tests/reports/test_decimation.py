@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.reports.decimation import decimate, runs
+from autoencoder.reports.decimation import decimate
 
 
 def naive_decimate(x: np.ndarray, y: np.ndarray, bins: int) -> list[int]:
@@ -41,9 +41,3 @@ def test_decimation_agrees_with_its_naive_twin(rows: list[tuple[int, float]], bi
     kept = decimate(x, y, bins).tolist()
     assert kept == naive_decimate(x, y, bins)
     assert len(kept) <= 4 * (bins + 1) or not ascending
-
-
-def test_runs_are_first_and_last_rows() -> None:
-    mask = np.array([True, False, False, True, True, True, False, True])
-    assert runs(mask).tolist() == [[0, 0], [3, 5], [7, 7]]
-    assert runs(np.zeros(0, dtype=bool)).shape == (0, 2)

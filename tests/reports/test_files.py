@@ -14,25 +14,21 @@ def no_space(*_: object) -> int:
     raise OSError(28, "No space left on device")
 
 
-def test_a_link_is_replaced_and_never_followed(tmp_path: Path) -> None:
+def test_a_file_is_put_in_place_whole_or_not_at_all_and_no_link_is_followed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     secret, target = tmp_path / "secret", tmp_path / "run" / "metrics.json"
     secret.write_bytes(b"mine")
     target.parent.mkdir()
     target.symlink_to(secret)
     draft_of(target).symlink_to(secret)
     write_whole(target, b"new")
+    monkeypatch.setattr(os, "fsync", no_space)
+    with pytest.raises(OSError, match="No space left"):
+        write_whole(target, b"newer")
     assert secret.read_bytes() == b"mine"
     assert target.read_bytes() == b"new" and not target.is_symlink()
     assert [path.name for path in target.parent.iterdir()] == ["metrics.json"]
-
-
-def test_a_failed_write_leaves_the_file_before(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_whole(tmp_path / "x", b"old")
-    monkeypatch.setattr(os, "fsync", no_space)
-    with pytest.raises(OSError, match="No space left"):
-        write_whole(tmp_path / "x", b"new")
-    assert (tmp_path / "x").read_bytes() == b"old"
-    assert [path.name for path in tmp_path.iterdir()] == ["x"]
 
 
 def test_the_end_of_a_growing_file_may_be_written_anew(tmp_path: Path) -> None:

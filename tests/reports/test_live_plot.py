@@ -14,17 +14,14 @@ from typing import TypeVar
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from matplotlib.image import imread
 
 from autoencoder.core.types import Detections
 from autoencoder.reports import live_plot
-from autoencoder.reports.live_plot import LivePlot, PlotSettings, RingBuffer, display_available
+from autoencoder.reports.live_plot import TOOLKITS, LivePlot, PlotSettings, display_available, newest
 from autoencoder.reports.sinks import Batch
 
 ROOT = Path(__file__).resolve().parents[2]
-OUTPUT = ROOT / "tests" / "output"
 TOOLS = ("Xvfb", "import", "xdotool")
 T = TypeVar("T")
 PATIENCE = 30.0  # seconds until a screen that does not show what it should is a failure
@@ -69,11 +66,8 @@ print("the run goes on", flush=True)
 def screen() -> Iterator[dict[str, str]]:
     """An environment with an empty screen of 1400 x 900."""
     reading, writing = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1400x900x24", "-nolisten", "tcp", "-noreset"],
-        pass_fds=[writing],
-        stderr=subprocess.DEVNULL,
-    )
+    command = ["Xvfb", "-displayfd", str(writing), "-screen", "0", "1400x900x24", "-nolisten", "tcp", "-noreset"]
+    server = subprocess.Popen(command, pass_fds=[writing], stderr=subprocess.DEVNULL)
     os.close(writing)
     with os.fdopen(reading) as numbers:
         number = numbers.readline().strip()  # written once the server answers
@@ -87,8 +81,7 @@ class Run:
     """The program above, running in a process of its own."""
 
     def __init__(self, screen: dict[str, str], *arguments: str) -> None:
-        command = [sys.executable, "-c", RUN, *arguments]
-        pipe = subprocess.PIPE
+        command, pipe = [sys.executable, "-c", RUN, *arguments], subprocess.PIPE
         self.screen = screen
         self.process = subprocess.Popen(command, cwd=ROOT, env=screen, stdin=pipe, stdout=pipe, stderr=pipe, text=True)
         assert self.read() == "fed"
@@ -103,8 +96,8 @@ class Run:
 
     def shot(self, name: str, seen: Callable[[np.ndarray], bool]) -> np.ndarray:
         """Take pictures of the screen until it shows what it should; (height, width, 3) in [0, 1]."""
-        OUTPUT.mkdir(exist_ok=True)
-        path = OUTPUT / f"live_{name}.png"
+        path = ROOT / "tests" / "output" / f"live_{name}.png"
+        path.parent.mkdir(exist_ok=True)
 
         def take() -> np.ndarray:
             subprocess.run(["import", "-window", "root", f"PNG24:{path}"], env=self.screen, check=True)
@@ -112,14 +105,17 @@ class Run:
 
         return until(take, seen, f"see {path}")
 
-    def close_as_a_user(self) -> None:
-        number = until(lambda: self.windows(), bool, "no window")[0]
-        subprocess.run(["xdotool", "windowfocus", number, "mousemove", "600", "300", "key", "q"], env=self.screen, check=True)
-        until(self.windows, lambda windows: not windows, "the window stays")
-
     def windows(self) -> list[str]:
         command = ["xdotool", "search", "--onlyvisible", "--name", "run under test"]
         return subprocess.run(command, env=self.screen, capture_output=True, text=True, check=False).stdout.split()
+
+    def close_as_a_user(self) -> None:
+        number = until(self.windows, bool, "no window")[0]
+        subprocess.run(["xdotool", "windowfocus", number, "mousemove", "600", "300", "key", "q"], env=self.screen, check=True)
+        self.is_gone()
+
+    def is_gone(self) -> None:
+        until(self.windows, lambda windows: not windows, "the window stays")
 
 
 def until(look: Callable[[], T], good: Callable[[T], bool], complaint: str) -> T:
@@ -133,16 +129,11 @@ def until(look: Callable[[], T], good: Callable[[T], bool], complaint: str) -> T
 @pytest.fixture
 def start(screen: dict[str, str]) -> Iterator[Callable[..., Run]]:
     runs: list[Run] = []
-
-    def begin(*arguments: str) -> Run:
-        runs.append(Run(screen, *arguments))
-        return runs[-1]
-
-    yield begin
+    yield lambda *arguments: runs.append(Run(screen, *arguments)) or runs[-1]
     for run in runs:
         with run.process:  # closes its pipes
             run.process.kill()
-        until(run.windows, lambda windows: not windows, "a window outlives its run")
+        run.is_gone()
 
 
 def red(picture: np.ndarray) -> np.ndarray:
@@ -180,30 +171,26 @@ def test_closing_the_window_does_not_end_the_run(start: Callable[..., Run]) -> N
     run.close_as_a_user()
     until(run.feed, lambda answer: answer == "closed", "the run does not notice")
     output, errors = run.process.communicate()
-    assert output.strip() == "the run goes on"
-    assert (run.process.returncode, errors) == (0, "")
+    assert (output.strip(), run.process.returncode, errors) == ("the run goes on", 0, "")
 
 
 @needs_screen
-def test_a_held_window_stays_until_it_is_closed(start: Callable[..., Run]) -> None:
+@pytest.mark.parametrize("number", [None, signal.SIGINT, signal.SIGKILL])
+def test_a_held_window_stays_until_it_is_closed_or_its_run_ends(start: Callable[..., Run], number: signal.Signals | None) -> None:
     run = start("hold")
     run.process.stdin.close()
     run.shot("held", lambda picture: red(picture).sum() > 100)
     assert run.process.poll() is None
-    run.close_as_a_user()
-    assert run.read() == "the run goes on"
-    assert run.process.wait() == 0
+    run.process.send_signal(number) if number else run.close_as_a_user()
+    assert run.read() == ("" if number else "the run goes on")
+    assert run.process.wait() == -(number or 0)
+    run.is_gone()
 
 
-@needs_screen
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
-def test_a_held_window_goes_with_its_run(start: Callable[..., Run], number: signal.Signals) -> None:
-    run = start("hold")
-    run.process.stdin.close()
-    until(run.windows, bool, "no window")
-    run.process.send_signal(number)
-    assert run.process.wait() == -number
-    until(run.windows, lambda windows: not windows, "the window stays")
+def set_screen(monkeypatch: pytest.MonkeyPatch, display: str, backend: str | None = None) -> None:
+    """The environment variables that say where windows go."""
+    for name, value in {"DISPLAY": display, "WAYLAND_DISPLAY": "", "MPLBACKEND": backend or ""}.items():
+        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
 
 
 @needs_screen
@@ -217,38 +204,21 @@ def test_a_screen_that_answers_is_available(
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only X11 and Wayland name their screen in a variable")
 @pytest.mark.parametrize(
-    ("display", "backend", "reason"),
+    ("display", "backend", "toolkits", "reason"),
     [
-        ("", None, "neither DISPLAY nor WAYLAND_DISPLAY is set"),
-        (":987", None, "no window opens at DISPLAY=:987"),
-        (":987", "TkAgg", "no window opens at DISPLAY=:987"),
+        ("", None, TOOLKITS, "neither DISPLAY nor WAYLAND_DISPLAY is set"),
+        (":987", None, TOOLKITS, "no window opens at DISPLAY=:987"),
+        (":987", "TkAgg", TOOLKITS, "no window opens at DISPLAY=:987"),
+        (":987", None, ("a_toolkit_that_nobody_has",), "no window toolkit is installed; install python3-tk, PyQt6 or PySide6"),
     ],
 )
 def test_a_screen_that_is_not_there_is_named(
-    monkeypatch: pytest.MonkeyPatch, display: str, backend: str | None, reason: str
+    monkeypatch: pytest.MonkeyPatch, display: str, backend: str | None, toolkits: tuple[str, ...], reason: str
 ) -> None:
     pytest.importorskip("tkinter", reason="tkinter is not installed")
     set_screen(monkeypatch, display, backend)
+    monkeypatch.setattr(live_plot, "TOOLKITS", toolkits)
     assert display_available() == reason
-
-
-def test_a_missing_toolkit_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_screen(monkeypatch, ":987", None)
-    monkeypatch.setattr(live_plot, "TOOLKITS", ("a_toolkit_that_nobody_has",))
-    assert display_available() == "no window toolkit is installed; install python3-tk, PyQt6 or PySide6"
-
-
-def set_screen(monkeypatch: pytest.MonkeyPatch, display: str, backend: str | None) -> None:
-    """The environment variables that say where windows go."""
-    for name, value in {"DISPLAY": display, "WAYLAND_DISPLAY": "", "MPLBACKEND": backend or ""}.items():
-        monkeypatch.setenv(name, value) if value else monkeypatch.delenv(name, raising=False)
-
-
-def test_a_window_that_cannot_open_counts_as_closed(monkeypatch: pytest.MonkeyPatch) -> None:
-    set_screen(monkeypatch, ":987", None)
-    with LivePlot(PlotSettings("t", ("value",))) as window:
-        until(lambda: window.closed, bool, "the window's process stays")
-        window.on_batch(Batch(stream(10)))
 
 
 def stream(points: int) -> Detections:
@@ -257,13 +227,17 @@ def stream(points: int) -> Detections:
     return Detections(rows, numbers[:, None], numbers[:, None], numbers, numbers, numbers, rows % 2 == 0)
 
 
-@settings(deadline=None, max_examples=50, derandomize=True)
-@given(capacity=st.integers(1, 20), sizes=st.lists(st.integers(1, 30), min_size=1, max_size=9))
-def test_the_buffer_holds_the_newest_points(capacity: int, sizes: list[int]) -> None:
-    whole, buffer, end = stream(sum(sizes)), RingBuffer(capacity), 0
-    for size in sizes:
-        buffer.add(whole[end : end + size], whole.anomalies[end : end + size])
+def test_a_window_that_cannot_open_counts_as_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    set_screen(monkeypatch, ":987")
+    with LivePlot(PlotSettings("t", ("value",))) as window:
+        until(lambda: window.closed, bool, "the window's process stays")
+        window.on_batch(Batch(stream(10)))
+
+
+def test_the_newest_points_are_kept() -> None:
+    whole, kept, end = stream(60), None, 0
+    for size in (1, 2, 20, 1, 30, 6):
+        kept = newest(kept, (whole[end : end + size], whole.anomalies[end : end + size]), 9)
         end += size
-        assert buffer.newest
-        assert buffer.newest[0].time.tolist() == whole.time[max(end - capacity, 0) : end].tolist()
-        assert buffer.newest[1].tolist() == whole.anomalies[max(end - capacity, 0) : end].tolist()
+        assert kept[0].time.tolist() == whole.time[max(end - 9, 0) : end].tolist()
+        assert kept[1].tolist() == whole.anomalies[max(end - 9, 0) : end].tolist()

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoencoder.core.events import AdaptationEvent
-from autoencoder.reports.adaptation_log import AdaptationLog, event_time
-from autoencoder.reports.anomaly_log import AnomalyLog, log_line
-from autoencoder.reports.incidents import Incident
+from autoencoder.reports.logs import AdaptationLog, AnomalyLog, event_time, log_line
 from autoencoder.reports.run_folder import RunFolder
 from autoencoder.reports.sinks import Batch
 
@@ -40,17 +37,6 @@ def test_nothing_breaks_a_line_or_steers_a_terminal(text: str) -> None:
     line.encode()
 
 
-@quick
-@given(
-    values=st.lists(st.floats(allow_infinity=False), min_size=1, max_size=3),
-    severity=st.floats(0, 1).map(lambda score: round(score, 6)),
-    alarm=st.booleans(),
-)
-def test_a_line_made_of_incidents_jsonl_is_the_same(values: list[float], severity: float, alarm: bool) -> None:
-    incident = replace(INCIDENT, peak_value=tuple(values), expected=tuple(values[::-1]), severity=severity, alarm=alarm)
-    assert log_line(Incident.from_record(json.loads(incident.to_json()))) == log_line(incident)
-
-
 def test_a_resumed_log_is_written_anew(tmp_path: Path) -> None:
     folder = RunFolder(tmp_path / "o")
     folder.write("incidents.jsonl", INCIDENT.to_json() + "\n" + INCIDENT.to_json("open") + "\n")
@@ -67,9 +53,8 @@ def test_adaptations_are_written_as_they_come(tmp_path: Path) -> None:
     log = AdaptationLog(RunFolder(tmp_path / "o"), lambda: events, "Z")
     log.write(Batch(scored([])))
     assert (tmp_path / "o/adaptations.jsonl").read_text() == ""
-    dated = AdaptationEvent(
-        7, 1_700_000_000 * 10**9, True, "promoted", {"reason": "first", "loss": 0.12345678, "gap": float("nan")}
-    )
+    details = {"reason": "first", "loss": 0.12345678, "gap": float("nan")}
+    dated = AdaptationEvent(7, 1_700_000_000 * 10**9, True, "promoted", details)
     events += [AdaptationEvent(5, 5, False, "drift declared", {}), dated]
     log.write(Batch(scored([])))
     assert (tmp_path / "o/adaptations.jsonl").read_text() == (

@@ -18,8 +18,7 @@ STEPS = ["put", "delivered", "refused", "reopen", "kill", "flush"]
 
 
 def queued(outbox: Outbox) -> list[str]:
-    """What waits, in order; the outbox is finished and emptied for that."""
-    outbox.finish()
+    """What waits, in order; the outbox is emptied for that."""
     found = []
     while head := outbox.head():
         found.append(head[0])
@@ -69,24 +68,6 @@ def test_only_the_oldest_is_lost_when_it_is_full(tmp_path_factory: pytest.TempPa
         assert outbox.run == run
     assert queued(outbox) == waiting
     outbox.close()
-
-
-def test_what_stands_before_a_cut_of_the_log_counts(tmp_path: Path) -> None:
-    path = tmp_path / "alerts.sqlite"
-    outbox = Outbox(path, 10)
-    outbox.flush()
-    outbox.put("a", {"text": "one"})
-    outbox.put("b", {"text": "two"})
-    outbox.settle("a", "delivered")
-    log = path.with_name("alerts.sqlite-wal")
-    whole, found = log.read_bytes(), []
-    for size in (*range(0, len(whole), 512), len(whole)):
-        cut = after_a_kill(path, tmp_path / str(size))
-        cut.with_name(log.name).write_bytes(whole[:size])
-        again = Outbox(cut, 10)
-        found.append(queued(again))
-        again.close()
-    assert [each for each, _ in itertools.groupby(found)] == [[], ["a"], ["a", "b"], ["b"]]
 
 
 def test_dropped_alerts_take_no_room_and_a_queue_may_shrink(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import sys
 import warnings
+from dataclasses import replace
 from functools import cache
 from itertools import combinations
 from pathlib import Path
@@ -19,8 +20,7 @@ from matplotlib.text import Text
 
 from autoencoder.core.errors import RunError
 from autoencoder.core.types import Detections
-from autoencoder.reports.plot import draw, save
-from autoencoder.reports.plot_panel import BINS
+from autoencoder.reports.plot import BINS, draw, paint, save
 
 DAY = np.datetime64("2024-06-03T00:00", "ns")
 
@@ -37,10 +37,6 @@ def hours(points: int, step: str = "h") -> np.ndarray:
     return DAY + np.arange(points) * np.timedelta64(1, step)
 
 
-def with_arrays(detections: Detections, **arrays: np.ndarray) -> Detections:
-    return Detections(**{name: arrays.get(name, getattr(detections, name)) for name in Detections.__slots__})
-
-
 NOTHING = np.full(300, np.nan)
 CASES = {
     "no points": (season(0), {}),
@@ -49,19 +45,19 @@ CASES = {
     "one point": (season(1), {}),
     "one date": (season(1, time=hours(1)), {}),
     "two points": (season(2), {"training_points": 1}),
-    "training only": (with_arrays(season(300, training=300), errors=NOTHING, thresholds=NOTHING), {"training_points": 300}),
+    "training only": (replace(season(300, training=300), errors=NOTHING, thresholds=NOTHING), {"training_points": 300}),
     "training longer than the series": (season(50), {"training_points": 1000}),
     "constant": (expecting_a_sine(np.full(200, 5.0)), {}),
     "constant zero": (expecting_a_sine(np.zeros(200)), {}),
     "nothing known": (expecting_a_sine(NOTHING), {}),
     "every other value missing": (expecting_a_sine(np.where(np.arange(200) % 2, np.nan, 1.0)), {}),
-    "infinite": (with_arrays(season(200), predictions=np.full((200, 1), np.inf), errors=np.full(200, np.inf)), {}),
+    "infinite": (replace(season(200), predictions=np.full((200, 1), np.inf), errors=np.full(200, np.inf)), {}),
     "huge": (expecting_a_sine(np.linspace(-1e300, 1e300, 300)), {}),
     "tiny": (expecting_a_sine(np.linspace(0, 1e-12, 300)), {}),
     "offset": (expecting_a_sine(1e9 + np.linspace(0, 0.01, 300)), {}),
     "millions": (expecting_a_sine(np.linspace(-2_500_000, 7_000_000, 300)), {}),
-    "negative errors": (with_arrays(season(300), errors=np.linspace(-9, 3, 300), thresholds=np.full(300, -1.0)), {}),
-    "errors of zero": (with_arrays(season(300), errors=np.zeros(300), thresholds=np.zeros(300)), {}),
+    "negative errors": (replace(season(300), errors=np.linspace(-9, 3, 300), thresholds=np.full(300, -1.0)), {}),
+    "errors of zero": (replace(season(300), errors=np.zeros(300), thresholds=np.zeros(300)), {}),
     "large index": (season(300, time=np.arange(300) + 1_700_000_000_000), {}),
     "same time over and over": (season(300, time=np.full(300, DAY)), {}),
     "minutes": (season(90, time=hours(90, "m")), {"timezone": "America/New_York", "training_points": 20}),
@@ -111,15 +107,11 @@ def tick_labels(figure: Figure) -> list[str]:
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_draws_without_a_warning(name: str) -> None:
-    pixels = np.asarray(drawn(name).canvas.buffer_rgba())  # (height, width, 4)
+def test_whatever_comes_is_drawn_and_no_writing_overlaps(name: str) -> None:
+    figure = drawn(name)
+    pixels = np.asarray(figure.canvas.buffer_rgba())  # (height, width, 4)
     assert pixels.shape == (840, 1440, 4)
     assert np.ptp(pixels) > 100
-
-
-@pytest.mark.parametrize("name", CASES)
-def test_no_writing_overlaps(name: str) -> None:
-    figure = drawn(name)
     renderer = figure.canvas.get_renderer()
     writings = [*figure.texts, *(text for legend in figure.legends for text in legend.get_texts())]
     for axes in figure.axes:
@@ -149,34 +141,32 @@ def test_the_title_counts_points_incidents_and_flags() -> None:
 
 
 @pytest.mark.parametrize(
-    ("timezone", "written"), [(None, "12:30"), ("UTC", "12:30"), ("America/New_York", "08:30"), ("+02:00", "14:30")]
+    ("time", "timezone", "written"),
+    [
+        *((hours(61, "m") + np.timedelta64(12, "h"), zone, "12:30") for zone in (None, "UTC")),
+        (hours(61, "m") + np.timedelta64(12, "h"), "America/New_York", "08:30"),
+        (hours(61, "m") + np.timedelta64(12, "h"), "+02:00", "14:30"),
+        (np.arange(61) * 2500, None, "100,000"),
+        (np.arange(61) * 5 + 1_700_000_000_000, None, "1,700,000,000,100"),
+    ],
 )
-def test_dates_are_in_the_time_zone_of_the_source(timezone: str | None, written: str) -> None:
-    afternoon = season(61, time=hours(61, "m") + np.timedelta64(12, "h"))
-    assert written in tick_labels(draw(afternoon, title="t", timezone=timezone))
+def test_times_are_in_the_zone_of_the_source_and_counts_have_separators(
+    time: np.ndarray, timezone: str | None, written: str
+) -> None:
+    assert written in tick_labels(draw(season(61, time=time), title="t", timezone=timezone))
 
 
-def test_a_count_has_thousands_separators() -> None:
-    assert "100,000" in tick_labels(draw(season(300, time=np.arange(300) * 500), title="t"))
-    assert "1,700,000,000,100" in tick_labels(drawn("large index"))
-
-
-def test_a_long_series_is_thinned_but_for_its_flags() -> None:
+def test_a_long_series_is_thinned_but_for_its_flags_and_gaps() -> None:
     detections = season(200_000)
-    figure = draw(detections, title="t")
     rows = np.flatnonzero(detections.anomalies)
+    detections.values[20_000:30_000] = np.nan
+    figure = draw(detections, title="t")
     value_dots, error_dots = drawn_lines(figure, "flagged")
     assert len(rows) > 2000
     np.testing.assert_array_equal(value_dots.get_xydata(), np.column_stack([rows, detections.values[rows, 0]]))
     np.testing.assert_array_equal(error_dots.get_xydata(), np.column_stack([rows, detections.errors[rows]]))
-    assert len(drawn_lines(figure, "value")[0].get_xdata()) <= 4 * (BINS + 1)
-
-
-def test_a_gap_is_a_gap_in_the_line() -> None:
-    values = np.sin(np.arange(50_000) / 20)
-    values[20_000:30_000] = np.nan
-    (line,) = drawn_lines(draw(expecting_a_sine(values), title="t"), "value")
-    x, y = line.get_data()
+    x, y = drawn_lines(figure, "value")[0].get_data()
+    assert len(x) <= 4 * (BINS + 1)
     assert np.isnan(y[(x > 20_000) & (x < 29_999)]).all()
     assert np.isfinite(y[(x < 20_000) | (x >= 30_000)]).all()
 
@@ -200,20 +190,25 @@ def test_a_lonely_point_between_two_gaps_is_visible() -> None:
 
 def test_the_error_axis_is_logarithmic_if_need_be() -> None:
     calm = season(500)
-    wild = with_arrays(calm, errors=np.where(calm.anomalies, 1000.0, calm.errors))
+    wild = replace(calm, errors=np.where(calm.anomalies, 1000.0, calm.errors))
     assert draw(calm, title="t").axes[-1].get_yscale() == "linear"
     assert draw(wild, title="t").axes[-1].get_yscale() == "log"
-    assert draw(with_arrays(wild, errors=-wild.errors), title="t").axes[-1].get_yscale() == "linear"
-
-
-def test_a_small_flagged_error_stays_in_view() -> None:
-    detections = season(500)
+    assert draw(replace(wild, errors=-wild.errors), title="t").axes[-1].get_yscale() == "linear"
     errors, limits, flags = np.ones(500), np.full(500, 2.0), np.zeros(500, dtype=bool)
-    errors[[20, 400]], limits[:40], flags[[20, 400]] = (0.002, 1000.0), 0.001, True
-    axes = draw(with_arrays(detections, errors=errors, thresholds=limits, anomalies=flags), title="t").axes[-1]
+    errors[[20, 400]], limits[:40], flags[[20, 400]] = (0.002, 1000.0), 0.001, True  # a small flagged error stays in view
+    axes = draw(replace(calm, errors=errors, thresholds=limits, anomalies=flags), title="t").axes[-1]
     low, high = axes.get_ylim()
-    assert axes.get_yscale() == "log"
-    assert low < 0.001 and high > 1000
+    assert axes.get_yscale() == "log" and low < 0.001 and high > 1000
+
+
+def test_the_next_picture_of_a_stream_keeps_its_look() -> None:
+    wild, calm, columns = season(500, columns=9), season(500, columns=9), tuple("abcdefghi")
+    wild.errors[wild.anomalies] = 1000.0
+    wild.values[wild.anomalies, 7] += 50.0
+    quiet = replace(calm, anomalies=np.zeros(500, dtype=bool))
+    look = paint(Figure(), wild, "t", columns)
+    assert 7 in look.columns and look.is_log
+    assert paint(Figure(), quiet, "t", columns, before=look) == look
 
 
 def test_of_many_columns_the_most_deviating_are_shown() -> None:

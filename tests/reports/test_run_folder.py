@@ -1,4 +1,4 @@
-"""The run folder: whole files or none, one run at a time, and what may be in files of unknown origin."""
+"""The run folder: one run at a time, what it takes away, and what may be in files of unknown origin."""
 
 from __future__ import annotations
 
@@ -22,21 +22,16 @@ from autoencoder.reports.run_folder import (
 )
 
 
-def test_a_file_is_put_in_place_whole_or_not_at_all(tmp_path: Path) -> None:
-    folder = RunFolder(tmp_path / "o")
-    folder.write("metrics.json", "one")
-    assert [path.name for path in (tmp_path / "o").iterdir()] == ["metrics.json"]
-    (tmp_path / "o/config.yaml").mkdir()  # something that cannot be replaced
+def test_figures_are_plain_and_what_cannot_be_written_is_named(tmp_path: Path) -> None:
+    folder, place = RunFolder(tmp_path / "o"), tmp_path / "o"
+    metrics = {"a": np.float64(0.1234567), "b": float("nan"), "c": (np.int64(3), None), "d": {"e": np.True_, "f": "x"}}
+    folder.write_metrics(metrics)
+    (place / "config.yaml").mkdir()  # something that cannot be replaced
     with pytest.raises(RunError, match=r"config\.yaml cannot be written"):
         folder.write("config.yaml", "two")
-    assert (tmp_path / "o/metrics.json").read_text() == "one"
-
-
-def test_unknown_figures_are_null_and_numbers_plain(tmp_path: Path) -> None:
-    metrics = {"a": np.float64(0.1234567), "b": float("nan"), "c": (np.int64(3), None), "d": {"e": np.True_, "f": "x"}}
-    RunFolder(tmp_path / "o").write_metrics(metrics)
     expected = {"a": 0.123457, "b": None, "c": [3, None], "d": {"e": True, "f": "x"}}
-    assert json.loads((tmp_path / "o/metrics.json").read_text()) == expected
+    assert json.loads((place / "metrics.json").read_text()) == expected
+    assert {path.name for path in place.iterdir()} == {"metrics.json", "config.yaml"}
 
 
 def test_discarding_takes_away_what_a_run_writes(tmp_path: Path) -> None:
@@ -49,8 +44,9 @@ def test_discarding_takes_away_what_a_run_writes(tmp_path: Path) -> None:
         (path / "note.txt").write_text("mine")
         folder.discard()
         assert [found.name for found in path.iterdir()] == ["note.txt"]
+    draft_of(ours / CHECKPOINT).write_bytes(b"half")  # a kill left it
     RunFolder(ours, resume=True).discard()
-    assert (ours / "note.txt").exists()
+    assert [found.name for found in ours.iterdir()] == ["note.txt"]
 
 
 def test_default_folders_do_not_collide(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -90,24 +86,14 @@ def test_a_checkpoint_is_told_from_its_absence(tmp_path: Path) -> None:
     assert read_checkpoint(tmp_path) == {"rows": 3}
 
 
-def test_a_draft_that_a_kill_left_is_cleared_away(tmp_path: Path) -> None:
-    draft_of(tmp_path / CHECKPOINT).write_bytes(b"half")
-    RunFolder(tmp_path, resume=True)
-    assert not draft_of(tmp_path / CHECKPOINT).exists()
-
-
 def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
-    class Owner:
-        pass
-
-    owner = Owner()
+    owner, other = (type("Owner", (), {})() for _ in range(2))
     release = lock(owner, tmp_path)
     assert release
-    assert lock(Owner(), tmp_path) is None
+    assert lock(other, tmp_path) is None
     with pytest.raises(OutputError, match="still going on"):
         RunFolder(tmp_path, resume=True)
     release()
-    other = Owner()
     assert lock(other, tmp_path)
     del other
     assert lock(owner, tmp_path)

@@ -9,7 +9,7 @@ from pathlib import Path
 from helpers.detections import INCIDENT, scored
 
 from autoencoder.reports.delivery import DeliveryResult, WebhookSender
-from autoencoder.reports.outbox import Alert
+from autoencoder.reports.outbox import Alert, Outbox
 from autoencoder.reports.run_folder import RunFolder
 from autoencoder.reports.sinks import Batch
 from autoencoder.reports.webhook import Webhook, as_slack
@@ -29,11 +29,13 @@ def test_incidents_open_in_several_series_are_told_apart(tmp_path: Path) -> None
         sent.append((key, alert["event"], alert["incident"]["series"]))
         return DeliveryResult("delivered")
 
+    def deliver(outbox: Outbox) -> WebhookSender:
+        return WebhookSender(outbox, post, print, backoff=0.01, max_backoff=0.01, drain_seconds=30)
+
     folder, nothing = RunFolder(tmp_path / "o"), scored([])
     one, two, quiet = (replace(INCIDENT, series=name, alarm=name != "quiet") for name in ("one", "two", "quiet"))
     for resumable in (True, False):  # a run that is cut off, and its second part
-        sender = WebhookSender(post, print, backoff=0.01, max_backoff=0.01, drain_seconds=30)
-        webhook = Webhook(sender, capacity=9, alarms_only=True, warn=print)
+        webhook = Webhook(deliver, capacity=9, alarms_only=True, warn=print)
         webhook.start(folder, "x.csv", ["value"])
         webhook.write(Batch(nothing, [], [one, two, quiet]))
         webhook.write(Batch(nothing, [two], [replace(one, n_points=5), replace(quiet)]))

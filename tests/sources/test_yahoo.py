@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,13 +49,18 @@ def make(server: YahooServer, tmp_path: Path) -> Make:
     return make_source
 
 
-def sample_column(name: str) -> list[str]:
+def sample(name: str) -> list[str]:
     with SAMPLE.open(newline="") as file:
         return [row[name] for row in csv.DictReader(file)]
 
 
-def sample_numbers(name: str) -> list[float]:
-    return [float(text) for text in sample_column(name)]
+def numbers(name: str) -> list[float]:
+    return [float(text) for text in sample(name)]
+
+
+def bars_from(day: date, *closes: float | None) -> list[Bar]:
+    """Daily bars, the first of them on that day."""
+    return [daily_bar(day + timedelta(days=row), close) for row, close in enumerate(closes)]
 
 
 def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -70,37 +76,30 @@ def run_python(code: str, **environment: str) -> subprocess.CompletedProcess[str
 def test_the_sample_is_as_its_readme_says() -> None:
     readme = (SAMPLE.parent / "README.md").read_text()
     assert hashlib.sha256(SAMPLE.read_bytes()).hexdigest() in readme
-    dates = sample_column("timestamp")
+    dates = sample("timestamp")
     assert f"{len(dates):,} rows" in readme
     assert dates == sorted(set(dates))
 
 
-def test_closes_and_dates_equal_the_sample(make: Make) -> None:
+def test_prices_and_dates_equal_the_sample(server: YahooServer, make: Make) -> None:
     source = make(**WHOLE_SAMPLE)
     whole = collect(source)
     assert (source.name, source.columns, source.length, source.timezone) == ("AAPL", ("Close",), 3270, None)
-    assert whole.time.dtype == np.dtype("datetime64[ns]")
-    assert whole.time.tolist() == np.array(sample_column("timestamp"), "datetime64[ns]").tolist()
-    assert first_column(whole) == sample_numbers("close")
-
-
-def test_prices_are_adjusted_by_default(server: YahooServer, make: Make) -> None:
+    np.testing.assert_array_equal(whole.time, np.array(sample("timestamp"), "datetime64[ns]"), strict=True)
+    assert first_column(whole) == numbers("close")
+    several = make(**WHOLE_SAMPLE, column=["volume", "Open"])
+    assert several.columns == ("Volume", "Open")
+    np.testing.assert_array_equal(collect(several).values, np.column_stack([numbers("volume"), numbers("open")]))
+    chunked = make(**WHOLE_SAMPLE, chunk_size=1500)
+    assert [len(chunk) for chunk in chunked.chunks()] == [1500, 1500, 270]
+    assert_same(collect(chunked, 1400), whole[1400:])
     server.series["AAPL"] = read_sample(adjusted=True)
-    adjusted, raw = make(**WHOLE_SAMPLE), make(**WHOLE_SAMPLE, adjusted=False)
-    assert first_column(collect(adjusted)) == sample_numbers("adj_close")
-    assert first_column(collect(raw)) == sample_numbers("close")
-
-
-def test_columns_come_in_the_order_asked_for(make: Make) -> None:
-    source = make(**WHOLE_SAMPLE, column=["volume", "Open"])
-    expected = np.column_stack([sample_numbers("volume"), sample_numbers("open")]).tolist()
-    assert source.columns == ("Volume", "Open")
-    assert collect(source).values.tolist() == expected
+    assert first_column(collect(make(**WHOLE_SAMPLE))) == numbers("adj_close")
+    assert first_column(collect(make(**WHOLE_SAMPLE, adjusted=False))) == numbers("close")
 
 
 def test_a_price_that_yahoo_lacks_is_missing(server: YahooServer, make: Make) -> None:
-    days = [date(2012, 1, 3), date(2012, 1, 4), date(2012, 1, 5)]
-    server.series["GAP"] = [daily_bar(day, price) for day, price in zip(days, [1.0, None, 3.0], strict=True)]
+    server.series["GAP"] = bars_from(date(2012, 1, 3), 1.0, None, 3.0)
     assert first_column(collect(make("GAP"))) == [1, None, 3]
 
 
@@ -127,12 +126,6 @@ def test_a_period_reaches_back_from_the_end(make: Make, options: dict[str, Any],
     assert [str(day)[:10] for day in (whole.time[0], whole.time[-1])] == [first, last]
 
 
-def test_chunks_hold_at_most_chunk_size_points(make: Make) -> None:
-    source = make(**WHOLE_SAMPLE, chunk_size=1500)
-    assert [len(chunk) for chunk in source.chunks()] == [1500, 1500, 270]
-    assert_same(collect(source, 1400), collect(source)[1400:])
-
-
 # --- failures ---
 
 
@@ -150,13 +143,7 @@ def test_chunks_hold_at_most_chunk_size_points(make: Make) -> None:
 )
 @pytest.mark.parametrize("dates", [{}, WHOLE_SAMPLE], ids=["period", "dates"])
 def test_each_failure_is_one_sentence(
-    server: YahooServer,
-    make: Make,
-    capfd: pytest.CaptureFixture[str],
-    ticker: str,
-    mode: Mode,
-    words: str,
-    dates: dict[str, str],
+    server: YahooServer, make: Make, capfd: Any, ticker: str, mode: Mode, words: str, dates: dict[str, str]
 ) -> None:
     server.mode = mode
     with pytest.raises(SourceError) as caught:
@@ -236,32 +223,23 @@ def age_cache(folder: Path, age: timedelta) -> datetime:
     return moment
 
 
-def test_a_fresh_download_is_not_repeated(server: YahooServer, make: Make) -> None:
+def test_a_fresh_download_is_not_repeated(server: YahooServer, make: Make, tmp_path: Path) -> None:
     said: list[str] = []
     first = collect(make())
-    server.requests.clear()
-    second = collect(make(cache_ttl=3600.0, warn=said.append, column="Close"))
-    assert server.requests == []
-    assert second.time.tolist() == first.time.tolist()
-    assert second.values.tolist() == first.values.tolist()
+
+    def asks(**options: Any) -> bool:
+        server.requests.clear()
+        again = make(cache_ttl=3600.0, warn=said.append, **options)
+        if not server.requests:
+            assert_same(collect(again), first)
+        return server.requests != []
+
+    assert not asks(column="Close")
     (note,) = said
     assert note.startswith("AAPL: using prices cached 2")
-
-
-def test_an_older_download_is_repeated(server: YahooServer, make: Make, tmp_path: Path) -> None:
-    make()
+    assert all(asks(**other) for other in ({"interval": "1wk"}, {"period": "1y"}, {"adjusted": False}, {"start": "2010-01-01"}))
     age_cache(tmp_path, timedelta(hours=2))
-    server.requests.clear()
-    make(cache_ttl=3600.0)
-    assert server.requests != []
-
-
-@pytest.mark.parametrize("options", [{"interval": "1wk"}, {"period": "1y"}, {"adjusted": False}, {"start": "2010-01-01"}])
-def test_another_request_is_not_cached(server: YahooServer, make: Make, options: dict[str, Any]) -> None:
-    make()
-    server.requests.clear()
-    make(cache_ttl=3600.0, **options)
-    assert server.requests != []
+    assert asks()
 
 
 @pytest.mark.parametrize(
@@ -280,20 +258,15 @@ def test_cached_prices_stand_in_for_yahoo(server: YahooServer, make: Make, tmp_p
     assert note.endswith(f"; using prices cached {moment:%Y-%m-%d %H:%M} UTC")
 
 
-def test_the_cache_hides_no_unknown_ticker(server: YahooServer, make: Make) -> None:
-    make()
-    del server.series["AAPL"]
-    with pytest.raises(SourceError, match="knows no such ticker"):
-        make()
-
-
-def test_a_damaged_cache_file_is_fetched_anew(server: YahooServer, make: Make, tmp_path: Path) -> None:
+def test_the_cache_hides_no_unknown_ticker_and_no_damage(server: YahooServer, make: Make, tmp_path: Path) -> None:
     whole = collect(make())
     (kept,) = tmp_path.glob("*.npz")
     kept.write_bytes(kept.read_bytes()[:1000])
-    again = collect(make(cache_ttl=3600.0))
-    assert again.values.tolist() == whole.values.tolist()
+    assert_same(collect(make(cache_ttl=3600.0)), whole)
     assert len(list(tmp_path.glob("*.npz"))) == 1
+    del server.series["AAPL"]
+    with pytest.raises(SourceError, match="knows no such ticker"):
+        make()
 
 
 def test_an_unwritable_cache_costs_a_warning(make: Make, tmp_path: Path) -> None:
@@ -348,38 +321,31 @@ def days_and_closes(chunk: Chunk) -> list[tuple[str, float | None]]:
 
 
 def test_following_yields_complete_bars_once(server: YahooServer, make: Make) -> None:
-    bars: list[Bar] = [daily_bar(date(2013, 2, 26), 1.0), daily_bar(date(2013, 2, 27), 2.0), daily_bar(date(2013, 2, 28), 3.0)]
-    server.series["AAPL"] = bars
+    bars = server.series["AAPL"] = bars_from(date(2013, 2, 26), 1.0, 2.0, 3.0)
 
     def change_the_last_bar() -> None:
         bars[-1] = daily_bar(date(2013, 2, 28), 3.5)
 
-    def begin_a_new_bar() -> None:
-        bars.append(daily_bar(date(2013, 3, 1), 4.0))
-
     def pass_midnight() -> None:
         script.now = datetime(2013, 3, 2, 0, 0, tzinfo=EXCHANGE)
 
+    begin_a_new_bar = partial(bars.append, daily_bar(date(2013, 3, 1), 4.0))
     noon = datetime(2013, 2, 28, 12, 0, tzinfo=EXCHANGE)
     script = Script(noon, change_the_last_bar, begin_a_new_bar, lambda: None, pass_midnight, lambda: None)
     history, first, second = map(days_and_closes, script.follow(make))
     assert history == [("2013-02-26", 1.0), ("2013-02-27", 2.0)]
-    assert first == [("2013-02-28", 3.5)]
-    assert second == [("2013-03-01", 4.0)]
+    assert (first, second) == ([("2013-02-28", 3.5)], [("2013-03-01", 4.0)])
 
 
 def test_following_outlives_failures(server: YahooServer, make: Make) -> None:
-    bars = [daily_bar(date(2013, 2, 26), 1.0)]
-    server.series["AAPL"] = bars
+    bars = server.series["AAPL"] = bars_from(date(2013, 2, 26), 1.0)
     said: list[str] = []
 
     def fail() -> None:
         server.mode = "server_error"
-        bars.append(daily_bar(date(2013, 2, 26) + timedelta(days=len(bars)), 1.0 + len(bars)))
+        bars.extend(bars_from(date(2013, 2, 26) + timedelta(days=len(bars)), 1.0 + len(bars)))
 
-    def recover() -> None:
-        server.mode = "normal"
-
+    recover = partial(setattr, server, "mode", "normal")
     script = Script(datetime(2013, 6, 1, tzinfo=UTC), fail, fail, recover, fail, recover)
     assert [len(chunk) for chunk in script.follow(make, poll_seconds=30.0, warn=said.append)] == [1, 2, 1]
     assert len(said) == 2
@@ -387,27 +353,24 @@ def test_following_outlives_failures(server: YahooServer, make: Make) -> None:
 
 
 def test_following_can_begin_with_a_forming_bar(server: YahooServer, make: Make) -> None:
-    server.series["NEW"] = [daily_bar(date(2013, 2, 26), 1.0)]
-
-    def pass_midnight() -> None:
-        script.now += timedelta(days=1)
-
-    script = Script(datetime(2013, 2, 26, 12, 0, tzinfo=EXCHANGE), pass_midnight)
+    server.series["NEW"] = bars_from(date(2013, 2, 26), 1.0)
+    noon = datetime(2013, 2, 26, 12, 0, tzinfo=EXCHANGE)
+    script = Script(noon, lambda: setattr(script, "now", noon + timedelta(days=1)))
     assert [days_and_closes(chunk) for chunk in script.follow(make, "NEW")] == [[("2013-02-26", 1.0)]]
 
 
 def test_following_minutes_goes_by_utc(server: YahooServer, make: Make) -> None:
     opening = datetime(2013, 3, 1, 9, 30, tzinfo=EXCHANGE)
-    bars = [minute_bar(opening, 1.0), minute_bar(opening + timedelta(minutes=1), 2.0)]
-    server.series["AAPL"] = bars
+    bars = server.series["AAPL"] = [minute_bar(opening + timedelta(minutes=minute), 1.0 + minute) for minute in range(2)]
 
     def go_on() -> None:
         bars.append(minute_bar(opening + timedelta(minutes=2), 3.0))
         script.now = opening + timedelta(minutes=2, seconds=1)
 
     script = Script(opening + timedelta(seconds=90), go_on)
-    chunks = script.follow(make, interval="1m", period="1d")
-    minutes = [chunk.time.astype("datetime64[m]").astype(str).tolist() for chunk in chunks]
+    minutes = [
+        chunk.time.astype("datetime64[m]").astype(str).tolist() for chunk in script.follow(make, interval="1m", period="1d")
+    ]
     assert minutes == [["2013-03-01T14:30"], ["2013-03-01T14:31"]]
 
 
@@ -433,7 +396,7 @@ def test_a_bar_is_complete_once_its_interval_is_over(begin: str, interval: str, 
 
 
 def test_the_import_is_light() -> None:
-    modules = ", ".join(f"autoencoder.sources.{name}" for name in ("files", "live", "yahoo"))
+    modules = ", ".join(f"autoencoder.sources.{name}" for name in ("files", "yahoo"))
     run = run_python(f"import sys, {modules}; print({{'pandas', 'pyarrow', 'yfinance', 'curl_cffi'}} & set(sys.modules))")
     assert run.stdout == "set()\n"
 

@@ -35,53 +35,42 @@ def main() -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--share", type=float, default=1.0, help="of the full size; the report is written at 1 only")
     arguments = parser.parse_args()
-    began = time.monotonic()
-    folder = Path(tempfile.mkdtemp(prefix="torture-"))
+    began, folder = time.monotonic(), Path(tempfile.mkdtemp(prefix="torture-"))
+
+    def work(group: str) -> Sequence[Count]:
+        counts = GROUPS[group](folder / group, arguments.seed, arguments.share)
+        for count in counts:
+            sys.stderr.write(f"{count.group}: {count.survived} of {count.tries} survived {' '.join(count.complaints)}\n")
+        sys.stderr.write(f"{group}: done after {time.monotonic() - began:.0f} s\n")
+        return counts
+
+    groups = arguments.group or [*GROUPS]
     try:
-        counts = _run(arguments.group or [*GROUPS], folder, arguments.seed, arguments.share)
+        with ThreadPoolExecutor(1) as pool:
+            beside = [pool.submit(work, group) for group in groups if group == BESIDE]
+            counts = [count for group in groups if group != BESIDE for count in work(group)]
+            counts += [count for future in beside for count in future.result()]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    minutes = (time.monotonic() - began) / 60
     if arguments.group or arguments.share != 1:
         sys.stdout.write("\n".join([*table(counts), ""]))
     else:
-        page = REPORT.read_text(encoding="utf-8")
-        REPORT.write_text(report(page, counts, arguments.seed, minutes), encoding="utf-8")
+        done = f"Seed {arguments.seed}, {os.cpu_count()} cores, {(time.monotonic() - began) / 60:.0f} minutes."
+        head, mark, rest = REPORT.read_text(encoding="utf-8").partition("|---|---|---|---|---|---|---|---|\n")
+        rest = rest[rest.index("## What is done to it") :]
+        REPORT.write_text(head + mark + "\n".join([*table(counts), done, "", ""]) + rest, encoding="utf-8")
         sys.stdout.write(f"{REPORT}\n")
     return 0 if all(count.is_clean for count in counts) else 1
 
 
-def _run(groups: Sequence[str], folder: Path, seed: int, share: float) -> list[Count]:
-    def work(group: str) -> Sequence[Count]:
-        began = time.monotonic()
-        counts = GROUPS[group](folder / group, seed, share)
-        for count in counts:
-            sys.stderr.write(f"{count.group}: {count.survived} of {count.tries} survived {' '.join(count.complaints)}\n")
-        sys.stderr.write(f"{group}: {time.monotonic() - began:.0f} s\n")
-        return counts
-
-    with ThreadPoolExecutor(1) as pool:
-        beside = [pool.submit(work, group) for group in groups if group == BESIDE]
-        counts = [count for group in groups if group != BESIDE for count in work(group)]
-        return counts + [count for future in beside for count in future.result()]
-
-
 def table(counts: Sequence[Count]) -> list[str]:
     """Rows of the report, and what was not as it should be."""
-    rows = [
-        f"| {count.group} | {count.tries:,} | {count.survived:,} | {count.lost:,} | {count.doubled:,} | {count.tracebacks:,} | "
-        f"{count.code_run:,} | {'; '.join(count.notes)} |"
-        for count in counts
-    ]
+    rows = []
+    for count in counts:
+        numbers = (count.tries, count.survived, count.lost, count.doubled, count.tracebacks, count.code_run)
+        rows.append(f"| {count.group} | {' | '.join(f'{number:,}' for number in numbers)} | {'; '.join(count.notes)} |")
     complaints = [f"- {complaint.strip().replace(chr(10), ' ')[:300]}" for count in counts for complaint in count.complaints[:5]]
     return [*rows, "", *(["Not as it should be:", "", *complaints, ""] if complaints else [])]
-
-
-def report(page: str, counts: Sequence[Count], seed: int, minutes: float) -> str:
-    """The page with another table, and another line below it that says how it was made."""
-    head, mark, rest = page.partition("|---|---|---|---|---|---|---|---|\n")
-    done = f"Seed {seed}, {os.cpu_count()} cores, {minutes:.0f} minutes."
-    return head + mark + "\n".join([*table(counts), done, "", ""]) + rest[rest.index("## What is done to it") :]
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ It all happens in this process, thousands of times: whatever comes out must be a
 
 from __future__ import annotations
 
+import gzip
 import io
 import json
 import random
@@ -15,29 +16,23 @@ from typing import Any
 
 import numpy as np
 
+from autoencoder.core.errors import AutoencoderError
 from stress.harness import Count, noisy_wave
 
-Reader = Callable[[bytes], object]
+Case = tuple[Callable[[bytes], object], list[bytes]]  # a reader, and sound input
 
 
 def shake(folder: Path, seed: int, tries: int) -> list[Count]:
     """About so many inputs, shared among the readers; a count a reader."""
     folder.mkdir(parents=True, exist_ok=True)
-    readers = {**_sources(folder), **_settings(folder), **_states(folder)}
-    return [
-        _count(name, read, sound, random.Random(f"{seed} {name}"), tries // len(readers))
-        for name, (read, sound) in readers.items()
-    ]
+    cases = {**_sources(folder / "input"), **_settings(folder / "settings.yaml"), **_results(folder), **_states()}
+    return [_count(name, *case, random.Random(f"{seed} {name}"), tries // len(cases)) for name, case in cases.items()]
 
 
-def _count(name: str, read: Reader, sound: list[bytes], dice: random.Random, tries: int) -> Count:
-    from autoencoder.core.errors import AutoencoderError
-
-    count = Count(f"fuzzing: {name}")
-    refused = 0
-    before = _memory()
+def _count(name: str, read: Callable[[bytes], object], sound: list[bytes], dice: random.Random, tries: int) -> Count:
+    count, refused, before = Count(f"fuzzing: {name}"), 0, _memory()
     for number in range(tries):
-        data = changed(dice.choice(sound), dice)
+        data, complaint = changed(dice.choice(sound), dice), None
         try:
             read(data)
         except AutoencoderError as error:
@@ -46,8 +41,6 @@ def _count(name: str, read: Reader, sound: list[bytes], dice: random.Random, tri
         except Exception as error:
             count.tracebacks += 1
             complaint = f"{type(error).__name__}: {error!s:.200} (input {data[:80]!r}...)"
-        else:
-            complaint = None
         count.judge(f"{name} {number}", complaint)
     count.notes.append(f"{refused:,} refused")
     if (grown := _memory() - before) > 500:
@@ -91,162 +84,144 @@ _SPICE = [
 ]
 
 
-def _sources(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
-    import gzip
-
+def _sources(path: Path) -> dict[str, Case]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from autoencoder.sources.files import FileSource
-    from autoencoder.sources.live import FollowSource, StdinSource
+    from autoencoder.sources.files import FileSource, FollowSource, StdinSource
+    from autoencoder.sources.schema import ColumnSelection
 
-    path = folder / "input"
     values = noisy_wave(60, 1)
-    dated = [f"2024-01-01T{row // 60:02}:{row % 60:02}:00Z,{value},{row % 2}" for row, value in enumerate(values)]
-    plain = "".join(f"{value}\n" for value in values).encode()
-    table = ("timestamp,value,label\n" + "\n".join(dated) + "\n").encode()
-    several = ('"a";b;time\n' + "\n".join(f"{value};{value};{1_700_000_000 + row}" for row, value in enumerate(values))).encode()
-    lines = "\n".join(json.dumps({"timestamp": 1_700_000_000 + row, "value": value}) for row, value in enumerate(values)).encode()
+    rows = list(enumerate(values))
+    plain = "".join(f"{value}\n" for value in values)
+    table = "timestamp,value,label\n" + "".join(f"2024-01-01T00:{row:02}:00Z,{value},{row % 2}\n" for row, value in rows)
+    several = '"a";b;time\n' + "\n".join(f"{value};{value};{1_700_000_000 + row}" for row, value in rows)
+    lines = "\n".join(json.dumps({"timestamp": 1_700_000_000 + row, "value": value}) for row, value in rows)
     parquet = io.BytesIO()
     pq.write_table(pa.table({"time": pa.array(range(60), pa.timestamp("us")), "value": values, "label": [0, 1] * 30}), parquet)
 
-    def of_file(**options: object) -> Reader:
-        def read(data: bytes) -> object:
-            path.write_bytes(data)
-            return list(FileSource(path, max_bytes=1 << 24, **options).chunks())  # type: ignore[arg-type]
+    def whole(data: bytes) -> object:
+        path.write_bytes(data)
+        return list(FileSource(path, max_bytes=1 << 24).chunks())
 
-        return read
-
-    def of_pipe(data: bytes) -> object:
-        return list(StdinSource(io.BytesIO(data)).chunks())
+    def labelled(data: bytes) -> object:
+        path.write_bytes(data)
+        return list(FileSource(path, ColumnSelection(label="label"), max_bytes=1 << 24).chunks())
 
     def followed(data: bytes) -> object:
         path.write_bytes(data)
         return list(FollowSource(path, poll_seconds=0.0, idle_timeout=0.0).chunks())
 
-    text = [plain, table, lines]
+    text = [each.encode() for each in (plain, table, lines)]
     return {
-        "csv and JSON lines": (of_file(), [*text, several]),
-        "csv with labels": (of_file(label_column="label"), [table]),
-        "gzip": (of_file(), [gzip.compress(each) for each in text]),
-        "parquet": (of_file(label_column="label"), [parquet.getvalue()]),
-        "stdin": (of_pipe, text),
+        "csv and JSON lines": (whole, [*text, several.encode()]),
+        "csv with labels": (labelled, [table.encode()]),
+        "gzip": (whole, [gzip.compress(each) for each in text]),
+        "parquet": (labelled, [parquet.getvalue()]),
+        "stdin": (lambda data: list(StdinSource(io.BytesIO(data)).chunks()), text),
         "a followed file": (followed, text),
     }
 
 
-def _settings(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
+def _settings(path: Path) -> dict[str, Case]:
     from autoencoder.config import Config, difference, dump, load
 
-    path = folder / "settings.yaml"
     sound = dump(Config())
 
     def of_file(data: bytes) -> object:
         path.write_bytes(data)
         return load(path)
 
-    def on_the_line(data: bytes) -> object:
-        return load(None, {}, [data.decode(errors="surrogateescape")])
-
-    def compared(data: bytes) -> object:
-        return difference(data.decode(errors="replace"), sound)
-
     settings = [b"threshold.budget=1 per day", b"network.units=[8, 8]", b"csv.columns=[a, b]", b"seed=3"]
     settings += [b"synthetic.season.period=24"]
     return {
         "config.yaml": (of_file, [sound.encode()]),
-        "--set": (on_the_line, settings),
-        "settings in a checkpoint": (compared, [sound.encode()]),
+        "--set": (lambda data: load(None, {}, [data.decode(errors="surrogateescape")]), settings),
+        "settings in a checkpoint": (lambda data: difference(data.decode(errors="replace"), sound), [sound.encode()]),
     }
 
 
-def _states(folder: Path) -> dict[str, tuple[Reader, list[bytes]]]:
-    """A detector's state, a network, the tables of a run."""
-    from autoencoder.adaptation.detector import AdaptiveDetector
-    from autoencoder.core.events import PROMOTED
-    from autoencoder.core.state import State, pack, unpack
-    from autoencoder.detector import StreamDetector
+def _results(folder: Path) -> dict[str, Case]:
     from autoencoder.network.runtime import Runtime
     from autoencoder.reports.scores_csv import read_scores
 
-    values = np.array(noisy_wave(1500, 1))[:, None]
-    values[500:] += 50  # a change that stays
-    sound: dict[str, list[bytes]] = {}
-    for kind, make in _KINDS.items():
-        detector = make()
-        sound[kind] = []
-        for first in range(0, 1500, 150):  # before the change, with a model on probation, and after
-            detector.process(np.arange(first, first + 150), values[first : first + 150])
-            if first >= 450:
-                sound[kind].append(pack(detector.state()))
-    assert any(each.event == PROMOTED for each in detector.adaptations)  # the last one adapts
-
-    def use(detector: StreamDetector | AdaptiveDetector, state: State) -> None:
-        with np.errstate(all="ignore"):
-            detector.load(state, {})
-            detector.process(np.arange(200), values[:200])
-
-    def of_bytes(kind: str) -> Reader:
-        return lambda data: use(_KINDS[kind](), unpack(data, "x"))
-
-    def of_leaves(kind: str) -> Reader:
-        """What is changed is one value and not one byte; the bytes only say which and how."""
-
-        def read(data: bytes) -> object:
-            dice = random.Random(data)
-            state = unpack(dice.choice(sound[kind]), "x")
-            spoil(state, dice)
-            return use(_KINDS[kind](), state)
-
-        return read
-
     def of_scores(data: bytes) -> object:
-        path = folder / "scores.csv"
-        path.write_bytes(data)
+        (folder / "scores.csv").write_bytes(data)
         return read_scores(folder, max_rows=1000)
 
     scores = b"time,value,prediction,error,threshold,score,anomaly\n" + b"2024-01-01T00:00:00Z,1.5,1.4,0.1,0.5,0.2,0\n" * 30
-    network = sound_network()
-
-    def of_network(data: bytes) -> object:
-        return Runtime(data).reconstruct(np.zeros((3, 4, 1), np.float32))
-
-    readers: dict[str, tuple[Reader, list[bytes]]] = {"model.onnx": (of_network, [network]), "scores.csv": (of_scores, [scores])}
-    for kind in _KINDS:
-        readers[f"the bytes of a saved {kind}"] = (of_bytes(kind), sound[kind])
-        readers[f"the values of a saved {kind}"] = (of_leaves(kind), sound[kind])
-    return readers
+    windows = np.zeros((3, 4, 1), np.float32)
+    return {
+        "model.onnx": (lambda data: Runtime(data).reconstruct(windows), [sound_network()]),
+        "scores.csv": (of_scores, [scores]),
+    }
 
 
-def _plain(kind: str, **options: object) -> Callable[[], Any]:
-    """Makes a detector with such a scorer."""
-    from autoencoder.detector import StreamDetector
-    from autoencoder.scorers import SCORERS
-    from autoencoder.thresholds import THRESHOLDS
-    from autoencoder.thresholds.budget import Budget
+def sound_network() -> bytes:
+    """A network of one matrix, (N, 4, 1) -> (N, 4, 1)."""
+    from onnx import TensorProto, helper, numpy_helper
 
-    return lambda: StreamDetector(
-        SCORERS[kind](**options), lambda share: THRESHOLDS["tail"](budget=share, window=200), Budget.parse(0.01), 400
-    )
-
-
-def _adaptive() -> Any:
-    from autoencoder.config import load
-    from autoencoder.factory.detectors import make_adaptive
-
-    adapts = ("enabled=true", "synchronous=true", "confirm_windows=3", "buffer_points=500", "cold_start_points=null")
-    settings = [*(f"adaptation.{one}" for one in adapts), "detector=windowed_gaussian", "windowed_gaussian.window=64"]
-    return make_adaptive(load(None, {}, settings), 400)
+    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, 4, 1]) for name in ("window", "reconstruction")]
+    weights = numpy_helper.from_array(np.array([[0.5]], np.float32), "weights")
+    product = helper.make_node("MatMul", ["window", "weights"], ["reconstruction"])
+    graph = helper.make_graph([product], "g", ends[:1], ends[1:], [weights])
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8).SerializeToString()
 
 
-_KINDS: dict[str, Callable[[], Any]] = {
-    "windowed_gaussian": _plain("windowed_gaussian", window=64),
-    "isolation_forest": _plain("isolation_forest", window=8, n_estimators=5, max_samples=32),
-    "isolation_forest_sliding": _plain(
-        "isolation_forest_sliding", window=8, n_estimators=5, max_samples=32, refit_window=100, refit_every=50
+def _states() -> dict[str, Case]:
+    """The state of each detector: before a change that stays, with a model on probation, and after."""
+    from autoencoder.core.events import PROMOTED
+    from autoencoder.core.state import pack, unpack
+
+    values = np.array(noisy_wave(1500, 1))[:, None]
+    values[500:] += 50
+    cases: dict[str, Case] = {}
+    for kind, settings in _KINDS.items():
+        detector, sound = _make(settings), []
+        for first in range(0, 1500, 150):
+            detector.process(np.arange(first, first + 150), values[first : first + 150])
+            if first >= 450:
+                sound.append(pack(detector.state()))
+        assert "adaptation.enabled=true" not in settings or any(each.event == PROMOTED for each in detector.adaptations)
+
+        def use(state: dict[str, Any], settings: tuple[str, ...] = settings) -> None:
+            with np.errstate(all="ignore"):
+                detector = _make(settings)
+                detector.load(state, {})
+                detector.process(np.arange(200), values[:200])
+
+        def of_leaves(data: bytes, use: Any = use, sound: list[bytes] = sound) -> None:
+            """What is changed is one value and not one byte; the bytes only say which and how."""
+            dice = random.Random(data)
+            state = unpack(dice.choice(sound), "x")
+            spoil(state, dice)
+            use(state)
+
+        cases[f"the bytes of a saved {kind}"] = (lambda data, use=use: use(unpack(data, "x")), sound)
+        cases[f"the values of a saved {kind}"] = (of_leaves, sound)
+    return cases
+
+
+SMALL_FOREST = ("forest.window=8", "forest.n_estimators=5", "forest.max_samples=32")
+ADAPTS = ("enabled=true", "synchronous=true", "confirm_windows=3", "buffer_points=500", "cold_start_points=null")
+_KINDS: dict[str, tuple[str, ...]] = {
+    "windowed_gaussian": ("detector=windowed_gaussian",),
+    "isolation_forest": ("detector=isolation_forest", *SMALL_FOREST),
+    "isolation_forest_sliding": (
+        *("detector=isolation_forest_sliding", *SMALL_FOREST),
+        *("forest.refit_window=100", "forest.refit_every=50"),
     ),
-    "windowed_gaussian that adapts": _adaptive,
+    "windowed_gaussian that adapts": ("detector=windowed_gaussian", *(f"adaptation.{one}" for one in ADAPTS)),
 }
+
+
+def _make(settings: tuple[str, ...]) -> Any:
+    from autoencoder.config import load
+    from autoencoder.factory.detectors import make_adaptive, make_detector
+
+    common = ("windowed_gaussian.window=64", "threshold.budget=0.01", "threshold.window=200")
+    config = load(None, {}, [*common, *settings])
+    return (make_adaptive if config.adaptation.enabled else make_detector)(config, 400)
 
 
 def spoil(state: dict[str, object], dice: random.Random) -> None:
@@ -266,16 +241,3 @@ def spoil(state: dict[str, object], dice: random.Random) -> None:
     else:
         numbers = (None, True, -1, 0, 3, 1 << 40, 1 << 61, float("nan"), float("inf"), 1e300)
         state[key] = dice.choice((*numbers, "", "=cmd", [1], {}, [], np.zeros(3)))
-
-
-def sound_network() -> bytes:
-    """A network of one matrix, (N, 4, 1) -> (N, 4, 1)."""
-    from onnx import TensorProto, helper, numpy_helper
-
-    shape = [None, 4, 1]
-    ends = [helper.make_tensor_value_info(name, TensorProto.FLOAT, shape) for name in ("window", "reconstruction")]
-    weights = numpy_helper.from_array(np.array([[0.5]], np.float32), "weights")
-    graph = helper.make_graph(
-        [helper.make_node("MatMul", ["window", "weights"], ["reconstruction"])], "g", ends[:1], ends[1:], [weights]
-    )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 15)], ir_version=8).SerializeToString()

@@ -12,56 +12,57 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
-ROOT = Path(__file__).resolve().parent.parent.parent
+import numpy as np
+from helpers.cli import ROOT
+
 PATIENCE = 240.0  # seconds after which a process hangs
 SAME = ("scores.csv", "incidents.jsonl", "anomalies.log", "adaptations.jsonl", "config.yaml")  # to the byte
 
-# settings under which a run is short and still has checkpoints all the time
-SETTINGS = ("plot.kind=none", "windowed_gaussian.window=64", "training.points=1500", "checkpoint.every=250")
-GAUSSIAN = ("--detector", "windowed_gaussian", *(part for text in SETTINGS for part in ("--set", text)))
-LSTM_SETTINGS = (
-    "plot.kind=none",
-    "training.points=1500",
-    "training.max_steps=150",
-    "network.units=[8]",
-    "network.sequence_length=16",
-)
-LSTM = tuple(part for text in (*LSTM_SETTINGS, "checkpoint.every=250") for part in ("--set", text))
+
+def settings(*texts: str) -> tuple[str, ...]:
+    return tuple(part for text in texts for part in ("--set", text))
+
+
+# under which a run is short and still has checkpoints all the time
+COMMON = ("plot.kind=none", "training.points=1500", "checkpoint.every=250")
+GAUSSIAN = ("--detector", "windowed_gaussian", *settings("windowed_gaussian.window=64", *COMMON))
+LSTM = settings("training.max_steps=150", "network.units=[8]", "network.sequence_length=16", *COMMON)
+LONG = (*settings("synthetic.points=30000"), *GAUSSIAN)
+
+
+class Ended(NamedTuple):
+    """How a process ended: exit code (negative: the signal), what it said, seconds, and the most memory it had, in MB."""
+
+    code: int
+    said: str
+    seconds: float
+    memory: int
+
+    @property
+    def is_over(self) -> bool:
+        """Whether a run ended by itself, this time or, with the kill that followed, the time before."""
+        return self.code == 0 or "is done; there is nothing left to go on with" in self.said
 
 
 @dataclass
 class Count:
-    """What became of the tries of a group.
-
-    Attributes:
-        group: its name.
-        tries: kills, faults, files or inputs.
-        survived: tries after which everything was as it should be.
-        lost: rows that are missing.
-        doubled: rows that are there twice, or should not be there.
-        tracebacks: processes that showed one, or spoke of a fault of the program.
-        code_run: traps that went off.
-        complaints: what was not as it should be, a sentence each.
-        notes: what else there is to say.
-    """
+    """What became of the tries of a group."""
 
     group: str
-    tries: int = 0
-    survived: int = 0
-    lost: int = 0
-    doubled: int = 0
-    tracebacks: int = 0
-    code_run: int = 0
-    complaints: list[str] = field(default_factory=list)
+    tries: int = 0  # kills, faults, files or inputs
+    survived: int = 0  # tries after which everything was as it should be
+    lost: int = 0  # rows that are missing
+    doubled: int = 0  # rows that are there twice, or should not be there
+    tracebacks: int = 0  # processes that showed one, or spoke of a fault of the program
+    code_run: int = 0  # traps that went off
+    complaints: list[str] = field(default_factory=list)  # what was not as it should be, a sentence each
     notes: list[str] = field(default_factory=list)
 
     @property
     def is_clean(self) -> bool:
-        return self.survived == self.tries and not (
-            self.lost or self.doubled or self.tracebacks or self.code_run or self.complaints
-        )
+        return self.survived == self.tries and not any((self.lost, self.doubled, self.tracebacks, self.code_run, self.complaints))
 
     def judge(self, what: str, complaint: str | None, tries: int = 1) -> None:
         """Count tries, of which nothing was wrong if there is no complaint."""
@@ -70,37 +71,40 @@ class Count:
         if complaint:
             self.complaints.append(f"{what}: {complaint}")
 
-    def hear(self, ended: Ended) -> None:
+    def hear(self, ended: Ended) -> Ended:
         """Count a traceback in what a process said."""
         if any(mark in ended.said for mark in ("Traceback", "the program has a fault", "Exception ignored")):
             self.tracebacks += 1
             self.complaints.append(f"said: {ended.said[-600:]}")
+        return ended
+
+    def run(self, folder: Path, *arguments: object, **options: Any) -> Ended:
+        """Run the program to its end."""
+        return self.hear(Process(folder, *arguments, **options).wait())
+
+    def rows(self, found: int, wanted: int) -> str | None:
+        """Count rows that are missing or too many."""
+        self.lost += max(0, wanted - found)
+        self.doubled += max(0, found - wanted)
+        return None if found == wanted else f"{found:,} rows"
 
     def compare(self, found: Path, wanted: Path) -> str | None:
         """In what a run differs from the one it should equal; lost and doubled rows are counted."""
-        self.lost += missing(found / "scores.csv", wanted / "scores.csv")
-        self.doubled += missing(wanted / "scores.csv", found / "scores.csv")
+        have, want = ((content(folder / "scores.csv") or b"").splitlines(keepends=True) for folder in (found, wanted))
+        differ = sum(one != other for one, other in zip(have, want, strict=False))
+        self.lost += differ + max(0, len(want) - len(have))
+        self.doubled += differ + max(0, len(have) - len(want))
         for name in SAME:
-            one, other = (content(folder / name) for folder in (found, wanted))
-            if one != other:
+            if content(found / name) != content(wanted / name):
                 return f"{name} differs"
-        if learnt(found) != learnt(wanted):
+        if _learnt(found) != _learnt(wanted):
             return "detector.npz differs"
+        one, other = (json.loads(content(folder / "metrics.json") or b"{}") for folder in (found, wanted))
         for key in ("status", "counts", "quality", "training"):
-            if metrics(found).get(key) != metrics(wanted).get(key):
+            if one.get(key) != other.get(key):
                 return f"metrics.json differs in {key}"
         names = [{path.name for path in folder.iterdir()} for folder in (found, wanted)]
         return None if names[0] == names[1] else f"files differ: {sorted(names[0] ^ names[1])}"
-
-
-@dataclass(frozen=True)
-class Ended:
-    """How a process ended: exit code (negative: the signal), what it said, seconds, and the most memory it had, in MB."""
-
-    code: int
-    said: str
-    seconds: float
-    memory: int
 
 
 class Process:
@@ -109,56 +113,60 @@ class Process:
     def __init__(self, folder: Path, *arguments: object, environment: dict[str, str] | None = None, **options: Any) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         self.output = folder / f".said-{random.SystemRandom().getrandbits(40):x}"
+        command = [sys.executable, str(ROOT / "main.py"), *map(str, arguments)]
+        whole = {**os.environ, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})}
         with self.output.open("wb") as output:
-            self.popen = subprocess.Popen(
-                [sys.executable, str(ROOT / "main.py"), *map(str, arguments)],
-                cwd=folder,
-                env={**os.environ, "OMP_NUM_THREADS": "1", "TF_CPP_MIN_LOG_LEVEL": "3", **(environment or {})},
-                stdout=output,
-                stderr=output,
-                **{"stdin": subprocess.DEVNULL, **options},
-            )
+            pipes = {"stdin": subprocess.DEVNULL, "stdout": output, "stderr": output, **options}
+            self.popen = subprocess.Popen(command, cwd=folder, env=whole, **pipes)
         self.began = time.monotonic()
 
-    @property
-    def pid(self) -> int:
-        return self.popen.pid
+    def runs(self) -> bool:
+        return self.popen.poll() is None
 
-    def poll(self) -> bool:
-        """Whether it still runs."""
-        return self.popen.returncode is None and os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
-
-    def signal(self, number: int) -> None:
-        if self.poll():
-            self.popen.send_signal(number)
+    def said(self) -> str:
+        return self.output.read_text(errors="replace")
 
     def memory(self, field: str = "VmHWM") -> int:
         """Most memory it has had so far, in MB; 0 where that cannot be told."""
         try:
-            status = Path(f"/proc/{self.pid}/status").read_text()
+            status = Path(f"/proc/{self.popen.pid}/status").read_text()
         except OSError:
             return 0
         return next((int(line.split()[1]) // 1024 for line in status.splitlines() if line.startswith(field)), 0)
 
-    def wait(self, patience: float = PATIENCE) -> Ended:
+    def wait_while(self, what: Callable[[], bool], pause: float = 0.0) -> None:
+        """Wait while something holds and it still runs, for at most 30 seconds; without a pause no short moment is missed."""
+        end = time.monotonic() + 30
+        while self.runs() and what() and time.monotonic() < end:
+            time.sleep(pause)
+
+    def wait_for_rows(self, folder: Path, rows: int) -> None:
+        self.wait_while(lambda: count_rows(folder) < rows, 0.002)
+
+    def end(self, number: int) -> Ended:
+        """Send a signal and wait for its end."""
+        self.popen.send_signal(number)
+        return self.wait()
+
+    def wait(self) -> Ended:
         """Wait for its end; one that hangs is killed and told of."""
-        end, hung, memory = time.monotonic() + patience, "", 0
-        while self.poll():
+        memory = 0
+        while self.runs() and time.monotonic() < self.began + PATIENCE:
             memory = max(memory, self.memory())
-            if time.monotonic() > end:
-                self.popen.kill()
-                hung = "Traceback: it hung\n"
-                break
             time.sleep(0.01)
-        self.popen.wait()
-        said = hung + self.output.read_text(errors="replace")
+        hung = "Traceback: it hung\n" if self.runs() else ""
+        if hung:
+            self.popen.kill()
+        ended = Ended(self.popen.wait(), hung + self.said(), time.monotonic() - self.began, memory)
         self.output.unlink()
-        return Ended(self.popen.returncode, said, time.monotonic() - self.began, memory)
+        return ended
 
 
-def run(folder: Path, *arguments: object, patience: float = PATIENCE, **options: Any) -> Ended:
-    """Run the program to its end."""
-    return Process(folder, *arguments, **options).wait(patience)
+def run(folder: Path, *arguments: object) -> Ended:
+    """A run that must go well."""
+    ended = Process(folder, *arguments).wait()
+    assert ended.code == 0, ended.said
+    return ended
 
 
 def in_pairs(work: Callable[[int], None], count: int) -> None:
@@ -171,7 +179,11 @@ def content(path: Path) -> bytes | None:
     return path.read_bytes() if path.exists() else None
 
 
-def learnt(folder: Path) -> bytes | None:
+def count_rows(folder: Path) -> int:
+    return max(0, (content(folder / "scores.csv") or b"").count(b"\n") - 1)
+
+
+def _learnt(folder: Path) -> bytes | None:
     """What detector.npz holds, but for the checksum of model.onnx: the exporter names the same nodes in another way each time."""
     from autoencoder.core.state import pack, unpack
 
@@ -179,23 +191,9 @@ def learnt(folder: Path) -> bytes | None:
     if data is None:
         return None
     state = unpack(data, "detector.npz")
-    scorer = state.get("scorer")
-    if isinstance(scorer, dict):
+    if isinstance(scorer := state.get("scorer"), dict):
         scorer.pop("network", None)
     return pack(state)
-
-
-def metrics(folder: Path) -> dict[str, Any]:
-    data = content(folder / "metrics.json")
-    return json.loads(data) if data else {}
-
-
-def missing(found: Path, wanted: Path) -> int:
-    """Rows of one file that are not where they are in the other."""
-    have = (content(found) or b"").splitlines(keepends=True)
-    want = (content(wanted) or b"").splitlines(keepends=True)
-    differ = sum(one != other for one, other in zip(have, want, strict=False))
-    return differ + max(0, len(want) - len(have))
 
 
 def torn(folder: Path) -> str | None:
@@ -211,11 +209,21 @@ def torn(folder: Path) -> str | None:
     return None
 
 
-def noisy_wave(count: int, seed: int, start: int = 0) -> list[float]:
+def noisy_wave(count: int, seed: int) -> list[float]:
     """A season with noise and now and then a spike."""
-    import numpy as np
-
-    noise = np.random.default_rng(seed).normal(size=count)
-    place = np.arange(start, start + count)
+    noise, place = np.random.default_rng(seed).normal(size=count), np.arange(count)
     values = 10 + 3 * np.sin(2 * np.pi * place / 24) + 0.3 * noise + 8 * (place % 977 == 0)
     return [float(value) for value in np.round(values, 4)]
+
+
+def write_wave(path: Path, count: int, seed: int = 1) -> Path:
+    """A csv file of a noisy wave."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("value\n" + "".join(f"{value}\n" for value in noisy_wave(count, seed)))
+    return path
+
+
+def train_lstm(folder: Path, wave: Path) -> Path:
+    """The folder of a saved LSTM."""
+    run(folder, "train", "--source", "csv", "--path", wave, *LSTM, "--out", folder / "model")
+    return folder / "model"

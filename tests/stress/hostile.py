@@ -6,38 +6,71 @@ process may not take much memory, nothing outside the run folder may change, and
 
 from __future__ import annotations
 
+import gzip
 import pickle
 import re
 import shutil
 import signal
-import time
-from collections.abc import Callable
+import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import TypeVar
 
-from stress.harness import LSTM, Count, Process, noisy_wave, run
-from stress.hostile_data import DATA, DATA_OPTIONS
-from stress.hostile_runs import MODELS, RUNS, TRAINED_ON, Prepare, Trap
+import numpy as np
+
+from stress.harness import Count, Process, settings, train_lstm, write_wave
+from stress.hostile_files import MODELS, RUNS, TRAINED_ON, Attack, Trap, holds, is_pickle
+
+Item = TypeVar("Item")
 
 MEMORY = 2000  # MB that a process may take; the largest thing that may be unpacked is half a gigabyte
 FORMULA = re.compile(r"(^|[,;\t|])[=@+]", re.MULTILINE)  # a cell, whatever a spreadsheet takes for the end of one
-ADAPTING = ("enabled=true", "synchronous=true", "retrain_every=5000")
-TRAIN_ON = tuple(part for text in ADAPTING for part in ("--set", f"adaptation.{text}"))
+TRAIN_ON = settings(*(f"adaptation.{text}" for text in ("enabled=true", "synchronous=true", "retrain_every=5000")))
 # may be used where they do no harm; all others must be refused
 USABLE = {
-    "lzma",
-    "a zip bomb below the limit",
-    "every number 10^15",
-    "every number of the checkpoint 10^15",
-    "a Lambda layer in model.keras",
-    "a pickle instead of model.keras",
-    "metrics.json that is a link to another file",
-    "a draft that is a link to another file",
-    "a log that is a link to another file",
-    "100,000 columns",
-    "formulas and commands for names",
-    "formulas for labels",
-    "numbers of 100,000 digits",
-    "nested JSON lines",
+    *("lzma", "a zip bomb below the limit", "every number 10^15", "every number of the checkpoint 10^15"),
+    *("a Lambda layer in model.keras", "a pickle instead of model.keras", "metrics.json that is a link to another file"),
+    *("a draft that is a link to another file", "a log that is a link to another file", "100,000 columns"),
+    *("formulas and commands for names", "formulas for labels", "numbers of 100,000 digits", "nested JSON lines"),
+}
+
+
+# --- data ---
+
+
+def gzip_bomb(path: Path, canary: Path) -> None:
+    deflate = zlib.compressobj(9, zlib.DEFLATED, 31)
+    with path.open("wb") as file:
+        file.write(deflate.compress(b"value\n"))
+        for _ in range(600):
+            file.write(deflate.compress(b"1\n" * (1 << 19)))
+        file.write(deflate.flush())
+
+
+def parquet_bomb(path: Path, canary: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    values = pa.DictionaryArray.from_arrays(pa.array(np.zeros(1 << 27, np.int8)), pa.array([1.5]))
+    pq.write_table(pa.table({"value": values}), path, compression="zstd")
+
+
+NAMES = ("x;=HYPERLINK(1)\t=cmd|calc", "@sum", "%s%n{0}$(touch canary)`touch canary`")
+HOSTILE_NAMES = ",".join(f'"{name}"' for name in NAMES).encode() + b"\n"
+HOSTILE_NAMES += b"".join(b"%d,%d,%d\n" % (row, row % 7, row % 5) for row in range(500))
+HOSTILE_LABELS = b"time,value,label\n" + b"".join(b"%d,%d,=1+1\n" % (row, row % 7) for row in range(500))
+DATA_OPTIONS = {"formulas and commands for names": [part for name in NAMES for part in ("--column", name)]}
+DATA: dict[str, Attack] = {
+    "a gigabyte of parquet": parquet_bomb,
+    "600 megabytes of gzip": gzip_bomb,
+    "one line of 300 MB": holds(lambda: b"value\n" + b"1" * 300_000_000),
+    "100,000 columns": holds(lambda: (",".join(f"c{i}" for i in range(100_000)) + "\n").encode()),
+    "formulas and commands for names": holds(HOSTILE_NAMES),
+    "formulas for labels": holds(HOSTILE_LABELS),
+    "numbers of 100,000 digits": holds(b"value\n" + b"9" * 100_000 + b"\n" + b"1e" + b"9" * 100_000 + b"\n"),
+    "a csv that is a pickle": is_pickle,
+    "a gzip cut short": holds(lambda: gzip.compress(b"value\n" + b"1\n" * 100_000)[:-40]),
+    "nested JSON lines": holds(b'{"a":' * 100_000 + b"1" + b"}" * 100_000 + b"\n"),
 }
 
 
@@ -49,75 +82,62 @@ def attack(folder: Path, tries: int, model: Path | None = None) -> list[Count]:
         tries: of each kind, evenly spread.
         model: the folder of a run with an LSTM on one column; None: one is trained.
     """
-    folder.mkdir(parents=True, exist_ok=True)
-    wave = folder / "wave.csv"
-    wave.write_text("value\n" + "".join(f"{value}\n" for value in noisy_wave(12_000, 1)))
-    if not model:
-        model = folder / "model"
-        made = run(folder, "train", "--source", "csv", "--path", wave, *LSTM, "--out", model)
-        assert made.code == 0, made.said
+    wave, canary, bad = write_wave(folder / "wave.csv", 12_000), folder / "canary", folder / "bad"
+    model = model or train_lstm(folder, wave)
     use = ("--source", "csv", "--path", wave, "--plot", "none", "--model")
     broken_off = _break_off(folder, (*use, model))
-    _require_that_traps_work(folder / "canary")
+    pickle.loads(pickle.dumps(Trap(canary)))
+    assert canary.exists()  # a trap that does not go off where it is let would prove nothing
+    canary.unlink()
     out = ("--out", folder / "o")
-    groups: list[tuple[str, dict[str, Prepare], Path, Callable[[Path], tuple[object, ...]]]] = [
-        ("hostile model given to --model", MODELS, model, lambda bad: (*use, bad, *out)),
-        ("hostile model that is trained on", TRAINED_ON, model, lambda bad: (*use, bad, *out, *TRAIN_ON)),
-        ("hostile run given to --resume", RUNS, broken_off, lambda bad: ("--resume", "--out", bad)),
+    trained_on = {name: MODELS[name] for name in TRAINED_ON}
+    counts = [
+        _spoil(Count("hostile model given to --model"), _some(MODELS, tries), model, bad, (*use, bad, *out)),
+        _spoil(Count("hostile model that is trained on"), _some(trained_on, tries), model, bad, (*use, bad, *out, *TRAIN_ON)),
+        _spoil(Count("hostile run given to --resume"), _some(RUNS, tries), broken_off, bad, ("--resume", "--out", bad)),
+        Count("hostile data given to --path"),
     ]
-    counts = [_count(folder, name, _some(attacks, tries), sound, arguments) for name, attacks, sound, arguments in groups]
-    data = Count("hostile data given to --path")
     for name, make in _some(DATA, tries):
         path = folder / f"data-{name.replace(' ', '-')}"
-        make(path, folder / "canary")
+        make(path, canary)
         options = ("--detector", "windowed_gaussian", *DATA_OPTIONS.get(name, ()))
-        _judge(data, name, folder, ("--source", "csv", "--path", path, *out, *options), {})
+        _judge(counts[-1], name, folder, ("--source", "csv", "--path", path, *out, *options), {})
         path.unlink()
-    return [*counts, data]
+    return counts
 
 
 def _break_off(folder: Path, arguments: tuple[object, ...]) -> Path:
     """The folder of a run that was killed after its first checkpoint."""
     out = folder / "broken-off"
-    process = Process(folder, *arguments, "--set", "checkpoint.every=250", "--out", out)
-    while process.poll() and not (out / "checkpoint.npz").exists():
-        time.sleep(0)
-    process.signal(signal.SIGKILL)
-    ended = process.wait()
+    process = Process(folder, *arguments, *settings("checkpoint.every=250"), "--out", out)
+    process.wait_while(lambda: not (out / "checkpoint.npz").exists())
+    ended = process.end(signal.SIGKILL)
     assert ended.code == -signal.SIGKILL, ended.said
     return out
 
 
-def _require_that_traps_work(canary: Path) -> None:
-    """A trap that does not go off where it is let would prove nothing."""
-    pickle.loads(pickle.dumps(Trap(canary)))
-    assert canary.exists()
-    canary.unlink()
+def _some(attacks: Mapping[str, Item], tries: int) -> list[tuple[str, Item]]:
+    return list(attacks.items())[:: max(1, len(attacks) // tries)]
 
 
-def _some(attacks: dict[str, Prepare], tries: int) -> list[tuple[str, Prepare]]:
-    items = list(attacks.items())
-    return items[:: max(1, len(items) // tries)]
-
-
-def _count(
-    folder: Path, group: str, attacks: list[tuple[str, Prepare]], sound: Path, arguments: Callable[[Path], tuple[object, ...]]
+def _spoil(
+    count: Count, attacks: Iterable[tuple[str, tuple[str, Attack]]], sound: Path, bad: Path, arguments: tuple[object, ...]
 ) -> Count:
-    count, bad = Count(group), folder / "bad"
+    """Give the program a spoiled copy of a sound folder."""
+    folder = bad.parent
     outside = {folder / "outside.txt": b"not yours", **{path: path.read_bytes() for path in sound.iterdir()}}
-    for name, spoil in attacks:
+    for name, (file, spoil) in attacks:
         shutil.copytree(sound, bad)
         (folder / "outside.txt").write_bytes(b"not yours")
-        spoil(bad, folder / "canary")
-        _judge(count, name, folder, arguments(bad), outside)
+        spoil(bad / file, folder / "canary")
+        _judge(count, name, folder, arguments, outside)
         shutil.rmtree(bad)
     return count
 
 
-def _judge(count: Count, name: str, folder: Path, arguments: tuple[object, ...], outside: dict[Path, bytes]) -> None:
-    ended = run(folder, *arguments)
-    count.hear(ended)
-    canary = folder / "canary"
+def _judge(count: Count, name: str, folder: Path, arguments: tuple[object, ...], outside: Mapping[Path, bytes]) -> None:
+    ended = count.run(folder, *arguments)
+    canary, scores = folder / "canary", folder / "o/scores.csv"
     count.code_run += canary.exists()
     canary.unlink(missing_ok=True)
     complaint = None
@@ -129,7 +149,7 @@ def _judge(count: Count, name: str, folder: Path, arguments: tuple[object, ...],
         complaint = "something outside the folder changed"
     elif name not in USABLE and ended.code != 2:
         complaint = "it was not refused"
-    elif (scores := folder / "o/scores.csv").exists() and FORMULA.search(scores.read_text()):
+    elif scores.exists() and FORMULA.search(scores.read_text()):
         complaint = "a formula came through"
     count.judge(name, complaint)
     shutil.rmtree(folder / "o", ignore_errors=True)

@@ -11,12 +11,13 @@ from helpers.cli import Run
 from stress import faults, fuzz, hostile, kills, soak
 from stress.harness import Count
 
-GROUPS: dict[str, Callable[[Path], Sequence[Count]]] = {
-    "kills": lambda folder: kills.kill(folder, 11, 8),
-    "signals": lambda folder: [kills.interrupt(folder, 11, 3)],
-    "faults": lambda folder: faults.suffer(folder, 11, 1),
-    "fuzz": lambda folder: fuzz.shake(folder, 11, 500),
-    "soak": lambda folder: soak.soak(folder, 11, 30_000),
+GROUPS: dict[str, Callable[[Path, Path], Sequence[Count]]] = {
+    "kills": lambda folder, model: kills.kill(folder, 11, 8),
+    "signals": lambda folder, model: [kills.interrupt(folder, 11, 3)],
+    "faults": lambda folder, model: faults.suffer(folder, 11, 1),
+    "fuzz": lambda folder, model: fuzz.shake(folder, 11, 500),
+    "soak": lambda folder, model: soak.soak(folder, 11, 30_000),
+    "hostile": lambda folder, model: hostile.attack(folder, 3, model),
 }
 pytestmark = [
     pytest.mark.stress,
@@ -25,15 +26,7 @@ pytestmark = [
 ]
 
 
-def assert_clean(counts: Sequence[Count]) -> None:
-    for count in counts:
-        assert count.is_clean, f"{count.group}: {count.complaints}"
-
-
 @pytest.mark.parametrize("group", GROUPS)
-def test_nothing_is_lost(tmp_path: Path, group: str) -> None:
-    assert_clean(GROUPS[group](tmp_path))
-
-
-def test_hostile_files_do_no_harm(tmp_path: Path, lstm_run: Run) -> None:
-    assert_clean(hostile.attack(tmp_path, 3, lstm_run[0]))
+def test_nothing_is_lost(tmp_path: Path, lstm_run: Run, group: str) -> None:
+    for count in GROUPS[group](tmp_path, lstm_run[0]):
+        assert count.is_clean, f"{count.group}: {count.complaints}"

@@ -1,17 +1,18 @@
-"""anomalies.log: incidents for people, one line each."""
+"""Logs: anomalies.log, incidents for people; adaptations.jsonl, what was done about the model and why; both one line each."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 
 import numpy as np
 
 from autoencoder.core.errors import ModelFileError, RunError
+from autoencoder.core.events import AdaptationEvent
 from autoencoder.reports.files import AppendFile, open_inside, reporting, write_whole
-from autoencoder.reports.incidents import Incident
-from autoencoder.reports.run_folder import INCIDENTS, LOG, RunFolder
+from autoencoder.reports.incidents import Incident, number_of, seen_text, time_text
+from autoencoder.reports.run_folder import ADAPTATIONS, INCIDENTS, LOG, RunFolder, plain
 from autoencoder.reports.sinks import Batch, Sink
 
 
@@ -20,9 +21,6 @@ class AnomalyLog(Sink):
 
     It holds what the closed lines of incidents.jsonl hold, so a resumed run writes it anew from what is left of those: no line is lost
     or there twice, wherever the run was cut off.
-
-    Args:
-        folder: the run folder, with its incidents.jsonl open for writing.
 
     Raises:
         ModelFileError: incidents.jsonl is damaged.
@@ -61,21 +59,12 @@ def log_line(incident: Incident) -> str:
     parts = [
         f"{incident.start} to {incident.end}",
         f"score {incident.severity:.4f}",
-        f"seen {values_text(incident.peak_value)}, expected {values_text(incident.expected)} at {incident.peak_time}",
-        f"{incident.n_points:,} point{'s' * (incident.n_points != 1)}",
+        f"{seen_text(incident)} at {incident.peak_time}",
+        number_of(incident.n_points, "point"),
         "alarm" if incident.alarm else "no alarm",
         *([] if incident.series is None else [f"series {incident.series!r}"]),
     ]
     return one_line("  ".join(parts)) + "\n"
-
-
-def values_text(values: Sequence[float]) -> str:
-    """What was seen or expected, one number a column.
-
-    >>> values_text((61.309, float("nan")))
-    '61.309/unknown'
-    """
-    return "/".join(f"{value:.6g}" if np.isfinite(value) else "unknown" for value in values)
 
 
 def one_line(text: str) -> str:
@@ -93,3 +82,30 @@ def _closed_incidents(folder: RunFolder) -> list[Incident]:
         raise RunError(f"{path} cannot be read ({error.strerror}); make it readable") from None
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise ModelFileError(f"{path} is damaged ({type(error).__name__}); run anew without --resume") from None
+
+
+class AdaptationLog(Sink):
+    """Keeps adaptations.jsonl equal to the record of all ``events`` so far. A resumed run writes it anew from its checkpoint."""
+
+    def __init__(self, folder: RunFolder, events: Callable[[], Sequence[AdaptationEvent]], zone: str) -> None:
+        self._folder, self._events, self._zone = folder, events, zone
+        self._written = -1
+
+    def write(self, batch: Batch) -> None:
+        """See ``Sink``."""
+        events = self._events()
+        if len(events) != self._written:
+            self._folder.write(ADAPTATIONS, "".join(event_line(each, self._zone) for each in events))
+            self._written = len(events)
+
+
+def event_time(event: AdaptationEvent) -> np.datetime64 | int:
+    """Time of an event, as the source counts it: datetime64[ns] or int64."""
+    return np.datetime64(event.time, "ns") if event.dated else event.time
+
+
+def event_line(event: AdaptationEvent, zone: str) -> str:
+    """An event as a line of the file; unknown figures are null."""
+    time = time_text(np.array([event_time(event)]), zone)[0]
+    series = {} if event.series is None else {"series": event.series}
+    return json.dumps(plain({**series, "row": event.row, "time": time, "event": event.event, **event.details})) + "\n"
