@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Self
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from autoencoder.core.errors import ModelFileError, TrainingError
 from autoencoder.core.state import Reader, State
-from autoencoder.core.types import Array, Bools, Progress, unknown
+from autoencoder.core.types import Array, Bools, Integers, Progress, unknown
 from autoencoder.network.model import Architecture
 from autoencoder.network.runtime import TrainedNetwork, Windows
 from autoencoder.network.training import TrainingConfig
@@ -24,10 +24,13 @@ from autoencoder.network.windows import (
     sliding_windows,
 )
 from autoencoder.scorers.base import Scorer
+from autoencoder.scorers.evidence import EvidenceUnits, join
 from autoencoder.scorers.excursion import Excursion
+from autoencoder.scorers.linear_forecast import KINDS, POINTS, LinearForecast
 from autoencoder.scorers.nearest_window import NearestWindow
 
-UNIT_QUANTILE = 0.99  # evidence is measured in what this share of the training points stay below
+UNIT_QUANTILE = 0.99  # evidence of the network is measured in what this share of normal points stay below
+LINEAR_QUANTILE = 0.999  # and that of the linear forecast, which a spike raises further
 EXCURSION_UNIT = 0.005  # share of the range seen so far
 MEMORY_WINDOWS = 4096  # normal windows that are remembered
 MAX_WINDOW = 1 << 20  # points
@@ -45,8 +48,10 @@ class LstmAutoencoderScorer(Scorer):
     - how far the point lies from the prediction (the reconstruction error), and
     - how far the newest half of its window lies from the nearest normal one (``NearestWindow``),
 
-    each in units of the ``UNIT_QUANTILE`` quantile of the training part (1 is as far off as one training point in a hundred), and on top of
-    it how far the point lies outside the range of all values before it (``Excursion``), in units of ``EXCURSION_UNIT`` of that range.
+    each in units of the ``UNIT_QUANTILE`` quantile of normal points (1 is as far off as one of them in a hundred). It is joined, as a root
+    sum of squares, with what a linear model of the newest points says (``LinearForecast``), in units of the ``LINEAR_QUANTILE`` quantile.
+    On top of it comes how far the point lies outside the range of all values before it (``Excursion``), in units of ``EXCURSION_UNIT`` of
+    that range.
 
     Args:
         window: points a window covers; None takes them from the dominant period of the training part.
@@ -87,6 +92,8 @@ class LstmAutoencoderScorer(Scorer):
         self.network: TrainedNetwork | None = None
         self._has_shared_network = False
         self.memory: NearestWindow
+        self.forecast = LinearForecast()
+        self.evidence_units: EvidenceUnits
         self.excursion = Excursion()
         self.calibration_errors = np.empty(0)
 
@@ -98,7 +105,7 @@ class LstmAutoencoderScorer(Scorer):
         windows, valid = self.prepare(values, steps)
         if steps is None:
             self.train_network(self.scaler.scale(windows)[0], progress)
-        self._calibrate(windows, valid[self.window - 1 :])
+        self._calibrate(windows, valid, np.arange(self.window - 1, len(valid)))
         self.excursion.fit(valid)
         self._begin_after(valid)
         return self
@@ -154,21 +161,32 @@ class LstmAutoencoderScorer(Scorer):
         values[ends[error > middle + OUTLYING * (middle - low)]] = np.nan
         kept = ~np.isnan(sliding_windows(values, spec)[ends - spec.points + 1].sum(axis=(1, 2)))
         require_windows(kept, "an anomaly")
-        self._calibrate(windows[kept], values[ends[kept]])
+        self._calibrate(windows[kept], values, ends[kept])
         self._begin_after(values[~np.isnan(values).any(axis=1)])
 
-    def _calibrate(self, windows: Array, newest: Array) -> None:
-        """Units of the evidence and errors of the training part, from its windows (M, T, F) and their newest points (M, F)."""
+    def _calibrate(self, windows: Array, values: Array, ends: Integers) -> None:
+        """Units of the evidence and errors of the training part, from windows (M, T, F) that end at rows (M,) of values (N, F)."""
         assert self.network
-        error = self.network.start(windows, newest, self.scaler)()[0]
+        error = self.network.start(windows, values[ends], self.scaler)()[0]
         self.memory = self._new_memory()
         distance = self.memory.fit(self.scaler.half_windows(windows), gap=self.window // 2)
         self.unit = np.maximum([np.quantile(error, UNIT_QUANTILE), np.quantile(distance, UNIT_QUANTILE)], 1e-6)
-        self.calibration_errors = larger_evidence(error, distance, self.unit)
+        self.forecast.fit(values)
+        linear = np.nan_to_num(self.forecast.compare(values)[ends])  # (M, F, K)
+        self.evidence_units = self._new_evidence_units()
+        self.calibration_errors = self._join(self.evidence_units.fit, larger_evidence(error, distance, self.unit), linear)
+
+    def _join(self, measure: Callable[[Array], Array], network: Array, linear: Array) -> Array:
+        """Evidence of the network (N,) and of the linear forecast (N, F, K), measured by ``measure`` -> (N,)."""
+        measured = measure(np.concatenate([network[:, None], linear.reshape(len(linear), -1)], axis=1))  # (N, 1 + F K)
+        return join(measured[:, 0], measured[:, 1:].reshape(linear.shape))
+
+    def _new_evidence_units(self) -> EvidenceUnits:
+        return EvidenceUnits([UNIT_QUANTILE, *[LINEAR_QUANTILE] * (self._architecture.features * KINDS)])
 
     def _begin_after(self, valid: Array) -> None:
         """The stream goes on after rows (N, F) without gaps."""
-        self.history = valid[max(0, len(valid) - self.window + 1) :].copy()
+        self.history = valid[max(0, len(valid) - max(self.window, POINTS) + 1) :].copy()
 
     def _scaler(self, spec: WindowSpec, windows: Array) -> WindowScaler:
         return WindowScaler.fit(windows, spec, spec.steps - max(1, self._architecture.horizon))
@@ -204,17 +222,20 @@ class LstmAutoencoderScorer(Scorer):
         """NaN-free values (N, F) -> errors (N,), predictions (N, F), NaN until a window is full; the history moves on."""
         assert self.network
         stream = np.concatenate([self.history, values])  # (H + N, F)
-        early = min(len(values), max(0, self.window - 1 - len(self.history)))  # points without a full window
+        before = len(self.history)
+        early = min(len(values), max(0, self.window - 1 - before))  # points without a full window
         self._begin_after(stream)
         if early == len(values):
             self.excursion.compare(values)
             return unknown(early), unknown(*values.shape)
-        windows = sliding_windows(stream, self.scaler.spec)  # (N - early, T, F)
+        windows = sliding_windows(stream[max(0, before - self.window + 1) :], self.scaler.spec)  # (N - early, T, F)
         reconstruction = self.network.start(windows, values[early:], self.scaler)
         outside = self.excursion.compare(values)  # (N,); other threads run the network meanwhile
         distance = self.memory.compare(self.scaler.half_windows(windows))
+        linear = self.forecast.compare(stream)[before + early :]  # (N - early, F, K)
         error, predictions = reconstruction()
-        errors = larger_evidence(error, distance, self.unit) + outside[early:] / EXCURSION_UNIT
+        joined = self._join(self.evidence_units.process, larger_evidence(error, distance, self.unit), linear)
+        errors = joined + outside[early:] / EXCURSION_UNIT
         if early:
             errors = np.concatenate([unknown(early), errors])
             predictions = np.concatenate([unknown(early, values.shape[1]), predictions])
@@ -230,6 +251,7 @@ class LstmAutoencoderScorer(Scorer):
         """Forget the recent points; the next window fills anew."""
         self.history = self.history[:0]
         self.memory.reset()
+        self.evidence_units.reset()
         self.excursion.reset()
 
     def state(self) -> State:
@@ -244,6 +266,8 @@ class LstmAutoencoderScorer(Scorer):
             "unit": self.unit.copy(),
             "history": self.history.copy(),
             "memory": self.memory.state(),
+            "forecast": self.forecast.state(),
+            "evidence": self.evidence_units.state(),
             "range": self.excursion.state(),
             "network": self.network.digest,
         }
@@ -266,9 +290,12 @@ class LstmAutoencoderScorer(Scorer):
         self._architecture = replace(self._architecture, steps=steps, features=features, horizon=horizon)
         self.scaler = WindowScaler(spec, spec.steps - max(1, horizon), saved.array("scale", (features,)))
         self.unit = saved.array("unit", (2,))
-        self.history = saved.array("history", (None, features))[-(spec.points - 1) :]
+        self.history = saved.array("history", (None, features))[-(max(spec.points, POINTS) - 1) :]
         self.memory = self._new_memory()
         self.memory.load(saved.state("memory"))
+        self.forecast.load(saved.state("forecast"))
+        self.evidence_units = self._new_evidence_units()
+        self.evidence_units.load(saved.state("evidence"))
         self.excursion.load(saved.state("range"))
         self.network = network
 

@@ -10,6 +10,8 @@ import numpy as np
 from autoencoder.core.errors import TrainingError
 from autoencoder.core.types import Array, Integers, Progress, unknown
 from autoencoder.network.windows import downsample
+from autoencoder.scorers.evidence import BLOCK, join
+from autoencoder.scorers.linear_forecast import POINTS, linear_evidence
 from autoencoder.scorers.lstm import EXCURSION_UNIT, LstmAutoencoderScorer, larger_evidence
 from autoencoder.scorers.nearest_window import Codes, nearest
 
@@ -73,10 +75,16 @@ class LstmPanel:
         self._unit = np.stack([scorer.unit for scorer in scorers], axis=1)  # (2, S)
         self._strides = np.array([scorer.scaler.spec.stride for scorer in scorers])
         self._before = np.array([scorer.window - 1 for scorer in scorers])  # (S,) points that a window needs before the newest
+        self._kept = np.maximum(self._before, POINTS - 1)  # (S,) points that are remembered
         self._filled = np.array([len(scorer.history) for scorer in scorers])
-        self._history = np.empty((len(scorers), int(self._before.max()), self._spread.shape[1]))  # newest last
+        self._history = np.empty((len(scorers), int(self._kept.max()), self._spread.shape[1]))  # newest last
         for row, scorer in enumerate(scorers):
             self._history[row, self._history.shape[1] - len(scorer.history) :] = scorer.history
+        self._linear = tuple(np.stack(parts) for parts in zip(*(one.forecast.model for one in scorers), strict=True))
+        self._units = np.stack([scorer.evidence_units.units for scorer in scorers])  # (S, 1 + F K)
+        self._trained_units = np.stack([scorer.evidence_units.trained for scorer in scorers])
+        self._calm = np.zeros(len(scorers), np.int64)  # points of each below all trained units since its units were told
+        self._due = np.array([BLOCK - scorer.evidence_units.position % BLOCK for scorer in scorers])  # points until they move
         self._inside = np.zeros(len(scorers), np.int64)  # points of each that lay inside its range since its excursion was told
         self._low, self._high = (np.stack(ends) for ends in zip(*(one.excursion.range for one in scorers), strict=True))  # (S, F)
         tables = {id(scorer.memory.trained): scorer.memory.trained for scorer in scorers}
@@ -88,12 +96,12 @@ class LstmPanel:
         errors, predictions = unknown(len(values)), unknown(*values.shape)
         valid = np.flatnonzero(~np.isnan(values).any(axis=1))
         outside = self._outside(valid, values[valid])  # (V,)
-        is_full = self._filled[valid] == self._before[valid]
+        is_full = self._filled[valid] >= self._before[valid]
         rows = valid[is_full]
         if len(rows):
             errors[rows], predictions[rows] = self._score(rows, values[rows], outside[is_full])
         self._history[valid] = np.concatenate([self._history[valid, 1:], values[valid, None]], axis=1)
-        self._filled[valid] = np.minimum(self._filled[valid] + 1, self._before[valid])
+        self._filled[valid] = np.minimum(self._filled[valid] + 1, self._kept[valid])
         return errors, predictions
 
     def write_back(self) -> None:
@@ -102,7 +110,9 @@ class LstmPanel:
         for row, scorer in enumerate(self._scorers):
             scorer.history = self._history[row, length - int(self._filled[row]) :].copy()
             scorer.excursion.skip(int(self._inside[row]))
+            scorer.evidence_units.skip(int(self._calm[row]))
         self._inside[:] = 0
+        self._calm[:] = 0
 
     def _score(self, rows: Integers, values: Array, outside: Array) -> tuple[Array, Array]:
         """Points (V, F) of streams (V,) whose windows are full -> errors (V,), predictions (V, F)."""
@@ -115,8 +125,27 @@ class LstmPanel:
         scaler = replace(self._model.scaler, spread=self._spread[rows])
         reconstruction = self._network.start(windows, values, scaler)
         distance = self._distance(rows, self._model.memory.encode(scaler.half_windows(windows)))
+        linear = linear_evidence(points[:, :, -POINTS:], *(part[rows] for part in self._linear))  # (V, F, K)
+        linear[self._filled[rows] < POINTS - 1] = 0.0
         error, predictions = reconstruction()
-        return larger_evidence(error, distance, self._unit[:, rows]) + outside / EXCURSION_UNIT, predictions
+        joined = self._join(rows, larger_evidence(error, distance, self._unit[:, rows]), linear)
+        return joined + outside / EXCURSION_UNIT, predictions
+
+    def _join(self, rows: Integers, network: Array, linear: Array) -> Array:
+        """Evidence of the network (V,) and of the linear forecasts (V, F, K) of streams (V,), in their units -> (V,)."""
+        evidence = np.concatenate([network[:, None], linear.reshape(len(linear), -1)], axis=1)  # (V, 1 + F K)
+        measured = evidence / self._units[rows]
+        self._due[rows] -= 1
+        is_calm = (evidence <= self._trained_units[rows]).all(axis=1) & (self._due[rows] > 0)
+        self._calm[rows[is_calm]] += 1
+        for place in np.flatnonzero(~is_calm).tolist():
+            row = int(rows[place])
+            units = self._scorers[row].evidence_units
+            units.skip(int(self._calm[row]))
+            units.learn(evidence[place : place + 1])
+            self._calm[row], self._units[row] = 0, units.units
+            self._due[row] = BLOCK - units.position % BLOCK
+        return join(measured[:, 0], measured[:, 1:].reshape(linear.shape))
 
     def _distance(self, rows: Integers, codes: Codes) -> Array:
         """Distances (V,) of codes (V, D) to the nearest window of each stream's own memory."""

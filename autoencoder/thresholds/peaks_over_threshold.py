@@ -33,8 +33,9 @@ class PeaksOverThreshold(Threshold):
 
     An error is first made comparable over time: the median of the ``window`` newest errors is taken off and the rest divided by the
     distance from their lowest decile up to it. Both follow a drift of level and of spread (DSPOT follows the level only), and neither
-    feels much of an anomaly shorter than half the window. The largest ``PEAK_SHARE`` of the last ``memory`` such values are fitted; the
-    limit is the height that a share ``budget`` of normal errors passes.
+    feels much of an anomaly shorter than half the window. Neither falls below what ``fit`` saw: errors that are tiny and alike for long,
+    on a constant or interpolated stretch, say nothing about the size of errors to come. The largest ``PEAK_SHARE`` of the last ``memory``
+    such values are fitted; the limit is the height that a share ``budget`` of normal errors passes.
 
     A flagged error teaches the tail only while it is a plausible normal one: not ``MAX_RARITY`` times rarer than the limit allows, not
     beside one that is, and no more of them than ``MAX_LEARNT_BUDGETS`` times the budget. Learning all would let an anomaly lift the
@@ -63,6 +64,8 @@ class PeaksOverThreshold(Threshold):
         "_comparable": array("comparable", (None,)),
         "_level": number("level"),
         "_spread": number("spread"),
+        "_least_level": number("least_level"),
+        "_least_spread": number("least_spread"),
         "_allowance": number("allowance"),
         "_calibrated": integer("calibrated"),
         "_left_out": integer("left_out"),
@@ -84,6 +87,7 @@ class PeaksOverThreshold(Threshold):
         #: Errors (B,) of the block that is not full yet.
         self.pending = np.empty(0)
         self._level, self._spread = 0.0, 1.0
+        self._least_level, self._least_spread = 0.0, 0.0  # those of the errors that it started from
         self._allowance = 0.0  # flagged errors that may still be learnt
         self._left_out = 0  # flagged errors left out since one was followed
         self._since = RESIDUAL_ERRORS  # errors since one that was too high for a normal one, at most RESIDUAL_ERRORS
@@ -105,7 +109,7 @@ class PeaksOverThreshold(Threshold):
         if len(known) < MIN_ERRORS:
             self._limit, self.model = float("nan"), TailModel.unknown()
             return
-        self._follow()
+        self._level, self._spread = self._least_level, self._least_spread = self._measure()
         self._comparable = ((known - self._level) / self._spread)[-self._memory :]
         self._calibrate()
         self._set_limit()
@@ -173,12 +177,16 @@ class PeaksOverThreshold(Threshold):
         self._since = min(len(too_high) - int(newest[-1]), RESIDUAL_ERRORS)
         return np.asarray((places - newest < RESIDUAL_ERRORS) | (next_one - places < ONSET_ERRORS))
 
-    def _follow(self) -> None:
+    def _measure(self) -> tuple[float, float]:
         """Level and spread of the recent errors, from their lower half: anomalies sit in the upper one."""
         low, middle = _quantiles(self._recent, [0.1, 0.5])
-        self._level = float(middle)
         # errors that hardly differ have no spread: then a difference in the sixth digit of the level is one
-        self._spread = max(float(middle - low), 1e-6 * abs(self._level), np.finfo(float).tiny * 1e10)
+        return float(middle), max(float(middle - low), 1e-6 * abs(float(middle)), np.finfo(float).tiny * 1e10)
+
+    def _follow(self) -> None:
+        """Let level and spread follow the recent errors, but not below where they started."""
+        level, spread = self._measure()
+        self._level, self._spread = max(level, self._least_level), max(spread, self._least_spread)
 
     def _calibrate(self) -> None:
         """Choose the level above which a comparable error is a peak, and fit the tail above it."""

@@ -1,0 +1,149 @@
+"""LinearForecast: how far a point lies from what a linear model of the points before it expects, at the series' own resolution.
+
+A window of the network covers a period and may be down-sampled; what happens within a step is averaged away there. A linear model of the
+newest points sees it. Neural forecasters have such a path beside the network for the same reason (LSTNet, Lai et al. 2018,
+doi 10.1145/3209978.3210006).
+"""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from autoencoder.core.state import Reader, Stateful, array
+from autoencoder.core.types import Array
+
+HORIZONS = (1, 4, 16)  # points ahead that are forecast; the later ones go on to see a change of level after its first point
+LAGS = 24  # points that a forecast is made from
+BURST_POINTS = 8  # newest one-step errors whose root mean square tells of a burst
+POINTS = HORIZONS[-1] + LAGS  # newest points that all of it is made from
+KINDS = len(HORIZONS) + 1  # kinds of evidence
+MAX_ROWS = 40_000  # training points that the model is fitted to, evenly spread
+HUBER = 1.5  # deviations beyond which an error counts by its size, not by its square (Huber 1964, doi 10.1214/aoms/1177703732)
+ROUNDS = 12  # of reweighted least squares
+RIDGE = 1e-6  # share of the mean variance of the lags that is added to each
+MAD_TO_STD = 1.4826  # median absolute deviation -> standard deviation of a normal distribution
+MAX_ERROR = 1e100  # deviations; squares of them stay finite
+BLOCK = 512  # points that are compared together
+
+
+class LinearForecast(Stateful):
+    """Forecasts each column from its own newest ``LAGS`` points, 1, 4 and 16 points ahead, by robust regression.
+
+    The evidence of a point is the size of its error at each horizon, and the root mean square of the newest ``BURST_POINTS`` one-step
+    errors, all in robust deviations of the column. The model does not change after ``fit``, and evidence depends on the newest ``POINTS``
+    points alone.
+
+    Examples:
+        >>> values = np.sin(np.arange(300) / 5)[:, None]
+        >>> forecast = LinearForecast()
+        >>> forecast.fit(values)
+        >>> values[-1] += 1
+        >>> forecast.compare(values)[-2:, 0].round(1)
+        array([[0. , 0. , 0. , 0. ],
+               [1. , 1. , 1. , 0.3]])
+    """
+
+    name = "the linear forecast"
+    STATE: ClassVar = {
+        "_centre": array("centre", ("F",)),
+        "_weights": array("weights", ("F", None, POINTS)),
+        "_offset": array("offset", ("F", None)),
+    }
+
+    def __init__(self) -> None:
+        self._centre: Array  # (F,) median of the training part
+        self._weights: (
+            Array  # (F, K, P) errors as sums over the newest P points: at each horizon, then one step ahead at earlier points
+        )
+        self._offset: Array  # (F, K)
+
+    def fit(self, values: Array) -> None:
+        """Fit to values (N, F); rows of NaN are gaps that no forecast reaches across."""
+        features = values.shape[1]
+        self._centre = np.nan_to_num(np.nanmedian(values, axis=0)) if len(values) else np.zeros(features)
+        self._weights = np.zeros((features, KINDS - 1 + BURST_POINTS - 1, POINTS))
+        self._offset = np.zeros(self._weights.shape[:2])
+        for column, centred in enumerate((values - self._centre).T):
+            self._fit_column(column, centred)
+
+    def _fit_column(self, column: int, values: Array) -> None:
+        """Fit to centred values (N,) of a column; where they are too few to be forecast, it never has evidence."""
+        stretches = _stretches(values[:, None])[:, 0]  # (M, P), a view
+        places = np.flatnonzero(~np.isnan(stretches.sum(axis=1)))
+        if len(places) <= 2 * LAGS:
+            return
+        stretches = stretches[places[:: -(-len(places) // MAX_ROWS)]]
+        known = values[~np.isnan(values)]
+        unit = MAD_TO_STD * float(np.median(np.abs(known))) or float(np.std(known)) or 1.0
+        stretches = stretches / unit
+        for kind, horizon in enumerate(HORIZONS):
+            last = POINTS - 1 - horizon
+            lags = slice(last - LAGS + 1, last + 1)
+            *weights, constant = _robust_regression(stretches[:, lags], stretches[:, -1])
+            self._weights[column, kind, lags] = weights
+            self._weights[column, kind, -1] -= 1.0
+            self._offset[column, kind] = constant
+        for back in range(1, BURST_POINTS):  # the one-step errors of earlier points
+            row = KINDS - 2 + back
+            self._weights[column, row, :-back] = self._weights[column, 0, back:]
+            self._offset[column, row] = self._offset[column, 0]
+        self._weights[column] /= unit
+
+    def compare(self, values: Array) -> Array:
+        """Evidence (N, F, K) of values (N, F), in order; 0 for the first ``POINTS - 1`` of them, and NaN where a gap is too near."""
+        evidence = np.zeros((*values.shape, KINDS))
+        stretches = _stretches(values)  # (N - P + 1, F, P)
+        for first in range(0, len(stretches), BLOCK):
+            block = stretches[first : first + BLOCK]
+            start = first + POINTS - 1
+            evidence[start : start + len(block)] = linear_evidence(block, self._centre, self._weights, self._offset)
+        return evidence
+
+    @property
+    def model(self) -> tuple[Array, Array, Array]:
+        """Centre (F,), weights (F, K, P) and offset (F, K), as ``linear_evidence`` takes them."""
+        return self._centre, self._weights, self._offset
+
+    def _complete(self, saved: Reader) -> None:
+        if self._weights.shape[1] != (count := KINDS + BURST_POINTS - 2) or self._offset.shape[1] != count:
+            raise saved.fault("weights", f"holds {self._weights.shape[1]} errors a point; there must be {count}")
+
+
+def linear_evidence(stretches: Array, centre: Array, weights: Array, offset: Array) -> Array:
+    """Evidence (N, F, K) of the newest points of stretches (N, F, P), by one model or one for each stretch (N, ...).
+
+    A sum runs along the last axis, so that it is the same to the bit however many stretches there are.
+    """
+    centred = stretches - centre[..., None]
+    errors = np.add.reduce(centred[..., None, :] * weights, axis=-1)  # (N, F, K)
+    errors += offset
+    np.minimum(np.abs(errors, out=errors), MAX_ERROR, out=errors)
+    evidence = errors[..., :KINDS].copy()
+    squares = np.square(errors)
+    total = squares[..., 0] + np.add.reduce(squares[..., KINDS - 1 :], axis=-1)
+    np.sqrt(total / BURST_POINTS, out=evidence[..., -1])
+    return np.asarray(evidence)
+
+
+def _stretches(values: Array) -> Array:
+    """The ``POINTS`` points up to each of values (N, F) that has so many -> (N - P + 1, F, P), a view."""
+    if len(values) < POINTS:
+        return np.empty((0, values.shape[1], POINTS))
+    return np.asarray(np.lib.stride_tricks.sliding_window_view(values, POINTS, axis=0))
+
+
+def _robust_regression(lags: Array, targets: Array) -> Array:
+    """Weights (L + 1,), the constant last, of a linear model lags (M, L) -> targets (M,) that outliers move little."""
+    table = np.column_stack([lags, np.ones(len(lags))])
+    importance = np.ones(len(table))
+    for _ in range(ROUNDS):
+        weighted = table * importance[:, None]
+        products = weighted.T @ table
+        products[np.diag_indices_from(products)] += RIDGE * np.trace(products) / len(products)
+        weights = np.linalg.solve(products, weighted.T @ targets)
+        errors = np.abs(targets - table @ weights)
+        deviation = MAD_TO_STD * float(np.median(errors)) + 1e-12
+        importance = np.minimum(1.0, HUBER * deviation / np.maximum(errors, 1e-300))
+    return np.asarray(weights)
