@@ -117,7 +117,8 @@ class WindowScaler:
     Attributes:
         spec: of the windows.
         visible: oldest steps of a window that the encoder sees; centre and scale are theirs.
-        spread: (F,) root mean variance of the training part's windows; (N, F) where each window belongs to a stream of its own.
+        spread: (F,) root mean variance of the training part's windows, but for those with a jump; (N, F) where each window belongs to a
+            stream of its own.
     """
 
     spec: WindowSpec
@@ -126,8 +127,12 @@ class WindowScaler:
 
     @staticmethod
     def fit(windows: Array, spec: WindowSpec, visible: int) -> WindowScaler:
-        """Scaler for windows like these (N, T, F)."""
-        return WindowScaler(spec, visible, np.sqrt(windows[:, :visible].var(axis=1).mean(axis=0)))
+        """Scaler for windows like these (N, T, F), some of which may hold an anomaly; 1 is the spread of a column that never moves."""
+        variance = windows[:, :visible].var(axis=1)  # (N, F)
+        usual = np.median(variance, axis=0)
+        counted = (variance <= JUMP_VARIANCES * usual) | (usual == 0)
+        spread = np.sqrt(np.mean(variance, axis=0, where=counted))
+        return WindowScaler(spec, visible, np.where(spread > 0, spread, 1.0))
 
     def scale(self, windows: Array) -> tuple[npt.NDArray[np.float32], Array, Array]:
         """Windows (N, T, F) -> scaled windows (N, T, F), centre (N, F), scale (N, F), or () of one number."""

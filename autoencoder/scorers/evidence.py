@@ -68,6 +68,10 @@ class EvidenceUnits(Resettable):
 
     def process(self, evidence: Array) -> Array:
         """Evidence (N, K) -> the same in units of each kind."""
+        if len(evidence) == 1:
+            measured = evidence / self.units
+            self.learn(evidence)
+            return np.asarray(measured)
         measured = np.empty(evidence.shape)
         done = 0
         while done < len(evidence):
@@ -80,8 +84,9 @@ class EvidenceUnits(Resettable):
 
     def learn(self, block: Array) -> None:
         """Take in evidence (B, K) that has been measured, at most up to the next multiple of ``BLOCK``."""
-        rows, kinds = np.nonzero(block > self.trained)
-        if len(rows):
+        above = block > self.trained
+        if np.count_nonzero(above):
+            rows, kinds = np.nonzero(above)
             self._places = np.concatenate([self._places, self.position + rows])
             self._kinds = np.concatenate([self._kinds, kinds])
             self._values = np.concatenate([self._values, block[rows, kinds]])
@@ -114,10 +119,12 @@ class EvidenceUnits(Resettable):
             raise saved.fault("places", "must be of points and kinds that were seen")
 
 
-def join(network: Array, linear: Array) -> Array:
-    """Evidence of the network (N,) and of the linear forecast (N, F, K), each in its unit -> their root sum of squares (N,).
+def join(evidence: Array, columns: int) -> Array:
+    """Evidence of the network and of the linear forecast of F columns (N, 1 + F K), each in its unit -> their root sum of squares (N,).
 
     Of several columns the one with most evidence of a kind counts.
     """
-    largest = np.maximum.reduce(linear, axis=1)  # (N, K)
-    return np.asarray(np.sqrt(np.square(network) + np.add.reduce(np.square(largest), axis=1)))
+    if columns > 1:
+        linear = np.maximum.reduce(evidence[:, 1:].reshape(len(evidence), columns, -1), axis=1)  # (N, K)
+        evidence = np.concatenate([evidence[:, :1], linear], axis=1)
+    return np.asarray(np.sqrt(np.add.reduce(np.square(evidence), axis=1)))

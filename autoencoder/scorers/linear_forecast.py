@@ -21,6 +21,7 @@ POINTS = HORIZONS[-1] + LAGS  # newest points that all of it is made from
 KINDS = len(HORIZONS) + 1  # kinds of evidence
 MAX_ROWS = 40_000  # training points that the model is fitted to, evenly spread
 HUBER = 1.5  # deviations beyond which an error counts by its size, not by its square (Huber 1964, doi 10.1214/aoms/1177703732)
+FAR_LAGS = 3.0  # times what 19 of 20 points stay below, beyond which lags count less (a Mallows weight)
 ROUNDS = 12  # of reweighted least squares
 RIDGE = 1e-6  # share of the mean variance of the lags that is added to each
 MAD_TO_STD = 1.4826  # median absolute deviation -> standard deviation of a normal distribution
@@ -91,14 +92,20 @@ class LinearForecast(Stateful):
             self._offset[column, row] = self._offset[column, 0]
         self._weights[column] /= unit
 
-    def compare(self, values: Array) -> Array:
-        """Evidence (N, F, K) of values (N, F), in order; 0 for the first ``POINTS - 1`` of them, and NaN where a gap is too near."""
-        evidence = np.zeros((*values.shape, KINDS))
-        stretches = _stretches(values)  # (N - P + 1, F, P)
+    def compare(self, values: Array, newest: int | None = None) -> Array:
+        """Evidence (N, F, K) of the ``newest`` N of values (M, F), or of all.
+
+        It is 0 for points with fewer than ``POINTS - 1`` before them, and NaN where a gap is too near.
+        """
+        count = len(values) if newest is None else newest
+        early = min(count, max(0, POINTS - 1 - (len(values) - count)))
+        if early == 0 and count == 1:
+            return linear_evidence(np.ascontiguousarray(values[-POINTS:].T)[None], *self.model)
+        evidence = np.zeros((count, values.shape[1], KINDS))
+        stretches = _stretches(values[len(values) - count + early - POINTS + 1 :]) if early < count else evidence[:0]
         for first in range(0, len(stretches), BLOCK):
-            block = stretches[first : first + BLOCK]
-            start = first + POINTS - 1
-            evidence[start : start + len(block)] = linear_evidence(block, self._centre, self._weights, self._offset)
+            block = stretches[first : first + BLOCK]  # (B, F, P)
+            evidence[early + first : early + first + len(block)] = linear_evidence(block, *self.model)
         return evidence
 
     @property
@@ -137,7 +144,11 @@ def _stretches(values: Array) -> Array:
 def _robust_regression(lags: Array, targets: Array) -> Array:
     """Weights (L + 1,), the constant last, of a linear model lags (M, L) -> targets (M,) that outliers move little."""
     table = np.column_stack([lags, np.ones(len(lags))])
-    importance = np.ones(len(table))
+    # an outlier among the lags would turn the model to itself, however little its own error counts
+    height = np.abs(lags).max(axis=1)
+    far = FAR_LAGS * float(np.quantile(height, 0.95))
+    trust = np.where(height > far, np.square(far / np.maximum(height, 1e-300)), 1.0)  # (M,)
+    importance = trust
     for _ in range(ROUNDS):
         weighted = table * importance[:, None]
         products = weighted.T @ table
@@ -145,5 +156,5 @@ def _robust_regression(lags: Array, targets: Array) -> Array:
         weights = np.linalg.solve(products, weighted.T @ targets)
         errors = np.abs(targets - table @ weights)
         deviation = MAD_TO_STD * float(np.median(errors)) + 1e-12
-        importance = np.minimum(1.0, HUBER * deviation / np.maximum(errors, 1e-300))
+        importance = trust * np.minimum(1.0, HUBER * deviation / np.maximum(errors, 1e-300))
     return np.asarray(weights)

@@ -128,11 +128,6 @@ class LstmAutoencoderScorer(Scorer):
                 "give a longer series, or raise training.points or training.fraction"
             )
         self.scaler = self._scaler(spec, windows)
-        for column in np.flatnonzero(~(self.scaler.spread > 0)):
-            raise TrainingError(
-                f"the training part is constant: column {column + 1} is {valid[0, column]:g} at all of its {len(valid):,} points; "
-                "nothing can be learnt from it; choose another column, or train on more points (training.points)"
-            )
         return windows, valid
 
     def train_network(self, scaled: Windows, progress: Progress | None = None, start: TrainedNetwork | None = None) -> None:
@@ -148,7 +143,7 @@ class LstmAutoencoderScorer(Scorer):
         spec = self.scaler.spec
         windows, ends = clean_windows(values, spec)  # (M, T, F), (M,); a jump is of neither side
         scaler = self._scaler(spec, windows)
-        for column in np.flatnonzero(~(scaler.spread > 0)):
+        for column in np.flatnonzero(~(windows.var(axis=1).max(axis=0) > 0)):
             raise TrainingError(f"column {column + 1} hardly moves; nothing can be learnt from it")
         self.scaler = scaler
         if not freeze_network:
@@ -178,8 +173,10 @@ class LstmAutoencoderScorer(Scorer):
 
     def _join(self, measure: Callable[[Array], Array], network: Array, linear: Array) -> Array:
         """Evidence of the network (N,) and of the linear forecast (N, F, K), measured by ``measure`` -> (N,)."""
-        measured = measure(np.concatenate([network[:, None], linear.reshape(len(linear), -1)], axis=1))  # (N, 1 + F K)
-        return join(measured[:, 0], measured[:, 1:].reshape(linear.shape))
+        evidence = np.empty((len(network), 1 + linear.shape[1] * linear.shape[2]))
+        evidence[:, 0] = network
+        evidence[:, 1:] = linear.reshape(len(linear), -1)
+        return join(measure(evidence), linear.shape[1])
 
     def _new_evidence_units(self) -> EvidenceUnits:
         return EvidenceUnits([UNIT_QUANTILE, *[LINEAR_QUANTILE] * (self._architecture.features * KINDS)])
@@ -232,7 +229,7 @@ class LstmAutoencoderScorer(Scorer):
         reconstruction = self.network.start(windows, values[early:], self.scaler)
         outside = self.excursion.compare(values)  # (N,); other threads run the network meanwhile
         distance = self.memory.compare(self.scaler.half_windows(windows))
-        linear = self.forecast.compare(stream)[before + early :]  # (N - early, F, K)
+        linear = self.forecast.compare(stream, len(values) - early)  # (N - early, F, K)
         error, predictions = reconstruction()
         joined = self._join(self.evidence_units.process, larger_evidence(error, distance, self.unit), linear)
         errors = joined + outside[early:] / EXCURSION_UNIT

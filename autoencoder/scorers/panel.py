@@ -145,7 +145,7 @@ class LstmPanel:
             units.learn(evidence[place : place + 1])
             self._calm[row], self._units[row] = 0, units.units
             self._due[row] = BLOCK - units.position % BLOCK
-        return join(measured[:, 0], measured[:, 1:].reshape(linear.shape))
+        return join(measured, linear.shape[1])
 
     def _distance(self, rows: Integers, codes: Codes) -> Array:
         """Distances (V,) of codes (V, D) to the nearest window of each stream's own memory."""

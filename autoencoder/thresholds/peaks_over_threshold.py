@@ -128,7 +128,8 @@ class PeaksOverThreshold(Threshold):
         limits, probabilities = unknown(len(errors)), unknown(len(errors))
         rest = np.flatnonzero(errors == errors)
         while len(rest):
-            places, rest = np.split(rest, [self.due - len(self.pending)])
+            room = self.due - len(self.pending)
+            places, rest = rest[:room], rest[room:]
             limits[places] = self._limit
             if not math.isnan(self._limit):
                 probabilities[places] = self.model.probabilities(errors[places])

@@ -251,3 +251,40 @@ def rises(scores: Sequence[float], refractory: int) -> list[float]:
     """Each score that lies above those of the refractory points before it, else 0."""
     known = [0.0 if math.isnan(score) else float(score) for score in scores]
     return [score if score > max([0.0, *known[max(0, row - refractory) : row]]) else 0.0 for row, score in enumerate(known)]
+
+
+# --- evidence of the linear forecast ---
+
+
+def linear_evidence(past: Sequence[float], models: Sequence[tuple[int, Sequence[float], float]], burst: int) -> list[float]:
+    """Sizes of the errors of the newest of ``past`` at each horizon, and the root mean square of the newest one-step errors.
+
+    A model is a horizon, the weights of its lags, oldest first, and a constant.
+    """
+
+    def error(place: int, model: tuple[int, Sequence[float], float]) -> float:
+        horizon, weights, constant = model
+        last = place - horizon
+        lags = past[last - len(weights) + 1 : last + 1]
+        return past[place] - constant - math.fsum(weight * lag for weight, lag in zip(weights, lags, strict=True))
+
+    newest = len(past) - 1
+    errors = [abs(error(newest, model)) for model in models]
+    return [*errors, math.sqrt(math.fsum(error(newest - back, models[0]) ** 2 for back in range(burst)) / burst)]
+
+
+def evidence_units(
+    trained: Sequence[float], quantiles: Sequence[float], stream: Sequence[Sequence[float]], block: int, memory: int, least: int
+) -> list[list[float]]:
+    """The units that hold for each point of a stream of evidence."""
+    units, out = list(trained), []
+    for place in range(len(stream)):
+        if place and place % block == 0:
+            seen = min(max(place, least), memory)
+            recent = stream[max(0, place - memory) : place]
+            for kind, share in enumerate(quantiles):
+                falling = sorted((point[kind] for point in recent), reverse=True)
+                rank = int(seen * (1 - share) + 1e-9)
+                units[kind] = max(trained[kind], falling[rank] if rank < len(falling) else 0.0)
+        out.append(list(units))
+    return out

@@ -142,3 +142,13 @@ def test_probabilities() -> None:
     np.testing.assert_allclose(np.log(probabilities), -heights, atol=0.75)
     assert (np.diff(probabilities) < 0).all()
     assert threshold.judge(np.array([1e9]))[1] < 1e-6
+
+
+@pytest.mark.parametrize("quiet", [100, 2500, 6000])
+def test_a_quiet_stretch_does_not_lower_the_limit(quiet: int) -> None:
+    random = np.random.default_rng(3)
+    threshold = PeaksOverThreshold(budget=0.001)
+    threshold.fit(random.exponential(size=4000))
+    threshold.process(np.full(quiet, 1e-9))
+    errors = random.exponential(size=4000)
+    assert (errors > threshold.process(errors)).mean() < 0.004

@@ -1,0 +1,124 @@
+"""The linear forecast and the units of evidence, beside plain twins."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import naive
+from helpers.series import Array
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoencoder.core.errors import ModelFileError
+from autoencoder.core.state import pack, unpack
+from autoencoder.scorers import evidence
+from autoencoder.scorers.evidence import EvidenceUnits, join
+from autoencoder.scorers.linear_forecast import BURST_POINTS, HORIZONS, LAGS, POINTS, LinearForecast
+
+quick = settings(deadline=None, max_examples=15, derandomize=True)
+
+
+def waves(points: int, columns: int = 1, seed: int = 0) -> Array:
+    random = np.random.default_rng(seed)
+    return 100 + np.sin(np.arange(points)[:, None] / (5 + np.arange(columns))) + 0.1 * random.normal(size=(points, columns))
+
+
+def fitted(values: Array) -> LinearForecast:
+    forecast = LinearForecast()
+    forecast.fit(values)
+    return forecast
+
+
+@quick
+@given(seed=st.integers(0, 99), columns=st.integers(1, 3))
+def test_evidence_equals_the_twin(seed: int, columns: int) -> None:
+    forecast = fitted(waves(300, columns, seed))
+    values = waves(POINTS + 5, columns, seed + 1)
+    centre, weights, offset = forecast.model
+    found = forecast.compare(values)[-1]
+    for column in range(columns):
+        models = []
+        for kind, horizon in enumerate(HORIZONS):
+            last = POINTS - horizon
+            own = weights[column, kind]
+            models.append((horizon, list(own[last - LAGS : last] / -own[-1]), offset[column, kind] / -own[-1]))
+        scale = -weights[column, 0, -1]
+        expected = naive.linear_evidence(list(values[:, column] - centre[column]), models, BURST_POINTS)
+        assert found[column] == pytest.approx(np.array(expected) * scale, abs=1e-9)
+
+
+def test_a_predictable_series_has_evidence_only_where_it_is_broken() -> None:
+    values = np.sin(np.arange(400) / 7)[:, None]
+    forecast = fitted(values)
+    values[390] += 2
+    found = forecast.compare(values)[:, 0]
+    assert found[POINTS:390].max() < 0.05
+    assert found[390].min() > 0.5
+
+
+def test_outliers_in_the_training_part_change_little() -> None:
+    clean = waves(2000)
+    spoilt = clean.copy()
+    spoilt[500] = -9999
+    assert fitted(spoilt).compare(clean)[POINTS:] == pytest.approx(fitted(clean).compare(clean)[POINTS:], rel=0.2, abs=0.2)
+
+
+def test_gaps_are_not_reached_across() -> None:
+    values = waves(300)
+    values[100] = np.nan
+    found = fitted(values).compare(values)[:, 0, 0]
+    assert np.isnan(found[100 : 100 + POINTS]).all()
+    assert not np.isnan(found[100 + POINTS :]).any()
+
+
+@pytest.mark.parametrize("values", [np.full((200, 1), 7.0), waves(POINTS), np.empty((0, 2))], ids=["constant", "short", "empty"])
+def test_nothing_to_fit(values: Array) -> None:
+    found = fitted(values).compare(np.repeat(values[:1], 100, axis=0) if len(values) else np.ones((100, 2)))
+    assert np.isfinite(found).all()
+
+
+@quick
+@given(newest=st.integers(0, 120), start=st.integers(0, 60))
+def test_the_newest_rows_are_those_of_all(newest: int, start: int) -> None:
+    values = waves(start + newest, 2)
+    forecast = fitted(waves(300, 2))
+    assert np.array_equal(forecast.compare(values, newest), forecast.compare(values)[start:])
+
+
+@quick
+@given(seed=st.integers(0, 99), cuts=st.lists(st.integers(0, 900), max_size=6))
+def test_units_equal_the_twin_in_any_pieces(seed: int, cuts: list[int]) -> None:
+    random = np.random.default_rng(seed)
+    units = EvidenceUnits([0.9, 0.99])
+    units.fit(random.exponential(size=(400, 2)))
+    stream = random.exponential(size=(900, 2)) * np.repeat([1.0, 4.0, 0.5], 300)[:, None]
+    expected = naive.evidence_units(
+        units.trained.tolist(), [0.9, 0.99], stream.tolist(), evidence.BLOCK, evidence.MEMORY, evidence.MIN_SEEN
+    )
+    pieces = np.split(stream, sorted(cuts))
+    assert np.array_equal(np.concatenate([units.process(piece) for piece in pieces]), stream / np.array(expected))
+
+
+def test_units_forget_what_is_old() -> None:
+    units = EvidenceUnits([0.99])
+    units.fit(np.linspace(0, 1, 1000)[:, None])
+    units.process(np.full((evidence.MEMORY, 1), 5.0))
+    assert units.units == 5.0
+    units.process(np.full((evidence.MEMORY + evidence.BLOCK, 1), 0.5))
+    assert units.units == units.trained
+
+
+def test_units_go_on_from_their_state() -> None:
+    random = np.random.default_rng(0)
+    units, other = EvidenceUnits([0.9] * 3), EvidenceUnits([0.9] * 3)
+    units.fit(random.exponential(size=(400, 3)))
+    units.process(2 * random.exponential(size=(500, 3)))
+    other.load(unpack(pack(units.state()), "x"))
+    rest = random.exponential(size=(500, 3))
+    assert np.array_equal(units.process(rest), other.process(rest))
+    with pytest.raises(ModelFileError, match="holds 3 units; there must be 2"):
+        EvidenceUnits([0.9] * 2).load(units.state())
+
+
+def test_join_takes_the_worst_column_of_a_kind() -> None:
+    assert join(np.array([[3.0, 4.0, 0.0, 1.0, 0.0]]), columns=2).tolist() == [5.0]
