@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.ticker import MaxNLocator
 
 from autoencoder.benchmark.metrics import MARGIN, event_figures, incidents_of, near_events
-from autoencoder.core.types import Bools, Detections
+from autoencoder.core.types import Array, Bools, Detections
 from autoencoder.reports.evaluation import Span, events
 from autoencoder.reports.incidents import number_of, time_text
 from autoencoder.reports.plot import INK, SIZE, paint
@@ -53,7 +54,8 @@ def draw(
     zone = timezone and "UTC"  # in which the times are, if they have a zone
     whole = f"{title}: {number_of(len(detections), 'point')}, {found}{false}"
     paint(parts[0], detections, whole, columns, labels=labels, timezone=zone, spans=spans, events=marks)
-    parts[0].axes[-1].set_ylabel("error")
+    if parts[0].axes[-1].get_ylabel():
+        parts[0].axes[-1].set_ylabel("error")
     for part, row in zip(parts[1:], rows, strict=True):
         part.suptitle(row.heading, x=0.01, ha="left", fontsize=11, color=INK)
         for place, (cell, span) in enumerate(zip(part.subfigures(1, SHOWN), row.spans, strict=False), 1):
@@ -64,14 +66,16 @@ def draw(
 def _misses(detections: Detections, labels: Bools) -> Row:
     missed = [(start, end) for start, end in events(labels) if not detections.anomalies[start : end + MARGIN].any()]
     worst = _apart(sorted(missed, key=lambda span: _peak(detections, span)))
-    return Row("miss", worst, f"{number_of(len(missed), 'event')} missed; those with the lowest scores")
+    heading = f"{number_of(len(missed), 'event')} missed" + "; those with the lowest scores" * (len(worst) < len(missed))
+    return Row("miss", worst, heading)
 
 
 def _false_alarms(detections: Detections, labels: Bools, incidents: Sequence[Span]) -> Row:
     near = near_events(labels)
     false = [(start, end) for start, end in incidents if not near[start:end].any()]
     worst = _apart(sorted(false, key=lambda span: _peak(detections, span), reverse=True))
-    return Row("false alarm", worst, f"{number_of(len(false), 'false alarm')}; those with the highest scores")
+    heading = number_of(len(false), "false alarm") + "; those with the highest scores" * (len(worst) < len(false))
+    return Row("false alarm", worst, heading)
 
 
 def _apart(spans: Sequence[Span]) -> list[Span]:
@@ -96,17 +100,27 @@ def _peak(detections: Detections, span: Span) -> tuple[float, float]:
     return score, error
 
 
+def _oddest_column(values: Array, span: Span) -> int:
+    """The column of values (N, F) that lies farthest from its mean there, in standard deviations."""
+    known = np.ma.masked_invalid(values)
+    spread = np.where(known.std(axis=0).filled(0.0) > 0, known.std(axis=0).filled(1.0), 1.0)  # (F,)
+    return int(np.argmax(np.abs((known[slice(*span)] - known.mean(axis=0)) / spread).max(axis=0).filled(0.0)))
+
+
 def _draw_closely(cell: SubFigure, detections: Detections, labels: Bools, columns: Sequence[str], span: Span, name: str) -> None:
     shown = slice(*_surroundings(span))
-    near, start = detections[shown], detections.time[span[0]]
-    paint(cell, near, "", columns, labels=labels[shown], events=[(start, "")])
+    column = _oddest_column(detections.values, span)
+    near = replace(detections, values=detections.values[:, [column]], predictions=detections.predictions[:, [column]])[shown]
+    paint(cell, near, "", [columns[column]], labels=labels[shown], events=[(detections.time[span[0]], "")])
     time = time_text(detections.time[span[0] : span[0] + 1])[0].replace("T", " ").removesuffix(":00")
     score = _peak(detections, span)[0]
     points = number_of(span[1] - span[0], "point")
     text = f"{name}: {time}, {points}, " + (f"score {score:.2f}" if score >= 0 else "not judged")
     cell.suptitle(text, x=0.02, ha="left", fontsize=9, color=INK, parse_math=False)
     for axes in cell.axes:
-        axes.set(xlabel="", ylabel="")
+        axes.set_xlabel("")
+        is_named = len(columns) > 1 and axes is cell.axes[0]
+        axes.set_ylabel(columns[column] if is_named else "", fontsize=8)
         axes.tick_params(labelsize=8)
         axes.xaxis.get_offset_text().set_fontsize(8)
         if near.time.dtype.kind == "M":

@@ -13,6 +13,7 @@ from autoencoder.benchmark.controls import CONTROLS
 from autoencoder.benchmark.metrics import auc_pr, delay_f1, event_figures, vus_pr
 from autoencoder.benchmark.runner import Report, grouped, table, untrained_lines
 from autoencoder.core.types import Bools, Detections
+from autoencoder.reports.incidents import number_of
 from autoencoder.thresholds.budget import interval_of
 
 # points after an event's start that may pass before it is found, and points that labels are lengthened by, as EasyTSAD has them
@@ -21,27 +22,24 @@ OTHER_DELAYS = (10, 3)
 BUFFER, THRESHOLDS = 40, 120  # of VUS-PR
 KEPT = (0.5, 3.0)  # flagged normal points in budgets, within which a budget counts as kept
 DAY = 86_400.0  # seconds
-HEAD = (
-    "detector",
-    "k-delay F1",
-    "VUS-PR",
-    "AUC-PR",
-    "recall",
-    "precision",
-    "incident / event",
-    "delay",
-    "budgets",
-    f"{KEPT[0]:g} to {KEPT[1]:g}",
-    "most",
-    "a day",
+RANKS, FLAGS = ("k-delay F1", "VUS-PR", "AUC-PR"), ("recall", "precision", "incident / event", "delay")
+FALSE = ("budgets", f"{KEPT[0]:g} to {KEPT[1]:g}", "most", "a day")
+INTRODUCTION = (
+    "How well errors rank, how well flags meet events, and what else is flagged. The controls show what a detector adds: diff is\n"
+    "|x_t - x_(t-1)|, ar24 the error of a robust linear regression on the last 24 values.\n"
 )
-MEANING = (
-    "Ranks, by the error: k-delay F1, VUS-PR, AUC-PR; means over the series with events. Flags, at the budget: share of the events found "
-    "(recall), share of the incidents that touch one (precision), median points of an incident beside those of an event, median points "
-    "until an event is found (delay); then flagged normal points in budgets, median over the series, and the share of the series where "
-    "they are 0.5 to 3; the most of any series flagged outside events; incidents a day on series without events. diff, |x_t - x_(t-1)|, "
-    "and ar24, the error of a robust linear regression on the last 24 values, are controls.\n"
-)
+MEANING = f"""
+What the columns mean:
+
+- k-delay F1, VUS-PR, AUC-PR: ranks of the errors, as means over the series with events.
+- recall, precision: share of the events that are found, share of the incidents that touch an event, as means over series.
+- incident / event: points of an incident beside those of an event, as medians.
+- delay: points from the start of an event to its first flag, as a median.
+- budgets: flagged share of the normal points / the budget, as a median over the series, and share of the series where that is
+  {KEPT[0]:g} to {KEPT[1]:g}; most: the largest flagged share of the normal points of a series.
+- a day: incidents a day on the series without events.
+
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +77,7 @@ def figures_of(detections: Detections, labels: Bools, share: float, set_name: st
     """Measure detections of N points by their labels (N,); ``share`` of the normal points may be flagged."""
     errors, time = detections.errors, detections.time
     known = errors[~np.isnan(errors)]
-    ranked = np.where(np.isnan(errors), known.min(initial=0.0), errors)  # an unknown point is as normal as any
+    ranked = np.where(np.isnan(errors), known.min(initial=0.0), errors)  # an unknown point ranks last
     flags = event_figures(detections.anomalies, labels)
     interval = interval_of(time)
     return SeriesFigures(
@@ -105,14 +103,11 @@ def report(outcomes: Sequence[Outcome], budget: float | str) -> Report:
         detector: {"untrained": {each.file: each.untrained for each in group if each.untrained}}
         for detector, group in grouped(outcomes, lambda each: each.detector).items()
     }
-    parts = [f"# Labelled series\n\n{MEANING}", *(_set_text(name, figures, budget) for name, figures in sets.items())]
+    parts = [f"# Labelled series\n\n{INTRODUCTION}", *(_set_text(name, figures, budget) for name, figures in sets.items())]
     text = "\n".join(parts) + untrained_lines(untrained)
-    data = {"benchmark": "series", "budget": budget, "sets": sets, **_untrained(untrained)}
+    reasons = {detector: each["untrained"] for detector, each in untrained.items() if each["untrained"]}
+    data = {"benchmark": "series", "budget": budget, "sets": sets, "untrained": reasons}
     return Report(text, data, _series_table(outcomes))
-
-
-def _untrained(untrained: Mapping[str, Mapping[str, Any]]) -> dict[str, Any]:
-    return {"untrained": {name: each["untrained"] for name, each in untrained.items() if each["untrained"]}}
 
 
 def _set_figures(name: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
@@ -172,7 +167,8 @@ def _set_text(name: str, figures: Mapping[str, Any], budget: float | str) -> str
         for detector, one in figures["detectors"].items()
     ]
     used = f"k = {figures['delay']}, labels {figures['labels_lengthened_by']} points longer, budget {budget}"
-    return f"## {name}: {figures['series']} series, {figures['events']} events ({used})\n\n{table(HEAD, rows)}"
+    heading = f"## {name}: {figures['series']} series, {number_of(figures['events'], 'event')} ({used})"
+    return f"{heading}\n\n{table(['detector', *RANKS, *FLAGS, *FALSE], rows)}"
 
 
 def _text(number: float, form: str) -> str:
@@ -188,7 +184,5 @@ def _series_table(outcomes: Sequence[Outcome]) -> str:
         ]
         rows.append([file, *cells])
     detectors = list(dict.fromkeys(each.detector for each in outcomes))
-    return (
-        "k-delay F1, events found / events, incidents that touch one / incidents, flagged normal points in budgets:\n\n"
-        + table(["series", *detectors], rows)
-    )
+    cell = "k-delay F1, events found / events, incidents that touch one / incidents, flagged normal points in budgets"
+    return f"{MEANING}By series: {cell}:\n\n{table(['series', *detectors], rows)}"
