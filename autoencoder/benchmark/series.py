@@ -123,7 +123,7 @@ def run(bench: Bench) -> Report | None:
     if wanted is None:
         return report(bench.run_jobs(jobs, score), bench.config.threshold.budget)
     for name, judge in judges.items():
-        bench.console.say(f"{_draw(wanted, wanted.result(out, name), name, judge)}")
+        bench.console.print(f"{_draw(wanted, wanted.result(out, name), name, judge)}")
     return None
 
 
