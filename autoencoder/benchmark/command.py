@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from autoencoder.benchmark import budget, drift, nab, speed, ucr
+from autoencoder.benchmark import budget, drift, nab, series, speed, ucr
 from autoencoder.benchmark.drift_streams import CHANGES, EVENTS
 from autoencoder.benchmark.runner import Bench, Execute, Report
 from autoencoder.config import load
@@ -20,6 +20,7 @@ ALL = "all"
 BENCHMARKS: dict[str, Callable[[Bench], Report | None]] = {
     "nab": nab.run,
     "ucr": ucr.run,
+    "series": series.run,
     "budget": budget.run,
     "drift": drift.run,
     "speed": speed.run,
@@ -47,6 +48,9 @@ def parser(program: str = "python main.py") -> argparse.ArgumentParser:
 
     one = add("nab", "score on the Numenta Anomaly Benchmark", DETECTORS, "data/<category>/<file>.csv and labels/")
     one.add_argument("--file", metavar="NAME", help="score only this file, and draw its plot")
+    layout = "<set>/<name>_<train>.csv or .csv.gz of timestamp,value[,more],label"
+    one = add("series", "ranks, events and false alarms on labelled series, beside two controls", DETECTORS, layout)
+    one.add_argument("--file", metavar="NAME", help="score only this file, and draw its worst misses and false alarms")
     names = (*DETECTORS, ucr.MATRIX_PROFILE)
     add("ucr", "accuracy on the UCR Time Series Anomaly Archive", names, "NNN_UCR_Anomaly_<...>.txt")
     one = add("budget", "false alarms of every threshold on clean streams", DETECTORS)

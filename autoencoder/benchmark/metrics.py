@@ -1,14 +1,130 @@
-"""VUS-PR: how well scores rank the points of known anomalies above all others, with some room around each."""
+"""Metrics of labelled series: how well scores rank anomalies above all other points, and how well flags meet events."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 
 from autoencoder.core.types import Array, Bools
 from autoencoder.reports.evaluation import Span, events
+
+MARGIN = (
+    5  # points around an event that are not normal, after it in which a flag still finds it, and that flags of an incident skip
+)
+
+
+def auc_pr(scores: Array, labels: Bools) -> float:
+    """The area under the precision-recall curve, without interpolation (average precision); NaN without an anomaly.
+
+    Source: Davis and Goadrich, "The Relationship Between Precision-Recall and ROC Curves", ICML 2006, doi 10.1145/1143844.1143874.
+
+    Args:
+        scores: (N,) the higher, the more abnormal; NaN counts as 0.
+        labels: (N,) True inside an anomaly.
+
+    Examples:
+        >>> auc_pr(np.array([0.9, 0.8, 0.7, 0.1]), np.array([True, False, True, False]))
+        0.8333333333333333
+    """
+    from sklearn.metrics import average_precision_score
+
+    return float(average_precision_score(labels, np.where(np.isnan(scores), 0.0, scores))) if labels.any() else math.nan
+
+
+def delay_f1(scores: Array, labels: Bools, delay: int, lengthen: int = 0) -> float:
+    """The best F1 over all thresholds where an event must be found early and a long one counts little more than a short one.
+
+    An event of t points weighs floor(log3(t + 3)) and is found where one of its first ``delay + 1`` points reaches the threshold. Each
+    point outside the events that reaches it is a false alarm of weight 1. NaN without an event.
+
+    Source: Si et al., "TimeSeriesBench", ISSRE 2024, arXiv 2402.10802: the k-delay, reduced-length event F1 of their package EasyTSAD.
+
+    Args:
+        scores: (N,) the higher, the more abnormal; NaN is never an alarm.
+        labels: (N,) True inside an anomaly.
+        delay: points from an event's start to the last alarm that still finds it.
+        lengthen: points that each label is lengthened by behind the event; events that meet then are one.
+
+    Examples:
+        >>> labels = np.array([False, True, True, True, False, False])
+        >>> delay_f1(np.array([0.1, 0.2, 0.9, 0.9, 0.1, 0.3]), labels, delay=1)
+        1.0
+        >>> delay_f1(np.array([0.1, 0.2, 0.9, 0.9, 0.1, 0.3]), labels, delay=0)  # one right, one false
+        0.6666666666666666
+    """
+    spans = events(labels)
+    if not spans:
+        return math.nan
+    inside = labels.copy()
+    for _, end in spans:
+        inside[end : end + lengthen] = True
+    known = np.where(np.isnan(scores), -np.inf, scores)
+    spans = events(inside)
+    weights = np.array([math.floor(math.log(end - start + 3, 3) + 1e-9) for start, end in spans])
+    peaks = np.array([known[start : min(end, start + delay + 1)].max() for start, end in spans])  # (E,)
+    limits = np.unique(peaks[np.isfinite(peaks)])  # (K,) between two of them only false alarms change
+    found = (peaks >= limits[:, None]) @ weights  # (K,)
+    outside = np.sort(known[~inside])
+    false = len(outside) - np.searchsorted(outside, limits)  # (K,)
+    return float((2 * found / (found + false + weights.sum())).max(initial=0.0))
+
+
+class EventFigures(NamedTuple):
+    """How flags meet the events of one series; lengths and delays are medians in points, NaN where there is nothing to measure."""
+
+    events: int
+    found: int  # events with a flag in them, or at most ``MARGIN`` points behind them
+    incidents: int
+    right: int  # incidents that touch an event, or its margin
+    incident_points: float
+    event_points: float
+    delay: float  # from the start of an event that is found to its first flag
+    normal_flagged: float  # share of the points more than ``MARGIN`` away from every event
+
+
+def event_figures(flags: Bools, labels: Bools) -> EventFigures:
+    """Compare flags (N,) with labels (N,).
+
+    >>> flags, labels = np.zeros(40, bool), np.zeros(40, bool)
+    >>> labels[10:14], flags[[12, 16, 30]] = True, True
+    >>> event_figures(flags, labels)._asdict() | {"normal_flagged": None}  # doctest: +NORMALIZE_WHITESPACE
+    {'events': 1, 'found': 1, 'incidents': 2, 'right': 1,
+     'incident_points': 3.0, 'event_points': 4.0, 'delay': 2.0, 'normal_flagged': None}
+    """
+    spans, incidents, near = events(labels), incidents_of(flags), near_events(labels)
+    delays = [int(np.argmax(part)) for start, end in spans if (part := flags[start : end + MARGIN]).any()]
+    return EventFigures(
+        events=len(spans),
+        found=len(delays),
+        incidents=len(incidents),
+        right=sum(bool(near[start:end].any()) for start, end in incidents),
+        incident_points=_median([end - start for start, end in incidents]),
+        event_points=_median([end - start for start, end in spans]),
+        delay=_median(delays),
+        normal_flagged=float(flags[~near].mean()) if not near.all() else math.nan,
+    )
+
+
+def incidents_of(flags: Bools) -> list[Span]:
+    """Flags (N,) with at most ``MARGIN`` points between them, as spans from the first to behind the last."""
+    rows = np.flatnonzero(flags)
+    parts = np.split(rows, np.flatnonzero(np.diff(rows) > MARGIN + 1) + 1) if len(rows) else []
+    return [(int(part[0]), int(part[-1]) + 1) for part in parts]
+
+
+def near_events(labels: Bools) -> Bools:
+    """Which points (N,) are at most ``MARGIN`` points away from an event."""
+    near = labels.copy()
+    for start, end in events(labels):
+        near[max(0, start - MARGIN) : end + MARGIN] = True
+    return near
+
+
+def _median(numbers: Sequence[int]) -> float:
+    return float(np.median(numbers)) if numbers else math.nan
 
 
 def vus_pr(scores: Array, labels: Bools, buffer: int, thresholds: int = 250) -> float:

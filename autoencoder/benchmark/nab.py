@@ -6,7 +6,6 @@ Source: https://github.com/numenta/NAB
 from __future__ import annotations
 
 import csv
-import difflib
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from autoencoder.benchmark.nab_score import PROFILES, FileResult, Times, Window, nab_counts, nab_scores, probation_points
-from autoencoder.benchmark.runner import Bench, Report, read_text, require_folder, table, untrained_lines
+from autoencoder.benchmark.runner import Bench, Report, find_file, read_text, require_folder, table, untrained_lines
 from autoencoder.core.errors import InputError, TrainingError
 from autoencoder.core.types import Array, Detections, Progress
 from autoencoder.detector import StreamDetector
@@ -48,6 +47,11 @@ class NabFile:
     path: Path
     windows: tuple[Window, ...]
 
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What ``--file`` may call it."""
+        return self.name, self.path.name, self.path.stem
+
     def read(self) -> Chunk:
         """Times, which jump back in some files, values, and labels inside the windows; errors as of ``read_columns``."""
         times, values = read_columns(self.path, "value")
@@ -66,7 +70,7 @@ def run(bench: Bench) -> Report | None:
     """Score every file with every detector, or with ``--file`` one, and draw its plot."""
     path, name = bench.arguments.path, bench.arguments.file
     files = nab_files(path)
-    wanted = _find(files, name) if name else None
+    wanted = find_file(files, name) if name else None
     bench.scorers()
     makers = {name: partial(make_detector, config) for name, config in bench.detectors.items()}
     out = bench.open_results()
@@ -181,16 +185,6 @@ def _window(where: str, pair: Any) -> Window:
     if last < first:
         raise InputError(f"{where}: the window from {first} to {last} ends before it starts; swap the two")
     return first, last
-
-
-def _find(files: Sequence[NabFile], wanted: str) -> NabFile:
-    """The file of that name, with or without its category and its suffix."""
-    for file in files:
-        if wanted in (file.name, file.path.name, file.path.stem):
-            return file
-    names = [file.path.stem for file in files]
-    close = difflib.get_close_matches(wanted, names, n=1, cutoff=0.3) or names[:1]
-    raise InputError(f"--file {wanted}: the benchmark has no such file; one is called {close[0]}")
 
 
 # --- results ---

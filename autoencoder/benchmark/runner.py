@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import difflib
 import hashlib
 import json
 import math
@@ -11,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
 
 import numpy as np
 import yaml
@@ -118,6 +119,27 @@ def require_folder(path: Path, layout: str) -> None:
     """InputError with ``layout`` where there is no such folder."""
     if not path.is_dir():
         raise InputError(f"{path}: no such folder; {layout}")
+
+
+class Named(Protocol):
+    """A file of a benchmark."""
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What ``--file`` may call it, the shortest name last."""
+
+
+File = TypeVar("File", bound=Named)
+
+
+def find_file(files: Sequence[File], wanted: str) -> File:
+    """The file that ``--file`` names; InputError with the name of one that is there where there is none."""
+    for file in files:
+        if wanted in file.names:
+            return file
+    names = [file.names[-1] for file in files]
+    close = difflib.get_close_matches(wanted, names, n=1, cutoff=0.3) or names[:1]
+    raise InputError(f"--file {wanted}: the benchmark has no such file; one is called {close[0]}")
 
 
 def read_text(path: Path) -> str:

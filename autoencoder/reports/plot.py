@@ -16,7 +16,7 @@ from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
-from matplotlib.figure import Figure
+from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, StrMethodFormatter
 
@@ -86,7 +86,7 @@ def draw(
 
 
 def paint(
-    figure: Figure,
+    figure: FigureBase,
     detections: Detections,
     title: str,
     columns: Sequence[str],
@@ -97,7 +97,7 @@ def paint(
     events: Events = (),
     before: Look = Look(),  # noqa: B008 - it cannot be changed
 ) -> Look:
-    """Draw on an empty figure; arguments as those of ``draw``, the title as it is, ``before`` the look of the picture before."""
+    """Draw on an empty figure or a part of one, as ``draw`` does; a title stays as it is, and without one there is no legend."""
     chosen = choose_columns(detections, before.columns, MAX_VALUE_PANELS)
     shown = chosen or range(min(len(columns), MAX_VALUE_PANELS))
     stacked = len(shown) > 1
@@ -123,10 +123,11 @@ def paint(
     _label(axes[-1], "reconstruction error", stacked)
     _scale_time(axes[-1], detections.time, trained, timezone)
     _mark(axes, events, stacked)
-    if len(columns) > len(shown):
+    if title and len(columns) > len(shown):
         which = "those furthest from their prediction" if chosen else "the first"
         title += f"\n{len(shown)} of {len(columns)} columns are shown: {which}"
-    _frame(figure, title, handles)
+    if title:
+        _frame(figure, title, handles)
     figure.align_ylabels(axes)
     return Look(chosen, is_log)
 
@@ -250,8 +251,9 @@ def _mark(axes: npt.NDArray[Any], events: Events, stacked: bool) -> None:
             room_from = start + width
 
 
-def _frame(figure: Figure, title: str, handles: Mapping[str, Any]) -> None:
-    figure.set_layout_engine("constrained", h_pad=0.06, w_pad=0.08)
+def _frame(figure: FigureBase, title: str, handles: Mapping[str, Any]) -> None:
+    if isinstance(figure, Figure):
+        figure.set_layout_engine("constrained", h_pad=0.06, w_pad=0.08)
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, color=INK, parse_math=False)
     if handles:
         style: dict[str, Any] = {"loc": "outside lower left", "frameon": False, "fontsize": 9, "labelcolor": INK}

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -61,6 +63,23 @@ def write_ucr(folder: Path, **series: np.ndarray) -> Path:
     for number, (name, column) in enumerate(series.items(), start=1):
         text = "\n".join(f"{value:.6f}" for value in column.tolist())
         (folder / f"{number:03}_UCR_Anomaly_{name}_600_{ODD}_{ODD + 10}.txt").write_text(text)
+    return folder
+
+
+def write_series(folder: Path, train: int = 600, **sets: dict[str, np.ndarray]) -> Path:
+    """A folder of labelled series by set and name, columns (N,) or (N, F); the anomaly is labelled where the last column has it."""
+    for set_name, files in sets.items():
+        (folder / set_name).mkdir(parents=True)
+        for name, columns in files.items():
+            rows = columns.reshape(len(columns), -1)
+            odd = abs(rows[ODD, -1]) > 4
+            names = ["value"] if rows.shape[1] == 1 else [f"sensor_{number}" for number in range(rows.shape[1])]
+            lines = [",".join(["timestamp", *names, "label"])]
+            for row, numbers in enumerate(rows.tolist()):
+                label = int(odd and ODD <= row < ODD + 10)
+                lines.append(",".join([stamp(row), *("" if math.isnan(value) else str(value) for value in numbers), str(label)]))
+            with gzip.open(folder / set_name / f"{name}_{train}.csv.gz", "wt") as file:
+                file.write("\n".join(lines) + "\n")
     return folder
 
 

@@ -11,7 +11,7 @@ from autoencoder.benchmark.runner import RESULT_CODE
 from benchmark.folders import GAUSSIAN
 
 
-@pytest.mark.parametrize("benchmark", ["nab", "ucr"])
+@pytest.mark.parametrize("benchmark", ["nab", "ucr", "series"])
 def test_without_data_nothing_is_written(program: Program, tmp_path: Path, benchmark: str) -> None:
     done = program("bench", benchmark, "--path", "nowhere", "--out", "out")
     assert done.code == 2
@@ -22,7 +22,7 @@ def test_without_data_nothing_is_written(program: Program, tmp_path: Path, bench
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        ((), "nab|ucr|budget"),
+        ((), "nab|ucr|series|budget"),
         (("drfit",), "invalid choice: 'drfit'"),
         (("drift", "--out", "out", "--kind", "storm"), "invalid choice: 'storm'"),
         (("nab", "--out", "out"), "--path"),

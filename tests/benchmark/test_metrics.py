@@ -1,4 +1,4 @@
-"""VUS-PR: by hand, against a plain twin, and against the authors' own package."""
+"""Metrics of labelled series: by hand, against plain twins, and VUS-PR against the authors' own package."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.benchmark.metrics import vus_pr
+from autoencoder.benchmark.metrics import auc_pr, delay_f1, event_figures, incidents_of, vus_pr
 from autoencoder.reports.evaluation import events
 from benchmark.folders import property_test
 
@@ -108,3 +108,76 @@ def test_laws(case: tuple[np.ndarray, np.ndarray], buffer: int) -> None:
     assert vus_pr(np.where(low, np.nan, scores), labels, buffer) == vus_pr(np.where(low, 0.0, scores), labels, buffer)
     for constant in (0.0, 1.0, math.nan):  # at least the share of anomalies
         assert labels.mean() <= vus_pr(np.full(len(labels), constant), labels, buffer) + 1e-12 <= 1 + 1e-9
+
+
+SCORES = np.array([0.0, 0.1, 0.2, 0.9, 0.3, 0.8, 0.0, 0.7, 0.7, 0.0])
+NAN = math.nan
+
+
+@pytest.mark.parametrize(
+    ("spans", "scores", "delay", "lengthen", "expected"),
+    [
+        ([(3, 4)], SCORES, 0, 0, 1.0),
+        ([(2, 5)], SCORES, 1, 0, 1.0),
+        ([(2, 5)], SCORES, 0, 0, 2 / (2 + 3)),  # found at 0.2, where 0.8, 0.7 and 0.7 are false
+        ([(4, 5)], SCORES, 3, 0, 2 / (2 + 4)),  # a delay reaches no further than the event
+        ([(4, 5)], SCORES, 3, 1, 2 / (2 + 1)),  # lengthened, it holds 0.8
+        ([(4, 5), (6, 7)], SCORES, 1, 1, 2 * 1 / (1 + 1 + 1)),  # lengthened, they meet
+        ([(3, 4), (7, 9)], SCORES, 0, 0, 2 * 2 / (2 + 2 + 1)),  # both found, one false
+        ([(0, 1)], np.full(10, NAN), 0, 0, 0.0),
+    ],
+)
+def test_delay_f1_by_hand(spans: list[tuple[int, int]], scores: np.ndarray, delay: int, lengthen: int, expected: float) -> None:
+    assert delay_f1(scores, labelled(10, *spans), delay, lengthen) == pytest.approx(expected)
+
+
+def naive_delay_f1(scores: np.ndarray, labels: np.ndarray, delay: int, lengthen: int) -> float:
+    """Every threshold, event by event and point by point."""
+    longer = [bool(labels[max(0, row - lengthen) : row + 1].any()) for row in range(len(labels))]
+    best = 0.0
+    for limit in set(scores[~np.isnan(scores)]):
+        right = missed = 0.0
+        for start, end in events(np.array(longer)):
+            weight = next(power for power in range(9, -1, -1) if 3**power <= end - start + 3)
+            is_found = any(scores[row] >= limit for row in range(start, min(end, start + delay + 1)))
+            right, missed = right + weight * is_found, missed + weight * (not is_found)
+        false = sum(score >= limit and not inside for score, inside in zip(scores, longer, strict=True))
+        best = max(best, 2 * right / (2 * right + false + missed))
+    return best
+
+
+@property_test
+@given(scored(), st.integers(0, 6), st.integers(0, 4), st.booleans())
+def test_delay_f1_equals_its_naive_twin(case: tuple[np.ndarray, np.ndarray], delay: int, lengthen: int, gaps: bool) -> None:
+    scores, labels = case
+    scores = np.where(gaps & (np.arange(len(scores)) % 5 == 0), NAN, scores)
+    assert delay_f1(scores, labels, delay, lengthen) == pytest.approx(naive_delay_f1(scores, labels, delay, lengthen))
+
+
+def test_auc_pr_by_hand() -> None:
+    labels = labelled(4, (0, 1), (2, 3))
+    assert auc_pr(np.array([0.9, 0.5, 0.5, 0.1]), labels) == pytest.approx(0.5 * 1 + 0.5 * 2 / 3)  # equals are flagged together
+    assert auc_pr(np.array([0.9, NAN, 0.5, NAN]), labels) == 1
+    assert auc_pr(np.full(4, NAN), labels) == 0.5
+    assert math.isnan(auc_pr(np.zeros(4), labelled(4)))
+
+
+def test_event_figures_by_hand() -> None:
+    labels, flags = labelled(100, (10, 14), (40, 42), (90, 100)), np.zeros(100, dtype=bool)
+    flags[[12, 18, 25, 46, 70]] = True  # 46 lies within five points behind an event, 70 and 25 near none
+    figures = event_figures(flags, labels)
+    assert incidents_of(flags) == [
+        (12, 19),
+        (25, 26),
+        (46, 47),
+        (70, 71),
+    ]  # five points lie between 12 and 18, six between 18 and 25
+    assert figures[:4] == (3, 2, 4, 2)
+    assert (figures.incident_points, figures.event_points, figures.delay) == (1, 4, (2 + 6) / 2)
+    near = 14 + 12 + 15  # points
+    assert figures.normal_flagged == 2 / (100 - near)
+    nothing = event_figures(np.zeros(9, dtype=bool), np.zeros(9, dtype=bool))
+    assert nothing[:4] == (0, 0, 0, 0)
+    assert all(map(math.isnan, nothing[4:7]))
+    assert nothing.normal_flagged == 0
+    assert math.isnan(event_figures(np.ones(5, dtype=bool), np.ones(5, dtype=bool)).normal_flagged)

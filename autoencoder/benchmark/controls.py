@@ -1,0 +1,98 @@
+"""Controls of ``bench series``: a line of arithmetic each, to tell what a detector adds.
+
+Both take values (N, F) whose first ``train`` rows train and give errors (N,): of several columns the largest error, each in units of
+its median in the training part. An error tells of values up to its own point; it is unknown where the value is, and in the warm-up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+import numpy as np
+
+from autoencoder.core.errors import TrainingError
+from autoencoder.core.types import Array
+
+LAGS = 24  # newest values that the regression sees
+HUBER = 1.5  # robust standard deviations from which on a residual counts less
+ROUNDS = 12  # of reweighting, after which coefficients hardly move
+RIDGE = 1e-6  # of the mean square of the inputs: keeps columns apart that hardly differ
+MAD_TO_STD = 1.4826  # median absolute deviation -> standard deviation of a normal distribution
+
+
+def diff_errors(values: Array, train: int) -> Array:
+    """|x_t - x_(t-1)|; in place of a missing value, the last one known.
+
+    >>> diff_errors(np.array([[0.0], [1.0], [0.0], [1.0], [5.0]]), train=4)
+    array([nan,  1.,  1.,  1.,  4.])
+    """
+    steps = np.full(values.shape, np.nan)
+    for column, filled in enumerate(_filled(values)):
+        steps[1:, column] = np.abs(np.diff(filled))
+    return _largest(np.where(np.isnan(values), np.nan, steps), train)
+
+
+def ar_errors(values: Array, train: int) -> Array:
+    """|error| of a robust linear regression of each column on its last ``LAGS`` values, fitted to the training part.
+
+    Raises:
+        TrainingError: the training part is too short.
+    """
+    errors = np.full(values.shape, np.nan)
+    for column, filled in enumerate(_filled(values)):
+        if np.count_nonzero(~np.isnan(values[LAGS:train, column])) < LAGS:
+            raise TrainingError(f"a regression on {LAGS} values needs {2 * LAGS} points of every column in the training part")
+        level = np.median(filled[:train])
+        scale = MAD_TO_STD * np.median(np.abs(filled[:train] - level)) or filled[:train].std() or 1.0
+        series = (filled - level) / scale
+        past = np.lib.stride_tricks.sliding_window_view(series, LAGS)[:-1]  # (N - LAGS, LAGS)
+        inputs, targets = np.column_stack([past, np.ones(len(past))]), series[LAGS:]
+        taught = ~np.isnan(values[LAGS:train, column])
+        fitted = robust_regression(inputs[: train - LAGS][taught], targets[: train - LAGS][taught])
+        errors[LAGS:, column] = scale * np.abs(targets - inputs @ fitted)
+    return _largest(np.where(np.isnan(values), np.nan, errors), train)
+
+
+CONTROLS: Mapping[str, Callable[[Array, int], Array]] = {"diff": diff_errors, "ar24": ar_errors}
+
+
+def robust_regression(inputs: Array, targets: Array) -> Array:
+    """Coefficients (P,) of a linear regression of targets (N,) on inputs (N, P) with Huber's loss, by iterated reweighting.
+
+    Source: Huber, "Robust Estimation of a Location Parameter", 1964, doi 10.1214/aoms/1177703732; Holland and Welsch, "Robust
+    Regression Using Iteratively Reweighted Least-Squares", 1977, doi 10.1080/03610927708827533.
+
+    >>> inputs = np.column_stack([np.arange(20.0), np.ones(20)])
+    >>> robust_regression(inputs, np.where(np.arange(20) == 7, 900.0, 3 * np.arange(20.0) + 2)).round(2)
+    array([3., 2.])
+    """
+    weights = np.ones(len(targets))
+    for _ in range(ROUNDS):
+        weighted = inputs * weights[:, None]
+        square = weighted.T @ inputs
+        square += RIDGE * np.trace(square) / len(square) * np.eye(len(square))
+        coefficients = np.linalg.solve(square, weighted.T @ targets)
+        residuals = np.abs(targets - inputs @ coefficients)
+        spread = MAD_TO_STD * np.median(residuals) + 1e-12
+        weights = np.minimum(1.0, HUBER * spread / np.maximum(residuals, 1e-300))
+    return np.asarray(coefficients)
+
+
+def _filled(values: Array) -> list[Array]:
+    """Columns (N,) of values (N, F) with the last known value in each gap, and the first known before it; 0 where none is."""
+    columns = []
+    for column in values.T:
+        known = ~np.isnan(column)
+        newest = np.maximum.accumulate(np.where(known, np.arange(len(column)), int(np.argmax(known))))
+        columns.append(np.where(known.any(), column[newest], 0.0))
+    return columns
+
+
+def _largest(errors: Array, train: int) -> Array:
+    """Errors (N, F) -> (N,): of those that are known at a point the largest, in units of the column's median in the training part."""
+    units = np.ones(errors.shape[1])
+    for column, usual in enumerate(errors[:train].T):
+        known = usual[~np.isnan(usual)]
+        if known.any():
+            units[column] = np.median(known) or known.mean()
+    return np.asarray(np.fmax.reduce(errors / units, axis=1))

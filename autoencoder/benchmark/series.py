@@ -1,0 +1,234 @@
+"""``bench series``: a folder of labelled series, each trained on its first rows, scored on the rest, beside two controls.
+
+The files are ``<set>/<name>_<train>.csv`` or ``.csv.gz`` with the columns ``timestamp,value[,more],label``; the first ``<train>`` rows
+train, and their labels are not looked at.
+"""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import re
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from autoencoder.benchmark.controls import CONTROLS
+from autoencoder.benchmark.runner import Bench, Report, find_file, require_folder
+from autoencoder.benchmark.series_report import Outcome, figures_of, report
+from autoencoder.config import Config
+from autoencoder.core.errors import InputError, TrainingError
+from autoencoder.core.types import Array, Bools, Detections, Progress, unknown
+from autoencoder.detector import MAX_CALIBRATION_ERRORS, StreamDetector, to_detections
+from autoencoder.factory.detectors import make_detector
+from autoencoder.reports.files import reporting, write_whole
+from autoencoder.sources.chunk import Chunk
+from autoencoder.sources.files import FileSource
+from autoencoder.sources.schema import ColumnSelection
+from autoencoder.thresholds.budget import Budget, interval_of
+from autoencoder.thresholds.peaks_over_threshold import PeaksOverThreshold
+
+NAME = re.compile(r"(?P<name>.+)_(?P<train>\d+)\.csv(\.gz)?")
+LAYOUT = "a folder of labelled series holds <set>/<name>_<train>.csv or .csv.gz with timestamp,value[,more],label"
+CHUNK = 4096  # points that are scored together
+HEADER = ("error", "threshold", "score", "anomaly", "label")
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """One labelled series: all its rows, the first of which train."""
+
+    rows: Chunk
+    train: int
+    columns: tuple[str, ...]
+    timezone: str | None
+
+    @property
+    def rest(self) -> Chunk:
+        """The rows that are scored."""
+        return self.rows[self.train :]
+
+    @property
+    def labels(self) -> Bools:
+        """(N,) of the rows that are scored."""
+        labels = self.rest.labels
+        return np.zeros(len(self.rest), dtype=np.bool_) if labels is None else labels
+
+    def share(self, config: Config) -> float:
+        """Share of normal points that may be flagged."""
+        return Budget.parse(config.threshold.budget).share(interval_of(self.rows.time[: self.train]))
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFile:
+    """One file of the folder."""
+
+    path: Path
+    set_name: str  # of its folder
+    short: str  # its name without the training rows
+    train: int
+
+    @property
+    def name(self) -> str:
+        """Within the folder, e.g. "wsd/wsd_00"."""
+        return f"{self.set_name}/{self.short}"
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """What ``--file`` may call it."""
+        return self.name, self.path.name, self.path.name.split(".csv")[0], self.short
+
+    def read(self) -> Series:
+        """Read the series. Raises InputError: it cannot be read, has no such columns, or nothing follows the training part."""
+        names = [name for name in _header(self.path) if name not in ("timestamp", "label")] or ["value"]
+        source = FileSource(self.path, ColumnSelection(names, time="timestamp", label="label"))
+        rows = Chunk.concatenate(list(source.chunks()))
+        if len(rows) <= self.train:
+            raise InputError(
+                f"{self.path}: the name says that {self.train} rows train, but it holds {len(rows)}; some must follow"
+            )
+        return Series(rows, self.train, source.columns, source.timezone)
+
+    def result(self, out: Path, detector: str) -> Path:
+        """Where a detector's result is kept."""
+        return out / detector / self.set_name / f"{self.short}.csv"
+
+
+Judge = Callable[[Series], Detections]  # of the rows that are scored; TrainingError where nothing can be learnt
+
+
+def run(bench: Bench) -> Report | None:
+    """Score every series with every detector and the controls, or with ``--file`` one, and draw its pictures."""
+    files = series_files(bench.arguments.path)
+    wanted = find_file(files, bench.arguments.file) if bench.arguments.file else None
+    bench.scorers()
+    judges: dict[str, Judge] = {
+        name: partial(_detect, bench, partial(make_detector, config)) for name, config in bench.detectors.items()
+    }
+    judges |= {name: partial(_control, bench.config, errors_of) for name, errors_of in CONTROLS.items()}
+    out = bench.open_results()
+
+    def score(job: tuple[str, SeriesFile]) -> Outcome:
+        name, file = job
+        series = file.read()
+        detections, untrained = _result(series, file.result(out, name), judges[name], file.path)
+        figures = figures_of(detections, series.labels, series.share(bench.config), file.set_name)
+        return Outcome(name, file.set_name, file.name, figures, untrained)
+
+    jobs = {(name, file): f"{name}, {file.name}" for name in judges for file in files}
+    if wanted is None:
+        return report(bench.run_jobs(jobs, score), bench.config.threshold.budget)
+    for name, judge in judges.items():
+        bench.console.print(f"{_draw(wanted, wanted.result(out, name), name, judge)}")
+    return None
+
+
+def _result(series: Series, path: Path, judge: Judge, data: Path) -> tuple[Detections, str | None]:
+    """Detections of the rest of a series, as an earlier run left them or anew, and why nothing was learnt, if so."""
+    detections, untrained = _finished(series, path, data), None
+    if detections is None:
+        try:
+            detections = judge(series)
+        except TrainingError as error:
+            detections, untrained = _nothing_known(series.rest), str(error)
+        _write(path, detections, series.labels)
+    return detections, untrained
+
+
+def _detect(bench: Bench, make: Callable[[int, Progress], StreamDetector], series: Series) -> Detections:
+    with bench.training() as progress:
+        detector = make(series.train, progress)
+        parts = [detector.process(part.time, part.values) for part in series.rows.split(CHUNK)]
+    return Detections.concatenate(parts)[series.train :]
+
+
+def _control(config: Config, errors_of: Callable[[Array, int], Array], series: Series) -> Detections:
+    errors, rest = errors_of(series.rows.values, series.train), series.rest
+    threshold = PeaksOverThreshold(series.share(config), config.threshold.window)
+    threshold.fit(errors[: series.train][-MAX_CALIBRATION_ERRORS:])
+    judged = errors[series.train :]
+    return to_detections(rest.time, rest.values, unknown(*rest.values.shape), judged, *threshold.judge(judged))
+
+
+def _nothing_known(rest: Chunk) -> Detections:
+    nothing = unknown(len(rest))
+    return to_detections(rest.time, rest.values, unknown(*rest.values.shape), nothing, nothing, nothing)
+
+
+def _draw(file: SeriesFile, result: Path, name: str, judge: Judge) -> Path:
+    """Score one file and draw what was missed and what was false; returns the picture's path."""
+    from autoencoder.benchmark.series_picture import draw
+    from autoencoder.reports.plot import save
+
+    series, path = file.read(), result.with_suffix(".png")
+    detections, _ = _result(series, result, judge, file.path)
+    detections = replace(detections, predictions=unknown(*detections.values.shape))  # a result of an earlier run has none
+    save(draw(detections, series.labels, f"{file.name}, {name}", series.columns, series.timezone), path)
+    return path
+
+
+# --- the folder ---
+
+
+def series_files(path: Path) -> list[SeriesFile]:
+    """List the files of a folder of labelled series, by set and name; files of other kinds are passed over.
+
+    Raises:
+        InputError: the folder is missing, holds no series, a name does not tell the training part, or two are named alike.
+    """
+    require_folder(path, LAYOUT)
+    files = [_series_file(file) for file in sorted((*path.glob("*/*.csv"), *path.glob("*/*.csv.gz")))]
+    if not files:
+        raise InputError(f"{path}: found no series; {LAYOUT}")
+    known: dict[str, SeriesFile] = {}
+    for file in files:
+        if (other := known.setdefault(file.name, file)) is not file:
+            raise InputError(f"{file.path}: {other.path.name} has the same name before the training rows; rename one of them")
+    return files
+
+
+def _series_file(path: Path) -> SeriesFile:
+    match = NAME.fullmatch(path.name)
+    if match is None or int(match["train"]) < 1:
+        raise InputError(f"{path}: the name does not tell how many rows train; {LAYOUT}")
+    return SeriesFile(path, path.parent.name, match["name"], int(match["train"]))
+
+
+def _header(path: Path) -> Sequence[str]:
+    """Names of the columns; none where the file cannot be read, which ``FileSource`` then tells."""
+    opened = gzip.open if path.suffix == ".gz" else open
+    with suppress(OSError, EOFError, UnicodeDecodeError, csv.Error), opened(path, "rt", encoding="utf-8-sig") as lines:
+        return [name.strip() for name in next(csv.reader(lines), ())]
+    return ()
+
+
+# --- results ---
+
+
+def _write(path: Path, detections: Detections, labels: Bools) -> None:
+    """Unknown fields are empty; numbers have all their digits, so that a run that reads them counts the same."""
+    numbers = (detections.errors, detections.thresholds, detections.scores)
+    rows = np.column_stack([*numbers, detections.anomalies, labels]).tolist()
+    lines = [f"{error!r},{limit!r},{score!r},{anomaly:.0f},{label:.0f}\n" for error, limit, score, anomaly, label in rows]
+    with reporting(path, "choose another folder for the results"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, (",".join(HEADER) + "\n" + "".join(lines).replace("nan", "")).encode())
+
+
+def _finished(series: Series, path: Path, data: Path) -> Detections | None:
+    """Detections that an earlier run left; None where there are none, the data are newer or others, or nothing was learnt."""
+    try:
+        is_older = path.stat().st_mtime < data.stat().st_mtime
+        source = FileSource(path, ColumnSelection(HEADER[:-1], label=HEADER[-1]))
+    except (OSError, InputError):  # not there, or cut off
+        return None
+    found, rest = Chunk.concatenate(list(source.chunks())), series.rest
+    errors, limits, scores, anomalies = found.values.T
+    same = found.labels is not None and np.array_equal(found.labels, series.labels)
+    if is_older or not same or np.isnan(errors).all():
+        return None
+    return Detections(rest.time, rest.values, unknown(*rest.values.shape), errors, limits, scores, anomalies > 0)

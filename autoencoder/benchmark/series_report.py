@@ -1,0 +1,188 @@
+"""Figures of ``bench series``: of one series, and of the sets."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+
+from autoencoder.benchmark.controls import CONTROLS
+from autoencoder.benchmark.metrics import auc_pr, delay_f1, event_figures, vus_pr
+from autoencoder.benchmark.runner import Report, grouped, table, untrained_lines
+from autoencoder.core.types import Bools, Detections
+from autoencoder.reports.incidents import number_of
+from autoencoder.thresholds.budget import interval_of
+
+# points after an event's start that may pass before it is found, and points that labels are lengthened by, as EasyTSAD has them
+DELAYS = {"aiops": (10, 5), "wsd": (10, 3), "tods": (3, 5), "yahoo": (3, 5)}
+OTHER_DELAYS = (10, 3)
+BUFFER, THRESHOLDS = 40, 120  # of VUS-PR
+KEPT = (0.5, 3.0)  # flagged normal points in budgets, within which a budget counts as kept
+DAY = 86_400.0  # seconds
+RANKS, FLAGS = ("k-delay F1", "VUS-PR", "AUC-PR"), ("recall", "precision", "incident / event", "delay")
+FALSE = ("budgets", f"{KEPT[0]:g} to {KEPT[1]:g}", "most", "a day")
+INTRODUCTION = (
+    "How well errors rank, how well flags meet events, and what else is flagged. The controls show what a detector adds: diff is\n"
+    "|x_t - x_(t-1)|, ar24 the error of a robust linear regression on the last 24 values.\n"
+)
+MEANING = f"""
+What the columns mean:
+
+- k-delay F1, VUS-PR, AUC-PR: ranks of the errors, as means over the series with events.
+- recall, precision: share of the events that are found, share of the incidents that touch an event, as means over series.
+- incident / event: points of an incident beside those of an event, as medians.
+- delay: points from the start of an event to its first flag, as a median.
+- budgets: flagged share of the normal points / the budget, as a median over the series, and share of the series where that is
+  {KEPT[0]:g} to {KEPT[1]:g}; most: the largest flagged share of the normal points of a series.
+- a day: incidents a day on the series without events.
+
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class SeriesFigures:
+    """One detector on one series; NaN where there is nothing to measure."""
+
+    points: int  # that were scored
+    days: float  # that they span; 0 where they carry no times
+    events: int
+    found: int
+    incidents: int
+    right: int
+    delay_f1: float
+    vus_pr: float
+    auc_pr: float
+    incident_points: float
+    event_points: float
+    delay: float
+    normal_flagged: float  # share
+    budgets: float  # the same in budgets
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """A detector on a series of a set, and why it was not trained, if so."""
+
+    detector: str
+    set_name: str
+    file: str
+    figures: SeriesFigures
+    untrained: str | None
+
+
+def figures_of(detections: Detections, labels: Bools, share: float, set_name: str) -> SeriesFigures:
+    """Measure detections of N points by their labels (N,); ``share`` of the normal points may be flagged."""
+    errors, time = detections.errors, detections.time
+    known = errors[~np.isnan(errors)]
+    ranked = np.where(np.isnan(errors), known.min(initial=0.0), errors)  # an unknown point ranks last
+    flags = event_figures(detections.anomalies, labels)
+    interval = interval_of(time)
+    return SeriesFigures(
+        points=len(time),
+        days=float((time.max() - time.min()) / np.timedelta64(1, "s") + interval) / DAY if interval else 0.0,
+        delay_f1=delay_f1(errors, labels, *delays_of(set_name)),
+        vus_pr=vus_pr(ranked, labels, BUFFER, THRESHOLDS),
+        auc_pr=auc_pr(ranked, labels),
+        budgets=flags.normal_flagged / share,
+        **flags._asdict(),
+    )
+
+
+def delays_of(set_name: str) -> tuple[int, int]:
+    """Longest delay of a detection, and points that labels are lengthened by, in points."""
+    return DELAYS.get(set_name.lower(), OTHER_DELAYS)
+
+
+def report(outcomes: Sequence[Outcome], budget: float | str) -> Report:
+    """Tables by set, with a row for each detector."""
+    sets = {name: _set_figures(name, group) for name, group in grouped(outcomes, lambda each: each.set_name).items()}
+    untrained = {
+        detector: {"untrained": {each.file: each.untrained for each in group if each.untrained}}
+        for detector, group in grouped(outcomes, lambda each: each.detector).items()
+    }
+    parts = [f"# Labelled series\n\n{INTRODUCTION}", *(_set_text(name, figures, budget) for name, figures in sets.items())]
+    text = "\n".join(parts) + untrained_lines(untrained)
+    reasons = {detector: each["untrained"] for detector, each in untrained.items() if each["untrained"]}
+    data = {"benchmark": "series", "budget": budget, "sets": sets, "untrained": reasons}
+    return Report(text, data, _series_table(outcomes))
+
+
+def _set_figures(name: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
+    delay, lengthened = delays_of(name)
+    detectors = grouped(outcomes, lambda each: each.detector)
+    first = [each.figures for each in next(iter(detectors.values()))]
+    return {
+        "series": len(first),
+        "events": sum(one.events for one in first),
+        "delay": delay,
+        "labels_lengthened_by": lengthened,
+        "detectors": {detector: _figures([each.figures for each in group]) for detector, group in detectors.items()},
+        "files": {
+            file: {each.detector: asdict(each.figures) for each in group}
+            for file, group in grouped(outcomes, lambda each: each.file).items()
+        },
+    }
+
+
+def _figures(series: Sequence[SeriesFigures]) -> dict[str, float]:
+    """Of one detector on one set."""
+    eventful = [one for one in series if one.events]
+    calm = [one for one in series if not one.events and one.days]
+    budgets = np.array([one.budgets for one in series])
+    return {
+        "delay_f1": _over(np.mean, (one.delay_f1 for one in eventful)),
+        "vus_pr": _over(np.mean, (one.vus_pr for one in eventful)),
+        "auc_pr": _over(np.mean, (one.auc_pr for one in eventful)),
+        "event_recall": _over(np.mean, (one.found / one.events for one in eventful)),
+        "incident_precision": _over(np.mean, (one.right / one.incidents for one in eventful if one.incidents)),
+        "incident_points": _over(np.median, (one.incident_points for one in series)),
+        "event_points": _over(np.median, (one.event_points for one in eventful)),
+        "delay_points": _over(np.median, (one.delay for one in eventful)),
+        "budgets_flagged": _over(np.median, budgets),
+        "budget_kept": float(np.mean((budgets >= KEPT[0]) & (budgets <= KEPT[1]))),
+        "most_flagged": _over(np.max, (one.normal_flagged for one in series)),
+        "false_incidents_a_day": _over(np.mean, (one.incidents / one.days for one in calm)),
+    }
+
+
+def _over(summarise: Callable[[list[float]], Any], numbers: Iterable[float]) -> float:
+    known = [number for number in numbers if not math.isnan(number)]
+    return float(summarise(known)) if known else math.nan
+
+
+def _set_text(name: str, figures: Mapping[str, Any], budget: float | str) -> str:
+    rows = [
+        [
+            f"{detector} (control)" if detector in CONTROLS else detector,
+            *(_text(one[key], ".3f") for key in ("delay_f1", "vus_pr", "auc_pr")),
+            *(_text(one[key], ".2f") for key in ("event_recall", "incident_precision")),
+            f"{_text(one['incident_points'], ',.0f')} / {_text(one['event_points'], ',.0f')}",
+            *(_text(one[key], form) for key, form in (("delay_points", ",.0f"), ("budgets_flagged", ".2f"))),
+            *(_text(one[key], form) for key, form in (("budget_kept", ".0%"), ("most_flagged", ".2%"))),
+            _text(one["false_incidents_a_day"], ".2f"),
+        ]
+        for detector, one in figures["detectors"].items()
+    ]
+    used = f"k = {figures['delay']}, labels {figures['labels_lengthened_by']} points longer, budget {budget}"
+    heading = f"## {name}: {figures['series']} series, {number_of(figures['events'], 'event')} ({used})"
+    return f"{heading}\n\n{table(['detector', *RANKS, *FLAGS, *FALSE], rows)}"
+
+
+def _text(number: float, form: str) -> str:
+    return "-" if math.isnan(number) else format(number, form)
+
+
+def _series_table(outcomes: Sequence[Outcome]) -> str:
+    rows = []
+    for file, group in grouped(outcomes, lambda each: each.file).items():
+        cells = [
+            f"{_text(one.delay_f1, '.3f')} {one.found}/{one.events} {one.right}/{one.incidents} {_text(one.budgets, '.2f')}"
+            for one in (each.figures for each in group)
+        ]
+        rows.append([file, *cells])
+    detectors = list(dict.fromkeys(each.detector for each in outcomes))
+    cell = "k-delay F1, events found / events, incidents that touch one / incidents, flagged normal points in budgets"
+    return f"{MEANING}By series: {cell}:\n\n{table(['series', *detectors], rows)}"
