@@ -24,6 +24,7 @@ class EvidenceUnits(Resettable):
 
     Args:
         quantiles: of each kind of evidence (K,), in (0, 1).
+        least: that a unit may be (K,).
 
     Attributes:
         units: (K,) that hold now.
@@ -48,15 +49,16 @@ class EvidenceUnits(Resettable):
         "_values": array("values", ("N",)),
     }
 
-    def __init__(self, quantiles: Sequence[float]) -> None:
+    def __init__(self, quantiles: Sequence[float], least: Sequence[float] | None = None) -> None:
         self._quantiles = np.asarray(quantiles)
+        self._least = np.maximum(1e-6, np.zeros(len(self._quantiles)) if least is None else np.asarray(least))
         self.trained = np.ones(len(self._quantiles))
         self.reset()
 
     def fit(self, evidence: Array) -> Array:
         """Start from evidence (M, K) of the training part -> the same in units of each kind."""
         self.trained = np.array([np.quantile(kind, share) for kind, share in zip(evidence.T, self._quantiles, strict=True)])
-        self.trained = np.maximum(self.trained, 1e-6)
+        self.trained = np.maximum(self.trained, self._least)
         self.reset()
         return evidence / self.trained
 

@@ -18,7 +18,9 @@ HORIZONS = (1, 4, 16)  # points ahead that are forecast; the later ones go on to
 LAGS = 24  # points that a forecast is made from
 BURST_POINTS = 8  # newest one-step errors whose root mean square tells of a burst
 POINTS = HORIZONS[-1] + LAGS  # newest points that all of it is made from
-KINDS = len(HORIZONS) + 1  # kinds of evidence
+KINDS = len(HORIZONS) + 2  # kinds of evidence
+LEAST_UNITS = (0.0,) * (KINDS - 1) + (2.0,)  # of each: two repetitions are no evidence, though there were none before
+ERRORS = len(HORIZONS) + BURST_POINTS - 1  # forecast errors that the evidence of a point is made of
 MAX_ROWS = 40_000  # training points that the model is fitted to, evenly spread
 HUBER = 1.5  # deviations beyond which an error counts by its size, not by its square (Huber 1964, doi 10.1214/aoms/1177703732)
 FAR_LAGS = 3.0  # times what 19 of 20 points stay below, beyond which lags count less (a Mallows weight)
@@ -33,8 +35,8 @@ class LinearForecast(Stateful):
     """Forecasts each column from its own newest ``LAGS`` points, 1, 4 and 16 points ahead, by robust regression.
 
     The evidence of a point is the size of its error at each horizon, and the root mean square of the newest ``BURST_POINTS`` one-step
-    errors, all in robust deviations of the column. The model does not change after ``fit``, and evidence depends on the newest ``POINTS``
-    points alone.
+    errors, all in robust deviations of the column; and how often its very value was repeated, for a sensor that is stuck. The model
+    does not change after ``fit``, and evidence depends on the newest ``POINTS`` points alone.
 
     Examples:
         >>> values = np.sin(np.arange(300) / 5)[:, None]
@@ -42,8 +44,8 @@ class LinearForecast(Stateful):
         >>> forecast.fit(values)
         >>> values[-1] += 1
         >>> forecast.compare(values)[-2:, 0].round(1)
-        array([[0. , 0. , 0. , 0. ],
-               [1. , 1. , 1. , 0.3]])
+        array([[0. , 0. , 0. , 0. , 0. ],
+               [1. , 1. , 1. , 0.3, 0. ]])
     """
 
     name = "the linear forecast"
@@ -64,7 +66,7 @@ class LinearForecast(Stateful):
         """Fit to values (N, F); rows of NaN are gaps that no forecast reaches across."""
         features = values.shape[1]
         self._centre = np.nan_to_num(np.nanmedian(values, axis=0)) if len(values) else np.zeros(features)
-        self._weights = np.zeros((features, KINDS - 1 + BURST_POINTS - 1, POINTS))
+        self._weights = np.zeros((features, ERRORS, POINTS))
         self._offset = np.zeros(self._weights.shape[:2])
         for column, centred in enumerate((values - self._centre).T):
             self._fit_column(column, centred)
@@ -87,7 +89,7 @@ class LinearForecast(Stateful):
             self._weights[column, kind, -1] -= 1.0
             self._offset[column, kind] = constant
         for back in range(1, BURST_POINTS):  # the one-step errors of earlier points
-            row = KINDS - 2 + back
+            row = len(HORIZONS) - 1 + back
             self._weights[column, row, :-back] = self._weights[column, 0, back:]
             self._offset[column, row] = self._offset[column, 0]
         self._weights[column] /= unit
@@ -114,8 +116,8 @@ class LinearForecast(Stateful):
         return self._centre, self._weights, self._offset
 
     def _complete(self, saved: Reader) -> None:
-        if self._weights.shape[1] != (count := KINDS + BURST_POINTS - 2) or self._offset.shape[1] != count:
-            raise saved.fault("weights", f"holds {self._weights.shape[1]} errors a point; there must be {count}")
+        if self._weights.shape[1] != ERRORS or self._offset.shape[1] != ERRORS:
+            raise saved.fault("weights", f"holds {self._weights.shape[1]} errors a point; there must be {ERRORS}")
 
 
 def linear_evidence(stretches: Array, centre: Array, weights: Array, offset: Array) -> Array:
@@ -127,10 +129,14 @@ def linear_evidence(stretches: Array, centre: Array, weights: Array, offset: Arr
     errors = np.add.reduce(centred[..., None, :] * weights, axis=-1)  # (N, F, K)
     errors += offset
     np.minimum(np.abs(errors, out=errors), MAX_ERROR, out=errors)
-    evidence = errors[..., :KINDS].copy()
+    evidence = np.empty((*errors.shape[:-1], KINDS))
+    evidence[..., : len(HORIZONS)] = errors[..., : len(HORIZONS)]
     squares = np.square(errors)
-    total = squares[..., 0] + np.add.reduce(squares[..., KINDS - 1 :], axis=-1)
-    np.sqrt(total / BURST_POINTS, out=evidence[..., -1])
+    total = squares[..., 0] + np.add.reduce(squares[..., len(HORIZONS) :], axis=-1)
+    np.sqrt(total / BURST_POINTS, out=evidence[..., -2])
+    differs = stretches[..., -2::-1] != stretches[..., -1:]  # (N, F, P - 1), the newest first
+    repeated = np.argmax(differs, axis=-1)
+    evidence[..., -1] = np.where(differs[..., 0] | (repeated > 0), repeated, POINTS - 1)
     return np.asarray(evidence)
 
 

@@ -26,7 +26,7 @@ from autoencoder.network.windows import (
 from autoencoder.scorers.base import Scorer
 from autoencoder.scorers.evidence import EvidenceUnits, join
 from autoencoder.scorers.excursion import Excursion
-from autoencoder.scorers.linear_forecast import KINDS, POINTS, LinearForecast
+from autoencoder.scorers.linear_forecast import KINDS, LEAST_UNITS, POINTS, LinearForecast
 from autoencoder.scorers.nearest_window import NearestWindow
 
 UNIT_QUANTILE = 0.99  # evidence of the network is measured in what this share of normal points stay below
@@ -179,7 +179,8 @@ class LstmAutoencoderScorer(Scorer):
         return join(measure(evidence), linear.shape[1])
 
     def _new_evidence_units(self) -> EvidenceUnits:
-        return EvidenceUnits([UNIT_QUANTILE, *[LINEAR_QUANTILE] * (self._architecture.features * KINDS)])
+        features = self._architecture.features
+        return EvidenceUnits([UNIT_QUANTILE, *[LINEAR_QUANTILE] * (features * KINDS)], [0.0, *LEAST_UNITS * features])
 
     def _begin_after(self, valid: Array) -> None:
         """The stream goes on after rows (N, F) without gaps."""

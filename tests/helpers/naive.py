@@ -324,8 +324,10 @@ def rises(scores: Sequence[float], refractory: int) -> list[float]:
 # --- evidence of the linear forecast ---
 
 
-def linear_evidence(past: Sequence[float], models: Sequence[tuple[int, Sequence[float], float]], burst: int) -> list[float]:
-    """Sizes of the errors of the newest of ``past`` at each horizon, and the root mean square of the newest one-step errors.
+def linear_evidence(
+    past: Sequence[float], models: Sequence[tuple[int, Sequence[float], float]], burst: int, longest: int
+) -> list[float]:
+    """Sizes of the errors of the newest of ``past`` at each horizon, root mean square of the newest one-step errors, repetitions.
 
     A model is a horizon, the weights of its lags, oldest first, and a constant.
     """
@@ -338,7 +340,10 @@ def linear_evidence(past: Sequence[float], models: Sequence[tuple[int, Sequence[
 
     newest = len(past) - 1
     errors = [abs(error(newest, model)) for model in models]
-    return [*errors, math.sqrt(math.fsum(error(newest - back, models[0]) ** 2 for back in range(burst)) / burst)]
+    repeated = 0
+    while repeated < longest and past[newest - repeated - 1] == past[newest]:
+        repeated += 1
+    return [*errors, math.sqrt(math.fsum(error(newest - back, models[0]) ** 2 for back in range(burst)) / burst), repeated]
 
 
 def evidence_units(
