@@ -13,8 +13,9 @@ import numpy.typing as npt
 from autoencoder.core.errors import ModelFileError, NotFittedError
 from autoencoder.core.events import AdaptationEvent
 from autoencoder.core.state import Reader, State
-from autoencoder.core.types import Detections
+from autoencoder.core.types import Detections, unknown
 from autoencoder.scorers.base import Array, Progress, Scorer
+from autoencoder.slots import SlotFiller
 from autoencoder.thresholds.base import Threshold
 from autoencoder.thresholds.budget import Budget, interval_of
 from autoencoder.thresholds.peaks_over_threshold import PeaksOverThreshold
@@ -75,6 +76,7 @@ class StreamDetector(Detector):
         budget: that share, or a rate in time, which the times of the training part turn into a share.
         training_points: length of the training part.
         progress: told how training goes.
+        fills_gaps: missing rows and cells are filled for the scorer, see ``SlotFiller``; otherwise it never learns of them.
 
     Examples:
         >>> from autoencoder.scorers.gaussian import WindowedGaussianScorer
@@ -93,8 +95,11 @@ class StreamDetector(Detector):
         budget: Budget,
         training_points: int,
         progress: Progress | None = None,
+        *,
+        fills_gaps: bool = True,
     ) -> None:
         self.scorer = scorer
+        self._slots = SlotFiller() if fills_gaps else None
         self.training_points = training_points
         self._make_threshold = make_threshold
         self._budget = budget
@@ -133,7 +138,7 @@ class StreamDetector(Detector):
         time, values = np.concatenate(self._times), np.concatenate(self._values)
         self._interval = interval_of(time)
         self._set_share(self._budget.share(self._interval))
-        self.scorer.fit(values, self._progress)
+        self.scorer.fit(self._slots.fit(time, values) if self._slots else values, self._progress)
         self.calibration_errors = self.scorer.calibration_errors[-MAX_CALIBRATION_ERRORS:]  # (M,) that the threshold starts from
         self._features = values.shape[1]
         self._calibrate()
@@ -157,11 +162,24 @@ class StreamDetector(Detector):
             raise ModelFileError(
                 f"the model was trained on {self._features} columns, the stream has {values.shape[1]}; choose the columns it was trained on"
             )
-        errors, predictions = self.scorer.process(values)  # (N,), (N, F)
+        errors, predictions = self._errors(time, values)
         limits, probabilities = self._calibration.judge(errors)
         if self.threshold is not self._calibration:
             limits = self.threshold.process(errors)
         return to_detections(time, values, predictions, errors, limits, probabilities)
+
+    def _errors(self, time: Time, values: Array) -> tuple[Array, Array]:
+        """Points (N,), (N, F) -> their errors (N,) and predictions (N, F)."""
+        if not self._slots:
+            return self.scorer.process(values)
+        slots, places = self._slots.process(time, values)
+        found, expected = self.scorer.process(slots)  # (M,), (M, F)
+        if places is None:
+            return found, expected
+        errors, predictions = unknown(len(values)), unknown(*values.shape)
+        judged = places >= 0
+        errors[judged], predictions[judged] = found[places[judged]], expected[places[judged]]
+        return errors, predictions
 
     def clone(self) -> StreamDetector:
         """A detector for another stream with all that this one has learnt from its training part, if it is trained."""
@@ -169,6 +187,7 @@ class StreamDetector(Detector):
             raise NotFittedError("a detector that is not trained has nothing to share; train it first")
         other = copy.copy(self)
         other.scorer = self.scorer.clone()
+        other._slots = self._slots.clone() if self._slots else None
         other._set_share(self.share)
         other._calibrate()
         return other
@@ -180,7 +199,7 @@ class StreamDetector(Detector):
 
     def with_scorer(self, scorer: Scorer, errors: Array) -> StreamDetector:
         """A detector that goes on with another scorer, whose errors (M,) on normal points are known, and with the same budget."""
-        successor = StreamDetector(scorer, self._make_threshold, self._budget, self.training_points)
+        successor = StreamDetector(scorer, self._make_threshold, self._budget, self.training_points, fills_gaps=False)
         successor._interval, successor._features = self._interval, self._features
         successor.calibration_errors = errors[-MAX_CALIBRATION_ERRORS:].copy()
         successor._set_share(self.share)
@@ -199,6 +218,8 @@ class StreamDetector(Detector):
             raise NotFittedError("the saved detector is not trained: its run ended within the training part; train again")
         self._load_scorer(saved, files)
         self.scorer.reset()
+        if self._slots:
+            self._slots.reset()
         self._set_share(self._budget.share(self._interval))
         self._calibrate()
         self.trained = True
@@ -208,6 +229,8 @@ class StreamDetector(Detector):
         self._interval = saved.number("interval")
         self.calibration_errors = saved.array("training_errors", (None,))
         self.scorer.load(saved.state("scorer"), files)
+        if self._slots and saved.has("slots"):
+            self._slots.load(saved.state("slots"))
 
     def state(self) -> State:
         """See ``Detector.state``."""
@@ -224,6 +247,8 @@ class StreamDetector(Detector):
             "scorer": self.scorer.state(),
             "threshold": self.threshold.state(),
         }
+        if self._slots:
+            state["slots"] = self._slots.state()
         return state if self.threshold is self._calibration else {**state, "calibration": self._calibration.state()}
 
     def load(self, state: State, files: Mapping[str, bytes]) -> None:

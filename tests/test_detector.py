@@ -25,11 +25,18 @@ quick = settings(deadline=None, max_examples=30, derandomize=True)
 Array = np.ndarray[Any, Any]
 
 
-def make(kind: str = "tail", scorer: Scorer | None = None, budget: float | str = 0.02, points: int = TRAINING) -> StreamDetector:
+def make(
+    kind: str = "tail",
+    scorer: Scorer | None = None,
+    budget: float | str = 0.02,
+    points: int = TRAINING,
+    fills_gaps: bool = True,
+) -> StreamDetector:
     def threshold(share: float) -> Threshold:
         return THRESHOLDS[kind](budget=share)
 
-    return StreamDetector(scorer or WindowedGaussianScorer(window=40), threshold, Budget.parse(budget), points)
+    scorer = scorer or WindowedGaussianScorer(window=40)
+    return StreamDetector(scorer, threshold, Budget.parse(budget), points, fills_gaps=fills_gaps)
 
 
 @cache
@@ -92,7 +99,7 @@ def test_scores_do_not_depend_on_the_threshold(kind: str) -> None:
 
 
 @every_threshold
-def test_missing_values_change_no_other_point(kind: str) -> None:
+def test_what_is_missing_and_not_filled_changes_no_other_point(kind: str) -> None:
     time, values = stream(gaps=False)
     places = [*range(10, COUNT, 17)]
     gappy_time, gappy = np.insert(time, places, time[places]), np.insert(values, places, np.nan, axis=0)
@@ -100,8 +107,8 @@ def test_missing_values_change_no_other_point(kind: str) -> None:
     before = int((lost < TRAINING).sum())
     while (lost < TRAINING + before).sum() > before:  # as many rows of the training part are missing
         before = int((lost < TRAINING + before).sum())
-    whole = make(kind).process(time, values)
-    detections = make(kind, points=TRAINING + before).process(gappy_time, gappy)
+    whole = make(kind, fills_gaps=False).process(time, values)
+    detections = make(kind, points=TRAINING + before, fills_gaps=False).process(gappy_time, gappy)
     for name in FIELDS:
         np.testing.assert_array_equal(np.delete(getattr(detections, name), lost, axis=0), getattr(whole, name), err_msg=name)
 

@@ -111,7 +111,7 @@ class Program:
 
     def many_series(self, values: Array, series: int, rounds: int, ticks: int) -> list[float]:
         """Points a second, by round, when each of S series brings one point at every tick; each takes another part of values (N,)."""
-        detector = make_detector(self.config, 0)
+        detector = make_detector(self.config, 0, fills_gaps=False)
         detector.load_model(*read_model(self.model))
         fleet, warm_up = Fleet([detector.clone() for _ in range(series)]), detector.scorer.window
         length = warm_up + rounds * ticks

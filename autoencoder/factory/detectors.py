@@ -54,9 +54,9 @@ def _scorer_params(config: Config) -> dict[str, Any]:
     return network | {"window": window, "threads": network["threads"] or cores, "exclude_anomalies": config.adaptation.enabled}
 
 
-def make_detector(config: Config, points: int, progress: Progress | None = None) -> StreamDetector:
+def make_detector(config: Config, points: int, progress: Progress | None = None, *, fills_gaps: bool = True) -> StreamDetector:
     """The detector that the configuration names, to be trained on the first ``points`` points."""
-    return _detector(config, make_scorer(config), points, progress)
+    return _detector(config, make_scorer(config), points, progress, fills_gaps)
 
 
 def make_adaptive(
@@ -92,13 +92,13 @@ def make_adaptive(
         training_points=points,
         cold_start_points=chosen.cold_start_points if early and chosen.starts_early else None,
     )
-    build = partial(_detector, config, progress=progress)
+    build = partial(_detector, config, progress=progress, fills_gaps=False)  # it counts rows, and learns nothing that was filled
     spec = ScorerSpec(config.detector, _scorer_params(config))
     return AdaptiveDetector(build, spec, SyncTrainer() if is_synchronous else SubprocessTrainer(limit), adaptation)
 
 
-def _detector(config: Config, scorer: Scorer, points: int, progress: Progress | None) -> StreamDetector:
+def _detector(config: Config, scorer: Scorer, points: int, progress: Progress | None, fills_gaps: bool = True) -> StreamDetector:
     def threshold(share: float) -> Threshold:
         return THRESHOLDS[config.threshold.kind](budget=share, window=config.threshold.window)
 
-    return StreamDetector(scorer, threshold, Budget.parse(config.threshold.budget), points, progress)
+    return StreamDetector(scorer, threshold, Budget.parse(config.threshold.budget), points, progress, fills_gaps=fills_gaps)

@@ -18,7 +18,7 @@ class Fleet:
     The detections are those that the detectors would give one by one; until ``write_back`` they must not go on by themselves.
 
     Args:
-        detectors: S trained LSTM autoencoders of one network with tail thresholds, each wherever its stream stands.
+        detectors: S trained LSTM autoencoders of one network with tail thresholds that fill no gaps, each wherever its stream stands.
     """
 
     def __init__(self, detectors: Sequence[StreamDetector]) -> None:

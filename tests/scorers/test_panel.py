@@ -34,7 +34,7 @@ def stream(seed: int, points: int) -> Array:
 
 def trained(**changes: object) -> StreamDetector:
     config = validate({"training": {"steps": 40}, "threshold": {"budget": 0.02}, **changes}, "the test")
-    detector = make_detector(config, TRAINING)
+    detector = make_detector(config, TRAINING, fills_gaps=False)
     detector.process(np.arange(TRAINING), stream(0, TRAINING))
     return detector
 

@@ -1,0 +1,31 @@
+"""The LSTM autoencoder on training parts that are not as one would wish."""
+
+from __future__ import annotations
+
+import numpy as np
+from helpers.series import series
+
+from autoencoder.core.types import Array
+from autoencoder.scorers.lstm import LstmAutoencoderScorer
+
+
+def fitted(values: Array) -> LstmAutoencoderScorer:
+    return LstmAutoencoderScorer(sequence_length=12, units=(8,), latent_dim=4, max_steps=150).fit(values)
+
+
+def test_a_constant_training_part_is_learnt_as_constant() -> None:
+    scorer = fitted(np.full((400, 1), 3.0))
+    stream = np.full((200, 1), 3.0)
+    stream[100:105] = 10
+    errors, _ = scorer.process(stream)
+    assert errors[100:105].min() > 1000 * errors[:100].max()
+    assert errors[150:].max() == errors[:100].max()
+
+
+def test_an_outlier_in_the_training_part_hides_no_later_one() -> None:
+    values = series(800, seed=1)
+    values[200] = -9999
+    stream = series(300, seed=2)
+    stream[150] += 15
+    errors, _ = fitted(values).process(stream)
+    assert errors[150] > 2 * np.delete(errors, range(150, 165)).max()
