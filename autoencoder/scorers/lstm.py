@@ -106,7 +106,8 @@ class LstmAutoencoderScorer(Scorer):
         if steps is None:
             self.train_network(self.scaler.scale(windows)[0], progress)
         self._calibrate(windows, valid, np.arange(self.window - 1, len(valid)))
-        self.excursion.fit(valid)
+        outside = self.excursion.fit(valid)  # (V,)
+        self.calibration_errors = self.calibration_errors + outside[self.window - 1 :] / EXCURSION_UNIT
         self._begin_after(valid)
         return self
 
