@@ -62,7 +62,12 @@ class SlotFiller(Resettable):
         missing = int(self._empty_slots(time).sum()) + np.count_nonzero(empty)
         if missing > MAX_MISSING * (missing + len(values)):
             self._period = 0
-        return self.process(time, values)[0]
+        slots, places = self.process(time, values)
+        if self._period or places is None:
+            return slots
+        filled = values.copy()
+        filled[places >= 0] = slots[places[places >= 0]]
+        return filled
 
     def reset(self) -> None:
         """Begin another stream with the same interval and period."""

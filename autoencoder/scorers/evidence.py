@@ -12,6 +12,7 @@ from autoencoder.core.types import Array
 
 BLOCK = 192  # points after which a unit moves; constant in between, so that whole blocks are measured at once
 MEMORY = 10_000  # newest points of the stream that a unit is taken from
+FAR = 2.0  # units beyond which evidence is of an anomaly, and no measure
 MIN_SEEN = 2000  # points that count as seen at the beginning: so that a first anomaly lifts no unit
 
 
@@ -19,8 +20,9 @@ class EvidenceUnits(Resettable):
     """Measures each kind of evidence in what a share of normal points stay below.
 
     The unit of a kind is that quantile of the training part, or of the newest ``MEMORY`` points of the stream where it is higher there:
-    evidence that has become frequent stops being evidence. It never falls below where it started, whatever a quiet stretch shows.
-    Only points above the first unit are remembered; no others can lift the quantile over it.
+    evidence that has become frequent stops being evidence. It never falls below where it started, whatever a quiet stretch shows, and
+    learns nothing of evidence beyond ``FAR`` units, however long that lasts: a threshold follows what stays. Only points above the first
+    unit are remembered; no others can lift the quantile over it.
 
     Args:
         quantiles: of each kind of evidence (K,), in (0, 1).
@@ -37,6 +39,8 @@ class EvidenceUnits(Resettable):
         array([1.11111111])
         >>> evidence.process(np.full((500, 1), 99.0))[[0, -1], 0]
         array([1.1, 1. ])
+        >>> evidence.process(np.full((500, 1), 990.0))[[0, -1], 0]
+        array([10., 10.])
     """
 
     name = "the units of evidence"
@@ -86,7 +90,7 @@ class EvidenceUnits(Resettable):
 
     def learn(self, block: Array) -> None:
         """Take in evidence (B, K) that has been measured, at most up to the next multiple of ``BLOCK``."""
-        above = block > self.trained
+        above = (block > self.trained) & (block <= FAR * self.units)
         if np.count_nonzero(above):
             rows, kinds = np.nonzero(above)
             self._places = np.concatenate([self._places, self.position + rows])

@@ -94,7 +94,7 @@ def test_units_equal_the_twin_in_any_pieces(seed: int, cuts: list[int]) -> None:
     units.fit(random.exponential(size=(400, 2)))
     stream = random.exponential(size=(900, 2)) * np.repeat([1.0, 4.0, 0.5], 300)[:, None]
     expected = naive.evidence_units(
-        units.trained.tolist(), [0.9, 0.99], stream.tolist(), evidence.BLOCK, evidence.MEMORY, evidence.MIN_SEEN
+        units.trained.tolist(), [0.9, 0.99], stream.tolist(), evidence.BLOCK, evidence.MEMORY, evidence.MIN_SEEN, evidence.FAR
     )
     pieces = np.split(stream, sorted(cuts))
     assert np.array_equal(np.concatenate([units.process(piece) for piece in pieces]), stream / np.array(expected))
@@ -103,8 +103,8 @@ def test_units_equal_the_twin_in_any_pieces(seed: int, cuts: list[int]) -> None:
 def test_units_forget_what_is_old() -> None:
     units = EvidenceUnits([0.99])
     units.fit(np.linspace(0, 1, 1000)[:, None])
-    units.process(np.full((evidence.MEMORY, 1), 5.0))
-    assert units.units == 5.0
+    units.process(np.full((evidence.MEMORY, 1), 1.9))
+    assert units.units == 1.9
     units.process(np.full((evidence.MEMORY + evidence.BLOCK, 1), 0.5))
     assert units.units == units.trained
 
