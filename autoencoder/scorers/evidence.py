@@ -125,6 +125,11 @@ class EvidenceUnits(Resettable):
             raise saved.fault("places", "must be of points and kinds that were seen")
 
 
+def larger_evidence(error: Array, distance: Array, unit: Array) -> Array:
+    """The larger of reconstruction errors (M,) and window distances (M,), each in its unit (2,) or (2, M) -> (M,)."""
+    return np.asarray(np.maximum(error / unit[0], distance / unit[1]))
+
+
 def join(evidence: Array, columns: int) -> Array:
     """Evidence of the network and of the linear forecast of F columns (N, 1 + F K), each in its unit -> their root sum of squares (N,).
 

@@ -24,7 +24,7 @@ from autoencoder.network.windows import (
     sliding_windows,
 )
 from autoencoder.scorers.base import Scorer
-from autoencoder.scorers.evidence import EvidenceUnits, join
+from autoencoder.scorers.evidence import EvidenceUnits, join, larger_evidence
 from autoencoder.scorers.excursion import Excursion
 from autoencoder.scorers.linear_forecast import KINDS, LEAST_UNITS, POINTS, LinearForecast
 from autoencoder.scorers.nearest_window import NearestWindow
@@ -297,8 +297,3 @@ class LstmAutoencoderScorer(Scorer):
         self.evidence_units.load(saved.state("evidence"))
         self.excursion.load(saved.state("range"))
         self.network = network
-
-
-def larger_evidence(error: Array, distance: Array, unit: Array) -> Array:
-    """The larger of reconstruction errors (M,) and window distances (M,), each in its unit (2,) or (2, M) -> (M,)."""
-    return np.asarray(np.maximum(error / unit[0], distance / unit[1]))

@@ -10,9 +10,9 @@ import numpy as np
 from autoencoder.core.errors import TrainingError
 from autoencoder.core.types import Array, Integers, Progress, unknown
 from autoencoder.network.windows import downsample
-from autoencoder.scorers.evidence import BLOCK, join
+from autoencoder.scorers.evidence import BLOCK, join, larger_evidence
 from autoencoder.scorers.linear_forecast import POINTS, linear_evidence
-from autoencoder.scorers.lstm import EXCURSION_UNIT, LstmAutoencoderScorer, larger_evidence
+from autoencoder.scorers.lstm import EXCURSION_UNIT, LstmAutoencoderScorer
 from autoencoder.scorers.nearest_window import Codes, nearest
 
 MAX_PANEL_WINDOWS = 20_000  # that the network is trained on; more of them only take memory
