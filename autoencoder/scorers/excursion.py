@@ -33,18 +33,14 @@ class Excursion(Resettable):
         self._trained = _Range()
         self.reset()
 
-    def fit(self, values: Array) -> Array:
-        """Start from values (N, F): their range, and the steps that the second half took outside of what was seen before.
-
-        How far each of them (N,) lay outside, less what is usual after all of them; 0 in the first half.
-        """
+    def fit(self, values: Array) -> None:
+        """Start from values (N, F): their range, and the steps that the second half took outside of what was seen before."""
         first = max(1, len(values) // 2)
         start = values[:first]
         outside, low, high = _outside(values[first:], start.min(axis=0), start.max(axis=0))
         places = np.flatnonzero(outside)
         self._trained = _Range(low, high, places - len(outside), outside[places])
         self.reset()
-        return np.concatenate([np.zeros(first), np.maximum(outside - self._usual, 0.0)])
 
     def reset(self) -> None:
         """Begin another stream: only what the training part showed stays."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Self
 
@@ -24,13 +24,11 @@ from autoencoder.network.windows import (
     sliding_windows,
 )
 from autoencoder.scorers.base import Scorer
-from autoencoder.scorers.evidence import EvidenceUnits, join, larger_evidence
+from autoencoder.scorers.evidence import join, linear_unit, network_unit
 from autoencoder.scorers.excursion import Excursion
-from autoencoder.scorers.linear_forecast import KINDS, LEAST_UNITS, POINTS, LinearForecast
+from autoencoder.scorers.linear_forecast import KINDS, POINTS, LinearForecast
 from autoencoder.scorers.nearest_window import NearestWindow
 
-UNIT_QUANTILE = 0.99  # evidence of the network is measured in what this share of normal points stay below
-LINEAR_QUANTILE = 0.999  # and that of the linear forecast, which a spike raises further
 EXCURSION_UNIT = 0.005  # share of the range seen so far
 MEMORY_WINDOWS = 4096  # normal windows that are remembered
 MAX_WINDOW = 1 << 20  # points
@@ -48,10 +46,9 @@ class LstmAutoencoderScorer(Scorer):
     - how far the point lies from the prediction (the reconstruction error), and
     - how far the newest half of its window lies from the nearest normal one (``NearestWindow``),
 
-    each in units of the ``UNIT_QUANTILE`` quantile of normal points (1 is as far off as one of them in a hundred). It is joined, as a root
-    sum of squares, with what a linear model of the newest points says (``LinearForecast``), in units of the ``LINEAR_QUANTILE`` quantile.
-    On top of it comes how far the point lies outside the range of all values before it (``Excursion``), in units of ``EXCURSION_UNIT`` of
-    that range.
+    each in a unit of its own (1 is as far off as one training point in a hundred). It is joined, as a root sum of squares, with what a
+    linear model of the newest points says (``LinearForecast``). On top of it comes how far the point lies outside the range of all values
+    before it (``Excursion``), in units of ``EXCURSION_UNIT`` of that range.
 
     Args:
         window: points a window covers; None takes them from the dominant period of the training part.
@@ -93,7 +90,7 @@ class LstmAutoencoderScorer(Scorer):
         self._has_shared_network = False
         self.memory: NearestWindow
         self.forecast = LinearForecast()
-        self.evidence_units: EvidenceUnits
+        self.linear_unit: Array
         self.excursion = Excursion()
         self.calibration_errors = np.empty(0)
 
@@ -106,8 +103,7 @@ class LstmAutoencoderScorer(Scorer):
         if steps is None:
             self.train_network(self.scaler.scale(windows)[0], progress)
         self._calibrate(windows, valid, np.arange(self.window - 1, len(valid)))
-        outside = self.excursion.fit(valid)  # (V,)
-        self.calibration_errors = self.calibration_errors + outside[self.window - 1 :] / EXCURSION_UNIT
+        self.excursion.fit(valid)
         self._begin_after(valid)
         return self
 
@@ -166,22 +162,15 @@ class LstmAutoencoderScorer(Scorer):
         error = self.network.start(windows, values[ends], self.scaler)()[0]
         self.memory = self._new_memory()
         distance = self.memory.fit(self.scaler.half_windows(windows), gap=self.window // 2)
-        self.unit = np.maximum([np.quantile(error, UNIT_QUANTILE), np.quantile(distance, UNIT_QUANTILE)], 1e-6)
+        self.unit = network_unit(error, distance)
         self.forecast.fit(values)
         linear = np.nan_to_num(self.forecast.compare(values)[ends])  # (M, F, K)
-        self.evidence_units = self._new_evidence_units()
-        self.calibration_errors = self._join(self.evidence_units.fit, larger_evidence(error, distance, self.unit), linear)
+        self.linear_unit = linear_unit(linear)
+        self.calibration_errors = self._join(error, distance, linear)
 
-    def _join(self, measure: Callable[[Array], Array], network: Array, linear: Array) -> Array:
-        """Evidence of the network (N,) and of the linear forecast (N, F, K), measured by ``measure`` -> (N,)."""
-        evidence = np.empty((len(network), 1 + linear.shape[1] * linear.shape[2]))
-        evidence[:, 0] = network
-        evidence[:, 1:] = linear.reshape(len(linear), -1)
-        return join(measure(evidence), linear.shape[1])
-
-    def _new_evidence_units(self) -> EvidenceUnits:
-        features = self._architecture.features
-        return EvidenceUnits([UNIT_QUANTILE, *[LINEAR_QUANTILE] * (features * KINDS)], [0.0, *LEAST_UNITS * features])
+    def _join(self, error: Array, distance: Array, linear: Array) -> Array:
+        """Reconstruction errors (N,), window distances (N,) and evidence of the linear forecast (N, F, K) -> errors (N,)."""
+        return join(np.array([error, distance]) / self.unit[:, None], linear / self.linear_unit)
 
     def _begin_after(self, valid: Array) -> None:
         """The stream goes on after rows (N, F) without gaps."""
@@ -233,8 +222,7 @@ class LstmAutoencoderScorer(Scorer):
         distance = self.memory.compare(self.scaler.half_windows(windows))
         linear = self.forecast.compare(stream, len(values) - early)  # (N - early, F, K)
         error, predictions = reconstruction()
-        joined = self._join(self.evidence_units.process, larger_evidence(error, distance, self.unit), linear)
-        errors = joined + outside[early:] / EXCURSION_UNIT
+        errors = self._join(error, distance, linear) + outside[early:] / EXCURSION_UNIT
         if early:
             errors = np.concatenate([unknown(early), errors])
             predictions = np.concatenate([unknown(early, values.shape[1]), predictions])
@@ -250,7 +238,6 @@ class LstmAutoencoderScorer(Scorer):
         """Forget the recent points; the next window fills anew."""
         self.history = self.history[:0]
         self.memory.reset()
-        self.evidence_units.reset()
         self.excursion.reset()
 
     def state(self) -> State:
@@ -266,7 +253,7 @@ class LstmAutoencoderScorer(Scorer):
             "history": self.history.copy(),
             "memory": self.memory.state(),
             "forecast": self.forecast.state(),
-            "evidence": self.evidence_units.state(),
+            "linear_unit": self.linear_unit.copy(),
             "range": self.excursion.state(),
             "network": self.network.digest,
         }
@@ -293,7 +280,6 @@ class LstmAutoencoderScorer(Scorer):
         self.memory = self._new_memory()
         self.memory.load(saved.state("memory"))
         self.forecast.load(saved.state("forecast"))
-        self.evidence_units = self._new_evidence_units()
-        self.evidence_units.load(saved.state("evidence"))
+        self.linear_unit = saved.array("linear_unit", (features, KINDS))
         self.excursion.load(saved.state("range"))
         self.network = network

@@ -10,7 +10,7 @@ import numpy as np
 from autoencoder.core.errors import TrainingError
 from autoencoder.core.types import Array, Integers, Progress, unknown
 from autoencoder.network.windows import downsample
-from autoencoder.scorers.evidence import BLOCK, join, larger_evidence
+from autoencoder.scorers.evidence import join
 from autoencoder.scorers.linear_forecast import POINTS, linear_evidence
 from autoencoder.scorers.lstm import EXCURSION_UNIT, LstmAutoencoderScorer
 from autoencoder.scorers.nearest_window import Codes, nearest
@@ -81,10 +81,7 @@ class LstmPanel:
         for row, scorer in enumerate(scorers):
             self._history[row, self._history.shape[1] - len(scorer.history) :] = scorer.history
         self._linear = tuple(np.stack(parts) for parts in zip(*(one.forecast.model for one in scorers), strict=True))
-        self._units = np.stack([scorer.evidence_units.units for scorer in scorers])  # (S, 1 + F K)
-        self._trained_units = np.stack([scorer.evidence_units.trained for scorer in scorers])
-        self._calm = np.zeros(len(scorers), np.int64)  # points of each below all trained units since its units were told
-        self._due = np.array([BLOCK - scorer.evidence_units.position % BLOCK for scorer in scorers])  # points until they move
+        self._linear_unit = np.stack([scorer.linear_unit for scorer in scorers])  # (S, F, K)
         self._inside = np.zeros(len(scorers), np.int64)  # points of each that lay inside its range since its excursion was told
         self._low, self._high = (np.stack(ends) for ends in zip(*(one.excursion.range for one in scorers), strict=True))  # (S, F)
         tables = {id(scorer.memory.trained): scorer.memory.trained for scorer in scorers}
@@ -110,9 +107,7 @@ class LstmPanel:
         for row, scorer in enumerate(self._scorers):
             scorer.history = self._history[row, length - int(self._filled[row]) :].copy()
             scorer.excursion.skip(int(self._inside[row]))
-            scorer.evidence_units.skip(int(self._calm[row]))
         self._inside[:] = 0
-        self._calm[:] = 0
 
     def _score(self, rows: Integers, values: Array, outside: Array) -> tuple[Array, Array]:
         """Points (V, F) of streams (V,) whose windows are full -> errors (V,), predictions (V, F)."""
@@ -128,24 +123,8 @@ class LstmPanel:
         linear = linear_evidence(points[:, :, -POINTS:], *(part[rows] for part in self._linear))  # (V, F, K)
         linear[self._filled[rows] < POINTS - 1] = 0.0
         error, predictions = reconstruction()
-        joined = self._join(rows, larger_evidence(error, distance, self._unit[:, rows]), linear)
-        return joined + outside / EXCURSION_UNIT, predictions
-
-    def _join(self, rows: Integers, network: Array, linear: Array) -> Array:
-        """Evidence of the network (V,) and of the linear forecasts (V, F, K) of streams (V,), in their units -> (V,)."""
-        evidence = np.concatenate([network[:, None], linear.reshape(len(linear), -1)], axis=1)  # (V, 1 + F K)
-        measured = evidence / self._units[rows]
-        self._due[rows] -= 1
-        is_calm = (evidence <= self._trained_units[rows]).all(axis=1) & (self._due[rows] > 0)
-        self._calm[rows[is_calm]] += 1
-        for place in np.flatnonzero(~is_calm).tolist():
-            row = int(rows[place])
-            units = self._scorers[row].evidence_units
-            units.skip(int(self._calm[row]))
-            units.learn(evidence[place : place + 1])
-            self._calm[row], self._units[row] = 0, units.units
-            self._due[row] = BLOCK - units.position % BLOCK
-        return join(measured, linear.shape[1])
+        network = np.array([error, distance]) / self._unit[:, rows]
+        return join(network, linear / self._linear_unit[rows]) + outside / EXCURSION_UNIT, predictions
 
     def _distance(self, rows: Integers, codes: Codes) -> Array:
         """Distances (V,) of codes (V, D) to the nearest window of each stream's own memory."""

@@ -344,28 +344,3 @@ def linear_evidence(
     while repeated < longest and past[newest - repeated - 1] == past[newest]:
         repeated += 1
     return [*errors, math.sqrt(math.fsum(error(newest - back, models[0]) ** 2 for back in range(burst)) / burst), repeated]
-
-
-def evidence_units(
-    trained: Sequence[float],
-    quantiles: Sequence[float],
-    stream: Sequence[Sequence[float]],
-    block: int,
-    memory: int,
-    least: int,
-    far: float,
-) -> list[list[float]]:
-    """The units that hold for each point of a stream of evidence."""
-    units, out = list(trained), []
-    for place in range(len(stream)):
-        if place and place % block == 0:
-            seen = min(max(place, least), memory)
-            recent = range(max(0, place - memory), place)
-            for kind, share in enumerate(quantiles):
-                falling = sorted(
-                    (stream[each][kind] for each in recent if stream[each][kind] <= far * out[each][kind]), reverse=True
-                )
-                rank = int(seen * (1 - share) + 1e-9)
-                units[kind] = max(trained[kind], falling[rank] if rank < len(falling) else 0.0)
-        out.append(list(units))
-    return out

@@ -9,11 +9,8 @@ from helpers.series import Array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.core.errors import ModelFileError
-from autoencoder.core.state import pack, unpack
-from autoencoder.scorers import evidence
-from autoencoder.scorers.evidence import EvidenceUnits, join
-from autoencoder.scorers.linear_forecast import BURST_POINTS, HORIZONS, LAGS, POINTS, LinearForecast
+from autoencoder.scorers.evidence import LINEAR_WEIGHT, join, linear_unit
+from autoencoder.scorers.linear_forecast import BURST_POINTS, HORIZONS, KINDS, LAGS, LEAST_UNITS, POINTS, LinearForecast
 
 quick = settings(deadline=None, max_examples=15, derandomize=True)
 
@@ -86,40 +83,10 @@ def test_the_newest_rows_are_those_of_all(newest: int, start: int) -> None:
     assert np.array_equal(forecast.compare(values, newest), forecast.compare(values)[start:])
 
 
-@quick
-@given(seed=st.integers(0, 99), cuts=st.lists(st.integers(0, 900), max_size=6))
-def test_units_equal_the_twin_in_any_pieces(seed: int, cuts: list[int]) -> None:
-    random = np.random.default_rng(seed)
-    units = EvidenceUnits([0.9, 0.99])
-    units.fit(random.exponential(size=(400, 2)))
-    stream = random.exponential(size=(900, 2)) * np.repeat([1.0, 4.0, 0.5], 300)[:, None]
-    expected = naive.evidence_units(
-        units.trained.tolist(), [0.9, 0.99], stream.tolist(), evidence.BLOCK, evidence.MEMORY, evidence.MIN_SEEN, evidence.FAR
-    )
-    pieces = np.split(stream, sorted(cuts))
-    assert np.array_equal(np.concatenate([units.process(piece) for piece in pieces]), stream / np.array(expected))
-
-
-def test_units_forget_what_is_old() -> None:
-    units = EvidenceUnits([0.99])
-    units.fit(np.linspace(0, 1, 1000)[:, None])
-    units.process(np.full((evidence.MEMORY, 1), 1.9))
-    assert units.units == 1.9
-    units.process(np.full((evidence.MEMORY + evidence.BLOCK, 1), 0.5))
-    assert units.units == units.trained
-
-
-def test_units_go_on_from_their_state() -> None:
-    random = np.random.default_rng(0)
-    units, other = EvidenceUnits([0.9] * 3), EvidenceUnits([0.9] * 3)
-    units.fit(random.exponential(size=(400, 3)))
-    units.process(2 * random.exponential(size=(500, 3)))
-    other.load(unpack(pack(units.state()), "x"))
-    rest = random.exponential(size=(500, 3))
-    assert np.array_equal(units.process(rest), other.process(rest))
-    with pytest.raises(ModelFileError, match="holds 3 units; there must be 2"):
-        EvidenceUnits([0.9] * 2).load(units.state())
-
-
 def test_join_takes_the_worst_column_of_a_kind() -> None:
-    assert join(np.array([[3.0, 4.0, 0.0, 1.0, 0.0]]), columns=2).tolist() == [5.0]
+    linear = np.array([[[4.0, 0.0], [1.0, 12.0]]])
+    assert join(np.array([[3.0], [1.0]]), linear).tolist() == [13.0]
+
+
+def test_two_repetitions_are_no_evidence() -> None:
+    assert linear_unit(np.zeros((50, 1, KINDS)))[0, -1] == LEAST_UNITS[-1] / LINEAR_WEIGHT
