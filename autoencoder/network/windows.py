@@ -17,6 +17,7 @@ from autoencoder.network.period import first_period
 
 MIN_STEPS = 4  # of a window
 MIN_WINDOWS = 64  # below that there is nothing to train on and nothing to validate with
+OUTLIER_VARIANCES = 100.0  # times it, beyond which a value in it is no reading, such as -9999
 JUMP_VARIANCES = 9.0  # times the usual variance within a window, beyond which there is a jump in it
 
 
@@ -117,7 +118,7 @@ class WindowScaler:
     Attributes:
         spec: of the windows.
         visible: oldest steps of a window that the encoder sees; centre and scale are theirs.
-        spread: (F,) root mean variance of the training part's windows, but for those with a jump; (N, F) where each window belongs to a
+        spread: (F,) root mean variance of the training part's windows, but for those with an outlier; (N, F) where each window belongs to a
             stream of its own.
     """
 
@@ -130,7 +131,7 @@ class WindowScaler:
         """Scaler for windows like these (N, T, F), some of which may hold an anomaly; 1 is the spread of a column that never moves."""
         variance = windows[:, :visible].var(axis=1)  # (N, F)
         usual = np.median(variance, axis=0)
-        counted = (variance <= JUMP_VARIANCES * usual) | (usual == 0)
+        counted = (variance <= OUTLIER_VARIANCES * usual) | (usual == 0)
         spread = np.sqrt(np.mean(variance, axis=0, where=counted))
         return WindowScaler(spec, visible, np.where(spread > 0, spread, 1.0))
 
