@@ -17,7 +17,7 @@ from autoencoder.network.period import first_period
 
 MIN_STEPS = 4  # of a window
 MIN_WINDOWS = 64  # below that there is nothing to train on and nothing to validate with
-OUTLIER_VARIANCES = 100.0  # times it, beyond which a value in it is no reading, such as -9999
+OUTLIER_VARIANCES = 1e4  # times it, beyond which a value in it is no reading, such as -9999; bursts are less
 JUMP_VARIANCES = 9.0  # times the usual variance within a window, beyond which there is a jump in it
 
 
