@@ -13,6 +13,7 @@ import numpy as np
 
 from autoencoder.core.state import Reader, Stateful, array
 from autoencoder.core.types import Array
+from autoencoder.scorers.regression import MAD_TO_STD, robust_regression
 
 HORIZONS = (1, 4, 16)  # points ahead that are forecast; the later ones go on to see a change of level after its first point
 LAGS = 24  # points that a forecast is made from
@@ -22,11 +23,7 @@ KINDS = len(HORIZONS) + 2  # kinds of evidence
 LEAST_UNITS = (0.0,) * (KINDS - 1) + (2.0,)  # of each: two repetitions are no evidence, though there were none before
 ERRORS = len(HORIZONS) + BURST_POINTS - 1  # forecast errors that the evidence of a point is made of
 MAX_ROWS = 40_000  # training points that the model is fitted to, evenly spread
-HUBER = 1.5  # deviations beyond which an error counts by its size, not by its square (Huber 1964, doi 10.1214/aoms/1177703732)
 FAR_LAGS = 3.0  # times what 19 of 20 points stay below, beyond which lags count less (a Mallows weight)
-ROUNDS = 12  # of reweighted least squares
-RIDGE = 1e-6  # share of the mean variance of the lags that is added to each
-MAD_TO_STD = 1.4826  # median absolute deviation -> standard deviation of a normal distribution
 MAX_ERROR = 1e100  # deviations; squares of them stay finite
 BLOCK = 512  # points that are compared together
 
@@ -57,9 +54,8 @@ class LinearForecast(Stateful):
 
     def __init__(self) -> None:
         self._centre: Array  # (F,) median of the training part
-        self._weights: (
-            Array  # (F, K, P) errors as sums over the newest P points: at each horizon, then one step ahead at earlier points
-        )
+        # (F, K, P) errors as sums over the newest P points: at each horizon, then one step ahead at earlier points
+        self._weights: Array
         self._offset: Array  # (F, K)
 
     def fit(self, values: Array) -> None:
@@ -84,7 +80,8 @@ class LinearForecast(Stateful):
         for kind, horizon in enumerate(HORIZONS):
             last = POINTS - 1 - horizon
             lags = slice(last - LAGS + 1, last + 1)
-            *weights, constant = _robust_regression(stretches[:, lags], stretches[:, -1])
+            table = np.column_stack([stretches[:, lags], np.ones(len(stretches))])
+            *weights, constant = robust_regression(table, stretches[:, -1], _trust(stretches[:, lags]))
             self._weights[column, kind, lags] = weights
             self._weights[column, kind, -1] -= 1.0
             self._offset[column, kind] = constant
@@ -147,20 +144,8 @@ def _stretches(values: Array) -> Array:
     return np.asarray(np.lib.stride_tricks.sliding_window_view(values, POINTS, axis=0))
 
 
-def _robust_regression(lags: Array, targets: Array) -> Array:
-    """Weights (L + 1,), the constant last, of a linear model lags (M, L) -> targets (M,) that outliers move little."""
-    table = np.column_stack([lags, np.ones(len(lags))])
-    # an outlier among the lags would turn the model to itself, however little its own error counts
+def _trust(lags: Array) -> Array:
+    """What each row of lags (M, L) counts at most (M,): an outlier there would turn the model to itself, whatever its error counts."""
     height = np.abs(lags).max(axis=1)
     far = FAR_LAGS * float(np.quantile(height, 0.95))
-    trust = np.where(height > far, np.square(far / np.maximum(height, 1e-300)), 1.0)  # (M,)
-    importance = trust
-    for _ in range(ROUNDS):
-        weighted = table * importance[:, None]
-        products = weighted.T @ table
-        products[np.diag_indices_from(products)] += RIDGE * np.trace(products) / len(products)
-        weights = np.linalg.solve(products, weighted.T @ targets)
-        errors = np.abs(targets - table @ weights)
-        deviation = MAD_TO_STD * float(np.median(errors)) + 1e-12
-        importance = trust * np.minimum(1.0, HUBER * deviation / np.maximum(errors, 1e-300))
-    return np.asarray(weights)
+    return np.where(height > far, np.square(far / np.maximum(height, 1e-300)), 1.0)
