@@ -15,7 +15,9 @@ from autoencoder.core.types import Array, Integers
 from autoencoder.network.period import first_period
 
 REGULAR_SHARE = 0.95  # of the steps between the training part's times that must equal their median, or rows are slots
+MAX_PERIOD = 1 << 20  # slots
 TOLERANCE = 0.1  # by which a step may differ from it
+SLOTS_A_ROW = 4  # empty slots that a row may have before it in the long run, or the stream is sampled in another way
 MAX_MISSING = 0.5  # share of a training part's slots beyond which it is too empty to be filled
 
 
@@ -23,8 +25,9 @@ class SlotFiller(Resettable):
     """Inserts rows for empty slots and fills missing cells, causally.
 
     A stream whose times are regular in the training part has a slot for each interval; the number of empty ones before a row follows from
-    its time. Without times, with irregular ones, and where nothing repeats, rows are slots and none is inserted. A missing cell takes the
-    value of a period before, or the last value where nothing repeats. What is filled is seen by the scorer and judged by nobody.
+    its time. Without times, with irregular ones, and where nothing repeats, rows are slots and none is inserted; so it is where a stream
+    comes more coarsely than that, by ``SLOTS_A_ROW`` and more. A missing cell takes the value of a period before, or the last value where
+    nothing repeats. What is filled is seen by the scorer and judged by nobody.
 
     Examples:
         >>> filler = SlotFiller()
@@ -39,7 +42,8 @@ class SlotFiller(Resettable):
     name = "the filler of gaps"
     STATE: ClassVar = {
         "_step": integer("step"),
-        "_period": integer("period"),
+        "_period": integer("period", 0, MAX_PERIOD),
+        "_allowance": integer("allowance", 0, 2 * MAX_PERIOD),
         "_recent": array("recent", (None, "F"), finite=False),
         "_last": integers("last", (None,)),
     }
@@ -47,6 +51,7 @@ class SlotFiller(Resettable):
     def __init__(self) -> None:
         self._step = 0  # nanoseconds from slot to slot; 0 where rows are slots
         self._period = 0  # slots; 0 where nothing repeats
+        self._allowance = 0  # empty slots that may still be inserted
         self._recent = np.empty((0, 0))  # (n, F) newest slots, as many as a period has and one at least
         self._last: Integers = np.empty(0, np.int64)  # time of the newest row, none before it
 
@@ -56,12 +61,14 @@ class SlotFiller(Resettable):
         self.reset()
         self._recent = self._recent.reshape(0, values.shape[1])
         rows, _ = self.process(time, values)  # each missing cell by its last value
-        self._period = first_period(rows[~np.isnan(rows).any(axis=1)])
+        period = first_period(rows[~np.isnan(rows).any(axis=1)])
+        self._period = period if period <= MAX_PERIOD else 0
         self.reset()
         empty = np.isnan(values).all(axis=1)
         missing = int(self._empty_slots(time).sum()) + np.count_nonzero(empty)
         if missing > MAX_MISSING * (missing + len(values)):
             self._period = 0
+        self.reset()
         slots, places = self.process(time, values)
         if self._period or places is None:
             return slots
@@ -72,10 +79,11 @@ class SlotFiller(Resettable):
     def reset(self) -> None:
         """Begin another stream with the same interval and period."""
         self._recent, self._last = self._recent[:0], self._last[:0]
+        self._allowance = 2 * self._period
 
     def process(self, time: npt.NDArray[np.generic], values: Array) -> tuple[Array, Integers | None]:
         """Rows (N,), (N, F) -> their slots (M, F), and the slot of each row (N,), -1 where it is empty; None where slots are the rows."""
-        empty = self._empty_slots(time)
+        empty = self._affordable(self._empty_slots(time))
         if self._step and len(time):
             self._last = time[-1:].astype("datetime64[ns]").astype(np.int64)
         if not np.count_nonzero(np.isnan(values)) and not np.count_nonzero(empty):
@@ -110,6 +118,18 @@ class SlotFiller(Resettable):
         steps = np.diff(moments, prepend=self._last if len(self._last) else moments[:1])
         slots = np.maximum(np.rint(steps / self._step).astype(np.int64) - 1, 0)
         return np.where(slots > 2 * self._period, self._period + slots % self._period, slots)
+
+    def _affordable(self, empty: Integers) -> Integers:
+        """Empty slots (N,) before each row, but none where there are too many, as in a stream that is sampled more coarsely."""
+        most, row = 2 * self._period, 0
+        for gap in np.flatnonzero(empty).tolist():
+            self._allowance = min(most, self._allowance + SLOTS_A_ROW * (gap + 1 - row))
+            row = gap + 1
+            if empty[gap] > self._allowance:
+                empty[gap] = 0
+            self._allowance -= int(empty[gap])
+        self._allowance = min(most, self._allowance + SLOTS_A_ROW * (len(empty) - row))
+        return empty
 
 
 def _regular_step(time: npt.NDArray[np.generic]) -> int:

@@ -100,3 +100,13 @@ def test_normal_rows_after_a_gap_are_not_flagged() -> None:
     detections = detector.process(HOURS[kept], values[kept])
     assert detections.anomalies.sum() <= 4
     assert len(detections) == len(kept)
+
+
+def test_a_coarser_stream_keeps_its_rows() -> None:
+    """Minutes that come by the hour would have 59 empty slots before every row."""
+    minutes = HOURS[0] + np.arange(TRAINING) * np.timedelta64(1, "m")
+    filler = SlotFiller()
+    filler.fit(minutes, VALUES[:TRAINING])
+    hourly = minutes[-1] + np.arange(1, 1001) * np.timedelta64(1, "h")
+    slots, _ = filler.process(hourly, VALUES[:1000])
+    assert len(slots) < 6 * 1000
