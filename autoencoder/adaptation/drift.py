@@ -91,12 +91,20 @@ class DriftMonitor:
         if not self._features:
             self._begin(np.empty((0, len(statistics))))
         self._recent = np.concatenate([self._recent, statistics[None]])[-4 * self._confirm :]
-        self._risen = [*self._risen, self._feed(float(statistics[-2]))][-4 * self._confirm :]
+        self._risen = [*self._risen, self._feed(min(float(statistics[-2]), self._highest_error()))][-4 * self._confirm :]
         distances = self._distances()
         signs = np.column_stack([np.where(np.abs(distances) > DRIFT_Z, np.sign(distances), 0.0), self._risen])  # (K, S + 1)
         if not signs[-1].any() and len(self._reference) < MAX_REFERENCE_BLOCKS:
             self._reference = np.concatenate([self._reference, statistics[None]])  # a short reference grows
         return self._lasting_change(signs, distances)
+
+    def _highest_error(self) -> float:
+        """What ADWIN is told at most: it looks for rises too small for single blocks, and an event is none."""
+        errors = self._reference[:, -2][~np.isnan(self._reference[:, -2])]
+        if len(errors) < MIN_REFERENCE_BLOCKS:
+            return np.inf
+        centre = np.median(errors)
+        return float(centre + DRIFT_Z * max(MAD_TO_STD * float(np.median(np.abs(errors - centre))), MIN_LOG_STD))
 
     def _distances(self) -> Array:
         """How far the newest blocks lie from the reference: (K, S) in its deviations, 0 where that is unknown or harmless."""

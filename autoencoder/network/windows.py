@@ -108,6 +108,17 @@ def require_windows(usable: Bools, without: str) -> None:
         raise TrainingError(f"{count:,} windows without {without} are left to learn from; there must be {MIN_WINDOWS}")
 
 
+def without_outlier(windows: Array) -> Bools:
+    """Which of windows (N, T, F) hold no value that is no reading, such as -9999 for a sensor that is off -> (N,)."""
+    return np.asarray(_ordinary(windows.var(axis=1)).all(axis=1))
+
+
+def _ordinary(variance: Array) -> Bools:
+    """Which of the variances of windows (N, F) come from readings; all where most windows are constant."""
+    usual = np.median(variance, axis=0)
+    return np.asarray((variance <= OUTLIER_VARIANCES * usual) | (usual == 0))
+
+
 @dataclass(frozen=True, slots=True)
 class WindowScaler:
     """Centres and scales windows; a window's result does not depend on the others in the call.
@@ -130,9 +141,7 @@ class WindowScaler:
     def fit(windows: Array, spec: WindowSpec, visible: int) -> WindowScaler:
         """Scaler for windows like these (N, T, F), some of which may hold an anomaly; 1 is the spread of a column that never moves."""
         variance = windows[:, :visible].var(axis=1)  # (N, F)
-        usual = np.median(variance, axis=0)
-        counted = (variance <= OUTLIER_VARIANCES * usual) | (usual == 0)
-        spread = np.sqrt(np.mean(variance, axis=0, where=counted))
+        spread = np.sqrt(np.mean(variance, axis=0, where=_ordinary(variance)))
         return WindowScaler(spec, visible, np.where(spread > 0, spread, 1.0))
 
     def scale(self, windows: Array) -> tuple[npt.NDArray[np.float32], Array, Array]:

@@ -1,32 +1,86 @@
-"""Evidence of several kinds, each in a unit of its own, joined into one error."""
+"""Evidence of several kinds, each turned into its own surprise, and added."""
 
 from __future__ import annotations
 
+from typing import ClassVar
+
 import numpy as np
 
+from autoencoder.core.state import POSITIVE, Stateful, array
 from autoencoder.core.types import Array
-from autoencoder.scorers.linear_forecast import LEAST_UNITS
 
-NETWORK_QUANTILE = 0.99  # evidence of the network is measured in what this share of the training points stay below
-LINEAR_QUANTILE = 0.999  # and that of the linear forecast, which a spike raises further
-LINEAR_WEIGHT = 0.8  # of the latter, beside the former
-
-
-def network_unit(error: Array, distance: Array) -> Array:
-    """Units (2,) of reconstruction errors (M,) and window distances (M,), from those of the training part."""
-    return np.maximum([np.quantile(error, NETWORK_QUANTILE), np.quantile(distance, NETWORK_QUANTILE)], 1e-6)
+TAIL = 0.1  # share of the training points whose evidence makes the tail
+PIECES = 8  # straight pieces of the surprise below the tail
+PIECE = -np.log(TAIL) / PIECES  # nats that each of them adds
+SINGLE = 3  # kinds of evidence that a point has once; the others it has in each column
 
 
-def linear_unit(linear: Array) -> Array:
-    """Units (F, K) of the linear forecast's evidence, from that of the training part (M, F, K)."""
-    return np.maximum(np.quantile(linear, LINEAR_QUANTILE, axis=0), np.maximum(LEAST_UNITS, 1e-6)) / LINEAR_WEIGHT
+class Surprise(Stateful):
+    """Surprise of evidence: minus the logarithm of the probability that normal evidence of its kind is as large, in nats.
 
+    Below the tail it follows the quantiles of the training part; the tail is taken for exponential, so that what lies far out counts by
+    its size. Of a value on which several quantiles lie, such as 0, nothing is known but that it is usual. In nats, kinds of evidence can
+    be compared and joined (Fisher, "Statistical Methods for Research Workers", 4th edition, 1932, section 21.1); as they depend on each
+    other, how the whole varies is for the threshold to learn.
 
-def join(network: Array, linear: Array) -> Array:
-    """Errors (N,): the root sum of squares of the network's evidence (2, N) and the linear forecast's (N, F, K), each in its unit.
-
-    Of the network the larger of reconstruction error and window distance counts; of several columns the one with most evidence of a kind.
+    Examples:
+        >>> surprise = Surprise()
+        >>> surprise.fit(np.random.default_rng(0).exponential(size=(20_000, 1)), np.array([1e-6]))
+        >>> surprise.of(np.array([[0.5], [5.0], [50.0]])).round(1).ravel().tolist()
+        [0.5, 5.0, 50.1]
     """
-    squares = np.square(linear)
-    largest = squares[:, 0] if squares.shape[1] == 1 else np.maximum.reduce(squares, axis=1)  # (N, K)
-    return np.asarray(np.sqrt(np.square(np.maximum(network[0], network[1])) + np.add.reduce(largest, axis=1)))
+
+    name = "the surprise"
+    STATE: ClassVar = {
+        "_knots": array("knots", ("K", PIECES + 1)),
+        "_scale": array("scale", ("K",), low=POSITIVE),
+    }
+
+    def __init__(self) -> None:
+        self._knots: Array  # (K, PIECES + 1) evidence of surprise 0, PIECE, 2 PIECE, ...
+        self._scale: Array  # (K,) evidence beyond the last knot that adds a nat
+
+    def fit(self, evidence: Array, guess: Array) -> None:
+        """Learn from evidence of the training part (M, K) and ``guess`` (K,), the scale of a tail that it does not show."""
+        shares = 1.0 - np.exp(-PIECE * np.arange(PIECES + 1))
+        self._knots = np.ascontiguousarray(np.quantile(evidence, shares, axis=0).T)
+        excess = np.maximum(evidence - self._knots[:, -1], 0.0)
+        self._scale = (excess.sum(axis=0) + guess) / (np.count_nonzero(excess, axis=0) + 1)
+
+    def of(self, evidence: Array) -> Array:
+        """Evidence (N, K) -> surprises (N, K)."""
+        return surprises(evidence, *self.model)
+
+    @property
+    def model(self) -> tuple[Array, Array]:
+        """Knots (K, P) and scale (K,), as ``surprises`` takes them."""
+        return self._knots, self._scale
+
+
+def surprises(evidence: Array, knots: Array, scale: Array) -> Array:
+    """Surprises (N, K) of evidence (N, K), by one model (K, P), (K,) or one for each row (N, K, P), (N, K).
+
+    A sum runs along the last axis, so that it is the same to the bit however many rows there are.
+    """
+    widths = np.diff(knots, axis=-1)
+    slopes = np.divide(1.0, widths, out=np.zeros_like(widths), where=widths > np.finfo(float).tiny)
+    passed = np.clip((evidence[..., None] - knots[..., :-1]) * slopes, 0.0, 1.0)  # (N, K, P - 1) share of each piece
+    beyond = np.maximum(evidence - knots[..., -1], 0.0) / scale
+    return np.asarray(PIECE * np.add.reduce(passed, axis=-1) + beyond)
+
+
+def side_by_side(error: Array, distance: Array, outside: Array, linear: Array) -> Array:
+    """Evidence (N, SINGLE + F K) from reconstruction errors, window distances, excursions (N,) and the linear forecast's (N, F, K)."""
+    return np.concatenate([np.stack([error, distance, outside], axis=1), linear.reshape(len(linear), -1)], axis=1)
+
+
+def total(surprises: Array, features: int) -> Array:
+    """Surprises (N, SINGLE + F K) -> their norm of exponent 1.5 (N,); of several columns the most surprising one of a kind counts.
+
+    The sum (exponent 1) would be right for independent kinds, and hides an anomaly that only one of them sees; the largest (infinity)
+    wastes what several of them say.
+    """
+    linear = surprises[:, SINGLE:].reshape(len(surprises), features, -1)
+    largest = linear[:, 0] if features == 1 else np.maximum.reduce(linear, axis=1)  # (N, K)
+    kinds = np.concatenate([surprises[:, :SINGLE], largest], axis=1)  # (N, SINGLE + K)
+    return np.asarray(np.cbrt(np.square(np.add.reduce(kinds * np.sqrt(kinds), axis=1))))

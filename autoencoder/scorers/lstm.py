@@ -16,20 +16,22 @@ from autoencoder.network.runtime import TrainedNetwork, Windows
 from autoencoder.network.training import TrainingConfig
 from autoencoder.network.windows import (
     MIN_STEPS,
+    MIN_WINDOWS,
     WindowScaler,
     WindowSpec,
     choose_spec,
     clean_windows,
     require_windows,
     sliding_windows,
+    without_outlier,
 )
 from autoencoder.scorers.base import Scorer
-from autoencoder.scorers.evidence import join, linear_unit, network_unit
+from autoencoder.scorers.evidence import Surprise, side_by_side, total
 from autoencoder.scorers.excursion import Excursion
-from autoencoder.scorers.linear_forecast import KINDS, POINTS, LinearForecast
+from autoencoder.scorers.linear_forecast import GUESSES, POINTS, LinearForecast
 from autoencoder.scorers.nearest_window import NearestWindow
 
-EXCURSION_UNIT = 0.005  # share of the range seen so far
+SINGLE_GUESSES = (1e-6, 1e-6, 0.002)  # see ``Surprise.fit``: of error, distance and excursion
 MEMORY_WINDOWS = 4096  # normal windows that are remembered
 MAX_WINDOW = 1 << 20  # points
 MAX_STEPS = 1 << 14
@@ -41,14 +43,12 @@ class LstmAutoencoderScorer(Scorer):
 
     Every window is centred on the mean of the steps that the encoder sees and divided by its scale, so a slow change of level or
     amplitude is no anomaly. The prediction is the reconstruction of the newest point in the data's own units; the encoder does not see that
-    point, so it is what was expected of it. The error of a point is the larger of
+    point, so it is what was expected of it. The error of a point joins the surprises (``Surprise``, in nats) of
 
-    - how far the point lies from the prediction (the reconstruction error), and
+    - how far the point lies from the prediction (the reconstruction error),
     - how far the newest half of its window lies from the nearest normal one (``NearestWindow``),
-
-    each in a unit of its own (1 is as far off as one training point in a hundred). It is joined, as a root sum of squares, with what a
-    linear model of the newest points says (``LinearForecast``). On top of it comes how far the point lies outside the range of all values
-    before it (``Excursion``), in units of ``EXCURSION_UNIT`` of that range.
+    - how far the point lies outside the range of all values before it (``Excursion``), and
+    - what a linear model of the newest points says, in several kinds (``LinearForecast``).
 
     Args:
         window: points a window covers; None takes them from the dominant period of the training part.
@@ -90,7 +90,7 @@ class LstmAutoencoderScorer(Scorer):
         self._has_shared_network = False
         self.memory: NearestWindow
         self.forecast = LinearForecast()
-        self.linear_unit: Array
+        self.surprise = Surprise()
         self.excursion = Excursion()
         self.calibration_errors = np.empty(0)
 
@@ -102,8 +102,7 @@ class LstmAutoencoderScorer(Scorer):
         windows, valid = self.prepare(values, steps)
         if steps is None:
             self.train_network(self.scaler.scale(windows)[0], progress)
-        self._calibrate(windows, valid, np.arange(self.window - 1, len(valid)))
-        self.excursion.fit(valid)
+        self._calibrate(windows, valid, np.arange(self.window - 1, len(valid)), self.excursion.fit(valid))
         self._begin_after(valid)
         return self
 
@@ -153,24 +152,21 @@ class LstmAutoencoderScorer(Scorer):
         values[ends[error > middle + OUTLYING * (middle - low)]] = np.nan
         kept = ~np.isnan(sliding_windows(values, spec)[ends - spec.points + 1].sum(axis=(1, 2)))
         require_windows(kept, "an anomaly")
-        self._calibrate(windows[kept], values, ends[kept])
+        self._calibrate(windows[kept], values, ends[kept], Excursion().fit(values))
         self._begin_after(values[~np.isnan(values).any(axis=1)])
 
-    def _calibrate(self, windows: Array, values: Array, ends: Integers) -> None:
-        """Units of the evidence and errors of the training part, from windows (M, T, F) that end at rows (M,) of values (N, F)."""
+    def _calibrate(self, windows: Array, values: Array, ends: Integers, outside: Array) -> None:
+        """Learn how much evidence is usual, from windows (M, T, F) that end at rows (M,) of values (N, F) with excursions (N,)."""
         assert self.network
         error = self.network.start(windows, values[ends], self.scaler)()[0]
         self.memory = self._new_memory()
         distance = self.memory.fit(self.scaler.half_windows(windows), gap=self.window // 2)
-        self.unit = network_unit(error, distance)
         self.forecast.fit(values)
-        linear = np.nan_to_num(self.forecast.compare(values)[ends])  # (M, F, K)
-        self.linear_unit = linear_unit(linear)
-        self.calibration_errors = self._join(error, distance, linear)
-
-    def _join(self, error: Array, distance: Array, linear: Array) -> Array:
-        """Reconstruction errors (N,), window distances (N,) and evidence of the linear forecast (N, F, K) -> errors (N,)."""
-        return join(np.array([error, distance]) / self.unit[:, None], linear / self.linear_unit)
+        evidence = side_by_side(error, distance, outside[ends], np.nan_to_num(self.forecast.compare(values)[ends]))
+        ordinary = without_outlier(windows)
+        evidence = evidence[ordinary] if np.count_nonzero(ordinary) >= MIN_WINDOWS else evidence
+        self.surprise.fit(evidence, np.array(SINGLE_GUESSES + GUESSES * values.shape[1]))
+        self.calibration_errors = total(self.surprise.of(evidence), values.shape[1])
 
     def _begin_after(self, valid: Array) -> None:
         """The stream goes on after rows (N, F) without gaps."""
@@ -222,7 +218,7 @@ class LstmAutoencoderScorer(Scorer):
         distance = self.memory.compare(self.scaler.half_windows(windows))
         linear = self.forecast.compare(stream, len(values) - early)  # (N - early, F, K)
         error, predictions = reconstruction()
-        errors = self._join(error, distance, linear) + outside[early:] / EXCURSION_UNIT
+        errors = total(self.surprise.of(side_by_side(error, distance, outside[early:], linear)), values.shape[1])
         if early:
             errors = np.concatenate([unknown(early), errors])
             predictions = np.concatenate([unknown(early, values.shape[1]), predictions])
@@ -249,11 +245,10 @@ class LstmAutoencoderScorer(Scorer):
             "stride": self.scaler.spec.stride,
             "hide": self._architecture.horizon,
             "scale": self.scaler.spread.copy(),
-            "unit": self.unit.copy(),
             "history": self.history.copy(),
             "memory": self.memory.state(),
             "forecast": self.forecast.state(),
-            "linear_unit": self.linear_unit.copy(),
+            "surprise": self.surprise.state(),
             "range": self.excursion.state(),
             "network": self.network.digest,
         }
@@ -275,11 +270,10 @@ class LstmAutoencoderScorer(Scorer):
         horizon = saved.integer("hide", 0, spec.steps - 2)
         self._architecture = replace(self._architecture, steps=steps, features=features, horizon=horizon)
         self.scaler = WindowScaler(spec, spec.steps - max(1, horizon), saved.array("scale", (features,)))
-        self.unit = saved.array("unit", (2,))
         self.history = saved.array("history", (None, features))[-(max(spec.points, POINTS) - 1) :]
         self.memory = self._new_memory()
         self.memory.load(saved.state("memory"))
         self.forecast.load(saved.state("forecast"))
-        self.linear_unit = saved.array("linear_unit", (features, KINDS))
+        self.surprise.load(saved.state("surprise"))
         self.excursion.load(saved.state("range"))
         self.network = network

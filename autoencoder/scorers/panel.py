@@ -10,9 +10,10 @@ import numpy as np
 from autoencoder.core.errors import TrainingError
 from autoencoder.core.types import Array, Integers, Progress, unknown
 from autoencoder.network.windows import downsample
-from autoencoder.scorers.evidence import join
+from autoencoder.scorers.evidence import side_by_side, surprises, total
+from autoencoder.scorers.excursion import shares_outside
 from autoencoder.scorers.linear_forecast import POINTS, linear_evidence
-from autoencoder.scorers.lstm import EXCURSION_UNIT, LstmAutoencoderScorer
+from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.scorers.nearest_window import Codes, nearest
 
 MAX_PANEL_WINDOWS = 20_000  # that the network is trained on; more of them only take memory
@@ -72,7 +73,6 @@ class LstmPanel:
         assert self._model.network
         self._network = self._model.network
         self._spread = np.stack([scorer.scaler.spread for scorer in scorers])  # (S, F)
-        self._unit = np.stack([scorer.unit for scorer in scorers], axis=1)  # (2, S)
         self._strides = np.array([scorer.scaler.spec.stride for scorer in scorers])
         self._before = np.array([scorer.window - 1 for scorer in scorers])  # (S,) points that a window needs before the newest
         self._kept = np.maximum(self._before, POINTS - 1)  # (S,) points that are remembered
@@ -81,8 +81,7 @@ class LstmPanel:
         for row, scorer in enumerate(scorers):
             self._history[row, self._history.shape[1] - len(scorer.history) :] = scorer.history
         self._linear = tuple(np.stack(parts) for parts in zip(*(one.forecast.model for one in scorers), strict=True))
-        self._linear_unit = np.stack([scorer.linear_unit for scorer in scorers])  # (S, F, K)
-        self._inside = np.zeros(len(scorers), np.int64)  # points of each that lay inside its range since its excursion was told
+        self._surprise = tuple(np.stack(parts) for parts in zip(*(one.surprise.model for one in scorers), strict=True))
         self._low, self._high = (np.stack(ends) for ends in zip(*(one.excursion.range for one in scorers), strict=True))  # (S, F)
         tables = {id(scorer.memory.trained): scorer.memory.trained for scorer in scorers}
         owners = np.array([list(tables).index(id(scorer.memory.trained)) for scorer in scorers])
@@ -106,8 +105,7 @@ class LstmPanel:
         length = self._history.shape[1]
         for row, scorer in enumerate(self._scorers):
             scorer.history = self._history[row, length - int(self._filled[row]) :].copy()
-            scorer.excursion.skip(int(self._inside[row]))
-        self._inside[:] = 0
+            scorer.excursion.widen(self._low[row].copy(), self._high[row].copy())
 
     def _score(self, rows: Integers, values: Array, outside: Array) -> tuple[Array, Array]:
         """Points (V, F) of streams (V,) whose windows are full -> errors (V,), predictions (V, F)."""
@@ -123,8 +121,8 @@ class LstmPanel:
         linear = linear_evidence(points[:, :, -POINTS:], *(part[rows] for part in self._linear))  # (V, F, K)
         linear[self._filled[rows] < POINTS - 1] = 0.0
         error, predictions = reconstruction()
-        network = np.array([error, distance]) / self._unit[:, rows]
-        return join(network, linear / self._linear_unit[rows]) + outside / EXCURSION_UNIT, predictions
+        found = surprises(side_by_side(error, distance, outside, linear), *(part[rows] for part in self._surprise))
+        return total(found, values.shape[1]), predictions
 
     def _distance(self, rows: Integers, codes: Codes) -> Array:
         """Distances (V,) of codes (V, D) to the nearest window of each stream's own memory."""
@@ -140,15 +138,7 @@ class LstmPanel:
         return self._model.memory.distance(codes, lowest)
 
     def _outside(self, rows: Integers, values: Array) -> Array:
-        """How much further outside its range than usual each of values (V, F) of streams (V,) lies -> (V,)."""
-        excess = np.zeros(len(rows))
-        is_inside = ((values >= self._low[rows]) & (values <= self._high[rows])).all(axis=1)
-        self._inside[rows[is_inside]] += 1
-        for place in np.flatnonzero(~is_inside).tolist():
-            row = int(rows[place])
-            excursion = self._scorers[row].excursion
-            excursion.skip(int(self._inside[row]))
-            self._inside[row] = 0
-            excess[place] = excursion.compare(values[place : place + 1])[0]
-            self._low[row], self._high[row] = excursion.range
-        return excess
+        """How far outside its range each of values (V, F) of streams (V,) lies -> (V,); the ranges widen."""
+        low, high = self._low[rows], self._high[rows]
+        self._low[rows], self._high[rows] = np.minimum(low, values), np.maximum(high, values)
+        return shares_outside(values, low, high)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Callable, Iterator, Sequence
 from statistics import NormalDist, median
@@ -297,21 +298,13 @@ def nearest_remembered(
     return distances
 
 
-def outside_the_range(
-    values: Sequence[float], training: Sequence[float], *, recent: int, usual: int, further: float, block: int
-) -> list[float]:
-    """How far each value lies outside all values before it, as a share of their range, less what recent steps make usual."""
-    everything = [*training, *values]
-    steps = {}
-    for place in range(max(1, len(training) // 2), len(everything)):
+def outside_the_range(values: Sequence[float], training: Sequence[float]) -> list[float]:
+    """How far each value lies outside all values before it, as a share of their range."""
+    everything, shares = [*training, *values], []
+    for place in range(len(training), len(everything)):
         low, high = min(everything[:place]), max(everything[:place])
-        if (far := max(everything[place] - high, low - everything[place])) > 0:
-            steps[place - len(training)] = min(far, 100 * (high - low)) / (high - low)
-    shares = []
-    for place in range(len(values)):
-        known = place // block * block
-        past = sorted(size for at, size in steps.items() if known - recent <= at < known)
-        shares.append(max(0.0, steps.get(place, 0.0) - (further * past[-usual] if len(past) >= usual else 0.0)))
+        far = max(0.0, everything[place] - high, low - everything[place])
+        shares.append(min(far, 100 * (high - low)) / (high - low))
     return shares
 
 
@@ -344,3 +337,26 @@ def linear_evidence(
     while repeated < longest and past[newest - repeated - 1] == past[newest]:
         repeated += 1
     return [*errors, math.sqrt(math.fsum(error(newest - back, models[0]) ** 2 for back in range(burst)) / burst), repeated]
+
+
+# --- surprise of evidence ---
+
+
+def surprise(training: Sequence[float], asked: float, guess: float, tail: float = 0.1, pieces: int = 8) -> float:
+    """Minus the logarithm of the probability that evidence is as large, by straight lines between quantiles and an exponential tail."""
+    ordered, nats = sorted(training), -math.log(tail)
+
+    def quantile(share: float) -> float:
+        place = share * (len(ordered) - 1)
+        low = min(int(place), len(ordered) - 1)
+        high = min(low + 1, len(ordered) - 1)
+        return ordered[low] + (ordered[high] - ordered[low]) * (place - low)
+
+    knots = [quantile(1 - math.exp(-nats * piece / pieces)) for piece in range(pieces + 1)]
+    found = 0.0
+    for low, high in itertools.pairwise(knots):
+        if low < high:
+            found += nats / pieces * min(max((asked - low) / (high - low), 0.0), 1.0)
+    above = [value - knots[-1] for value in training if value > knots[-1]]
+    scale = (sum(above) + guess) / (len(above) + 1)
+    return found + max(asked - knots[-1], 0.0) / scale

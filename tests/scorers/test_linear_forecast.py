@@ -9,8 +9,7 @@ from helpers.series import Array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.scorers.evidence import LINEAR_WEIGHT, join, linear_unit
-from autoencoder.scorers.linear_forecast import BURST_POINTS, HORIZONS, KINDS, LAGS, LEAST_UNITS, POINTS, LinearForecast
+from autoencoder.scorers.linear_forecast import BURST_POINTS, HORIZONS, LAGS, POINTS, LinearForecast
 
 quick = settings(deadline=None, max_examples=15, derandomize=True)
 
@@ -81,12 +80,3 @@ def test_the_newest_rows_are_those_of_all(newest: int, start: int) -> None:
     values = waves(start + newest, 2)
     forecast = fitted(waves(300, 2))
     assert np.array_equal(forecast.compare(values, newest), forecast.compare(values)[start:])
-
-
-def test_join_takes_the_worst_column_of_a_kind() -> None:
-    linear = np.array([[[4.0, 0.0], [1.0, 12.0]]])
-    assert join(np.array([[3.0], [1.0]]), linear).tolist() == [13.0]
-
-
-def test_two_repetitions_are_no_evidence() -> None:
-    assert linear_unit(np.zeros((50, 1, KINDS)))[0, -1] == LEAST_UNITS[-1] / LINEAR_WEIGHT

@@ -1,0 +1,66 @@
+"""Surprise of evidence, beside a plain twin and its definition."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from helpers import naive
+from helpers.series import Array
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from autoencoder.scorers.evidence import Surprise, side_by_side, surprises, total
+
+quick = settings(deadline=None, max_examples=50, derandomize=True)
+numbers = st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.5]) | st.floats(0, 1e3, allow_subnormal=False), min_size=1, max_size=60)
+
+
+def fitted(evidence: Array, guess: float = 1e-6) -> Surprise:
+    surprise = Surprise()
+    surprise.fit(evidence, np.full(evidence.shape[1], guess))
+    return surprise
+
+
+@quick
+@given(training=numbers, asked=numbers)
+def test_agrees_with_its_twin(training: list[float], asked: list[float]) -> None:
+    found = fitted(np.array(training)[:, None]).of(np.array(asked)[:, None])[:, 0]
+    assert found == pytest.approx([naive.surprise(training, value, 1e-6) for value in asked], rel=1e-9, abs=1e-9)
+
+
+def test_is_minus_the_logarithm_of_the_probability() -> None:
+    draws = np.random.default_rng(0).exponential(size=(50_000, 1))
+    asked = np.linspace(0, 12, 50)[:, None]
+    assert fitted(draws).of(asked) == pytest.approx(asked, abs=0.1, rel=0.05)
+
+
+@quick
+@given(training=numbers, asked=numbers)
+def test_more_evidence_is_no_less_surprising(training: list[float], asked: list[float]) -> None:
+    found = fitted(np.array(training)[:, None]).of(np.sort(asked)[:, None])[:, 0]
+    assert (np.diff(found) >= 0).all()
+    assert (found >= 0).all()
+
+
+def test_what_is_usual_surprises_nobody() -> None:
+    counts = np.repeat([0.0, 1.0], [970, 30])[:, None]
+    assert fitted(counts).of(np.zeros((1, 1)))[0, 0] == 0.0
+
+
+def test_evidence_that_was_never_there_counts_by_the_guess() -> None:
+    found = fitted(np.zeros((100, 1)), guess=0.5).of(np.array([[0.0], [1.0], [2.0]]))[:, 0]
+    assert found == pytest.approx([0.0, 2.0, 4.0])
+
+
+def test_models_of_many_rows_are_those_of_one() -> None:
+    random = np.random.default_rng(1)
+    evidence = random.exponential(size=(5, 3))
+    parts = [fitted(random.exponential(size=(200, 3))) for _ in range(5)]
+    together = surprises(evidence, *(np.stack(arrays) for arrays in zip(*(part.model for part in parts), strict=True)))
+    assert np.array_equal(together, np.concatenate([part.of(row[None]) for part, row in zip(parts, evidence, strict=True)]))
+
+
+def test_of_several_columns_the_most_surprising_one_counts() -> None:
+    linear = np.array([[[4.0, 0.0], [1.0, 12.0]]])
+    found = total(side_by_side(np.array([9.0]), np.array([1.0]), np.array([0.25]), linear), features=2)
+    assert found == pytest.approx([(9**1.5 + 1 + 0.25**1.5 + 4**1.5 + 12**1.5) ** (2 / 3)])
