@@ -38,7 +38,8 @@ class LinearForecast(Stateful):
     Examples:
         >>> values = np.sin(np.arange(300) / 5)[:, None]
         >>> forecast = LinearForecast()
-        >>> forecast.fit(values)
+        >>> forecast.fit(values).shape
+        (300, 1, 5)
         >>> values[-1] += 1
         >>> forecast.compare(values)[-2:, 0].round(1)
         array([[0. , 0. , 0. , 0. , 0. ],
@@ -58,21 +59,27 @@ class LinearForecast(Stateful):
         self._weights: Array
         self._offset: Array  # (F, K)
 
-    def fit(self, values: Array) -> None:
-        """Fit to values (N, F); rows of NaN are gaps that no forecast reaches across."""
+    def fit(self, values: Array) -> Array:
+        """Fit to values (N, F) -> their evidence (N, F, K), 0 where unknown; rows of NaN are gaps that no forecast reaches across.
+
+        A model of P coefficients errs less on the N points that it is fitted to than on others: their evidence is divided by 1 - P / N,
+        as generalised cross-validation has it (Golub, Heath and Wahba 1979, doi 10.1080/00401706.1979.10489751).
+        """
         features = values.shape[1]
         self._centre = np.nan_to_num(np.nanmedian(values, axis=0)) if len(values) else np.zeros(features)
         self._weights = np.zeros((features, ERRORS, POINTS))
         self._offset = np.zeros(self._weights.shape[:2])
-        for column, centred in enumerate((values - self._centre).T):
-            self._fit_column(column, centred)
+        fitted = np.array([self._fit_column(column, centred) for column, centred in enumerate((values - self._centre).T)])
+        evidence = np.nan_to_num(self.compare(values))
+        evidence[:, :, :-1] /= (1.0 - (LAGS + 1) / fitted)[:, None]  # a repetition is no error of the model
+        return evidence
 
-    def _fit_column(self, column: int, values: Array) -> None:
-        """Fit to centred values (N,) of a column; where they are too few to be forecast, it never has evidence."""
+    def _fit_column(self, column: int, values: Array) -> float:
+        """Fit to centred values (N,) of a column -> points fitted to; where these are too few, they and all others have no evidence."""
         stretches = _stretches(values[:, None])[:, 0]  # (M, P), a view
         places = np.flatnonzero(~np.isnan(stretches.sum(axis=1)))
         if len(places) <= 2 * LAGS:
-            return
+            return np.inf
         stretches = stretches[places[:: -(-len(places) // MAX_ROWS)]]
         known = values[~np.isnan(values)]
         unit = MAD_TO_STD * float(np.median(np.abs(known))) or float(np.std(known)) or 1.0
@@ -90,6 +97,7 @@ class LinearForecast(Stateful):
             self._weights[column, row, :-back] = self._weights[column, 0, back:]
             self._offset[column, row] = self._offset[column, 0]
         self._weights[column] /= unit
+        return len(stretches)
 
     def compare(self, values: Array, newest: int | None = None) -> Array:
         """Evidence (N, F, K) of the ``newest`` N of values (M, F), or of all.

@@ -161,8 +161,7 @@ class LstmAutoencoderScorer(Scorer):
         error = self.network.start(windows, values[ends], self.scaler)()[0]
         self.memory = self._new_memory()
         distance = self.memory.fit(self.scaler.half_windows(windows), gap=self.window // 2)
-        self.forecast.fit(values)
-        evidence = side_by_side(error, distance, outside[ends], np.nan_to_num(self.forecast.compare(values)[ends]))
+        evidence = side_by_side(error, distance, outside[ends], self.forecast.fit(values)[ends])
         ordinary = without_outlier(windows)
         evidence = evidence[ordinary] if np.count_nonzero(ordinary) >= MIN_WINDOWS else evidence
         self.surprise.fit(evidence, np.array(SINGLE_GUESSES + GUESSES * values.shape[1]))
