@@ -6,12 +6,15 @@ from typing import ClassVar
 
 import numpy as np
 
-from autoencoder.core.state import POSITIVE, Stateful, array
+from autoencoder.core.state import POSITIVE, Reader, Stateful, array
 from autoencoder.core.types import Array
+from autoencoder.scorers.linear_forecast import KINDS
 
 TAIL = 0.1  # share of the training points whose evidence makes the tail
 PIECES = 8  # straight pieces of the surprise below the tail
 PIECE = -np.log(TAIL) / PIECES  # nats that each of them adds
+MOST = np.array([PIECE] * PIECES + [np.inf])  # nats that evidence beyond each knot adds
+LEAST_WIDTH = 1e-150  # of a piece; evidence that takes few values puts several quantiles on one of them
 SINGLE = 3  # kinds of evidence that a point has once; the others it has in each column
 
 
@@ -39,6 +42,8 @@ class Surprise(Stateful):
     def __init__(self) -> None:
         self._knots: Array  # (K, PIECES + 1) evidence of surprise 0, PIECE, 2 PIECE, ...
         self._scale: Array  # (K,) evidence beyond the last knot that adds a nat
+        #: Knots (K, P) and nats that a unit of evidence adds beyond each of them (K, P), as ``surprises`` takes them.
+        self.model: tuple[Array, Array]
 
     def fit(self, evidence: Array, guess: Array) -> None:
         """Learn from evidence of the training part (M, K) and ``guess`` (K,), the scale of a tail that it does not show."""
@@ -46,32 +51,38 @@ class Surprise(Stateful):
         self._knots = np.ascontiguousarray(np.quantile(evidence, shares, axis=0).T)
         excess = np.maximum(evidence - self._knots[:, -1], 0.0)
         self._scale = (excess.sum(axis=0) + guess) / (np.count_nonzero(excess, axis=0) + 1)
+        self._set_model()
+
+    def _set_model(self) -> None:
+        widths = np.diff(self._knots, axis=1)
+        slopes = np.divide(PIECE, widths, out=np.zeros_like(widths), where=widths > LEAST_WIDTH)
+        self.model = self._knots, np.column_stack([slopes, 1.0 / self._scale])
 
     def of(self, evidence: Array) -> Array:
         """Evidence (N, K) -> surprises (N, K)."""
         return surprises(evidence, *self.model)
 
-    @property
-    def model(self) -> tuple[Array, Array]:
-        """Knots (K, P) and scale (K,), as ``surprises`` takes them."""
-        return self._knots, self._scale
+    def _complete(self, saved: Reader) -> None:
+        self._set_model()
 
 
-def surprises(evidence: Array, knots: Array, scale: Array) -> Array:
-    """Surprises (N, K) of evidence (N, K), by one model (K, P), (K,) or one for each row (N, K, P), (N, K).
+def surprises(evidence: Array, knots: Array, slopes: Array) -> Array:
+    """Surprises (N, K) of evidence (N, K), by one model (K, P), (K, P) or one for each row (N, K, P), (N, K, P).
 
     A sum runs along the last axis, so that it is the same to the bit however many rows there are.
     """
-    widths = np.diff(knots, axis=-1)
-    slopes = np.divide(1.0, widths, out=np.zeros_like(widths), where=widths > np.finfo(float).tiny)
-    passed = np.clip((evidence[..., None] - knots[..., :-1]) * slopes, 0.0, 1.0)  # (N, K, P - 1) share of each piece
-    beyond = np.maximum(evidence - knots[..., -1], 0.0) / scale
-    return np.asarray(PIECE * np.add.reduce(passed, axis=-1) + beyond)
+    nats = evidence[..., None] - knots  # (N, K, P)
+    nats *= slopes
+    np.minimum(np.maximum(nats, 0.0, out=nats), MOST, out=nats)
+    return np.asarray(np.add.reduce(nats, axis=-1))
 
 
 def side_by_side(error: Array, distance: Array, outside: Array, linear: Array) -> Array:
     """Evidence (N, SINGLE + F K) from reconstruction errors, window distances, excursions (N,) and the linear forecast's (N, F, K)."""
-    return np.concatenate([np.stack([error, distance, outside], axis=1), linear.reshape(len(linear), -1)], axis=1)
+    evidence = np.empty((len(error), SINGLE + linear.shape[1] * linear.shape[2]))
+    evidence[:, 0], evidence[:, 1], evidence[:, 2] = error, distance, outside
+    evidence[:, SINGLE:] = linear.reshape(len(linear), evidence.shape[1] - SINGLE)
+    return evidence
 
 
 def total(surprises: Array, features: int) -> Array:
@@ -80,7 +91,7 @@ def total(surprises: Array, features: int) -> Array:
     The sum (exponent 1) would be right for independent kinds, and hides an anomaly that only one of them sees; the largest (infinity)
     wastes what several of them say.
     """
-    linear = surprises[:, SINGLE:].reshape(len(surprises), features, -1)
+    linear = surprises[:, SINGLE:].reshape(len(surprises), features, KINDS)
     largest = linear[:, 0] if features == 1 else np.maximum.reduce(linear, axis=1)  # (N, K)
     kinds = np.concatenate([surprises[:, :SINGLE], largest], axis=1)  # (N, SINGLE + K)
     return np.asarray(np.cbrt(np.square(np.add.reduce(kinds * np.sqrt(kinds), axis=1))))

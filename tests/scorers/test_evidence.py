@@ -61,6 +61,6 @@ def test_models_of_many_rows_are_those_of_one() -> None:
 
 
 def test_of_several_columns_the_most_surprising_one_counts() -> None:
-    linear = np.array([[[4.0, 0.0], [1.0, 12.0]]])
+    linear = np.array([[[4.0, 0, 0, 0, 0.0], [1.0, 0, 12, 0, 0]]])
     found = total(side_by_side(np.array([9.0]), np.array([1.0]), np.array([0.25]), linear), features=2)
     assert found == pytest.approx([(9**1.5 + 1 + 0.25**1.5 + 4**1.5 + 12**1.5) ** (2 / 3)])
