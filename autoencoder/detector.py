@@ -139,12 +139,16 @@ class StreamDetector(Detector):
         self._interval = interval_of(time)
         self._set_share(self._budget.share(self._interval))
         self.scorer.fit(self._slots.fit(time, values) if self._slots else values, self._progress)
-        self.calibration_errors = self.scorer.calibration_errors[-MAX_CALIBRATION_ERRORS:]  # (M,) that the threshold starts from
         self._features = values.shape[1]
-        self._calibrate()
+        self.recalibrate(self.scorer.calibration_errors)
         self.trained = True
-        self._times, self._values = [], []
+        self._times, self._values, self._progress = [], [], None
         self.training_seconds = perf_counter() - began
+
+    def recalibrate(self, errors: Array) -> None:
+        """Let the threshold begin anew, from errors (M,) on normal points."""
+        self.calibration_errors = errors[-MAX_CALIBRATION_ERRORS:]
+        self._calibrate()
 
     def _calibrate(self) -> None:
         self.threshold.fit(self.calibration_errors)

@@ -51,6 +51,7 @@ def parser(program: str = "python main.py") -> argparse.ArgumentParser:
     layout = "<set>/<name>_<train>.csv or .csv.gz of timestamp,value[,more],label"
     one = add("series", "ranks, events and false alarms on labelled series, beside two controls", DETECTORS, layout)
     one.add_argument("--file", metavar="NAME", help="score only this file, and draw its worst misses and false alarms")
+    one.add_argument("--evidence", action="store_true", help="also measure what is lost without each part of the evidence")
     names = (*DETECTORS, ucr.MATRIX_PROFILE)
     add("ucr", "accuracy on the UCR Time Series Anomaly Archive", names, "NNN_UCR_Anomaly_<...>.txt")
     one = add("budget", "false alarms of every threshold on clean streams", DETECTORS)

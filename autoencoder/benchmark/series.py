@@ -6,13 +6,14 @@ train, and their labels are not looked at.
 
 from __future__ import annotations
 
+import copy
 import csv
 import gzip
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -22,10 +23,12 @@ from autoencoder.benchmark.runner import Bench, Report, find_file, require_folde
 from autoencoder.benchmark.series_report import Outcome, figures_of, report
 from autoencoder.config import Config
 from autoencoder.core.errors import InputError, TrainingError
-from autoencoder.core.types import Array, Bools, Detections, Progress, unknown
+from autoencoder.core.types import Array, Bools, Detections, unknown
 from autoencoder.detector import MAX_CALIBRATION_ERRORS, StreamDetector, to_detections
 from autoencoder.factory.detectors import make_detector
 from autoencoder.reports.files import reporting, write_whole
+from autoencoder.scorers.evidence import PARTS
+from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.sources.chunk import Chunk
 from autoencoder.sources.files import FileSource
 from autoencoder.sources.schema import ColumnSelection
@@ -98,7 +101,7 @@ class SeriesFile:
         return out / detector / self.set_name / f"{self.short}.csv"
 
 
-Judge = Callable[[Series], Detections]  # of the rows that are scored; TrainingError where nothing can be learnt
+Judge = Callable[[], Detections]  # of the rows that are scored; TrainingError where nothing can be learnt
 
 
 def run(bench: Bench) -> Report | None:
@@ -106,25 +109,53 @@ def run(bench: Bench) -> Report | None:
     files = series_files(bench.arguments.path)
     wanted = find_file(files, bench.arguments.file) if bench.arguments.file else None
     bench.scorers()
-    judges: dict[str, Judge] = {
-        name: partial(_detect, bench, partial(make_detector, config)) for name, config in bench.detectors.items()
-    }
-    judges |= {name: partial(_control, bench.config, errors_of) for name, errors_of in CONTROLS.items()}
     out = bench.open_results()
-
-    def score(job: tuple[str, SeriesFile]) -> Outcome:
-        name, file = job
-        series = file.read()
-        detections, untrained = _result(series, file.result(out, name), judges[name], file.path)
-        figures = figures_of(detections, series.labels, series.share(bench.config), file.set_name)
-        return Outcome(name, file.set_name, file.name, figures, untrained)
-
-    jobs = {(name, file): f"{name}, {file.name}" for name in judges for file in files}
     if wanted is None:
-        return report(bench.run_jobs(jobs, score), bench.config.threshold.budget)
-    for name, judge in judges.items():
-        bench.console.print(f"{_draw(wanted, wanted.result(out, name), name, judge)}")
+        outcomes = bench.run_jobs({file: file.name for file in files}, partial(_score, bench, out))
+        return report([outcome for group in outcomes for outcome in group], bench.config.threshold.budget)
+    series = wanted.read()
+    for name, judge in _judges(bench, series).items():
+        bench.console.print(f"{_draw(wanted, series, wanted.result(out, name), name, judge)}")
     return None
+
+
+def _score(bench: Bench, out: Path, file: SeriesFile) -> list[Outcome]:
+    """Outcomes of all detectors on a series."""
+    series, outcomes = file.read(), []
+    for name, judge in _judges(bench, series).items():
+        detections, untrained = _result(series, file.result(out, name), judge, file.path)
+        figures = figures_of(detections, series.labels, series.share(bench.config), file.set_name)
+        outcomes.append(Outcome(name, file.set_name, file.name, figures, untrained))
+    return outcomes
+
+
+def _judges(bench: Bench, series: Series) -> dict[str, Judge]:
+    """What judges a series, by name: detectors, these without a part of their evidence where it is asked for, and the controls."""
+
+    @cache
+    def trained(name: str) -> StreamDetector:
+        with bench.training() as progress:
+            detector = make_detector(bench.detectors[name], series.train, progress)
+            detector.process(series.rows.time[: series.train], series.rows.values[: series.train])
+        return detector
+
+    def judge(name: str, without: str | None = None) -> Detections:
+        detector = copy.deepcopy(trained(name))
+        if without:
+            assert isinstance(detector.scorer, LstmAutoencoderScorer)
+            detector.scorer.leave_out(without)
+            detector.recalibrate(detector.scorer.calibration_errors)
+        return Detections.concatenate([detector.process(part.time, part.values) for part in series.rest.split(CHUNK)])
+
+    judges: dict[str, Judge] = {name: partial(judge, name) for name in bench.detectors}
+    if bench.arguments.evidence:
+        judges |= {f"{name} without {part}": partial(judge, name, part) for name in bench.detectors for part in parts_of(name)}
+    return judges | {name: partial(_control, bench.config, errors_of, series) for name, errors_of in CONTROLS.items()}
+
+
+def parts_of(detector: str) -> Iterable[str]:
+    """Parts that the evidence of a detector has."""
+    return PARTS if detector == LstmAutoencoderScorer.name else ()
 
 
 def _result(series: Series, path: Path, judge: Judge, data: Path) -> tuple[Detections, str | None]:
@@ -132,18 +163,11 @@ def _result(series: Series, path: Path, judge: Judge, data: Path) -> tuple[Detec
     detections, untrained = _finished(series, path, data), None
     if detections is None:
         try:
-            detections = judge(series)
+            detections = judge()
         except TrainingError as error:
             detections, untrained = _nothing_known(series.rest), str(error)
         _write(path, detections, series.labels)
     return detections, untrained
-
-
-def _detect(bench: Bench, make: Callable[[int, Progress], StreamDetector], series: Series) -> Detections:
-    with bench.training() as progress:
-        detector = make(series.train, progress)
-        parts = [detector.process(part.time, part.values) for part in series.rows.split(CHUNK)]
-    return Detections.concatenate(parts)[series.train :]
 
 
 def _control(config: Config, errors_of: Callable[[Array, int], Array], series: Series) -> Detections:
@@ -159,12 +183,12 @@ def _nothing_known(rest: Chunk) -> Detections:
     return to_detections(rest.time, rest.values, unknown(*rest.values.shape), nothing, nothing, nothing)
 
 
-def _draw(file: SeriesFile, result: Path, name: str, judge: Judge) -> Path:
+def _draw(file: SeriesFile, series: Series, result: Path, name: str, judge: Judge) -> Path:
     """Score one file and draw what was missed and what was false; returns the picture's path."""
     from autoencoder.benchmark.series_picture import draw
     from autoencoder.reports.plot import save
 
-    series, path = file.read(), result.with_suffix(".png")
+    path = result.with_suffix(".png")
     detections, _ = _result(series, result, judge, file.path)
     detections = replace(detections, predictions=unknown(*detections.values.shape))  # a result of an earlier run has none
     save(draw(detections, series.labels, f"{file.name}, {name}", series.columns, series.timezone), path)

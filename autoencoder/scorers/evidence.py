@@ -16,6 +16,12 @@ PIECE = -np.log(TAIL) / PIECES  # nats that each of them adds
 MOST = np.array([PIECE] * PIECES + [np.inf])  # nats that evidence beyond each knot adds
 LEAST_WIDTH = 1e-150  # of a piece; evidence that takes few values puts several quantiles on one of them
 SINGLE = 3  # kinds of evidence that a point has once; the others it has in each column
+PARTS = {  # what the kinds come from
+    "network": slice(0, 2),
+    "range": slice(2, SINGLE),
+    "linear forecast": slice(SINGLE, SINGLE + KINDS - 1),
+    "repetitions": slice(SINGLE + KINDS - 1, SINGLE + KINDS),
+}
 
 
 class Surprise(Stateful):
@@ -85,13 +91,15 @@ def side_by_side(error: Array, distance: Array, outside: Array, linear: Array) -
     return evidence
 
 
-def total(surprises: Array, features: int) -> Array:
+def total(surprises: Array, features: int, without: str | None = None) -> Array:
     """Surprises (N, SINGLE + F K) -> their norm of exponent 1.5 (N,); of several columns the most surprising one of a kind counts.
 
     The sum (exponent 1) would be right for independent kinds, and hides an anomaly that only one of them sees; the largest (infinity)
-    wastes what several of them say.
+    wastes what several of them say. ``without`` one of ``PARTS`` it tells what that adds.
     """
     linear = surprises[:, SINGLE:].reshape(len(surprises), features, KINDS)
     largest = linear[:, 0] if features == 1 else np.maximum.reduce(linear, axis=1)  # (N, K)
     kinds = np.concatenate([surprises[:, :SINGLE], largest], axis=1)  # (N, SINGLE + K)
+    if without:
+        kinds[:, PARTS[without]] = 0.0
     return np.asarray(np.cbrt(np.square(np.add.reduce(kinds * np.sqrt(kinds), axis=1))))

@@ -91,6 +91,8 @@ class LstmAutoencoderScorer(Scorer):
         self.memory: NearestWindow
         self.forecast = LinearForecast()
         self.surprise = Surprise()
+        self._without: str | None = None
+        self._calibration_surprises = np.empty((0, 0))
         self.excursion = Excursion()
         self.calibration_errors = np.empty(0)
 
@@ -165,7 +167,8 @@ class LstmAutoencoderScorer(Scorer):
         ordinary = without_outlier(windows)
         evidence = evidence[ordinary] if np.count_nonzero(ordinary) >= MIN_WINDOWS else evidence
         self.surprise.fit(evidence, np.array(SINGLE_GUESSES + GUESSES * values.shape[1]))
-        self.calibration_errors = total(self.surprise.of(evidence), values.shape[1])
+        self._calibration_surprises = self.surprise.of(evidence)
+        self.calibration_errors = total(self._calibration_surprises, values.shape[1])
 
     def _begin_after(self, valid: Array) -> None:
         """The stream goes on after rows (N, F) without gaps."""
@@ -217,11 +220,17 @@ class LstmAutoencoderScorer(Scorer):
         distance = self.memory.compare(self.scaler.half_windows(windows))
         linear = self.forecast.compare(stream, len(values) - early)  # (N - early, F, K)
         error, predictions = reconstruction()
-        errors = total(self.surprise.of(side_by_side(error, distance, outside[early:], linear)), values.shape[1])
+        surprises = self.surprise.of(side_by_side(error, distance, outside[early:], linear))
+        errors = total(surprises, values.shape[1], self._without)
         if early:
             errors = np.concatenate([unknown(early), errors])
             predictions = np.concatenate([unknown(early, values.shape[1]), predictions])
         return errors, predictions
+
+    def leave_out(self, part: str) -> None:
+        """Go on without one of ``PARTS`` of the evidence, to tell what it adds; the scorer was trained in this program."""
+        self._without = part
+        self.calibration_errors = total(self._calibration_surprises, self._architecture.features, part)
 
     def exclude(self, anomalies: Bools) -> None:
         """See ``NearestWindow.exclude``."""

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from helpers import naive
 from helpers.cli import Program
-from helpers.series import gappy_series
+from helpers.series import Array, gappy_series
 
 from autoencoder.benchmark import controls
 from autoencoder.benchmark.series import series_files
@@ -18,6 +18,7 @@ from autoencoder.benchmark.series_picture import draw
 from autoencoder.benchmark.series_report import delays_of
 from autoencoder.core.errors import InputError, TrainingError
 from autoencoder.detector import to_detections
+from autoencoder.scorers.evidence import PARTS
 from benchmark.folders import (
     FOREST,
     GAUSSIAN,
@@ -217,3 +218,25 @@ def test_damaged_gzip(tmp_path: Path) -> None:
     (file,) = series_files(tmp_path)
     with pytest.raises(InputError, match="damaged gzip file"):
         file.read()
+
+
+# --- what each part of the evidence adds ---
+
+
+def test_detector_without_each_part_of_its_evidence(program: Program, tmp_path: Path) -> None:
+    folder = write_series(tmp_path / "data", mine={"one": values()})
+    quick = ("--set", "training.steps=50", "--set", "network.window=16")
+    done = program("bench", "series", "--path", folder, "--out", "out", "--evidence", *quick)
+    assert done.code == 0, done.err
+    names = ["lstm_autoencoder", *(f"lstm_autoencoder without {part}" for part in PARTS)]
+    assert list(summary(tmp_path / "out")["sets"]["mine"]["detectors"]) == [*names, "diff", "ar24"]
+    errors = {name: column(tmp_path / f"out/{name}/mine/one.csv", "error") for name in names}
+    whole = errors.pop("lstm_autoencoder")
+    assert all((part <= whole + 1e-9).all() for part in errors.values())
+    lost = {name.split("without ")[1] for name, part in errors.items() if (part < whole).any()}
+    assert lost >= {"network", "range", "linear forecast"}  # no value of these is repeated
+    assert (np.max(list(errors.values()), axis=0) > 0.9 * whole).all()
+
+
+def column(path: Path, name: str) -> Array:
+    return np.array([float(row[name]) for row in read_rows(path)])
