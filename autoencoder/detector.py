@@ -116,6 +116,11 @@ class StreamDetector(Detector):
         return self
 
     @property
+    def interval(self) -> float:
+        """Seconds from point to point of the training part, once trained; 0 where points carry no timestamps."""
+        return self._interval
+
+    @property
     def training_seen(self) -> int:
         """Points of the training part seen so far; 0 once trained."""
         return sum(map(len, self._values))

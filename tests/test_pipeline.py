@@ -66,7 +66,7 @@ def start(source: Cut, folder: RunFolder, scorer: str, threshold: str) -> Run:
             Budget.parse(0.05),
             TRAINING,
         )
-        return Series(name, detector, IncidentTracker(5), lambda _: 5)
+        return Series(name, detector, IncidentTracker(merge_gap=5), lambda _: (5, 5))
 
     panel, statistics = Panel(make, str), RunStatistics()
     panel.add(None)

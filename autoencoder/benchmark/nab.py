@@ -24,11 +24,13 @@ from autoencoder.core.errors import InputError, TrainingError
 from autoencoder.core.types import Array, Detections, Progress
 from autoencoder.detector import StreamDetector
 from autoencoder.factory.detectors import make_detector
+from autoencoder.factory.runs import points_of
 from autoencoder.reports.files import reporting
 from autoencoder.reports.incidents import AlarmFilter
 from autoencoder.sources.chunk import Chunk
 from autoencoder.sources.files import FileSource
 from autoencoder.sources.schema import ColumnSelection
+from autoencoder.thresholds.budget import interval_of
 
 MakeDetector = Callable[[int, Progress], StreamDetector]  # points of the training part, progress of the training
 Figures = dict[str, Any]  # of a detector, as in summary.json
@@ -91,7 +93,9 @@ def _score_all(bench: Bench, files: Sequence[NabFile], out: Path, name: str, mak
         scores = _finished(path, series)
         if scores is None:
             try:
-                scores = AlarmFilter(bench.config.incidents.cooldown).process(_detect(bench, series, make).scores)
+                usual, interval = bench.config.network.sequence_length, interval_of(series.time[: probation_points(len(series))])
+                cooldown = points_of("cooldown", bench.config.incidents.cooldown, usual, interval)
+                scores = AlarmFilter(cooldown).process(_detect(bench, series, make).scores)
             except TrainingError as error:
                 untrained[file.name] = str(error)
                 scores = np.zeros(len(series))

@@ -9,6 +9,7 @@ from typing import Annotated, Literal, Self, get_args
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 from pydantic_core import PydanticCustomError
 
+from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
 from autoencoder.thresholds.budget import Budget
 
@@ -182,12 +183,23 @@ class Threshold(Section):
         return value
 
 
+MAX_GAP = 1_000_000  # points
+
+
 class Incidents(Section):
     """When flagged points are one incident."""
 
-    merge_gap: Literal["auto"] | Annotated[int, Field(ge=0, le=1_000_000)] = "auto"
+    merge_gap: int | str = "auto"
     hysteresis: Annotated[float, Field(gt=0, le=1)] = 1.0
-    cooldown: Annotated[int, Field(ge=1, le=1_000_000)] = 200
+    cooldown: int | str = "auto"
+
+    @field_validator("merge_gap", "cooldown")
+    @classmethod
+    def _is_duration(cls, value: int | str, info: ValidationInfo) -> int | str:
+        fits = value == "auto" or seconds_of(value) is not None if isinstance(value, str) else 0 <= value <= MAX_GAP
+        if not fits:
+            raise ValueError(f"incidents.{info.field_name} is {value!r}; it must be auto, points, or a duration such as '30 min'")
+        return value
 
 
 class Webhook(Section):

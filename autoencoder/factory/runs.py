@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from autoencoder.config import Config
+from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
 from autoencoder.detector import Detector
 from autoencoder.factory.detectors import make_adaptive, make_detector, training_points
@@ -65,11 +66,11 @@ def make_panel(
                 raise
             fault = str(error)
         chosen = config.incidents
-        tracker = IncidentTracker(0, zone_of(source), hysteresis=chosen.hysteresis, cooldown=chosen.cooldown)
-        one = Series(name, make_one(training), tracker, partial(_merge_gap, config), left_out=fault)
+        tracker = IncidentTracker(zone_of(source), hysteresis=chosen.hysteresis)
+        one = Series(name, make_one(training), tracker, partial(_gaps, config), left_out=fault)
         if model:
             model.apply_to(one.detector, name)
-            tracker.merge_gap = one.merge_gap(one.detector)
+            tracker.set_gaps(*one.gaps(one.detector))
         return one
 
     panel = Panel(make, lambda sentence: warn(f"{source.name}: {sentence}"), progress)
@@ -102,12 +103,29 @@ def _lengths(source: Source) -> dict[str | None, int | None]:
     return dict(zip(source.series, sizes.tolist(), strict=True))
 
 
-def _merge_gap(config: Config, detector: Detector) -> int:
-    """Points without an anomaly inside one incident: an anomaly affects the windows after it, so flags within that time are its echo."""
-    gap = config.incidents.merge_gap
-    if config.adaptation.starts_early and gap == "auto":  # the first detector looks back on less than the one that follows it
-        return config.network.sequence_length
-    return detector.current.scorer.window if gap == "auto" else gap
+def _gaps(config: Config, detector: Detector) -> tuple[int, int]:
+    """Points without an anomaly inside one incident, and points after a score in which only a higher one is an alarm.
+
+    Where nothing is asked for, both are the points that the newest evidence comes from: as many as a window has steps.
+    """
+    asked = config.incidents
+    usual = config.network.sequence_length
+    if not config.adaptation.starts_early:  # there the first detector looks back on less than the one that follows it
+        usual = min(usual, detector.current.scorer.window)
+    interval = detector.current.interval
+    gap = points_of("merge_gap", asked.merge_gap, usual, interval)
+    return gap, max(1, points_of("cooldown", asked.cooldown, max(gap, usual), interval))
+
+
+def points_of(setting: str, asked: int | str, usual: int, interval: float) -> int:
+    """Points that a setting of ``incidents`` asks for, of a stream whose points lie ``interval`` seconds apart."""
+    if asked == "auto":
+        return usual
+    if isinstance(asked, int):
+        return asked
+    if not interval:
+        raise ConfigError(f"incidents.{setting} is {asked!r}, but the stream has no timestamps; give a number of points, e.g. 20")
+    return round((seconds_of(asked) or 0.0) / interval)
 
 
 def make_sinks(

@@ -26,7 +26,7 @@ class Series:
     name: str | None  # None where the source has no series column
     detector: Detector
     tracker: IncidentTracker
-    merge_gap: Callable[[Detector], int]  # points without an anomaly inside one incident, for a detector that is trained
+    gaps: Callable[[Detector], tuple[int, int]]  # merge gap and cooldown, in points, for a detector that is trained
     left_out: str = ""  # why it is not scored; empty where it is
     numbers: dict[int, int] = field(
         default_factory=dict
@@ -37,7 +37,7 @@ class Series:
         was_trained = self.detector.current.trained
         detections = self.detector.process(time, values)
         if self.detector.current.trained and not was_trained:
-            self.tracker.merge_gap = self.merge_gap(self.detector)
+            self.tracker.set_gaps(*self.gaps(self.detector))
         return detections
 
     def state(self) -> State:

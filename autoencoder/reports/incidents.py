@@ -28,7 +28,7 @@ class Incident:
     n_points: int  # flagged points
     first_row: int  # row of the first flagged point in its series, from 0
     last_row: int  # row of the last flagged point
-    alarm: bool  # worth an alert: one of its scores rises above all that came shortly before (``AlarmFilter``)
+    alarm: bool  # worth an alert: one of its errors rises above all that came shortly before (``AlarmFilter``)
     series: str | None = None  # name of the series it is in; None where a run has only one
 
     def to_json(self, status: str = "closed") -> str:
@@ -128,17 +128,18 @@ class AlarmFilter:
 
     def load(self, state: State) -> None:
         """Take back what ``state`` gave."""
-        self._recent = Reader(state, "the alarm filter").array("recent", (self._cooldown,))
+        self._recent = Reader(state, "the alarm filter").array("recent", (None,))
+        self._cooldown = len(self._recent)
 
 
 class IncidentTracker(Stateful):
     """Joins the flags of one series into incidents as the stream runs.
 
     Args:
-        merge_gap: points without a flag that may lie inside one incident; may be set until the first flag.
         zone: suffix of every time ("Z" for UTC).
         hysteresis: share of the threshold; while errors lie above it, an open incident goes on.
-        cooldown: points after a score in which only a higher one is an alarm.
+        merge_gap: points without a flag that may lie inside one incident.
+        cooldown: points after an error in which only one further above its threshold is an alarm.
     """
 
     name = "the incidents"
@@ -154,24 +155,30 @@ class IncidentTracker(Stateful):
         ),
     }
 
-    def __init__(self, merge_gap: int, zone: str = "", *, hysteresis: float = 1.0, cooldown: int = 200) -> None:
-        self.merge_gap = merge_gap
+    def __init__(self, zone: str = "", *, hysteresis: float = 1.0, merge_gap: int = 0, cooldown: int = 1) -> None:
         self._zone = zone
         self._hysteresis = hysteresis
-        self._alarms = AlarmFilter(cooldown)
+        self.set_gaps(merge_gap, cooldown)
         self.row = self.count = 0
         self._active_row = 0  # last row in which the open incident was flagged, or not yet below the hysteresis
         self.open: Incident | None = None
+
+    def set_gaps(self, merge_gap: int, cooldown: int) -> None:
+        """Choose both before the first point that is judged: a source may have to be seen first."""
+        self.merge_gap = merge_gap
+        self._alarms = AlarmFilter(cooldown)
 
     def process(self, detections: Detections) -> list[Incident]:
         """Take in detections; returns the incidents that ended, in order."""
         closed: list[Incident] = []
         above = detections.errors > self._hysteresis * detections.thresholds
+        # not the scores: they end at 1, and a worse event must never be silenced
+        heights = detections.errors / np.maximum(detections.thresholds, np.finfo(float).tiny)
         active = (detections.anomalies | above).nonzero()[0].tolist()
         if active:
-            rises = self._alarms.process(detections.scores) > 0
+            rises = self._alarms.process(heights) > 0
         else:
-            self._alarms.skip(detections.scores)
+            self._alarms.skip(heights)
         for index in active:
             row = self.row + index
             closed += self._close_before(row)

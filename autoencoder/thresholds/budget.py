@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from autoencoder.core.durations import SECONDS, unit_of
 from autoencoder.core.errors import ConfigError
 
-SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800, "month": 2_629_746, "year": 31_556_952}
 STRETCH = 100  # points whose times are compared with those before them
-_RATE = re.compile(r"\s*(?P<count>\d+(?:\.\d+)?)\s*(?:per|/|a|an)\s*(?P<unit>[a-z]+?)s?\s*", re.IGNORECASE)
+_RATE = re.compile(r"\s*(?P<count>\d+(?:\.\d+)?)\s*(?:per|/|a|an)\s*(?P<unit>[a-z]+)\s*", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,8 +46,8 @@ class Budget:
             share = float(wanted)
         except ValueError:
             found = _RATE.fullmatch(text)
-            unit = found["unit"].lower() if found else ""
-            if found and unit in SECONDS and float(found["count"]) > 0:
+            unit = unit_of(found["unit"]) if found else None
+            if found and unit and float(found["count"]) > 0:
                 return Budget(float(found["count"]), float(SECONDS[unit]), text)
         else:
             if 0.0 < share < 1.0:

@@ -12,8 +12,9 @@ from helpers.detections import scored, with_gaps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.core.errors import ModelFileError
+from autoencoder.core.errors import ConfigError, ModelFileError
 from autoencoder.core.state import pack, unpack
+from autoencoder.factory.runs import points_of
 from autoencoder.reports.incidents import AlarmFilter, Incident, IncidentTracker, read_incidents, time_text
 
 quick = settings(deadline=None, max_examples=40, derandomize=True)
@@ -51,12 +52,12 @@ def test_flags_within_the_gap_are_one_incident() -> None:
 )
 def test_cuts_and_restarts_change_nothing(flags: list[bool], gap: int, cuts: list[int]) -> None:
     whole = with_gaps(flags)
-    reference = IncidentTracker(gap)
+    reference = IncidentTracker(merge_gap=gap)
     expected = [*reference.process(whole), *reference.finish()]
-    tracker, found = IncidentTracker(gap), []
+    tracker, found = IncidentTracker(merge_gap=gap), []
     for start, stop in zip([0, *sorted(cuts)], [*sorted(cuts), len(flags)], strict=True):
         found += tracker.process(whole[start:stop])
-        fresh = IncidentTracker(0)
+        fresh = IncidentTracker()
         fresh.load(unpack(pack(tracker.state()), "x"))
         tracker = fresh
     assert [*found, *tracker.finish()] == expected
@@ -67,14 +68,15 @@ def test_cuts_and_restarts_change_nothing(flags: list[bool], gap: int, cuts: lis
 
 @pytest.mark.parametrize(("hysteresis", "incidents"), [(1.0, 2), (0.8, 1)])
 def test_hysteresis_keeps_an_incident_open(hysteresis: float, incidents: int) -> None:
-    tracker = IncidentTracker(1, hysteresis=hysteresis)
+    tracker = IncidentTracker(merge_gap=1, hysteresis=hysteresis)
     assert len([*tracker.process(scored([1, 0, 0, 0, 0, 1], rest=0.9)), *tracker.finish()]) == incidents
 
 
 def test_only_a_worse_incident_is_an_alarm_soon_after() -> None:
-    tracker = IncidentTracker(0, cooldown=5)
-    scores = [0.5, 0, 0, 0.4, 0, 0, 0.6, 0, 0]
-    found = [*tracker.process(scored([1, 0, 0, 1, 0, 0, 1, 0, 0], scores)), *tracker.finish()]
+    tracker = IncidentTracker(cooldown=5)
+    detections = scored([1, 0, 0, 1, 0, 0, 1, 0, 0])  # each of them with a score of 1
+    detections.errors[[0, 3, 6]] = [5.0, 4.0, 6.0]
+    found = [*tracker.process(detections), *tracker.finish()]
     assert [incident.alarm for incident in found] == [True, False, True]
 
 
@@ -112,3 +114,18 @@ def test_a_damaged_incident_is_refused(change: dict[str, object]) -> None:
     for text in (json.dumps({**json.loads(INCIDENT.to_json()), **change}), "[]", "{}", "{", "[" * 9999):
         with pytest.raises(ModelFileError, match="checkpoint is damaged"):
             read_incidents(text)
+
+
+# --- gaps as durations ---
+
+
+@pytest.mark.parametrize(("asked", "points"), [(7, 7), ("auto", 48), ("30 min", 6), ("2h", 24), ("1 day", 288)])
+def test_a_gap_is_a_number_of_points_or_a_duration(asked: int | str, points: int) -> None:
+    assert points_of("merge_gap", asked, usual=48, interval=300.0) == points
+
+
+def test_a_duration_needs_timestamps() -> None:
+    with pytest.raises(
+        ConfigError, match=r"incidents.cooldown is '2 h', but the stream has no timestamps; give a number of points"
+    ):
+        points_of("cooldown", "2 h", usual=48, interval=0.0)

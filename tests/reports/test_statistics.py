@@ -25,7 +25,7 @@ def test_counts_and_quality_survive_a_restart() -> None:
     flags = [False] * 10 + [True, True] + [False] * 8
     labels = np.zeros(20, bool)
     labels[9:13] = True
-    stream, tracker, statistics = with_gaps(flags), IncidentTracker(0), RunStatistics()
+    stream, tracker, statistics = with_gaps(flags), IncidentTracker(), RunStatistics()
     for start in range(0, 20, 5):
         part = stream[start : start + 5]
         statistics.write(Batch(part, tracker.process(part), labels=labels[start : start + 5]))
