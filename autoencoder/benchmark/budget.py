@@ -13,16 +13,18 @@ import numpy as np
 
 from autoencoder.benchmark.runner import Bench, Report, grouped, table
 from autoencoder.core.types import Array
-from autoencoder.detector import MAX_CALIBRATION_ERRORS
+from autoencoder.detector import DECADES, MAX_CALIBRATION_ERRORS
 from autoencoder.scorers.base import Scorer
 from autoencoder.thresholds import THRESHOLDS
 from autoencoder.thresholds.base import Threshold
+from autoencoder.thresholds.peaks_over_threshold import PeaksOverThreshold
 
 BUDGETS = (1e-2, 1e-3, 1e-4)
 KEPT = (0.5, 2.0)  # realised / asked within which a budget counts as kept
 SCORED_EVERY = 11  # one stream of so many is scored by real detectors, which train for each; coprime with the number of kinds
 LAST_VALUE = "last value"  # the model of the quick errors: the next value is as the last
 EXACT = "(exact)"  # a threshold that each normal point passes with the asked probability
+PROMISED = (1e-1, 1e-2, 1e-3, 1e-4, 1e-5)  # shares of the normal points that a score of 0.1, 0.2, ... stands for
 KINDS = ("white", "trend", "wandering level", "two seasons", "changing spread", "heavy tails", "memory", "mixture")
 
 
@@ -39,6 +41,16 @@ class Case:
     flagged: int  # points among them
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """How many points of one stream have a score that one normal point in so many is promised to have."""
+
+    model: str
+    stream: int
+    judged: int
+    points: tuple[int, ...]  # for each of ``PROMISED``
+
+
 def run(bench: Bench) -> Report:
     """Judge clean streams with every threshold at every budget; the training part of each does not count.
 
@@ -51,17 +63,22 @@ def run(bench: Bench) -> Report:
     bench.open_results(streams=streams, points=points)
     training = config.training.points or round(points * config.training.fraction)
 
-    def judge(number: int) -> list[Case]:
+    def judge(number: int) -> tuple[list[Case], list[Reached]]:
         kind, values = clean_stream(number, points, config.seed)
-        return [
-            Case(model, number, kind, name, budget, *count_flags(make(budget=budget, window=config.threshold.window), *errors))
-            for model, *errors in _errors(bench, values, training, scorers if number % SCORED_EVERY == 0 else {})
-            for name, make in THRESHOLDS.items()
-            for budget in BUDGETS
-        ]
+        cases, reached = [], []
+        for model, *errors in _errors(bench, values, training, scorers if number % SCORED_EVERY == 0 else {}):
+            cases += [
+                Case(
+                    model, number, kind, name, budget, *count_flags(make(budget=budget, window=config.threshold.window), *errors)
+                )
+                for name, make in THRESHOLDS.items()
+                for budget in BUDGETS
+            ]
+            reached.append(Reached(model, number, *count_scores(*errors)))
+        return cases, reached
 
     done = bench.run_jobs({number: KINDS[number % len(KINDS)] for number in range(streams)}, judge)
-    return _report([case for cases in done for case in cases])
+    return _report([case for cases, _ in done for case in cases], [one for _, reached in done for one in reached])
 
 
 def _errors(
@@ -84,7 +101,40 @@ def count_flags(threshold: Threshold, normal: Array, errors: Array) -> tuple[int
     return int(known.sum()), int((errors[known] > limits[known]).sum())
 
 
-def _report(cases: Sequence[Case]) -> Report:
+def count_scores(normal: Array, errors: Array) -> tuple[int, tuple[int, ...]]:
+    """How many of errors (N,) have a score, and how many one that ``PROMISED`` shares of them are to have, after normal errors (M,)."""
+    threshold = PeaksOverThreshold()
+    threshold.fit(normal)
+    _, probabilities = threshold.judge(errors)
+    known = probabilities[~np.isnan(probabilities)]
+    return len(known), tuple(int(np.count_nonzero(known <= share)) for share in PROMISED)
+
+
+def _reliability(reached: Sequence[Reached]) -> tuple[list[dict[str, Any]], str]:
+    """What scores promise beside what is found, over all streams of a model, as figures and as a table."""
+    figures: list[dict[str, Any]] = []
+    for model, group in grouped(reached, lambda one: one.model).items():
+        judged = sum(one.judged for one in group)
+        for place, promised in enumerate(PROMISED):
+            found = sum(one.points[place] for one in group) / judged if judged else np.nan
+            ratios = [one.points[place] / one.judged / promised for one in group if one.judged]
+            figures.append(
+                {"model": model, "promised": promised, "found": found, "median_ratio": float(np.median(ratios or [np.nan]))}
+            )
+    rows = [
+        [
+            one["model"],
+            f"{-np.log10(one['promised']) / DECADES:.1f}",
+            f"{one['promised']:g}",
+            f"{one['found']:.2g}",
+            f"{one['median_ratio']:.2f}",
+        ]
+        for one in figures
+    ]
+    return figures, table(["errors of", "score", "promised", "found", "median of found / promised"], rows)
+
+
+def _report(cases: Sequence[Case], reached: Sequence[Reached]) -> Report:
     from scipy.stats import binom
 
     figures: list[dict[str, Any]] = []
@@ -104,7 +154,10 @@ def _report(cases: Sequence[Case]) -> Report:
         "# Budget\n\nShare of normal points flagged / share asked for, stream by stream, on clean streams; the training part does "
         f'not count. "{EXACT}" is what chance leaves of a perfect threshold over {judged:,} points.\n\n{table(header, rows)}'
     )
-    return Report(text, {"benchmark": "budget", "figures": figures, "streams": list(map(asdict, cases))})
+    reliability, scores = _reliability(reached)
+    text += f"\n## Scores\n\nShare of normal points whose score is as high, promised and found, over all streams.\n\n{scores}"
+    data = {"benchmark": "budget", "figures": figures, "reliability": reliability, "streams": list(map(asdict, cases))}
+    return Report(text, data)
 
 
 def _spread(ratios: Array) -> dict[str, float]:

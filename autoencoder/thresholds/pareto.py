@@ -10,7 +10,8 @@ from autoencoder.core.types import Array
 
 MIN_PEAKS = 5  # peaks below which the shape cannot be told and an exponential tail is taken
 FLAT_SHAPE = 1e-9  # shapes nearer to 0 are taken for 0
-BODY_GRID = np.linspace(1.0, 0.0, 65)  # exceedance probabilities at which the body of the errors is kept
+# exceedance probabilities at which the body of the errors is kept, down to the share of them that makes the tail
+BODY_GRID = np.concatenate([np.linspace(1.0, 0.0, 65)[:-1], [0.012, 0.009, 0.007, 0.005]])
 SHAPE_RANGE = (-0.5, 0.5)  # heavier tails have no variance, lighter ones an end that the next point may pass
 
 

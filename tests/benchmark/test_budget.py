@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from helpers.cli import Program
 
-from autoencoder.benchmark.budget import KINDS, clean_stream, count_flags
+from autoencoder.benchmark.budget import KINDS, PROMISED, clean_stream, count_flags, count_scores
 from autoencoder.thresholds import THRESHOLDS
 from autoencoder.thresholds.base import Threshold
 from benchmark.folders import GAUSSIAN, summary
@@ -31,6 +31,9 @@ def test_every_threshold_and_budget(program: Program, tmp_path: Path) -> None:
     figures = summary(tmp_path / "out0")["figures"]
     assert {figure["streams"] for figure in figures if figure["model"] == "last value"} == {12}
     exact = next(figure for figure in figures if figure["threshold"] == "(exact)" and figure["budget"] == 0.01)
+    reliability = summary(tmp_path / "out0")["reliability"]
+    assert [row["promised"] for row in reliability if row["model"] == "last value"] == list(PROMISED)
+    assert "## Scores" in done[0].out
     assert 0.9 < exact["median"] < 1.1 and exact["low"] < exact["median"] < exact["high"]
 
 
@@ -50,3 +53,11 @@ def test_clean_streams_differ_and_are_seeded() -> None:
         assert np.isfinite(stream).all()
         np.testing.assert_array_equal(clean_stream(number, 500, seed=0)[1], stream)
         assert not np.array_equal(clean_stream(number, 500, seed=1)[1], stream)
+
+
+def test_scores_are_counted_by_what_they_promise() -> None:
+    random = np.random.default_rng(0)
+    judged, points = count_scores(random.exponential(size=5000), np.append(random.exponential(size=50_000), np.nan))
+    assert judged == 50_000
+    assert list(points) == sorted(points, reverse=True)
+    assert np.array(points[:3]) / judged == pytest.approx(PROMISED[:3], rel=0.35)
