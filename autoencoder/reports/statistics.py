@@ -186,6 +186,13 @@ def summary(
     """The closing lines of a run."""
     missing = f", {counts['missing']:,} missing" if counts["missing"] else ""
     lines = [f"{name}: {counts['points']:,} points, {training_points:,} of them trained on, {counts['judged']:,} judged{missing}"]
+    if quality and quality["known_anomalies"]:
+        known = quality["known_anomalies"]
+        found = round(quality["event_recall"] * known)
+        false = round((1 - quality["event_precision"]) * counts["incidents"]) if counts["incidents"] else 0
+        lines.append(
+            f"{found:,} of {known:,} known {'anomaly' if known == 1 else 'anomalies'} found, {number_of(false, 'false alarm')}"
+        )
     percents = [f"{100 * counts[share]:.3g}%" for share in ("flagged_share", "budget")]  # three digits, however small they are
     shares = f" ({percents[0]} of those judged; the budget for normal points is {percents[1]})" if counts["judged"] else ""
     lines.append(f"{number_of(counts['incidents'], 'incident')}, {number_of(counts['flagged'], 'point')} flagged{shares}")
@@ -193,7 +200,4 @@ def summary(
         series = "" if incident.series is None else f", series {incident.series!r}"
         extent = f"severity {incident.severity:.2f}, {number_of(incident.n_points, 'point')}"
         lines.append(f"  {incident.peak_time}  {seen_text(incident, digits=5)}, {extent}{series}")
-    if quality and quality["known_anomalies"]:
-        right = f", {quality['event_precision']:.0%} of the incidents right" if counts["incidents"] else ""
-        lines.append(f"known anomalies: {quality['event_recall']:.0%} of {quality['known_anomalies']} found{right}")
     return [*lines, f"{folder}: {', '.join(files)}"]

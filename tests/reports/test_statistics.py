@@ -81,8 +81,8 @@ def test_the_summary_tells_counts_incidents_and_files() -> None:
     quality = {"known_anomalies": 4, "event_recall": 0.5, "event_precision": 1.0}
     assert summary("cpu.csv", counts, 1000, quality, worst, Path("o"), ["scores.csv"]) == [
         "cpu.csv: 5,000 points, 1,000 of them trained on, 4,000 judged, 3 missing",
+        "2 of 4 known anomalies found, 0 false alarms",
         "1 incident, 1 point flagged (0.025% of those judged; the budget for normal points is 0.001%)",
         "  2024-01-01T00:00:00Z  seen 1.2346e+05, expected 1, severity 0.99, 1 point",
-        "known anomalies: 50% of 4 found, 100% of the incidents right",
         "o: scores.csv",
     ]
