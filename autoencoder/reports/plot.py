@@ -120,7 +120,7 @@ def paint(
         _label(each, name if len(name) <= most else f"{name[: most - 1]}…", stacked)
     handles |= _fill(axes[-1], x, {"error": errors, "threshold": limits}, detections.anomalies, bands)
     is_log = _scale_errors(axes[-1], errors, limits, before.is_log)
-    _label(axes[-1], "reconstruction error", stacked)
+    _label(axes[-1], "error", stacked)
     _scale_time(axes[-1], detections.time, trained, timezone)
     _mark(axes, events, stacked)
     if title and len(columns) > len(shown):

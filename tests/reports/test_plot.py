@@ -218,7 +218,7 @@ def test_of_many_columns_the_most_deviating_are_shown() -> None:
     shown = [axes.get_title(loc="left") for axes in figure.axes]
     assert len(shown) == 5
     assert "a" in shown and "h" in shown
-    assert shown[-1] == "reconstruction error"
+    assert shown[-1] == "error"
     assert "4 of 9 columns" in figure.get_suptitle()
 
 
