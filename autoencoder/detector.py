@@ -18,7 +18,7 @@ from autoencoder.scorers.base import Array, Progress, Scorer
 from autoencoder.slots import SlotFiller
 from autoencoder.thresholds.base import Threshold
 from autoencoder.thresholds.budget import Budget, interval_of
-from autoencoder.thresholds.peaks_over_threshold import PeaksOverThreshold
+from autoencoder.thresholds.peaks_over_threshold import MAX_RARITY, PeaksOverThreshold
 
 Time = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]
 
@@ -156,9 +156,10 @@ class StreamDetector(Detector):
         self._calibrate()
 
     def _calibrate(self) -> None:
-        self.threshold.fit(self.calibration_errors)
+        errors = self.scorer.believable(self.calibration_errors, self.share / MAX_RARITY)
+        self.threshold.fit(errors)
         if self.threshold is not self._calibration:
-            self._calibration.fit(self.calibration_errors)
+            self._calibration.fit(errors)
 
     def _set_share(self, share: float) -> None:
         self.share = share

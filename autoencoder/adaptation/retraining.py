@@ -90,7 +90,7 @@ class TrainingResult:
 def retrain(job: TrainingJob, progress: Progress | None = None) -> TrainingResult:
     """Train candidates and backtest them; the best one is the result.
 
-    A model that can be refitted has two: one whose network is trained further, and one that only learns scale, units and normal windows
+    A model that can be refitted has two: one whose network is trained further, and one that only learns scale, evidence and normal windows
     anew. The latter is better where the stream looks as before but for its size or its noise, and there is little to train on yet.
     """
     can_refit = job.current.spec == job.candidate and isinstance(job.candidate.create(), Refittable)

@@ -74,7 +74,8 @@ def run(bench: Bench) -> Report:
                 for name, make in THRESHOLDS.items()
                 for budget in BUDGETS
             ]
-            reached.append(Reached(model, number, *count_scores(*errors)))
+            normal, judged = errors
+            reached.append(Reached(model, number, *count_scores(normal, judged, config.threshold.window)))
         return cases, reached
 
     done = bench.run_jobs({number: KINDS[number % len(KINDS)] for number in range(streams)}, judge)
@@ -101,9 +102,9 @@ def count_flags(threshold: Threshold, normal: Array, errors: Array) -> tuple[int
     return int(known.sum()), int((errors[known] > limits[known]).sum())
 
 
-def count_scores(normal: Array, errors: Array) -> tuple[int, tuple[int, ...]]:
+def count_scores(normal: Array, errors: Array, window: int = 4000) -> tuple[int, tuple[int, ...]]:
     """How many of errors (N,) have a score, and how many one that ``PROMISED`` shares of them are to have, after normal errors (M,)."""
-    threshold = PeaksOverThreshold()
+    threshold = PeaksOverThreshold(window=window)
     threshold.fit(normal)
     _, probabilities = threshold.judge(errors)
     known = probabilities[~np.isnan(probabilities)]

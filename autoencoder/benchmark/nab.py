@@ -95,7 +95,7 @@ def _score_all(bench: Bench, files: Sequence[NabFile], out: Path, name: str, mak
             try:
                 usual, interval = bench.config.network.sequence_length, interval_of(series.time[: probation_points(len(series))])
                 cooldown = points_of("cooldown", bench.config.incidents.cooldown, usual, interval)
-                scores = AlarmFilter(cooldown).process(_detect(bench, series, make).scores)
+                scores = AlarmFilter(max(1, cooldown)).process(_detect(bench, series, make).scores)
             except TrainingError as error:
                 untrained[file.name] = str(error)
                 scores = np.zeros(len(series))

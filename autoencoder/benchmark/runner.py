@@ -31,6 +31,8 @@ RESULT_CODE = (
     "detector.py",
     *(f"{package}/*.py" for package in ("adaptation", "scorers", "thresholds", "network", "benchmark")),
     "reports/incidents.py",
+    "factory/runs.py",
+    "core/durations.py",
 )
 
 Job = TypeVar("Job", bound=Hashable)

@@ -136,6 +136,8 @@ def _judges(bench: Bench, series: Series) -> dict[str, Judge]:
     def trained(name: str) -> StreamDetector:
         with bench.training() as progress:
             detector = make_detector(bench.detectors[name], series.train, progress)
+            if isinstance(detector.scorer, LstmAutoencoderScorer):
+                detector.scorer.keeps_surprises = bench.arguments.evidence
             detector.process(series.rows.time[: series.train], series.rows.values[: series.train])
         return detector
 

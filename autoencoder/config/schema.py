@@ -193,12 +193,14 @@ class Incidents(Section):
     hysteresis: Annotated[float, Field(gt=0, le=1)] = 1.0
     cooldown: int | str = "auto"
 
-    @field_validator("merge_gap", "cooldown")
+    @field_validator("merge_gap", "cooldown", mode="before")
     @classmethod
-    def _is_duration(cls, value: int | str, info: ValidationInfo) -> int | str:
-        fits = value == "auto" or seconds_of(value) is not None if isinstance(value, str) else 0 <= value <= MAX_GAP
-        if not fits:
-            raise ValueError(f"incidents.{info.field_name} is {value!r}; it must be auto, points, or a duration such as '30 min'")
+    def _is_gap(cls, value: object, info: ValidationInfo) -> object:
+        is_duration = isinstance(value, str) and (value == "auto" or seconds_of(value) is not None)
+        is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_GAP
+        if not (is_duration or is_count):
+            rule = f"auto, a number of points up to {MAX_GAP:,}, or a duration such as '30 min'"
+            raise ValueError(f"incidents.{info.field_name} is {value!r}; it must be {rule}")
         return value
 
 

@@ -12,14 +12,14 @@ _DURATION = re.compile(r"\s*(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>[a-z]+)\s*", re.
 def unit_of(text: str) -> str | None:
     """The key of ``SECONDS`` that a word such as "min" or "Hours" means; None where it is none.
 
-    >>> unit_of("Hours"), unit_of("min"), unit_of("moons")
+    >>> unit_of("Hours"), unit_of("mins"), unit_of("ms")
     ('hour', 'minute', None)
     """
     word = text.lower()
-    for name in (word, word.removesuffix("s")):
-        if (unit := SHORT.get(name, name)) in SECONDS:
-            return unit
-    return None
+    if word in SHORT:
+        return SHORT[word]
+    name = word.removesuffix("s")
+    return name if name in SECONDS else SHORT.get(name) if len(name) > 1 and name != word else None
 
 
 def seconds_of(text: str) -> float | None:

@@ -9,6 +9,7 @@ from functools import partial
 import numpy as np
 
 from autoencoder.config import Config
+from autoencoder.config.schema import MAX_GAP
 from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
 from autoencoder.detector import Detector
@@ -104,9 +105,10 @@ def _lengths(source: Source) -> dict[str | None, int | None]:
 
 
 def _gaps(config: Config, detector: Detector) -> tuple[int, int]:
-    """Points without an anomaly inside one incident, and points after a score in which only a higher one is an alarm.
+    """Points without an anomaly inside one incident, and points after an error in which only one further above its threshold is an alarm.
 
-    Where nothing is asked for, both are the points that the newest evidence comes from: as many as a window has steps.
+    Where nothing is asked for, the first are those that the newest evidence comes from, as many as a window has steps, and the second as
+    many as the first.
     """
     asked = config.incidents
     usual = config.network.sequence_length
@@ -114,7 +116,7 @@ def _gaps(config: Config, detector: Detector) -> tuple[int, int]:
         usual = min(usual, detector.current.scorer.window)
     interval = detector.current.interval
     gap = points_of("merge_gap", asked.merge_gap, usual, interval)
-    return gap, max(1, points_of("cooldown", asked.cooldown, max(gap, usual), interval))
+    return gap, max(1, points_of("cooldown", asked.cooldown, gap, interval))
 
 
 def points_of(setting: str, asked: int | str, usual: int, interval: float) -> int:
@@ -125,7 +127,10 @@ def points_of(setting: str, asked: int | str, usual: int, interval: float) -> in
         return asked
     if not interval:
         raise ConfigError(f"incidents.{setting} is {asked!r}, but the stream has no timestamps; give a number of points, e.g. 20")
-    return round((seconds_of(asked) or 0.0) / interval)
+    points = (seconds_of(asked) or 0.0) / interval
+    if points > MAX_GAP:
+        raise ConfigError(f"incidents.{setting} is {asked!r}, which is more than {MAX_GAP:,} points of this stream; ask for less")
+    return round(points)
 
 
 def make_sinks(

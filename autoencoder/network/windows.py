@@ -18,6 +18,7 @@ from autoencoder.network.period import first_period
 MIN_STEPS = 4  # of a window
 MIN_WINDOWS = 64  # below that there is nothing to train on and nothing to validate with
 OUTLIER_VARIANCES = 1e4  # times it, beyond which a value in it is no reading, such as -9999; bursts are less
+OUTLIER_STRETCHES = 3  # of windows with such a value, at most
 JUMP_VARIANCES = 9.0  # times the usual variance within a window, beyond which there is a jump in it
 
 
@@ -109,8 +110,13 @@ def require_windows(usable: Bools, without: str) -> None:
 
 
 def without_outlier(windows: Array) -> Bools:
-    """Which of windows (N, T, F) hold no value that is no reading, such as -9999 for a sensor that is off -> (N,)."""
-    return np.asarray(_ordinary(windows.var(axis=1)).all(axis=1))
+    """Which of consecutive windows (N, T, F) hold no value that is no reading, such as -9999 for a sensor that is off -> (N,).
+
+    What happens more than ``OUTLIER_STRETCHES`` times is a habit of the stream, however large it is: then all windows count.
+    """
+    ordinary = np.asarray(_ordinary(windows.var(axis=1)).all(axis=1))
+    stretches = np.count_nonzero(np.diff(ordinary.astype(np.int8), prepend=1) < 0)
+    return ordinary if stretches <= OUTLIER_STRETCHES else np.ones(len(ordinary), dtype=bool)
 
 
 def _ordinary(variance: Array) -> Bools:

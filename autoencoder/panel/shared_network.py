@@ -17,7 +17,7 @@ from autoencoder.scorers.panel import fit_panel
 
 
 class SharedNetwork:
-    """The network of a panel's series; each measures its scale, its units and its normal windows itself."""
+    """The network of a panel's series; each measures its scale, its usual evidence and its normal windows itself."""
 
     def __init__(self, progress: Progress | None = None) -> None:
         self._progress = progress

@@ -13,6 +13,8 @@ from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import Field, Reader, State, Stateful, integer
 from autoencoder.core.types import Array, Detections
 
+MAX_ERROR = 1e100  # so that errors in thresholds stay finite
+
 
 @dataclass(frozen=True, slots=True)
 class Incident:
@@ -128,7 +130,10 @@ class AlarmFilter:
 
     def load(self, state: State) -> None:
         """Take back what ``state`` gave."""
-        self._recent = Reader(state, "the alarm filter").array("recent", (None,))
+        saved = Reader(state, "the alarm filter")
+        self._recent = saved.array("recent", (None,))
+        if not len(self._recent):
+            raise saved.fault("recent", "is empty")
         self._cooldown = len(self._recent)
 
 
@@ -173,7 +178,7 @@ class IncidentTracker(Stateful):
         closed: list[Incident] = []
         above = detections.errors > self._hysteresis * detections.thresholds
         # not the scores: they end at 1, and a worse event must never be silenced
-        heights = detections.errors / np.maximum(detections.thresholds, np.finfo(float).tiny)
+        heights = np.minimum(detections.errors, MAX_ERROR) / np.maximum(detections.thresholds, 1.0 / MAX_ERROR)
         active = (detections.anomalies | above).nonzero()[0].tolist()
         if active:
             rises = self._alarms.process(heights) > 0

@@ -53,6 +53,13 @@ class Scorer(Resettable, ABC):
     def info(self) -> dict[str, object]:
         """What a reader wants to know of the trained scorer: window, validation loss, ..."""
 
+    def believable(self, errors: Array, rarity: float) -> Array:
+        """Those of the errors (N,) of a training part that normal data may have, where one is too rare below ``rarity``.
+
+        A scorer that knows the shape of its errors' tail can tell; the others believe all.
+        """
+        return errors
+
     def artifacts(self) -> Mapping[str, bytes]:
         """Model files by name, e.g. {"model.onnx": ...}; they never change between two trainings."""
         return {}
@@ -76,7 +83,7 @@ class Refittable(Protocol):
     def refit(self, values: Array, progress: Progress | None = None, *, freeze_network: bool = False) -> None:
         """Learn values (N, F), starting from what was learnt; rows of NaN are gaps that nothing reaches across.
 
-        With ``freeze_network`` only what is measured is learnt anew (scale, units, normal windows), not what is trained.
+        With ``freeze_network`` only what is measured is learnt anew (scale, usual evidence, normal windows), not what is trained.
 
         Raises:
             TrainingError: too few points are left between the gaps.

@@ -1,4 +1,4 @@
-"""Evidence of several kinds, each turned into its own surprise, and added."""
+"""Evidence of several kinds, each turned into its own surprise, and joined."""
 
 from __future__ import annotations
 
@@ -6,15 +6,17 @@ from typing import ClassVar
 
 import numpy as np
 
-from autoencoder.core.state import POSITIVE, Reader, Stateful, array
+from autoencoder.core.state import Reader, Stateful, array
 from autoencoder.core.types import Array
 from autoencoder.scorers.linear_forecast import KINDS
 
 TAIL = 0.1  # share of the training points whose evidence makes the tail
 PIECES = 8  # straight pieces of the surprise below the tail
 PIECE = -np.log(TAIL) / PIECES  # nats that each of them adds
+MAX_SURPRISE = 1e60  # nats, whose power is finite
 MOST = np.array([PIECE] * PIECES + [np.inf])  # nats that evidence beyond each knot adds
 LEAST_WIDTH = 1e-150  # of a piece; evidence that takes few values puts several quantiles on one of them
+ENOUGH_ERRORS = 1000  # with fewer, what does not belong to a tail cannot be told from it
 SINGLE = 3  # kinds of evidence that a point has once; the others it has in each column
 PARTS = {  # what the kinds come from
     "network": slice(0, 2),
@@ -28,9 +30,9 @@ class Surprise(Stateful):
     """Surprise of evidence: minus the logarithm of the probability that normal evidence of its kind is as large, in nats.
 
     Below the tail it follows the quantiles of the training part; the tail is taken for exponential, so that what lies far out counts by
-    its size. Of a value on which several quantiles lie, such as 0, nothing is known but that it is usual. In nats, kinds of evidence can
-    be compared and joined (Fisher, "Statistical Methods for Research Workers", 4th edition, 1932, section 21.1); as they depend on each
-    other, how the whole varies is for the threshold to learn.
+    its size. Where several quantiles lie on one value, such as 0, the surprise of what lies beyond begins at 0 there. In nats, kinds of
+    evidence can be compared and joined (Fisher, "Statistical Methods for Research Workers", 4th edition, 1932, section 21.1); as they
+    depend on each other, how the whole varies is for the threshold to learn.
 
     Examples:
         >>> surprise = Surprise()
@@ -42,7 +44,7 @@ class Surprise(Stateful):
     name = "the surprise"
     STATE: ClassVar = {
         "_knots": array("knots", ("K", PIECES + 1)),
-        "_scale": array("scale", ("K",), low=POSITIVE),
+        "_scale": array("scale", ("K",), low=LEAST_WIDTH),
     }
 
     def __init__(self) -> None:
@@ -102,4 +104,17 @@ def total(surprises: Array, features: int, without: str | None = None) -> Array:
     kinds = np.concatenate([surprises[:, :SINGLE], largest], axis=1)  # (N, SINGLE + K)
     if without:
         kinds[:, PARTS[without]] = 0.0
+    np.minimum(kinds, MAX_SURPRISE, out=kinds)
     return np.asarray(np.cbrt(np.square(np.add.reduce(kinds * np.sqrt(kinds), axis=1))))
+
+
+def believable(errors: Array, rarity: float) -> Array:
+    """Those of the errors (N,) of a training part, in nats, that an exponential tail passes with probability ``rarity`` or more.
+
+    The tail is drawn through their 90 and 99 % quantiles. With fewer than ``ENOUGH_ERRORS`` all are believed.
+    """
+    if len(errors) < ENOUGH_ERRORS:
+        return errors
+    low, high = np.quantile(errors, [0.9, 0.99])
+    decade = high - low  # of probability
+    return errors[errors <= high + decade * np.log10(0.01 / rarity)] if decade > 0 else errors

@@ -36,7 +36,8 @@ class Excursion(Resettable):
 
         Rows may hold NaN: they lie nowhere.
         """
-        half = max(1, len(values) // 2)
+        known = np.flatnonzero(~np.isnan(values).any(axis=1))
+        half = int(known[(len(known) - 1) // 2]) + 1 if len(known) else len(values)
         start = values[:half]
         low, high = np.fmin.reduce(start, axis=0), np.fmax.reduce(start, axis=0)
         steps, self._trained_low, self._trained_high = outside(values[half:], low, high)

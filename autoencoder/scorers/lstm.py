@@ -26,9 +26,9 @@ from autoencoder.network.windows import (
     without_outlier,
 )
 from autoencoder.scorers.base import Scorer
-from autoencoder.scorers.evidence import Surprise, side_by_side, total
+from autoencoder.scorers.evidence import SINGLE, Surprise, believable, side_by_side, total
 from autoencoder.scorers.excursion import Excursion
-from autoencoder.scorers.linear_forecast import GUESSES, POINTS, LinearForecast
+from autoencoder.scorers.linear_forecast import GUESSES, KINDS, POINTS, LinearForecast
 from autoencoder.scorers.nearest_window import NearestWindow
 
 SINGLE_GUESSES = (1e-6, 1e-6, 0.002)  # see ``Surprise.fit``: of error, distance and excursion
@@ -91,6 +91,7 @@ class LstmAutoencoderScorer(Scorer):
         self.memory: NearestWindow
         self.forecast = LinearForecast()
         self.surprise = Surprise()
+        self.keeps_surprises = False  #: of the training part, for ``leave_out``
         self._without: str | None = None
         self._calibration_surprises = np.empty((0, 0))
         self.excursion = Excursion()
@@ -163,12 +164,17 @@ class LstmAutoencoderScorer(Scorer):
         error = self.network.start(windows, values[ends], self.scaler)()[0]
         self.memory = self._new_memory()
         distance = self.memory.fit(self.scaler.half_windows(windows), gap=self.window // 2)
+        self.forecast, self.surprise = LinearForecast(), Surprise()  # clones may share those from before
         evidence = side_by_side(error, distance, outside[ends], self.forecast.fit(values)[ends])
         ordinary = without_outlier(windows)
-        evidence = evidence[ordinary] if np.count_nonzero(ordinary) >= MIN_WINDOWS else evidence
-        self.surprise.fit(evidence, np.array(SINGLE_GUESSES + GUESSES * values.shape[1]))
-        self._calibration_surprises = self.surprise.of(evidence)
-        self.calibration_errors = total(self._calibration_surprises, values.shape[1])
+        if np.count_nonzero(ordinary) < MIN_WINDOWS:
+            ordinary[:] = True
+        self.surprise.fit(evidence[ordinary], np.array(SINGLE_GUESSES + GUESSES * values.shape[1]))
+        surprises = self.surprise.of(evidence)
+        self.calibration_errors = total(surprises, values.shape[1])
+        # in its place, so that each row keeps its error
+        self.calibration_errors[~ordinary] = np.median(self.calibration_errors[ordinary])
+        self._calibration_surprises = surprises[ordinary] if self.keeps_surprises else surprises[:0]
 
     def _begin_after(self, valid: Array) -> None:
         """The stream goes on after rows (N, F) without gaps."""
@@ -228,9 +234,13 @@ class LstmAutoencoderScorer(Scorer):
         return errors, predictions
 
     def leave_out(self, part: str) -> None:
-        """Go on without one of ``PARTS`` of the evidence, to tell what it adds; the scorer was trained in this program."""
+        """Go on without one of ``PARTS`` of the evidence, to tell what it adds; see ``keeps_surprises``."""
         self._without = part
         self.calibration_errors = total(self._calibration_surprises, self._architecture.features, part)
+
+    def believable(self, errors: Array, rarity: float) -> Array:
+        """See ``Scorer.believable``: in nats a tail is about exponential, whatever the data."""
+        return believable(errors, rarity)
 
     def exclude(self, anomalies: Bools) -> None:
         """See ``NearestWindow.exclude``."""
@@ -281,7 +291,10 @@ class LstmAutoencoderScorer(Scorer):
         self.history = saved.array("history", (None, features))[-(max(spec.points, POINTS) - 1) :]
         self.memory = self._new_memory()
         self.memory.load(saved.state("memory"))
+        self.forecast, self.surprise = LinearForecast(), Surprise()
         self.forecast.load(saved.state("forecast"))
         self.surprise.load(saved.state("surprise"))
+        if len(self.surprise.model[0]) != SINGLE + features * KINDS:
+            raise saved.fault("surprise", f"is not of {features} columns")
         self.excursion.load(saved.state("range"))
         self.network = network

@@ -20,7 +20,6 @@ MIN_PEAKS = 30  # peaks that a tail is fitted to, at least, as long as these are
 MAX_PEAK_SHARE = 0.02
 RECALIBRATE = 512  # errors after which the peak level is chosen anew
 MIN_ERRORS = 30  # errors without which there is no limit
-ENOUGH_ERRORS = 1000  # with fewer, what does not belong to a tail cannot be told from it
 MAX_RARITY = 50.0  # a flagged error that normal ones pass so many times more seldom than the limit is no normal one
 RESIDUAL_ERRORS = 48  # errors after such a one in which a flag is of the same anomaly, and no normal one either
 ONSET_ERRORS = 8  # errors before it, learnt with it, of which the same holds: windows reach an anomaly step by step
@@ -37,9 +36,6 @@ class PeaksOverThreshold(Threshold):
     feels much of an anomaly shorter than half the window. Neither falls below what ``fit`` saw: errors that are tiny and alike for long,
     on a constant or interpolated stretch, say nothing about the size of errors to come. The largest ``PEAK_SHARE`` of the last ``memory``
     such values are fitted; the limit is the height that a share ``budget`` of normal errors passes.
-
-    Errors of the training part are believed as long as they are plausible: a tail drawn through their 90 and 99 % quantiles must not pass
-    them ``MAX_RARITY`` times more seldom than the budget. So a training part that holds anomalies does not raise the limit above them.
 
     A flagged error teaches the tail only while it is a plausible normal one: not ``MAX_RARITY`` times rarer than the limit allows, not
     beside one that is, and no more of them than ``MAX_LEARNT_BUDGETS`` times the budget. Learning all would let an anomaly lift the
@@ -106,7 +102,7 @@ class PeaksOverThreshold(Threshold):
 
     def fit(self, errors: Array) -> None:
         """Start from errors (M,) of normal behaviour; see ``Threshold.fit``."""
-        known = _believable(errors[~np.isnan(errors)], self._budget / MAX_RARITY)
+        known = errors[~np.isnan(errors)]
         self._recent = known[-self._window :].copy()
         self._comparable, self.pending = np.empty(0), np.empty(0)
         self._allowance, self._left_out, self._since, self._calibrated = 0.0, 0, RESIDUAL_ERRORS, 0
@@ -226,15 +222,6 @@ class PeaksOverThreshold(Threshold):
         if saved.boolean("limit_known"):
             self._set_limit()
         self.pending = self.pending[: self.due - 1]
-
-
-def _believable(errors: Array, rarity: float) -> Array:
-    """Those of the errors (N,) of a training part that an exponential tail passes with probability ``rarity`` or more."""
-    if len(errors) < ENOUGH_ERRORS:
-        return errors
-    low, high = _quantiles(errors, [0.9, 0.99])
-    decade = high - low  # of probability
-    return errors[errors <= high + decade * np.log10(0.01 / rarity)] if decade > 0 else errors
 
 
 def _quantiles(values: Array, shares: Sequence[float]) -> Array:

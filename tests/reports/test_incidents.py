@@ -119,7 +119,7 @@ def test_a_damaged_incident_is_refused(change: dict[str, object]) -> None:
 # --- gaps as durations ---
 
 
-@pytest.mark.parametrize(("asked", "points"), [(7, 7), ("auto", 48), ("30 min", 6), ("2h", 24), ("1 day", 288)])
+@pytest.mark.parametrize(("asked", "points"), [(7, 7), ("auto", 48), ("30 min", 6), ("2h", 24), ("1 day", 288), ("90 secs", 0)])
 def test_a_gap_is_a_number_of_points_or_a_duration(asked: int | str, points: int) -> None:
     assert points_of("merge_gap", asked, usual=48, interval=300.0) == points
 
@@ -129,3 +129,18 @@ def test_a_duration_needs_timestamps() -> None:
         ConfigError, match=r"incidents.cooldown is '2 h', but the stream has no timestamps; give a number of points"
     ):
         points_of("cooldown", "2 h", usual=48, interval=0.0)
+
+
+def test_a_duration_has_a_limit() -> None:
+    with pytest.raises(
+        ConfigError, match=r"incidents.cooldown is '9000000 years', which is more than 1,000,000 points of this stream"
+    ):
+        points_of("cooldown", "9000000 years", usual=48, interval=60.0)
+
+
+def test_errors_far_above_any_threshold_can_be_saved() -> None:
+    tracker = IncidentTracker(cooldown=3)
+    detections = scored([1, 0, 1])
+    detections.errors[:], detections.thresholds[:] = [1e200, 0.5, 1e300], [1e-300, 0.0, 1e-300]
+    tracker.process(detections)
+    IncidentTracker(cooldown=3).load(unpack(pack(tracker.state()), "x"))

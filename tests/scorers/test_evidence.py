@@ -9,7 +9,7 @@ from helpers.series import Array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.scorers.evidence import Surprise, side_by_side, surprises, total
+from autoencoder.scorers.evidence import Surprise, believable, side_by_side, surprises, total
 
 quick = settings(deadline=None, max_examples=50, derandomize=True)
 numbers = st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.5]) | st.floats(0, 1e3, allow_subnormal=False), min_size=1, max_size=60)
@@ -64,3 +64,29 @@ def test_of_several_columns_the_most_surprising_one_counts() -> None:
     linear = np.array([[[4.0, 0, 0, 0, 0.0], [1.0, 0, 12, 0, 0]]])
     found = total(side_by_side(np.array([9.0]), np.array([1.0]), np.array([0.25]), linear), features=2)
     assert found == pytest.approx([(9**1.5 + 1 + 0.25**1.5 + 4**1.5 + 12**1.5) ** (2 / 3)])
+
+
+# --- what of a training part is believed ---
+
+
+@pytest.mark.parametrize("anomalies", [1, 25])
+def test_errors_that_do_not_fit_the_others_are_not_believed(anomalies: int) -> None:
+    errors = np.random.default_rng(0).exponential(size=5000)
+    spoilt = errors.copy()
+    places = np.linspace(50, 4900, anomalies).astype(int)
+    spoilt[places] = 60.0
+    assert np.array_equal(believable(errors, 2e-5), errors)
+    assert np.array_equal(believable(spoilt, 2e-5), np.delete(errors, places))
+
+
+def test_few_errors_and_those_above_a_constant_are_all_believed() -> None:
+    few, constant = np.random.default_rng(0).exponential(size=500), np.zeros(5000)
+    few[::50] = 60.0
+    constant[::200] = 1.0
+    for errors in (few, constant):
+        assert np.array_equal(believable(errors, 2e-5), errors)
+
+
+def test_no_evidence_is_too_much() -> None:
+    largest = total(np.full((1, 8), 1e106), features=1)
+    assert np.isfinite(largest).all()

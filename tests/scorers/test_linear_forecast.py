@@ -1,4 +1,4 @@
-"""The linear forecast and the units of evidence, beside plain twins."""
+"""The linear forecast, beside plain twins."""
 
 from __future__ import annotations
 
