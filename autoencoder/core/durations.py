@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 
 SECONDS = {"second": 1, "minute": 60, "hour": 3600, "day": 86_400, "week": 604_800, "month": 2_629_746, "year": 31_556_952}
-SHORT = {"s": "second", "sec": "second", "m": "minute", "min": "minute", "h": "hour", "hr": "hour", "d": "day", "w": "week"}
+SHORT = {"s": "second", "sec": "second", "secs": "second", "m": "minute", "min": "minute", "mins": "minute"}
+SHORT |= {"h": "hour", "hr": "hour", "hrs": "hour", "d": "day", "w": "week"}
 _DURATION = re.compile(r"\s*(?P<count>\d+(?:\.\d+)?)\s*(?P<unit>[a-z]+)\s*", re.IGNORECASE)
 
 
@@ -16,10 +17,8 @@ def unit_of(text: str) -> str | None:
     ('hour', 'minute', None)
     """
     word = text.lower()
-    if word in SHORT:
-        return SHORT[word]
-    name = word.removesuffix("s")
-    return name if name in SECONDS else SHORT.get(name) if len(name) > 1 and name != word else None
+    unit = SHORT.get(word, word.removesuffix("s"))
+    return unit if unit in SECONDS else None
 
 
 def seconds_of(text: str) -> float | None:

@@ -100,7 +100,6 @@ class AlarmFilter:
     """
 
     def __init__(self, cooldown: int) -> None:
-        self._cooldown = cooldown
         self._recent = np.zeros(cooldown)  # the scores before the next one, NaN where unknown
 
     def process(self, scores: Array) -> Array:
@@ -111,12 +110,13 @@ class AlarmFilter:
         """
         if not len(scores):
             return scores.copy()
+        cooldown = len(self._recent)
         stream = np.concatenate([self._recent, scores])  # (C + N,)
         self._recent = stream[len(scores) :]
         stream = np.where(stream == stream, stream, 0.0)
         step = stream.itemsize
-        recent = np.ndarray((len(scores), self._cooldown), stream.dtype, stream, strides=(step, step))  # (N, C), no copy
-        newest = stream[self._cooldown :]
+        recent = np.ndarray((len(scores), cooldown), stream.dtype, stream, strides=(step, step))  # (N, C), no copy
+        newest = stream[cooldown:]
         rises: Array = newest * (newest > np.maximum.reduce(recent, axis=1))
         return rises
 
@@ -134,7 +134,6 @@ class AlarmFilter:
         self._recent = saved.array("recent", (None,))
         if not len(self._recent):
             raise saved.fault("recent", "is empty")
-        self._cooldown = len(self._recent)
 
 
 class IncidentTracker(Stateful):
