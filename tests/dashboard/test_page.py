@@ -146,6 +146,7 @@ def test_a_run_is_watched_and_downloaded(page: Page, dashboard: Dashboard, tmp_p
     slide(page, "noise", "ArrowRight", 2)
     slide(page, "pace", "ArrowLeft", 2)  # 2,000 points a second
     page.locator(".st-key-kinds").get_by_role("button", name="flat").click()
+    at_rest(page)
     begin(page)
     badge(page, "Running")
     page.locator("canvas.below").evaluate("canvas => { canvas.isTheOldOne = true; }")
