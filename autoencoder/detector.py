@@ -13,8 +13,8 @@ import numpy.typing as npt
 from autoencoder.core.errors import ModelFileError, NotFittedError
 from autoencoder.core.events import AdaptationEvent
 from autoencoder.core.state import Reader, State
-from autoencoder.core.types import Detections, unknown
-from autoencoder.scorers.base import Array, Progress, Scorer
+from autoencoder.core.types import Detections
+from autoencoder.scorers.base import Array, Progress, Scored, Scorer
 from autoencoder.slots import SlotFiller
 from autoencoder.thresholds.base import Threshold
 from autoencoder.thresholds.budget import Budget, interval_of
@@ -172,24 +172,22 @@ class StreamDetector(Detector):
             raise ModelFileError(
                 f"the model was trained on {self._features} columns, the stream has {values.shape[1]}; choose the columns it was trained on"
             )
-        errors, predictions = self._errors(time, values)
-        limits, probabilities = self._calibration.judge(errors)
+        scored = self._scored(time, values)
+        limits, probabilities = self._calibration.judge(scored.own_errors)
         if self.threshold is not self._calibration:
-            limits = self.threshold.process(errors)
-        return to_detections(time, values, predictions, errors, limits, probabilities)
+            limits = self.threshold.process(scored.own_errors)
+        return to_detections(time, values, scored, limits, probabilities)
 
-    def _errors(self, time: Time, values: Array) -> tuple[Array, Array]:
-        """Points (N,), (N, F) -> their errors (N,) and predictions (N, F)."""
+    def _scored(self, time: Time, values: Array) -> Scored:
+        """What the scorer says of points (N,), (N, F)."""
         if not self._slots:
-            return self.scorer.process(values)
+            return self.scorer.score(values)
         slots, places = self._slots.process(time, values)
-        found, expected = self.scorer.process(slots)  # (M,), (M, F)
+        found = self.scorer.score(slots)  # of M slots
         if places is None:
-            return found, expected
-        errors, predictions = unknown(len(values)), unknown(*values.shape)
-        judged = places >= 0
-        errors[judged], predictions[judged] = found[places[judged]], expected[places[judged]]
-        return errors, predictions
+            return found
+        rows = np.flatnonzero(places >= 0)
+        return Scored(*(part[places[rows]] for part in found)).at(rows, values)
 
     def clone(self) -> StreamDetector:
         """A detector for another stream with all that this one has learnt from its training part, if it is trained."""
@@ -286,10 +284,8 @@ class StreamDetector(Detector):
             self._calibration.load(saved.state("calibration"))
 
 
-def to_detections(
-    time: Time, values: Array, predictions: Array, errors: Array, limits: Array, probabilities: Array
-) -> Detections:
-    """Detections of N points from their errors (N,), limits (N,) and the probabilities (N,) that a normal error is larger."""
+def to_detections(time: Time, values: Array, scored: Scored, limits: Array, probabilities: Array) -> Detections:
+    """Detections of N points by their own errors, from limits (N,) and the probabilities (N,) that a normal error is larger."""
     decades = np.log10(np.maximum(probabilities, 1e-300)) / -DECADES
     scores = np.minimum(decades, 1.0) + 0.0  # a certain -0 becomes 0
-    return Detections(time, values, predictions, errors, limits, scores, errors > limits)
+    return Detections(time, values, scored.predictions, scored.errors, limits, scores, scored.own_errors > limits)

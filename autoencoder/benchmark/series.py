@@ -27,6 +27,7 @@ from autoencoder.core.types import Array, Bools, Detections, unknown
 from autoencoder.detector import MAX_CALIBRATION_ERRORS, StreamDetector, to_detections
 from autoencoder.factory.detectors import make_detector
 from autoencoder.reports.files import reporting, write_whole
+from autoencoder.scorers.base import Scored
 from autoencoder.scorers.evidence import PARTS
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.sources.chunk import Chunk
@@ -177,12 +178,12 @@ def _control(config: Config, errors_of: Callable[[Array, int], Array], series: S
     threshold = PeaksOverThreshold(series.share(config), config.threshold.window)
     threshold.fit(errors[: series.train][-MAX_CALIBRATION_ERRORS:])
     judged = errors[series.train :]
-    return to_detections(rest.time, rest.values, unknown(*rest.values.shape), judged, *threshold.judge(judged))
+    return to_detections(rest.time, rest.values, Scored(judged, unknown(*rest.values.shape), judged), *threshold.judge(judged))
 
 
 def _nothing_known(rest: Chunk) -> Detections:
     nothing = unknown(len(rest))
-    return to_detections(rest.time, rest.values, unknown(*rest.values.shape), nothing, nothing, nothing)
+    return to_detections(rest.time, rest.values, Scored.unknown(rest.values), nothing, nothing)
 
 
 def _draw(file: SeriesFile, series: Series, result: Path, name: str, judge: Judge) -> Path:

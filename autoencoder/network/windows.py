@@ -19,6 +19,7 @@ MIN_STEPS = 4  # of a window
 MIN_WINDOWS = 64  # below that there is nothing to train on and nothing to validate with
 OUTLIER_VARIANCES = 1e4  # times it, beyond which a value in it is no reading, such as -9999; bursts are less
 OUTLIER_STRETCHES = 3  # of windows with such a value, at most
+OUTLYING = 7.0  # distances of the median from the lowest decile, 4.5 normal deviations, above which an error is no chance
 JUMP_VARIANCES = 9.0  # times the usual variance within a window, beyond which there is a jump in it
 
 
@@ -103,6 +104,20 @@ def clean_windows(values: Array, spec: WindowSpec) -> tuple[Array, Integers]:
     return windows[clean], np.flatnonzero(clean) + spec.points - 1
 
 
+def without_outlying(values: Array, spec: WindowSpec, ends: Integers, errors: Array) -> tuple[Array, Bools]:
+    """Values (N, F) without those at ``ends`` (M,) of windows whose errors (M,) are no chance, and which of these windows (M,) are whole.
+
+    Raises:
+        TrainingError: too few are.
+    """
+    low, middle = np.quantile(errors, [0.1, 0.5])
+    values = values.copy()
+    values[ends[errors > middle + OUTLYING * (middle - low)]] = np.nan
+    whole = ~np.isnan(sliding_windows(values, spec)[ends - spec.points + 1].sum(axis=(1, 2)))
+    require_windows(whole, "an anomaly")
+    return values, whole
+
+
 def require_windows(usable: Bools, without: str) -> None:
     """Raise a TrainingError where too few windows (M,) are usable."""
     if (count := int(np.count_nonzero(usable))) < MIN_WINDOWS:
@@ -112,11 +127,13 @@ def require_windows(usable: Bools, without: str) -> None:
 def without_outlier(windows: Array) -> Bools:
     """Which of consecutive windows (N, T, F) hold no value that is no reading, such as -9999 for a sensor that is off -> (N,).
 
-    What happens more than ``OUTLIER_STRETCHES`` times is a habit of the stream, however large it is: then all windows count.
+    What happens more than ``OUTLIER_STRETCHES`` times is a habit of the stream, however large it is: then all windows count, as where
+    too few would be left.
     """
     ordinary = np.asarray(_ordinary(windows.var(axis=1)).all(axis=1))
     stretches = np.count_nonzero(np.diff(ordinary.astype(np.int8), prepend=1) < 0)
-    return ordinary if stretches <= OUTLIER_STRETCHES else np.ones(len(ordinary), dtype=bool)
+    is_enough = stretches <= OUTLIER_STRETCHES and np.count_nonzero(ordinary) >= MIN_WINDOWS
+    return ordinary if is_enough else np.ones(len(ordinary), dtype=bool)
 
 
 def _ordinary(variance: Array) -> Bools:

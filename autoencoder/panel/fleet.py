@@ -29,8 +29,8 @@ class Fleet:
 
     def process(self, time: Time, values: Array) -> Detections:
         """Points (S,), (S, F) -> their detections, a row a stream; a stream without a point has NaN, and stays as it was."""
-        errors, predictions = self._scorers.process(values)
-        return to_detections(time, values, predictions, errors, *self._thresholds.judge(errors))
+        scored = self._scorers.score(values)
+        return to_detections(time, values, scored, *self._thresholds.judge(scored.own_errors))
 
     def write_back(self) -> None:
         """Bring the detectors to where the fleet stands, so that they can be saved or go on by themselves."""

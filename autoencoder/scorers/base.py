@@ -4,13 +4,33 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from typing import ClassVar, Protocol, Self, runtime_checkable
+from typing import ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
 from autoencoder.core.errors import NotFittedError
 from autoencoder.core.state import Resettable, State
-from autoencoder.core.types import Array, Bools, Progress
+from autoencoder.core.types import Array, Bools, Integers, Progress, unknown
 
-__all__ = ["Array", "Progress", "Refittable", "Scorer"]
+__all__ = ["Array", "Progress", "Refittable", "Scored", "Scorer"]
+
+
+class Scored(NamedTuple):
+    """What a scorer says of N points; NaN where unknown."""
+
+    errors: Array  # (N,) how unusual what ends at each point is
+    predictions: Array  # (N, F)
+    own_errors: Array  # (N,) how unusual the point itself is: no more than that, and less in the shadow of an anomaly before it
+
+    @staticmethod
+    def unknown(values: Array) -> Scored:
+        """Nothing is known of values (N, F)."""
+        return Scored(unknown(len(values)), unknown(*values.shape), unknown(len(values)))
+
+    def at(self, rows: Integers, values: Array) -> Scored:
+        """What is said here of points (M,) as said of the ``rows`` (M,) of values (N, F); of the others nothing is known."""
+        whole = Scored.unknown(values)
+        for each, part in zip(whole, self, strict=True):
+            each[rows] = part
+        return whole
 
 
 class Scorer(Resettable, ABC):
@@ -43,6 +63,11 @@ class Scorer(Resettable, ABC):
             NotFittedError: nothing is trained or loaded yet.
             ModelFileError: another number of columns was trained.
         """
+
+    def score(self, values: Array) -> Scored:
+        """As ``process``, and what each point says by itself; the same where a scorer cannot tell."""
+        errors, predictions = self.process(values)
+        return Scored(errors, predictions, errors)
 
     @property
     @abstractmethod

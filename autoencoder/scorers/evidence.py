@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import ClassVar
 
 import numpy as np
@@ -93,17 +94,17 @@ def side_by_side(error: Array, distance: Array, outside: Array, linear: Array) -
     return evidence
 
 
-def total(surprises: Array, features: int, without: str | None = None) -> Array:
+def total(surprises: Array, features: int, without: Iterable[str] = ()) -> Array:
     """Surprises (N, SINGLE + F K) -> their norm of exponent 1.5 (N,); of several columns the most surprising one of a kind counts.
 
     The sum (exponent 1) would be right for independent kinds, and hides an anomaly that only one of them sees; the largest (infinity)
-    wastes what several of them say. ``without`` one of ``PARTS`` it tells what that adds.
+    wastes what several of them say. ``without`` some of ``PARTS`` it is the norm of the others.
     """
     linear = surprises[:, SINGLE:].reshape(len(surprises), features, KINDS)
     largest = linear[:, 0] if features == 1 else np.maximum.reduce(linear, axis=1)  # (N, K)
     kinds = np.concatenate([surprises[:, :SINGLE], largest], axis=1)  # (N, SINGLE + K)
-    if without:
-        kinds[:, PARTS[without]] = 0.0
+    for part in without:
+        kinds[:, PARTS[part]] = 0.0
     np.minimum(kinds, MAX_SURPRISE, out=kinds)
     return np.asarray(np.cbrt(np.square(np.add.reduce(kinds * np.sqrt(kinds), axis=1))))
 

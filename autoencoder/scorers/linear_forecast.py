@@ -115,6 +115,13 @@ class LinearForecast(Stateful):
             evidence[early + first : early + first + len(block)] = linear_evidence(block, *self.model)
         return evidence
 
+    def expected(self, values: Array) -> Array:
+        """Forecast (F,) of the point after values (P - 1, F); the last value of a column without a model."""
+        weights, offset = self._weights[:, 0], self._offset[:, 0]  # (F, P), (F,)
+        errors = np.add.reduce((values.T - self._centre[:, None]) * weights[:, :-1], axis=-1) + offset
+        known = weights[:, -1] != 0
+        return np.asarray(np.where(known, self._centre - errors / np.where(known, weights[:, -1], 1.0), values[-1]))
+
     @property
     def model(self) -> tuple[Array, Array, Array]:
         """Centre (F,), weights (F, K, P) and offset (F, K), as ``linear_evidence`` takes them."""

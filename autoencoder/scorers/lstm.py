@@ -9,33 +9,32 @@ from typing import Self
 import numpy as np
 
 from autoencoder.core.errors import ModelFileError, TrainingError
-from autoencoder.core.state import Reader, State
+from autoencoder.core.state import Reader, State, Stateful
 from autoencoder.core.types import Array, Bools, Integers, Progress, unknown
 from autoencoder.network.model import Architecture
 from autoencoder.network.runtime import TrainedNetwork, Windows
 from autoencoder.network.training import TrainingConfig
 from autoencoder.network.windows import (
     MIN_STEPS,
-    MIN_WINDOWS,
     WindowScaler,
     WindowSpec,
     choose_spec,
     clean_windows,
-    require_windows,
     sliding_windows,
     without_outlier,
+    without_outlying,
 )
-from autoencoder.scorers.base import Scorer
+from autoencoder.scorers.base import Scored, Scorer
 from autoencoder.scorers.evidence import SINGLE, Surprise, believable, side_by_side, total
 from autoencoder.scorers.excursion import Excursion
 from autoencoder.scorers.linear_forecast import GUESSES, KINDS, POINTS, LinearForecast
 from autoencoder.scorers.nearest_window import NearestWindow
+from autoencoder.scorers.shadow import Shadow
 
 SINGLE_GUESSES = (1e-6, 1e-6, 0.002)  # see ``Surprise.fit``: of error, distance and excursion
 MEMORY_WINDOWS = 4096  # normal windows that are remembered
 MAX_WINDOW = 1 << 20  # points
 MAX_STEPS = 1 << 14
-OUTLYING = 7.0  # distances of the median from the lowest decile, 4.5 normal deviations, above which an error is no chance
 
 
 class LstmAutoencoderScorer(Scorer):
@@ -49,6 +48,8 @@ class LstmAutoencoderScorer(Scorer):
     - how far the newest half of its window lies from the nearest normal one (``NearestWindow``),
     - how far the point lies outside the range of all values before it (``Excursion``), and
     - what a linear model of the newest points says, in several kinds (``LinearForecast``).
+
+    ``Shadow`` tells what the point says by itself.
 
     Args:
         window: points a window covers; None takes them from the dominant period of the training part.
@@ -92,9 +93,10 @@ class LstmAutoencoderScorer(Scorer):
         self.forecast = LinearForecast()
         self.surprise = Surprise()
         self.keeps_surprises = False  #: of the training part, for ``leave_out``
-        self._without: str | None = None
+        self._without: tuple[str, ...] = ()  # of ``PARTS``
         self._calibration_surprises = np.empty((0, 0))
         self.excursion = Excursion()
+        self.shadow: Shadow
         self.calibration_errors = np.empty(0)
 
     # --- training ---
@@ -149,12 +151,7 @@ class LstmAutoencoderScorer(Scorer):
             self.train_network(scaler.scale(windows)[0], progress, self.network)
         # what the network cannot account for even now is left of an anomaly: it is neither remembered nor a measure
         assert self.network
-        error = self.network.start(windows, values[ends], scaler)()[0]
-        low, middle = np.quantile(error, [0.1, 0.5])
-        values = values.copy()
-        values[ends[error > middle + OUTLYING * (middle - low)]] = np.nan
-        kept = ~np.isnan(sliding_windows(values, spec)[ends - spec.points + 1].sum(axis=(1, 2)))
-        require_windows(kept, "an anomaly")
+        values, kept = without_outlying(values, spec, ends, self.network.start(windows, values[ends], scaler)()[0])
         self._calibrate(windows[kept], values, ends[kept], Excursion().fit(values))
         self._begin_after(values[~np.isnan(values).any(axis=1)])
 
@@ -167,14 +164,13 @@ class LstmAutoencoderScorer(Scorer):
         self.forecast, self.surprise = LinearForecast(), Surprise()  # clones may share those from before
         evidence = side_by_side(error, distance, outside[ends], self.forecast.fit(values)[ends])
         ordinary = without_outlier(windows)
-        if np.count_nonzero(ordinary) < MIN_WINDOWS:
-            ordinary[:] = True
         self.surprise.fit(evidence[ordinary], np.array(SINGLE_GUESSES + GUESSES * values.shape[1]))
         surprises = self.surprise.of(evidence)
         self.calibration_errors = total(surprises, values.shape[1])
-        # in its place, so that each row keeps its error
         self.calibration_errors[~ordinary] = np.median(self.calibration_errors[ordinary])
         self._calibration_surprises = surprises[ordinary] if self.keeps_surprises else surprises[:0]
+        self.shadow = Shadow(self.window)
+        self.shadow.fit(self.calibration_errors)
 
     def _begin_after(self, valid: Array) -> None:
         """The stream goes on after rows (N, F) without gaps."""
@@ -200,18 +196,20 @@ class LstmAutoencoderScorer(Scorer):
     # --- scoring ---
 
     def process(self, values: Array) -> tuple[Array, Array]:
-        """Score values (N, F) -> errors (N,), predictions (N, F)."""
+        """See ``Scorer.process``."""
+        return self.score(values)[:2]
+
+    def score(self, values: Array) -> Scored:
+        """See ``Scorer.score``."""
         if self.network is None:
             raise self._no_model()
         known = ~np.isnan(values).any(axis=1)
         if np.count_nonzero(known) == len(values):
             return self._score(values)
-        errors, predictions = unknown(len(values)), unknown(*values.shape)
-        errors[known], predictions[known] = self._score(values[known])
-        return errors, predictions
+        return self._score(values[known]).at(np.flatnonzero(known), values)
 
-    def _score(self, values: Array) -> tuple[Array, Array]:
-        """NaN-free values (N, F) -> errors (N,), predictions (N, F), NaN until a window is full; the history moves on."""
+    def _score(self, values: Array) -> Scored:
+        """As ``score`` for NaN-free values (N, F), unknown until a window is full; the history moves on."""
         assert self.network
         stream = np.concatenate([self.history, values])  # (H + N, F)
         before = len(self.history)
@@ -219,7 +217,8 @@ class LstmAutoencoderScorer(Scorer):
         self._begin_after(stream)
         if early == len(values):
             self.excursion.compare(values)
-            return unknown(early), unknown(*values.shape)
+            self.shadow.skip(early)
+            return Scored.unknown(values)
         windows = sliding_windows(stream[max(0, before - self.window + 1) :], self.scaler.spec)  # (N - early, T, F)
         reconstruction = self.network.start(windows, values[early:], self.scaler)
         outside = self.excursion.compare(values)  # (N,); other threads run the network meanwhile
@@ -231,12 +230,13 @@ class LstmAutoencoderScorer(Scorer):
         if early:
             errors = np.concatenate([unknown(early), errors])
             predictions = np.concatenate([unknown(early, values.shape[1]), predictions])
-        return errors, predictions
+        own = self.shadow.process(stream, errors, outside, self.forecast, self.surprise, self._without)
+        return Scored(errors, predictions, own)
 
     def leave_out(self, part: str) -> None:
         """Go on without one of ``PARTS`` of the evidence, to tell what it adds; see ``keeps_surprises``."""
-        self._without = part
-        self.calibration_errors = total(self._calibration_surprises, self._architecture.features, part)
+        self._without = (part,)
+        self.calibration_errors = total(self._calibration_surprises, self._architecture.features, self._without)
 
     def believable(self, errors: Array, rarity: float) -> Array:
         """See ``Scorer.believable``: in nats a tail is about exponential, whatever the data."""
@@ -251,8 +251,13 @@ class LstmAutoencoderScorer(Scorer):
     def reset(self) -> None:
         """Forget the recent points; the next window fills anew."""
         self.history = self.history[:0]
-        self.memory.reset()
-        self.excursion.reset()
+        for part in (self.memory, self.excursion, self.shadow):
+            part.reset()
+
+    def _parts(self) -> dict[str, Stateful]:
+        """What has a state of its own, by its key in that of the scorer."""
+        learnt: dict[str, Stateful] = {"forecast": self.forecast, "surprise": self.surprise}
+        return {**learnt, "memory": self.memory, "range": self.excursion, "shadow": self.shadow}
 
     def state(self) -> State:
         """Window, scaling, the recent points and which network they belong to."""
@@ -264,11 +269,8 @@ class LstmAutoencoderScorer(Scorer):
             "hide": self._architecture.horizon,
             "scale": self.scaler.spread.copy(),
             "history": self.history.copy(),
-            "memory": self.memory.state(),
-            "forecast": self.forecast.state(),
-            "surprise": self.surprise.state(),
-            "range": self.excursion.state(),
             "network": self.network.digest,
+            **{key: part.state() for key, part in self._parts().items()},
         }
 
     def artifacts(self) -> Mapping[str, bytes]:
@@ -289,12 +291,10 @@ class LstmAutoencoderScorer(Scorer):
         self._architecture = replace(self._architecture, steps=steps, features=features, horizon=horizon)
         self.scaler = WindowScaler(spec, spec.steps - max(1, horizon), saved.array("scale", (features,)))
         self.history = saved.array("history", (None, features))[-(max(spec.points, POINTS) - 1) :]
-        self.memory = self._new_memory()
-        self.memory.load(saved.state("memory"))
+        self.memory, self.shadow = self._new_memory(), Shadow(spec.points)
         self.forecast, self.surprise = LinearForecast(), Surprise()
-        self.forecast.load(saved.state("forecast"))
-        self.surprise.load(saved.state("surprise"))
+        for key, part in self._parts().items():
+            part.load(saved.state(key))
         if len(self.surprise.model[0]) != SINGLE + features * KINDS:
             raise saved.fault("surprise", f"is not of {features} columns")
-        self.excursion.load(saved.state("range"))
         self.network = network

@@ -10,6 +10,7 @@ import numpy as np
 from autoencoder.core.errors import TrainingError
 from autoencoder.core.types import Array, Integers, Progress, unknown
 from autoencoder.network.windows import downsample
+from autoencoder.scorers.base import Scored
 from autoencoder.scorers.evidence import side_by_side, surprises, total
 from autoencoder.scorers.excursion import shares_outside
 from autoencoder.scorers.linear_forecast import POINTS, linear_evidence
@@ -87,8 +88,8 @@ class LstmPanel:
         owners = np.array([list(tables).index(id(scorer.memory.trained)) for scorer in scorers])
         self._tables = [(table, owners == place) for place, table in enumerate(tables.values())]  # clones share theirs
 
-    def process(self, values: Array) -> tuple[Array, Array]:
-        """Score one point a stream, (S, F), NaN where there is none -> errors (S,), predictions (S, F)."""
+    def score(self, values: Array) -> Scored:
+        """Score one point a stream, (S, F), NaN where there is none; see ``Scorer.score``."""
         errors, predictions = unknown(len(values)), unknown(*values.shape)
         valid = np.flatnonzero(~np.isnan(values).any(axis=1))
         outside = self._outside(valid, values[valid])  # (V,)
@@ -96,9 +97,10 @@ class LstmPanel:
         rows = valid[is_full]
         if len(rows):
             errors[rows], predictions[rows] = self._score(rows, values[rows], outside[is_full])
+        own = self._own(valid, values, errors, outside)
         self._history[valid] = np.concatenate([self._history[valid, 1:], values[valid, None]], axis=1)
         self._filled[valid] = np.minimum(self._filled[valid] + 1, self._kept[valid])
-        return errors, predictions
+        return Scored(errors, predictions, own)
 
     def write_back(self) -> None:
         """Bring each scorer to where the panel stands, so that it can be saved or go on by itself."""
@@ -123,6 +125,19 @@ class LstmPanel:
         error, predictions = reconstruction()
         found = surprises(side_by_side(error, distance, outside, linear), *(part[rows] for part in self._surprise))
         return total(found, values.shape[1]), predictions
+
+    def _own(self, rows: Integers, values: Array, errors: Array, outside: Array) -> Array:
+        """Own errors (S,) of values (S, F) with errors (S,), of which those of streams (V,) are known, (V,) outside of their range."""
+        own = errors.copy()
+        for place, row in enumerate(rows.tolist()):
+            scorer = self._scorers[row]
+            if scorer.shadow.is_idle(errors[row]):
+                scorer.shadow.skip(1)
+                continue
+            stream = np.concatenate([self._history[row, self._history.shape[1] - int(self._filled[row]) :], values[row, None]])
+            judged = errors[row, None], outside[place, None], scorer.forecast, scorer.surprise
+            own[row] = scorer.shadow.process(stream, *judged)[0]
+        return own
 
     def _distance(self, rows: Integers, codes: Codes) -> Array:
         """Distances (V,) of codes (V, D) to the nearest window of each stream's own memory."""

@@ -18,6 +18,7 @@ from autoencoder.benchmark.series_picture import draw
 from autoencoder.benchmark.series_report import delays_of
 from autoencoder.core.errors import InputError, TrainingError
 from autoencoder.detector import to_detections
+from autoencoder.scorers.base import Scored
 from autoencoder.scorers.evidence import PARTS
 from benchmark.folders import (
     FOREST,
@@ -138,7 +139,7 @@ def test_picture_shows_the_worst_first() -> None:
     errors[[200, 230, 500, 800, 1600]] = [9.0, 8.0, 3.0, 5.0, 4.0]  # 230 is shown with 200
     column = np.arange(2000.0)[:, None]
     probabilities = np.exp(-errors)
-    detections = to_detections(np.arange(2000), column, column, errors, np.ones(2000), probabilities)
+    detections = to_detections(np.arange(2000), column, Scored(errors, column, errors), np.ones(2000), probabilities)
     figure = draw(detections, labels, "wsd/one, diff")
     whole, misses, alarms = figure.subfigs
     assert whole.get_suptitle() == "wsd/one, diff: 2,000 points, 1 of 6 events found, 5 of 6 incidents false"
@@ -147,7 +148,7 @@ def test_picture_shows_the_worst_first() -> None:
     assert alarms.get_suptitle() == "5 false alarms; those with the highest scores"
     shown = [cell.get_suptitle().split(",")[0] for cell in alarms.subfigs]
     assert shown == ["false alarm 1: 200", "false alarm 2: 800", "false alarm 3: 1600"]
-    silent = to_detections(np.arange(50), column[:50], column[:50], *(np.full(50, np.nan),) * 3)
+    silent = to_detections(np.arange(50), column[:50], Scored.unknown(column[:50]), *(np.full(50, np.nan),) * 2)
     (whole,) = draw(silent, labels[:50], "nothing").subfigs
     assert whole.get_suptitle() == "nothing: 50 points, no events, no incidents"
 

@@ -13,13 +13,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
-from helpers.series import assert_same, gappy_series, in_pieces, series
+from helpers.series import assert_same, gappy_series, in_pieces, part, series
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from autoencoder.core.errors import ModelFileError, NotFittedError, TrainingError
 from autoencoder.core.state import State, pack, unpack
 from autoencoder.scorers import SCORERS, Array, Scorer, create
+from autoencoder.scorers.base import Scored
 
 FAST: dict[str, dict[str, Any]] = {  # settings that make a kind quick to train; the others take their defaults
     "lstm_autoencoder": {"sequence_length": 12, "units": (8,), "latent_dim": 4, "max_steps": 150},
@@ -45,7 +46,7 @@ class Trained(NamedTuple):
     state: State
     artifacts: Mapping[str, bytes]
     calibration_errors: Array
-    scored: tuple[Array, Array]
+    scored: Scored
 
 
 @cache
@@ -53,7 +54,7 @@ def train(kind: str, columns: int = 1) -> Trained:
     """One training serves all tests."""
     scorer = make(kind).fit(series(TRAINING, columns))
     saved = scorer.state(), scorer.artifacts(), scorer.calibration_errors
-    return Trained(*saved, scorer.process(gappy_series(150, columns, seed=1)))
+    return Trained(*saved, scorer.score(gappy_series(150, columns, seed=1)))
 
 
 def ready(kind: str, columns: int = 1) -> Scorer:
@@ -66,10 +67,12 @@ def ready(kind: str, columns: int = 1) -> Scorer:
 @one_or_three
 def test_shapes(kind: str, columns: int) -> None:
     for count in (100, 0):
-        errors, predictions = ready(kind, columns).process(values := series(count, columns, seed=1))
+        errors, predictions, own = scored = ready(kind, columns).score(values := series(count, columns, seed=1))
         assert errors.shape == (count,)
         assert predictions.shape == (count, columns)
         assert np.isfinite(errors).all()
+        assert (own <= errors).all()
+        assert_same(ready(kind, columns).process(values), scored[:2])
         assert (np.abs(predictions - values) < 15).all()  # in the data's units
 
 
@@ -77,11 +80,11 @@ def test_shapes(kind: str, columns: int) -> None:
 @pytest.mark.parametrize("place", [0, 57, 140, 199])
 def test_causal(kind: str, place: int) -> None:
     values = gappy_series(200, seed=1)
-    before = ready(kind).process(values)
+    before = ready(kind).score(values)
     changed = values.copy()
     changed[place + 1 :] += 50
-    after = ready(kind).process(changed)
-    assert_same((after[0][: place + 1], after[1][: place + 1]), (before[0][: place + 1], before[1][: place + 1]))
+    after = ready(kind).score(changed)
+    assert_same(part(after, slice(place + 1)), part(before, slice(place + 1)))
 
 
 @every_kind
@@ -90,7 +93,7 @@ def test_causal(kind: str, place: int) -> None:
 @example(seed=1, columns=1, cuts=list(range(1, 250)))
 def test_chunk_invariant(kind: str, seed: int, columns: int, cuts: list[int]) -> None:
     values = gappy_series(250, columns, seed)
-    assert_same(in_pieces(ready(kind, columns), values, cuts), ready(kind, columns).process(values))
+    assert_same(in_pieces(ready(kind, columns), values, cuts), ready(kind, columns).score(values))
 
 
 @every_kind
@@ -98,7 +101,7 @@ def test_chunk_invariant(kind: str, seed: int, columns: int, cuts: list[int]) ->
 @given(place=st.integers(0, 200))
 def test_resume_exact(kind: str, place: int) -> None:
     values = gappy_series(200, seed=1)
-    whole = ready(kind).process(values)
+    whole = ready(kind).score(values)
     first, second = ready(kind), make(kind)
     first.process(values[:place])
     saved = first.state()
@@ -106,14 +109,14 @@ def test_resume_exact(kind: str, place: int) -> None:
     second.load(unpack(packed, "state.npz"), first.artifacts())
     first.process(values)
     assert pack(saved) == packed  # what is saved stays
-    assert_same(second.process(values[place:]), (whole[0][place:], whole[1][place:]))
+    assert_same(second.score(values[place:]), part(whole, slice(place, None)))
 
 
 @every_kind
 def test_seeded_and_trained_as_loaded(kind: str) -> None:
     values = gappy_series(150, seed=1)
-    assert_same(make(kind).fit(series(TRAINING)).process(values), train(kind).scored)
-    assert_same(ready(kind).process(values), train(kind).scored)
+    assert_same(make(kind).fit(series(TRAINING)).score(values), train(kind).scored)
+    assert_same(ready(kind).score(values), train(kind).scored)
 
 
 @every_kind
@@ -121,26 +124,25 @@ def test_missing_row_changes_nothing(kind: str) -> None:
     values = series(200, 3, seed=1)
     with_gaps = np.insert(values, [0, 5, 70, 70, 199], np.array([[np.nan, 100.0, 100.0]]), axis=0)
     missing = np.isnan(with_gaps).any(axis=1)
-    errors, predictions = ready(kind, 3).process(with_gaps)
-    assert np.isnan(errors[missing]).all()
-    assert np.isnan(predictions[missing]).all()
-    assert_same((errors[~missing], predictions[~missing]), ready(kind, 3).process(values))
+    scored = ready(kind, 3).score(with_gaps)
+    assert all(np.isnan(each[missing]).all() for each in scored)
+    assert_same(part(scored, ~missing), ready(kind, 3).score(values))
 
 
 @every_kind
 def test_reset_and_clone_begin_another_stream(kind: str) -> None:
     values = series(200, seed=1)
     one, other, used = ready(kind), ready(kind), ready(kind)
-    expected = ready(kind).process(np.concatenate([series(15, seed=3), values[:50]]))
+    expected = ready(kind).score(np.concatenate([series(15, seed=3), values[:50]]))
     one.process(1000 * series(30, seed=2))
     used.process(series(15, seed=3))
     clone = used.clone()
     for scorer in (one, other):
         scorer.reset()
-    begun = one.process(values)
-    assert_same(begun, other.process(values))
-    assert_same(begun, clone.process(values))  # goes its own way
-    assert_same(used.process(values[:50]), (expected[0][15:], expected[1][15:]))
+    begun = one.score(values)
+    assert_same(begun, other.score(values))
+    assert_same(begun, clone.score(values))  # goes its own way
+    assert_same(used.score(values[:50]), part(expected, slice(15, None)))
     assert np.isnan(begun[0][0])
     assert np.isfinite(begun[0][-1])
 

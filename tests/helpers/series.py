@@ -36,12 +36,16 @@ def noise(count: int, columns: int = 1, seed: int = 0) -> Array:
     return np.random.default_rng(seed).normal(100, 3, size=(count, columns))
 
 
-def in_pieces(scorer: Any, values: Array, cuts: list[int]) -> tuple[Array, Array]:
-    """Errors and predictions of a scorer that is given values in pieces."""
-    results = [scorer.process(piece) for piece in np.split(values, sorted(cuts))]
-    return np.concatenate([errors for errors, _ in results]), np.concatenate([predictions for _, predictions in results])
+def in_pieces(scorer: Any, values: Array, cuts: list[int]) -> tuple[Array, ...]:
+    """What a scorer says that is given values in pieces."""
+    return tuple(map(np.concatenate, zip(*(scorer.score(piece) for piece in np.split(values, sorted(cuts))), strict=True)))
 
 
-def assert_same(one: tuple[Array, Array], other: tuple[Array, Array]) -> None:
-    np.testing.assert_array_equal(one[0], other[0])
-    np.testing.assert_array_equal(one[1], other[1])
+def part(scored: tuple[Array, ...], rows: Any) -> tuple[Array, ...]:
+    """What a scorer says of some rows."""
+    return tuple(each[rows] for each in scored)
+
+
+def assert_same(one: tuple[Array, ...], other: tuple[Array, ...]) -> None:
+    for each, expected in zip(one, other, strict=True):
+        np.testing.assert_array_equal(each, expected)

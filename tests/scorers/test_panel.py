@@ -6,7 +6,7 @@ import copy
 
 import numpy as np
 import pytest
-from helpers.series import Array, series
+from helpers.series import Array, assert_same, series
 
 from autoencoder.config import Config, validate
 from autoencoder.core.errors import NotFittedError
@@ -98,12 +98,11 @@ def test_running_scorers_of_one_network(columns: int) -> None:
     values = np.stack([part[1000:] for part in parts], axis=1)  # (N, S, F)
     values[np.random.default_rng(1).uniform(size=values.shape) < 0.05] = np.nan
     values[100] += 5
-    together = [panel.process(values[tick]) for tick in range(300)]
+    together = [panel.score(values[tick]) for tick in range(300)]
     panel.write_back()
     for row in rows:
-        errors, predictions = singles[row].process(values[:300, row])
-        np.testing.assert_array_equal([tick[0][row] for tick in together], errors)
-        np.testing.assert_array_equal([tick[1][row] for tick in together], predictions)
+        found = tuple(np.array([tick[kind][row] for tick in together]) for kind in range(3))
+        assert_same(found, singles[row].score(values[:300, row]))
         assert pack(batched[row].state()) == pack(singles[row].state())
         np.testing.assert_array_equal(batched[row].process(values[300:, row])[0], singles[row].process(values[300:, row])[0])
 

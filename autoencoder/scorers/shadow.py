@@ -1,0 +1,106 @@
+"""Shadow: what points say by themselves after an anomaly, while the windows that end at them still hold it."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import numpy as np
+
+from autoencoder.core.state import Reader, Resettable, array, integer, number
+from autoencoder.core.types import Array
+from autoencoder.scorers.evidence import Surprise, believable, side_by_side, total
+from autoencoder.scorers.linear_forecast import LAGS, POINTS, LinearForecast
+from autoencoder.thresholds.peaks_over_threshold import MAX_RARITY
+
+ANOMALOUS = 0.999  # quantile of the training errors beyond which a point casts a shadow
+NO_ERROR = np.zeros(1)
+
+
+class Shadow(Resettable):
+    """Follows a stream as it would be without its anomalies.
+
+    An anomaly stays in the windows of the points after it, and these are unlike anything normal, whatever the points are like. In its
+    shadow, as long as a window reaches, the network's evidence is of the anomaly: a point counts by its range, its repetitions and its
+    linear forecast, made from values in which the forecast stands in the place of every anomaly, as a filter cleaner has it (Masreliez
+    and Martin 1977, doi 10.1109/TAC.1977.1101538). It never counts more than its window.
+
+    Args:
+        reach: points that a window looks back on.
+    """
+
+    name = "the shadow"
+    STATE: ClassVar = {
+        "_bound": number("bound"),
+        "_since": integer("since"),
+        "_values": array("values", (None, None)),
+    }
+
+    def __init__(self, reach: int) -> None:
+        self._reach = max(reach, POINTS)
+        self._bound = np.inf  # an error above it is an anomaly's
+        self.reset()
+
+    def fit(self, errors: Array) -> None:
+        """Learn from errors (M,) of the training part, those that are believable, which ones are an anomaly's."""
+        self._bound = float(np.quantile(believable(errors, (1.0 - ANOMALOUS) / MAX_RARITY), ANOMALOUS))
+
+    def reset(self) -> None:
+        """Begin another stream."""
+        self._since = self._reach  # points from the newest anomaly to the newest point, no more than these
+        self._values = np.empty((0, 0))  # the newest points without anomalies, (POINTS - 1, F), where they held one
+
+    def is_idle(self, error: float) -> bool:
+        """Whether a point with that error is what it seems, and no value before it was replaced: then ``skip`` is enough."""
+        return not error > self._bound and not len(self._values)
+
+    def skip(self, count: int) -> None:
+        """Pass by so many points without an error, or with one that casts no shadow."""
+        self._since = min(self._since + count, self._reach)
+
+    def process(
+        self,
+        stream: Array,
+        errors: Array,
+        outside: Array,
+        forecast: LinearForecast,
+        surprise: Surprise,
+        without: tuple[str, ...] = (),
+    ) -> Array:
+        """What the newest N points of a stream (H + N, F) say by themselves -> errors (N,).
+
+        Args:
+            stream: with at least ``POINTS - 1`` points before the newest, as far as there were so many.
+            errors: (N,) of the windows that end at these points, NaN where unknown.
+            outside: (N,) how far they lie outside the range.
+            forecast: of the newest points.
+            surprise: of all kinds of evidence.
+            without: ``PARTS`` of it that are left out, beside the network's.
+        """
+        unusual = np.flatnonzero(errors > self._bound)
+        first = len(stream) - len(errors)
+        newest = first - 1 - self._since
+        if not len(unusual) and not len(self._values):
+            self.skip(len(errors))
+            return errors
+        stream, own = stream.copy(), errors.copy()
+        if len(self._values):
+            stream[first - len(self._values) : first] = self._values
+        for place in unusual[unusual + first >= POINTS - 1].tolist():
+            row = first + place
+            stretch = stream[row - POINTS + 1 : row + 1]  # (P, F), a view
+            if row - newest < self._reach:
+                evidence = side_by_side(NO_ERROR, NO_ERROR, outside[place : place + 1], forecast.compare(stretch, 1))
+                own[place] = min(own[place], total(surprise.of(evidence), stream.shape[1], ("network", *without))[0])
+            if own[place] > self._bound:
+                stretch[-1] = forecast.expected(stretch[:-1])
+                if row - newest <= LAGS:  # what lies between was forecast from the anomaly, too
+                    between = (np.arange(newest + 1, row) - newest) / (row - newest)
+                    stream[newest + 1 : row] = stream[newest] + between[:, None] * (stretch[-1] - stream[newest])
+                newest = row
+        self._since = min(len(stream) - 1 - newest, self._reach)
+        self._values = stream[-(POINTS - 1) :].copy() if self._since < POINTS - 1 else stream[:0]
+        return own
+
+    def _complete(self, saved: Reader) -> None:
+        if len(self._values) not in (0, POINTS - 1):
+            raise saved.fault("values", f"holds {len(self._values)} points; there must be {POINTS - 1}, or none")
