@@ -234,7 +234,7 @@ class StreamDetector(Detector):
         self._features = saved.integer("features", 1)
         self._interval = saved.number("interval")
         self.position.load(saved.state("position"))
-        self.profile = StreamProfile.load(saved.state("profile"))
+        self.profile = StreamProfile.load(saved.state("profile"), self._features)
         self.calibration_errors = saved.array("training_errors", (None,))
         self.scorer.load(saved.state("scorer"), files)
         if self._slots and saved.has("slots"):

@@ -88,10 +88,10 @@ class StreamProfile:
         return {"levels": self.levels.copy(), "period": self.period, "strength": self.strength, "interval": self.interval}
 
     @staticmethod
-    def load(state: State) -> StreamProfile:
-        """What ``state`` gave; ModelFileError where it is damaged."""
+    def load(state: State, columns: int) -> StreamProfile:
+        """What ``state`` gave, of so many columns; ModelFileError where it is damaged."""
         saved = Reader(state, "the profile")
-        levels, period = saved.array("levels", (LEVELS, None)), saved.integer("period", 0, 1 << 40)
+        levels, period = saved.array("levels", (LEVELS, columns)), saved.integer("period", 0, 1 << 40)
         return StreamProfile(levels, period, saved.number("strength"), saved.number("interval", 0.0))
 
 
