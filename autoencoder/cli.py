@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, NoReturn
 from autoencoder import __version__
 from autoencoder.core.errors import ConfigError, ResumeError, format_error
 from autoencoder.core.extras import missing_package, require
-from autoencoder.interrupts import SignalGuard, Terminated
+from autoencoder.interrupts import Terminated
 
 if TYPE_CHECKING:
     from autoencoder.config import Config
@@ -170,9 +170,6 @@ def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
         from autoencoder.dashboard.command import dashboard
 
         return dashboard(arguments, console)
-    from autoencoder.commands.run import run
-    from autoencoder.commands.train import RunOptions, train
-
     if arguments.resume and not arguments.out:
         raise ConfigError("--resume needs --out DIR, the folder of the run that was cut off")
     if arguments.model and arguments.command == "train":
@@ -181,12 +178,14 @@ def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
         raise ConfigError("--resume means nothing to train, which leaves nothing to go on with; leave it out")
     config = None
     try:
-        with SignalGuard():  # a signal while the rest is imported and read is one that ends a run
-            config = read_config(arguments, console.print)
-            _require_run(arguments, config)
-            _require_packages(arguments, config)
-            command = {"run": run, "train": train}[arguments.command]
-            return command(config, RunOptions(arguments.out, arguments.model, arguments.resume, began), console)
+        from autoencoder.commands.run import run
+        from autoencoder.commands.train import RunOptions, train
+
+        config = read_config(arguments, console.print)
+        _require_run(arguments, config)
+        _require_packages(arguments, config)
+        command = {"run": run, "train": train}[arguments.command]
+        return command(config, RunOptions(arguments.out, arguments.model, arguments.resume, began), console)
     except Terminated as stop:
         if arguments.command == "train" or not _is_endless(arguments, config):
             raise
@@ -269,8 +268,6 @@ def main(argv: list[str] | None = None, began: float | None = None) -> int:
 
         with nullcontext(sys.stderr) if arguments.verbose and sys.stderr else quiet_libraries() as stream:
             return guarded_call(arguments, Console(stream), time.perf_counter() if began is None else began)
-    except KeyboardInterrupt:  # before there was a console
-        return 130
     except ModuleNotFoundError as error:
         if not (missing := missing_package(error)):
             raise

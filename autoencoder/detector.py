@@ -6,7 +6,6 @@ import copy
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from time import perf_counter
-from typing import Any
 
 import numpy as np
 
@@ -106,14 +105,13 @@ class StreamDetector(Detector):
 
     def _train(self) -> None:
         began = perf_counter()
-        time: Any = np.concatenate(self._times)
-        values = np.concatenate(self._values)
+        time, values = np.concatenate(self._times), np.concatenate(self._values)
         self._interval = interval_of(time)
         self._set_share(self._budget.share(self._interval))
         self.scorer.fit(self._slots.fit(time, values) if self._slots else values, self._progress)
         self._features = values.shape[1]
         self.profile = StreamProfile.of(time, values)
-        self.position.advance(time)
+        self.position.advance(self._times[-1])
         self.recalibrate(self.scorer.calibration_errors)
         self.trained = True
         self._times, self._values, self._progress = [], [], None
@@ -222,13 +220,12 @@ class StreamDetector(Detector):
         self.trained = self.position.is_at_start = True
         if not goes_on:
             self._begin_anew()
-            return
-        if self._slots:
-            self._slots.allow_gap()
-        if saved.text("threshold_kind") == type(self.threshold).__name__:
+        elif saved.text("threshold_kind") == type(self.threshold).__name__:
             self._load_thresholds(saved)
         else:
             self._calibrate()
+        if self._slots:
+            self._slots.allow_gap()
 
     def _load_scorer(self, saved: Reader, files: Mapping[str, bytes]) -> None:
         self._features = saved.integer("features", 1)
@@ -237,7 +234,9 @@ class StreamDetector(Detector):
         self.profile = StreamProfile.load(saved.state("profile"), self._features)
         self.calibration_errors = saved.array("training_errors", (None,))
         self.scorer.load(saved.state("scorer"), files)
-        if self._slots and saved.has("slots"):
+        if not saved.has("slots"):  # it was made by an adaptation, which counts rows
+            self._slots = None
+        elif self._slots:
             self._slots.load(saved.state("slots"))
 
     def _load_thresholds(self, saved: Reader) -> None:

@@ -19,7 +19,7 @@ from autoencoder.reports.incidents import time_text
 class ModelStart(Stateful):
     """The beginning of a series that uses a saved model.
 
-    The first rows say whether they follow those that the model has seen; some more of them are compared with what it was trained on. The
+    The first row says whether it follows those that the model has seen; some rows more are compared with what it was trained on. The
     sentences do not depend on how the stream is cut into chunks.
 
     Args:
@@ -43,7 +43,7 @@ class ModelStart(Stateful):
         self.has_begun = self.is_cold = False
         self.is_compared = profile is None
         self.notes: list[str] = []
-        self._times: list[Time] = []  # of the first complete rows, until there are enough to compare
+        self._times: list[Time] = []  # of the first rows, until there are enough to compare
         self._values: list[Array] = []
 
     def update(self, detector: StreamDetector, time: Time, values: Array) -> list[str]:
@@ -57,25 +57,26 @@ class ModelStart(Stateful):
                 self.notes.append(f"begins at {first}, and the model has seen all up to {seen}: the window fills anew")
         if not self.is_compared:
             assert self._profile
-            known = ~np.isnan(values).any(axis=1)
-            self._times.append(time[known])
-            self._values.append(values[known])
-            if sum(map(len, self._values)) >= self._profile.points:
+            room = self._profile.points - sum(map(len, self._values))
+            self._times.append(time[:room])
+            self._values.append(values[:room])
+            if len(values) >= room:
                 self._compare()
         return self.notes[told:]
 
     def finish(self) -> list[str]:
         """No more rows come: they are compared as far as they go -> sentences that are new."""
         told = len(self.notes)
-        if not self.is_compared and sum(map(len, self._values)) >= LEAST_POINTS:
+        if not self.is_compared and self._values:
             self._compare()
         return self.notes[told:]
 
     def _compare(self) -> None:
         assert self._profile
-        points = self._profile.points
-        time, values = np.concatenate(self._times)[:points], np.concatenate(self._values)[:points]
-        self.notes += self._profile.unlike(StreamProfile.of(time, values), self._columns, len(values))
+        time, values = np.concatenate(self._times), np.concatenate(self._values)
+        known = int(np.count_nonzero(~np.isnan(values).any(axis=1)))
+        if known >= LEAST_POINTS:
+            self.notes += self._profile.unlike(StreamProfile.of(time, values), self._columns, known)
         self.is_compared, self._times, self._values = True, [], []
 
     def state(self) -> State:
@@ -86,7 +87,7 @@ class ModelStart(Stateful):
         return {**super().state(), **rows, "notes": json.dumps(self.notes)}
 
     def _complete(self, saved: Reader) -> None:
-        time, values = saved.integers("time", ("N",)), saved.array("values", ("N", len(self._columns)))
+        time, values = saved.integers("time", ("N",)), saved.array("values", ("N", len(self._columns)), finite=False)
         self._times = [time.astype("datetime64[ns]") if saved.boolean("dated") else time] if len(time) else []
         self._values = [values] if len(values) else []
         self.is_compared = self.is_compared or self._profile is None

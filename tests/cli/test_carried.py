@@ -62,6 +62,17 @@ def test_without_times_rows_follow(program: Program) -> None:
     assert verdicts("b") == verdicts("whole")[DAY:]
 
 
+@pytest.mark.parametrize("adapts", [(True, False), (False, True)], ids=["to a plain run", "to an adaptive run"])
+def test_a_model_goes_from_one_kind_of_run_to_another(program: Program, adapts: tuple[bool, bool]) -> None:
+    day = write("day.csv", 0, DAY)
+    before, after = (
+        ("--set", f"adaptation.enabled={str(one).lower()}", "--set", "adaptation.cold_start_points=null") for one in adapts
+    )
+    assert program("--source", "csv", "--path", day, "--out", "model", *FOREST, *before).code == 0
+    outcome = judge(program, write("next.csv", DAY, POINTS), "next", "model", *after)
+    assert "300 judged\n" in outcome.err
+
+
 def test_a_gap_between_the_two_is_a_gap(program: Program, model: Path) -> None:
     """It keeps the phase of the season, whether it lies inside of a file or between two."""
     kept = [*range(DAY), *range(DAY + 7, POINTS)]
