@@ -88,6 +88,17 @@ def given_to(model: Path) -> bytes:
     return pack({"state": state, "files": from_files(files)})
 
 
+@pytest.mark.skipif(not Path("/proc/self/maps").exists(), reason="sees through /proc how far an import is")
+@pytest.mark.parametrize(("follow", "number", "code"), [(True, "TERM", 0), (True, "INT", 130), (False, "TERM", 130)])
+def test_a_signal_while_libraries_are_imported(tmp_path: Path, file: Path, follow: bool, number: str, code: int) -> None:
+    process = cli.start("--out", "o", "--resume", *RUN, *["--follow"][:follow], folder=tmp_path)
+    cli.wait_until(lambda: "_multiarray_umath" in Path(f"/proc/{process.pid}/maps").read_text(), process)
+    process.send_signal(signal.Signals[f"SIG{number}"])
+    outcome = cli.finish(process)
+    assert outcome.code == code, outcome.err
+    assert "Traceback" not in outcome.err and not (tmp_path / "o").exists()
+
+
 @pytest.mark.parametrize("rows", [0, 40, 300])
 def test_a_run_that_follows_is_stopped_and_goes_on(program: Program, file: Path, tmp_path: Path, rows: int) -> None:
     """SIGTERM ends it with exit code 0, whether it waits for its first row, trains or scores."""
