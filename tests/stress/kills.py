@@ -20,7 +20,7 @@ from typing import NamedTuple
 from stress.harness import GAUSSIAN, LONG, LSTM, Count, Process, in_pairs, noisy_wave, run, settings, torn, train_lstm, write_wave
 
 CHAIN = 4  # kills that one run goes through
-ATTEMPTS = 5  # runs that may end before they have had them
+ATTEMPTS = 12  # runs that may end before they have had them
 
 
 class Scenario(NamedTuple):
