@@ -13,6 +13,7 @@ import sys  # noqa: E402
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 OLDEST = (3, 11)
+ENDLESS = {"--follow", "stdin", "--source=stdin"}  # arguments of a run that ends when it is told to
 
 
 def main() -> int:
@@ -24,10 +25,15 @@ def main() -> int:
             "type: make run, or .venv/bin/python main.py ...\n"
         )
         return 2
-    from autoencoder.cli import main as run
-    from autoencoder.interrupts import ignore_signals
+    from autoencoder.interrupts import SignalGuard, Terminated, ignore_signals
 
-    code = run(began=BEGAN)
+    try:
+        with SignalGuard():  # imports take a moment, in which a run may be told to stop
+            from autoencoder.cli import main as run
+
+            code = run(began=BEGAN)
+    except KeyboardInterrupt as interrupt:
+        code = 0 if isinstance(interrupt, Terminated) and ENDLESS & set(sys.argv) else 130
     ignore_signals()  # all is done and said; taking the interpreter down takes a moment
     return code
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
 
 from autoencoder import __version__
-from autoencoder.core.errors import ConfigError, format_error
+from autoencoder.core.errors import ConfigError, ResumeError, format_error
 from autoencoder.core.extras import missing_package, require
 from autoencoder.interrupts import Terminated
 
@@ -62,7 +62,7 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         description="Finds anomalies in a stream of numbers as they arrive.\n\n"
         "commands: run (when none is named): judge a source and leave a run folder\n"
-        "          train: train on the first part of a source and save the model\n"
+        "          train: train on a source and save the model, which stands at its end\n"
         "          bench: measure the detectors on benchmarks\n"
         "          dashboard: watch runs in a browser\n"
         f"the last two have flags of their own: {prog} bench --help\n",
@@ -116,7 +116,7 @@ def _add_flags(top: argparse.ArgumentParser) -> None:
     add("--model", type=Path, metavar="RUN_DIR", help="use the model of that run folder, train nothing")
     add("--plot", choices=("live", "file", "none"), help="a window, plot.png (default), or nothing")
     add("--out", type=Path, metavar="DIR", help="run folder (default: runs/<UTC time>-<source>)")
-    add("--resume", action="store_true", help="go on with the run in --out that was cut off")
+    add("--resume", action="store_true", help="go on with the run in --out that was cut off, or begin it")
     add("--seed", type=int, help="everything random follows from it (default: 0)")
     add("--verbose", action="store_true", help="let the libraries' own log lines through, and show tracebacks")
     add("--version", action="version", version=f"autoencoder {__version__}")
@@ -127,14 +127,15 @@ def read_config(arguments: argparse.Namespace, warn: Callable[[str], object] = s
     from autoencoder.config import load
     from autoencoder.reports.run_folder import CONFIG, has, require_inside
 
-    saved = arguments.out if arguments.resume else arguments.model
+    whole = arguments.resume and has(arguments.out, CONFIG)  # else it begins
+    saved = arguments.out if whole else arguments.model
     file = require_inside(saved, CONFIG) if saved and has(saved, CONFIG) else None
     given = {flag: value for flag in FLAGS if (value := getattr(arguments, flag)) is not None}
     changes = {key: given[flag] for flag, (key, *_) in FLAGS.items() if key and flag in given}
     renamed: dict[str, None] = {}
 
     def resolved() -> Config:
-        return load(arguments.config, changes, arguments.set, saved=file, whole=arguments.resume, warn=renamed.setdefault)
+        return load(arguments.config, changes, arguments.set, saved=file, whole=whole, warn=renamed.setdefault)
 
     config = resolved()
     for flag in given:
@@ -169,25 +170,49 @@ def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
         from autoencoder.dashboard.command import dashboard
 
         return dashboard(arguments, console)
-    from autoencoder.commands.run import run
-    from autoencoder.commands.train import RunOptions, train
-
     if arguments.resume and not arguments.out:
         raise ConfigError("--resume needs --out DIR, the folder of the run that was cut off")
-    if arguments.model and (arguments.resume or arguments.command == "train"):
-        raise ConfigError(f"--model means nothing to {'--resume' if arguments.resume else 'train'}; leave one of them out")
+    if arguments.model and arguments.command == "train":
+        raise ConfigError("--model means nothing to train; leave one of them out")
     if arguments.resume and arguments.command == "train":
         raise ConfigError("--resume means nothing to train, which leaves nothing to go on with; leave it out")
-    config = read_config(arguments, console.print)
-    _require_packages(arguments, config)
-    command = {"run": run, "train": train}[arguments.command]
+    config = None
     try:
+        from autoencoder.commands.run import run
+        from autoencoder.commands.train import RunOptions, train
+
+        config = read_config(arguments, console.print)
+        _require_run(arguments, config)
+        _require_packages(arguments, config)
+        command = {"run": run, "train": train}[arguments.command]
         return command(config, RunOptions(arguments.out, arguments.model, arguments.resume, began), console)
     except Terminated as stop:
-        if command is train or not (config.follow or config.source == "stdin"):
+        if arguments.command == "train" or not _is_endless(arguments, config):
             raise
         console.print(_told(stop))  # such a run has no other end
         return 0
+
+
+def _is_endless(arguments: argparse.Namespace, config: Config | None) -> bool:
+    """Whether a run ends only when it is told to, or when a pipe is closed; the configuration may not be read yet."""
+    if config is None:
+        return bool(arguments.follow) or arguments.source == "stdin"
+    return config.follow or config.source == "stdin" or (config.source == "synthetic" and config.synthetic.points is None)
+
+
+def _require_run(arguments: argparse.Namespace, config: Config) -> None:
+    """Raise ResumeError where there is no run to go on with, and nothing says which one is to begin."""
+    from autoencoder.reports.run_folder import CHECKPOINT, CONFIG, has
+
+    if not arguments.resume or has(arguments.out, CONFIG) or has(arguments.out, CHECKPOINT):
+        return
+    asked = (getattr(arguments, flag) for flag in FLAGS if flag != "plot")
+    says = arguments.set or arguments.config or arguments.model or config.source != "synthetic"
+    if not says and all(value is None for value in asked):
+        raise ResumeError(
+            f"--resume: {arguments.out} holds no run to go on with; give the --out folder of the run that was cut off, "
+            "or say what is to begin, e.g. with --source"
+        )
 
 
 def _told(interrupt: KeyboardInterrupt) -> str:
@@ -196,11 +221,14 @@ def _told(interrupt: KeyboardInterrupt) -> str:
 
 def _require_packages(arguments: argparse.Namespace, config: Config) -> None:
     """See that what a run needs in the end is there in the beginning."""
+    from autoencoder.reports.run_folder import CONFIG, has
+
     if arguments.command == "run" and config.plot.kind != "none":
         require("matplotlib", purpose="the plot", otherwise=", or add --plot none")
     if config.source == "yfinance":
         require("yfinance", purpose="--source yfinance")
-    if config.detector == "lstm_autoencoder" and not (arguments.model or arguments.resume):
+    goes_on = arguments.resume and has(arguments.out, CONFIG)
+    if config.detector == "lstm_autoencoder" and not (arguments.model or goes_on):
         require("tensorflow", "onnx", purpose="training", otherwise=", or use a saved model with --model")
 
 
@@ -240,8 +268,6 @@ def main(argv: list[str] | None = None, began: float | None = None) -> int:
 
         with nullcontext(sys.stderr) if arguments.verbose and sys.stderr else quiet_libraries() as stream:
             return guarded_call(arguments, Console(stream), time.perf_counter() if began is None else began)
-    except KeyboardInterrupt:  # before there was a console
-        return 130
     except ModuleNotFoundError as error:
         if not (missing := missing_package(error)):
             raise

@@ -3,65 +3,28 @@
 from __future__ import annotations
 
 import copy
-from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import replace
 from time import perf_counter
 
 import numpy as np
-import numpy.typing as npt
 
+from autoencoder.core.detector import Detector
 from autoencoder.core.errors import ModelFileError, NotFittedError
-from autoencoder.core.events import AdaptationEvent
 from autoencoder.core.state import Reader, State
-from autoencoder.core.types import Detections
+from autoencoder.core.types import Detections, Time
+from autoencoder.position import StreamPosition
+from autoencoder.profile import StreamProfile
 from autoencoder.scorers.base import Array, Progress, Scored, Scorer
 from autoencoder.slots import SlotFiller
 from autoencoder.thresholds.base import Threshold
 from autoencoder.thresholds.budget import Budget, interval_of
 from autoencoder.thresholds.peaks_over_threshold import MAX_RARITY, PeaksOverThreshold
 
-Time = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]
+__all__ = ["Detector", "StreamDetector", "Time", "to_detections"]
 
 MAX_CALIBRATION_ERRORS = 10_000  # errors of the training part that are kept, so that a saved model can be given another threshold
 DECADES = 10.0  # a tail probability of 1e-10 or less has score 1
-
-
-class Detector(ABC):
-    """Scores the points of one stream, with a ``StreamDetector`` that stays the same or is replaced by others."""
-
-    @property
-    def adaptations(self) -> Sequence[AdaptationEvent]:
-        """What was done about the model so far."""
-        return ()
-
-    @property
-    @abstractmethod
-    def current(self) -> StreamDetector:
-        """The one that scores now."""
-
-    @property
-    def has_model(self) -> bool:
-        """Whether there is a model that can be saved for other streams."""
-        return self.current.trained
-
-    @abstractmethod
-    def process(self, time: Time, values: Array) -> Detections:
-        """Points (N,), (N, F) -> their detections, NaN where nothing is known; TrainingError where the training part cannot be learnt."""
-
-    def adaptation_report(self) -> dict[str, object]:
-        """What there is to know about adaptations; nothing where there can be none."""
-        return {}
-
-    def stop(self) -> None:  # noqa: B027 - nothing to stop by default
-        """The stream is over: a training in progress is cancelled."""
-
-    @abstractmethod
-    def state(self) -> State:
-        """All that is remembered, but for the scorer's files."""
-
-    @abstractmethod
-    def load(self, state: State, files: Mapping[str, bytes]) -> None:
-        """Take back what ``state`` and ``scorer.artifacts`` gave; ModelFileError where it is damaged or of another kind."""
 
 
 class StreamDetector(Detector):
@@ -106,6 +69,8 @@ class StreamDetector(Detector):
         self._progress = progress
         self._times: list[Time] = []  # of the training part, until it is complete
         self._values: list[Array] = []
+        self.profile: StreamProfile | None = None  # of the points that it is made for; None until trained
+        self.position = StreamPosition()
         self.trained = False  # points get detections
         self.share = float("nan")  # of normal points that may be flagged; NaN until trained
         self.training_seconds = 0.0
@@ -145,6 +110,8 @@ class StreamDetector(Detector):
         self._set_share(self._budget.share(self._interval))
         self.scorer.fit(self._slots.fit(time, values) if self._slots else values, self._progress)
         self._features = values.shape[1]
+        self.profile = StreamProfile.of(time, values)
+        self.position.advance(self._times[-1])
         self.recalibrate(self.scorer.calibration_errors)
         self.trained = True
         self._times, self._values, self._progress = [], [], None
@@ -172,6 +139,10 @@ class StreamDetector(Detector):
             raise ModelFileError(
                 f"the model was trained on {self._features} columns, the stream has {values.shape[1]}; choose the columns it was trained on"
             )
+        if len(time):
+            if self.position.is_at_start and not self.position.can_go_on(time):
+                self._begin_anew()
+            self.position.advance(time)
         scored = self._scored(time, values)
         limits, probabilities = self._calibration.judge(scored.own_errors)
         if self.threshold is not self._calibration:
@@ -189,6 +160,14 @@ class StreamDetector(Detector):
         rows = np.flatnonzero(places >= 0)
         return Scored(*(part[places[rows]] for part in found)).at(rows, values)
 
+    def _begin_anew(self) -> None:
+        """Forget the stream and keep what was learnt from the training part."""
+        self.scorer.reset()
+        if self._slots:
+            self._slots.reset()
+        self.position = StreamPosition()
+        self._calibrate()
+
     def clone(self) -> StreamDetector:
         """A detector for another stream with all that this one has learnt from its training part, if it is trained."""
         if not self.trained:
@@ -198,6 +177,7 @@ class StreamDetector(Detector):
         other._slots = self._slots.clone() if self._slots else None
         other._set_share(self.share)
         other._calibrate()
+        other.position = StreamPosition()
         return other
 
     @property
@@ -205,10 +185,15 @@ class StreamDetector(Detector):
         """Values (N, F) of the training part seen so far; empty once trained."""
         return np.concatenate(self._values) if self._values else np.empty((0, 1))
 
-    def with_scorer(self, scorer: Scorer, errors: Array) -> StreamDetector:
-        """A detector that goes on with another scorer, whose errors (M,) on normal points are known, and with the same budget."""
+    def with_scorer(self, scorer: Scorer, errors: Array, values: Array | None = None) -> StreamDetector:
+        """A detector that goes on with another scorer, whose errors (M,) on normal points are known, and with the same budget.
+
+        Where values (N, F) are given, they are what it was made for, and no longer those of the training part.
+        """
         successor = StreamDetector(scorer, self._make_threshold, self._budget, self.training_points, fills_gaps=False)
-        successor._interval, successor._features = self._interval, self._features
+        successor._interval, successor._features, successor.position = self._interval, self._features, copy.copy(self.position)
+        profile = None if values is None else StreamProfile.of(np.arange(len(values)), values)
+        successor.profile = replace(profile, interval=self._interval) if profile else self.profile
         successor.calibration_errors = errors[-MAX_CALIBRATION_ERRORS:].copy()
         successor._set_share(self.share)
         successor._calibrate()
@@ -219,26 +204,43 @@ class StreamDetector(Detector):
         """What there is to know about the training part."""
         return {"points": self.training_points, **self.scorer.info()} if self.trained else {"points": self.training_points}
 
-    def load_model(self, state: State, files: Mapping[str, bytes]) -> None:
-        """Take only what was learnt from a saved detector, if it is trained: a new stream begins, with this one's threshold and budget."""
+    def load_model(self, state: State, files: Mapping[str, bytes], *, goes_on: bool = True) -> None:
+        """Go on where a saved detector stood, if it is trained, with this one's budget and kind of threshold.
+
+        Where the points that come do not follow those that it has seen, or the stream is another one (not ``goes_on``), only what was
+        learnt from the training part is taken, and the window fills anew.
+        """
         saved = Reader(state, "the detector")
         if not saved.boolean("trained"):
             raise NotFittedError("the saved detector is not trained: its run ended within the training part; train again")
         self._load_scorer(saved, files)
-        self.scorer.reset()
-        if self._slots:
-            self._slots.reset()
         self._set_share(self._budget.share(self._interval))
-        self._calibrate()
-        self.trained = True
+        self.trained = self.position.is_at_start = True
+        if not goes_on:
+            self._begin_anew()
+        elif saved.text("threshold_kind") == type(self.threshold).__name__:
+            self._load_thresholds(saved)
+        else:
+            self._calibrate()
+        if self._slots:
+            self._slots.allow_gap()
 
     def _load_scorer(self, saved: Reader, files: Mapping[str, bytes]) -> None:
         self._features = saved.integer("features", 1)
         self._interval = saved.number("interval")
+        self.position.load(saved.state("position"))
+        self.profile = StreamProfile.load(saved.state("profile"), self._features)
         self.calibration_errors = saved.array("training_errors", (None,))
         self.scorer.load(saved.state("scorer"), files)
-        if self._slots and saved.has("slots"):
+        if not saved.has("slots"):  # it was made by an adaptation, which counts rows
+            self._slots = None
+        elif self._slots:
             self._slots.load(saved.state("slots"))
+
+    def _load_thresholds(self, saved: Reader) -> None:
+        self.threshold.load(saved.state("threshold"))
+        if self.threshold is not self._calibration:
+            self._calibration.load(saved.state("calibration"))
 
     def state(self) -> State:
         """See ``Detector.state``."""
@@ -246,14 +248,18 @@ class StreamDetector(Detector):
             time = np.concatenate(self._times) if self._times else np.empty(0, np.int64)
             values = np.concatenate(self._values) if self._values else np.empty((0, 1))
             return {"trained": False, "time": time.astype(np.int64), "dated": time.dtype.kind == "M", "values": values}
+        assert self.profile
         state: State = {
             "trained": True,
+            "position": self.position.state(),
+            "profile": self.profile.state(),
             "share": self.share,
             "interval": self._interval,  # of the training part, so that a rate asked for later can become a share
             "features": self._features,
             "training_errors": self.calibration_errors.copy(),
             "scorer": self.scorer.state(),
             "threshold": self.threshold.state(),
+            "threshold_kind": type(self.threshold).__name__,
         }
         if self._slots:
             state["slots"] = self._slots.state()
@@ -279,9 +285,7 @@ class StreamDetector(Detector):
             )
         self._set_share(share)
         self._load_scorer(saved, files)
-        self.threshold.load(saved.state("threshold"))
-        if self.threshold is not self._calibration:
-            self._calibration.load(saved.state("calibration"))
+        self._load_thresholds(saved)
 
 
 def to_detections(time: Time, values: Array, scored: Scored, limits: Array, probabilities: Array) -> Detections:

@@ -1,23 +1,35 @@
-"""Models: what detectors have learnt, saved in a folder by one run and used by others."""
+"""Models: what detectors have learnt and where they stand, saved in a folder by one run and used by others."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from autoencoder.core.errors import ModelFileError, NotFittedError
 from autoencoder.core.state import Reader, State, from_files, pack, to_files, unpack
 from autoencoder.detector import Detector
-from autoencoder.reports.run_folder import DETECTOR, MAX_MODEL_BYTES, RunFolder, has, read_model
+from autoencoder.reports.run_folder import (
+    GIVEN,
+    MAX_CHECKPOINT_BYTES,
+    MAX_MODEL_BYTES,
+    RunFolder,
+    has,
+    read_file,
+    read_model,
+)
 
 if TYPE_CHECKING:
     from autoencoder.panel.panel import Panel
     from autoencoder.panel.series import Series
 
+NO_NAME = "value"  # what a lone column is called where nobody named it
 
-@dataclass(frozen=True, slots=True)
+
+@dataclass(frozen=True)
 class SavedModel:
     """A model in a run folder: of one detector, or of one for each series."""
 
@@ -40,64 +52,131 @@ class SavedModel:
     @staticmethod
     def given_to(folder: Path) -> SavedModel | None:
         """What ``keep_in`` put into a run's folder; None where the run trains a model of its own."""
-        state, files = read_model(folder) if has(folder, DETECTOR) else ({}, {})
-        return SavedModel(folder, state, files) if state.get("given") is True else None
+        if not has(folder, GIVEN):
+            return None
+        saved = Reader(
+            unpack(read_file(folder / GIVEN, MAX_CHECKPOINT_BYTES), str(folder / GIVEN)), "the model that the run was given"
+        )
+        return SavedModel(folder, saved.state("state"), to_files(saved.state("files")))
 
     def keep_in(self, folder: RunFolder) -> None:
-        """Put the model into the run's own folder, so that the run does not need the other one again."""
-        folder.write_model({**self.state, "given": True}, self.files)
+        """Put the model into the run's own folder, so that the run does not need the other one again.
+
+        It stays as it was given until the run is done, while the model that the run leaves moves on.
+        """
+        folder.write(GIVEN, pack({"state": self.state, "files": from_files(self.files)}))
+        folder.write_model(self.state, self.files)
+
+    # --- columns ---
+
+    @cached_property
+    def columns(self) -> tuple[str, ...]:
+        """Names of the columns that it was trained on, in their order; empty where they have no names of their own."""
+        saved = Reader(self.state, f"the model in {self.folder}")
+        names = _names(saved.text("columns"), f"the columns of the model in {self.folder}")
+        return names if are_named(names) else ()
+
+    def in_order(self, columns: tuple[str, ...]) -> tuple[str, ...]:
+        """The same columns in the order of the model, where they are those that it was trained on."""
+        return self.columns if sorted(columns) == sorted(self.columns) else columns
 
     def require_columns(self, name: str, columns: tuple[str, ...]) -> None:
-        """Raise ModelFileError where the model was trained on more or fewer columns than the source of that name has."""
+        """Raise ModelFileError where the model was trained on other columns than the source of that name has."""
         trained, found = Reader(self.state, f"the model in {self.folder}").integer("features", 1), len(columns)
         if trained != found:
             raise ModelFileError(
                 f"--model {self.folder} was trained on {trained} column{'s' * (trained > 1)}, {name} has {found} "
-                f"({', '.join(columns)}); choose as many with --column, in the same order"
+                f"({', '.join(columns)}); choose as many with --column"
+            )
+        if self.columns and are_named(columns) and self.columns != columns:
+            raise ModelFileError(
+                f"--model {self.folder} was trained on the column{'s' * (trained > 1)} {', '.join(self.columns)}, {name} gives "
+                f"{', '.join(columns)}; choose the same with --column, rename what is the same, or train another model"
             )
 
-    def apply_to(self, detector: Detector, series: str | None) -> None:
-        """Give a detector what was learnt of its series, or of the one that stands for all, where it is not known."""
+    # --- detectors ---
+
+    def apply_to(self, detector: Detector, series: str | None) -> bool:
+        """Let a detector go on where that of its series stood, or begin with the one that stands for all; returns whether it knows it."""
         try:
-            state, files = self._of(series)
-            detector.current.load_model(state, files)
+            own = self._of(series)
+            state, files = own or (self.state, self.files)
+            detector.current.load_model(state, files, goes_on=own is not None)
         except (ModelFileError, NotFittedError) as error:
             raise type(error)(f"--model {self.folder}: {error}") from error
+        return own is not None
 
-    def _of(self, series: str | None) -> tuple[State, dict[str, bytes]]:
-        saved = Reader(self.state, "the detector")
-        if series is None or "series" not in self.state:
-            return self.state, self.files
-        try:
-            names = json.loads(saved.text("names"))
-        except (ValueError, RecursionError):
-            raise ModelFileError("the names of its series are damaged; copy the run folder again or train again") from None
-        place = str(names.index(series)) if isinstance(names, list) and series in names else ""
-        blob = to_files({"blob": saved.state("series").get(place)}).get("blob")
+    @property
+    def is_of_many(self) -> bool:
+        """Whether it holds a model for each of several series."""
+        return "series" in self.state
+
+    def _of(self, series: str | None) -> tuple[State, dict[str, bytes]] | None:
+        """State and files of the detector of a series; None where it is not known."""
+        if not self.is_of_many:
+            return (self.state, self.files) if series is None else None
+        blob = self.packed.get(series) if series is not None else None
         if blob is None:
-            return self.state, self.files
+            return None
         own = Reader(unpack(blob, f"the model of series {series!r:.60}"), "the detector")
         return own.state("model"), to_files(own.state("files")) or self.files
 
+    @cached_property
+    def packed(self) -> dict[str, bytes]:
+        """The models of the series that are known, each as bytes."""
+        if not self.is_of_many:
+            return {}
+        saved = Reader(self.state, "the detector")
+        blobs = to_files(saved.state("series"))
+        names = _names(saved.text("names"), "the names of its series")
+        return {name: blobs[str(place)] for place, name in enumerate(names) if str(place) in blobs}
 
-def save_model(folder: RunFolder, kind: str, panel: Panel) -> str | None:
-    """Save what the detectors of a panel, of that kind, have learnt; returns why that cannot be done, None where it can.
 
-    With several series, the one that was trained on most points also stands for those that are not known.
+def _names(text: str, what: str) -> tuple[str, ...]:
+    try:
+        names = json.loads(text)
+    except (ValueError, RecursionError):
+        names = None
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise ModelFileError(f"{what} are damaged; copy the run folder again or train again")
+    return tuple(names)
+
+
+def are_named(columns: tuple[str, ...]) -> bool:
+    """Whether columns have names of their own, and not only places."""
+    return columns != (NO_NAME,) and not all(name.isdecimal() for name in columns)
+
+
+def save_model(folder: RunFolder, kind: str, panel: Panel, given: SavedModel | None = None) -> str | None:
+    """Save what the detectors of a panel, of that kind, have learnt and where they stand.
+
+    With several series, the one that was trained on most points also stands for those that are not known; where the run was ``given`` a
+    model, its own stays, and so do its series that have not come again.
+
+    Returns:
+        Why that cannot be done, None where it can.
     """
     learnt = [one for one in panel.scored if one.detector.has_model]
     if not learnt:
         return None
     main = max(learnt, key=lambda one: one.detector.current.training_points)
-    files = dict(main.detector.current.scorer.artifacts())
-    state: State = {"detector": kind, **main.detector.current.state()}
+    state, files = main.detector.current.state(), dict(main.detector.current.scorer.artifacts())
+    if main.name is not None and given:
+        keys = {"detector", "columns", "names", "series"}
+        state, files = {key: value for key, value in given.state.items() if key not in keys}, given.files
+    state = {"detector": kind, "columns": json.dumps(panel.columns), **state}
     if main.name is not None:
-        packed = {str(place): _pack(one, files) for place, one in enumerate(learnt)}
+        packed = {**(given.packed if given else {}), **{str(one.name): _pack(one, files) for one in learnt}}
         if (size := sum(map(len, packed.values()))) > MAX_MODEL_BYTES:
-            return f"the models of {len(learnt):,} series take {size:,} bytes; more than {MAX_MODEL_BYTES:,} are not saved"
-        state |= {"names": json.dumps([one.name for one in learnt]), "series": from_files(packed)}
+            return f"the models of {len(packed):,} series take {size:,} bytes; more than {MAX_MODEL_BYTES:,} are not saved"
+        state |= {"names": json.dumps(list(packed)), "series": _numbered(packed)}
     folder.write_model(state, files)
     return None
+
+
+def _numbered(packed: Mapping[str, bytes]) -> State:
+    """The models by their place: a name may be no key of an archive."""
+    return from_files({str(place): blob for place, blob in enumerate(packed.values())})
 
 
 def _pack(one: Series, files: dict[str, bytes]) -> bytes:

@@ -20,7 +20,7 @@ from autoencoder.reports.sinks import Batch, Callback, Sink
 from autoencoder.reports.statistics import RunStatistics
 from autoencoder.sources.chunk import Chunk, Source
 
-VERSION = 5  # of the checkpoint; raised when its meaning changes
+VERSION = 6  # of the checkpoint; raised when its meaning changes
 CHECKPOINT_COST = 0.1  # share of a run's time that may go into checkpoints that take a second or more each
 
 
@@ -90,6 +90,11 @@ class Run:
                 closed, resumable = self.panel.finish(), is_cut_off or not self._is_over
                 for sink in self.sinks:
                     sink.close(closed, resumable=resumable)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether all that has a memory stands at one row: nothing was torn apart."""
+        return self._is_whole
 
     # --- batches ---
 
@@ -212,6 +217,11 @@ def rows_done(state: State, settings: str) -> int:
         raise ResumeError(
             f"the checkpoint has version {state['version']}, this program writes {VERSION}; run anew without --resume"
         )
-    if changed := difference(saved.text("settings"), settings):
-        raise ResumeError(f"--resume: {changed}; set it back, or run anew without --resume")
+    require_same(saved.text("settings"), settings)
     return saved.integer("rows", 0)
+
+
+def require_same(then: str, now: str) -> None:
+    """Raise ResumeError where a run was begun with another configuration."""
+    if changed := difference(then, now):
+        raise ResumeError(f"--resume: {changed}; set it back, or run anew without --resume")

@@ -79,6 +79,10 @@ class SlotFiller(Resettable):
     def reset(self) -> None:
         """Begin another stream with the same interval and period."""
         self._recent, self._last = self._recent[:0], self._last[:0]
+        self.allow_gap()
+
+    def allow_gap(self) -> None:
+        """The next row may come after a gap of any length, however many slots were inserted before."""
         self._allowance = 2 * self._period
 
     def process(self, time: npt.NDArray[np.generic], values: Array) -> tuple[Array, Integers | None]:

@@ -181,7 +181,7 @@ class ModelUpdater:
         older = history.errors[: len(history) - since][~history.anomalies[: len(history) - since]]
         self._rollback = RollbackMonitor(self.detector, self.kind)
         calibration = calibration_set(usable, [self.detector.calibration_errors, older])
-        self.detector = self.detector.with_scorer(candidate, calibration)
+        self.detector = self.detector.with_scorer(candidate, calibration, history.values[-since:])
         self.kind = MODEL
         history.replace_errors(errors)
         self._drift.set_reference(values, errors, self.block_size)

@@ -23,9 +23,7 @@ from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Array, Integers
 from autoencoder.models import SavedModel, save_model
 from autoencoder.reports.incidents import Incident
-from autoencoder.reports.run_folder import CONFIG, RunFolder, has, read_file, read_model_files, require_inside
-
-STATE = "state.npz"  # where a saved detector stands
+from autoencoder.reports.run_folder import CONFIG, STATE, RunFolder, has, read_file, read_model_files, require_inside
 
 
 class Detector:
@@ -46,7 +44,8 @@ class Detector:
         seed: everything random follows from it.
         training_points: the first so many points train.
         config: further settings of config.yaml, nested or with dotted keys.
-        model: folder of a run, of ``train`` or of ``save``, whose model is used, so that nothing is trained.
+        model: folder of a run, of ``train`` or of ``save``, whose model is used, so that nothing is trained: the stream goes on where
+            that one stood. A DataFrame's columns are matched by their names.
 
     Attributes:
         labels_: (N,) 0 or 1 for each point that ``fit`` was given, judged once more by what was learnt from them.
@@ -160,7 +159,7 @@ class Detector:
         Raises:
             InputError, TrainingError, ConfigError, MissingPackageError: as ``process``.
         """
-        points = to_points(x, 0).after(None)
+        points = self._in_order(to_points(x, 0)).after(None)
         self._stream = None
         stream = self._stream = Stream(self._config, self._model, points, len(points.time))
         self._process(points)
@@ -204,8 +203,11 @@ class Detector:
 
     def _points(self, data: Any, names: tuple[str, ...] = ()) -> Points:
         """Points that come next; ``names`` of their columns, where the data has none."""
-        points = to_points(data, self._stream.rows if self._stream else 0)
+        points = self._in_order(to_points(data, self._stream.rows if self._stream else 0))
         return (replace(points, columns=names, is_named=True) if names else points).after(self._newest)
+
+    def _in_order(self, points: Points) -> Points:
+        return points.in_order_of(self._model.columns) if self._model else points
 
     def _one(self, x: Any, time: Any) -> Points:
         """One point: a number, F of them, or a mapping of column names to numbers."""
@@ -234,13 +236,13 @@ class Detector:
         if self._stream is None or self._newest is None:
             raise NotFittedError("no point has come yet, so there is nothing to save; call fit or process first")
         with without_flags(), closing(RunFolder(Path(path), resume=has(Path(path), STATE))) as folder:
-            save_model(folder, self._config.detector, self._stream.panel)
+            save_model(folder, self._config.detector, self._stream.panel, self._model)
             folder.write(CONFIG, dump(self._config))
             folder.write(STATE, pack(self._stream.state()))
 
 
 def load(path: str | Path) -> Detector:
-    """The detector that was saved in a folder, which goes on where it stood; or a new one with the model of a run folder, as ``--model``.
+    """The detector that was saved in a folder, or one with the model of a run folder, as ``--model``; both go on where that one stood.
 
     Reading builds nothing but arrays, numbers and text, and imports no TensorFlow.
 

@@ -41,6 +41,15 @@ class Points:
             raise InputError(f"these points carry {self._times}, those before them {newest._times}; give all of them the same")
         return replace(self, columns=newest.columns, is_named=newest.is_named)
 
+    def in_order_of(self, columns: tuple[str, ...]) -> Points:
+        """The same points with their columns in this order, where the caller's are the same ones in another."""
+        if not self.is_named or self.columns == columns or sorted(self.columns) != sorted(columns):
+            return self
+        listed = ", ".join(columns)
+        warnings.warn(f"the columns are judged in the order in which the model was trained: {listed}", stacklevel=5)
+        values = self.values[:, [self.columns.index(name) for name in columns]]
+        return replace(self, columns=columns, values=np.ascontiguousarray(values))
+
     @property
     def _times(self) -> str:
         kind = "times" if self.time.dtype.kind == "M" else "no times"

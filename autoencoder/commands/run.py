@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -12,15 +12,24 @@ from autoencoder.commands.summary import closing_lines, draw_plot, write_metrics
 from autoencoder.commands.train import RunOptions, import_training, naming, open_folder, too_short, train_network
 from autoencoder.config import Config, dump
 from autoencoder.console import Console, Stopwatch, Task
-from autoencoder.core.errors import AutoencoderError, InputError, ModelFileError, RunError, SourceError, TrainingError, UsageError
+from autoencoder.core.errors import (
+    AutoencoderError,
+    InputError,
+    ModelFileError,
+    ResumeError,
+    RunError,
+    SourceError,
+    TrainingError,
+    UsageError,
+)
 from autoencoder.core.state import State
 from autoencoder.factory.runs import is_at_hand, make_panel, make_sinks, make_webhook
 from autoencoder.factory.sources import open_source
 from autoencoder.interrupts import SignalGuard
 from autoencoder.models import SavedModel, save_model
-from autoencoder.pipeline import Run, rows_done
+from autoencoder.pipeline import Run, require_same, rows_done
 from autoencoder.reports import run_folder
-from autoencoder.reports.run_folder import CHECKPOINT, CONFIG, OUTBOX, RunFolder, has
+from autoencoder.reports.run_folder import CHECKPOINT, CONFIG, GIVEN, OUTBOX, Found, RunFolder, has
 from autoencoder.reports.statistics import RunStatistics
 from autoencoder.reports.webhook import Webhook
 
@@ -37,9 +46,13 @@ def run(config: Config, options: RunOptions, console: Console) -> int:
     if options.resume and options.out and config.alerts.webhook.enabled and _has_only_alerts_left(options.out):
         return _send_alerts(config, options.out, console)
     with SignalGuard() as signals, _webhook(config, console) as webhook:
-        model = SavedModel.read(options.model, config.detector) if options.model else None
         with open_folder(options, config.source, signals) as folder:
-            checkpoint, model = _begin(config, options, folder, model, console)
+            found = folder.find_run() if options.resume else Found.NOTHING
+            if found is Found.DONE:
+                return _leave_done(config, folder, console)
+            model = _model(options, folder, found, config.detector)
+            config = _in_order_of(model, config, console)
+            checkpoint = _begin(config, options, folder, found, model, console)
             with watch.part("source"):
                 source = open_source(config, console.print)
             training = console.progress("training")
@@ -56,47 +69,80 @@ def run(config: Config, options: RunOptions, console: Console) -> int:
             )
             keep = this.resume(checkpoint, run_folder.read_model_files(folder.path)) if checkpoint else None
             this.results, this.sinks = make_sinks(config, source, this.panel, folder, this.statistics, webhook, keep)
-            if options.resume:
+            if found is Found.RUN:
                 folder.write(CONFIG, this.settings)
             if not this.panel.is_fitted:
                 import_training(config, watch)
-        fault = _feed(config, this, training, watch, console)
+        fault = _feed(config, this, model, training, watch, console)
         if fault and not _is_worth_keeping(this, fault):
             folder.discard()
             raise fault
         return _conclude(config, this, fault, webhook, signals, watch, console)
 
 
+def _leave_done(config: Config, folder: RunFolder, console: Console) -> int:
+    """A run that is done is left as it is: who starts and restarts with one command has what they want. Returns the exit code."""
+    with closing(folder):
+        require_same(run_folder.read_file(folder.path / CONFIG).decode(errors="replace"), dump(config))
+        for name in (CHECKPOINT, GIVEN):
+            folder.remove(name)  # a kill at the very end may have left it
+    console.print(f"{folder.path}: the run in it is done; nothing is left to go on with")
+    return 0
+
+
+def _model(options: RunOptions, folder: RunFolder, found: Found, kind: str) -> SavedModel | None:
+    """The model with which a run begins: that of a run that was cut off lies in its folder."""
+    if found is not Found.RUN:
+        return SavedModel.read(options.model, kind) if options.model else None
+    model = SavedModel.given_to(folder.path)
+    if options.model and not model:
+        raise ResumeError(
+            f"--resume: the run in {folder.path} was begun without --model; leave it out, or give a new --out folder"
+        )
+    return model
+
+
+def _in_order_of(model: SavedModel | None, config: Config, console: Console) -> Config:
+    """The configuration with the columns that are asked for in the order in which the model was trained on them."""
+    asked = config.csv.columns
+    columns = model.in_order(asked) if model else asked
+    if model and columns != asked:
+        console.print(
+            f"the columns are judged in the order in which the model in {model.folder} was trained: {', '.join(columns)}"
+        )
+    return config.model_copy(update={"csv": config.csv.model_copy(update={"columns": columns})})
+
+
 def _begin(
-    config: Config, options: RunOptions, folder: RunFolder, model: SavedModel | None, console: Console
-) -> tuple[State | None, SavedModel | None]:
+    config: Config, options: RunOptions, folder: RunFolder, found: Found, model: SavedModel | None, console: Console
+) -> State | None:
     """Write down what is asked for, first of all, so that a run that is killed before its first row can be resumed.
 
-    Returns:
-        The checkpoint from which a run is resumed, and the model with which it begins where there is none.
+    Returns the checkpoint from which a run is resumed; None where it begins with the first row.
     """
-    if not options.resume:
-        if model:
-            model.keep_in(folder)
-        folder.write(CONFIG, dump(config))
-        return None, model
-    checkpoint = run_folder.read_checkpoint(folder.path)
+    checkpoint = run_folder.read_checkpoint(folder.path) if found is Found.RUN else None
     rows = rows_done(checkpoint, dump(config)) if checkpoint else 0
     # before the source is opened, which may wait for a producer, who waits for this
-    if config.source == "stdin":
+    if config.source == "stdin" and options.resume:
         console.print(f"{folder.path}: {rows:,} rows are done; the producer must begin with row {rows + 1:,}")
-    elif not rows:
+    elif found is Found.RUN and not rows:
         console.print(f"{folder.path}: cut off before its first checkpoint; it begins again with the first row")
-    return checkpoint, SavedModel.given_to(folder.path)
+    if found is Found.NOTHING:
+        if model:
+            model.keep_in(folder)
+        folder.write(CONFIG, dump(config))  # the last: from here on there is a run
+    return checkpoint
 
 
-def _feed(config: Config, run: Run, training: Task, watch: Stopwatch, console: Console) -> BaseException | None:
+def _feed(
+    config: Config, run: Run, model: SavedModel | None, training: Task, watch: Stopwatch, console: Console
+) -> BaseException | None:
     """Run the stream to its end; returns what it was cut off by, if it was."""
     panel = run.panel
 
     def save() -> str | None:
         training.finish()
-        return save_model(run.folder, config.detector, panel)
+        return save_model(run.folder, config.detector, panel, model)
 
     try:
         with callbacks(config, run, save, console) as run.callbacks, console.bars(), naming(run.source):
@@ -106,11 +152,12 @@ def _feed(config: Config, run: Run, training: Task, watch: Stopwatch, console: C
             panel.require_scored()
             if not panel.has_model:
                 raise too_short(panel, run.rows)
+            panel.conclude()
             run.close()
-            if run.source.has_series and (reason := save()):
+            if reason := save():  # where it stands now
                 console.print(reason)
     except (KeyboardInterrupt, AutoencoderError) as fault:
-        return _close_after(fault, run)
+        return _close_after(fault, run, save)
     finally:
         panel.stop()
         watch.seconds["training"] = panel.training_seconds
@@ -144,7 +191,8 @@ def _conclude(
             go_on = "; --resume goes on with it" if has(run.folder.path, CHECKPOINT) else ""
             fault = type(fault)(f"interrupted after {run.rows:,} points; what was done is in {run.folder.path}{go_on}")
         elif not fault:
-            run.folder.remove(CHECKPOINT)
+            for name in (CHECKPOINT, GIVEN):
+                run.folder.remove(name)
             if webhook:
                 webhook.discard_if_empty()
             lines += closing_lines(run, metrics)
@@ -166,10 +214,13 @@ def _webhook(config: Config, console: Console) -> Iterator[Webhook | None]:
             webhook.stop(wait=False)
 
 
-def _close_after(fault: BaseException, run: Run) -> BaseException:
+def _close_after(fault: BaseException, run: Run, save: Callable[[], object]) -> BaseException:
     """Save what there is of a run that was cut off; returns the error to tell: where the disk is full, that."""
     try:
-        run.close(is_cut_off=isinstance(fault, KeyboardInterrupt | SourceError | InputError))
+        with run.critical():
+            run.close(is_cut_off=isinstance(fault, KeyboardInterrupt | SourceError | InputError))
+            if isinstance(fault, KeyboardInterrupt) and run.is_whole:  # a run that follows has no other end
+                save()
     except RunError as worse:
         return fault if isinstance(fault, RunError) else worse
     return fault
@@ -192,7 +243,8 @@ def _send_alerts(config: Config, path: Path, console: Console) -> int:
         webhook.start(folder)
         webhook.stop()
         folder.write_metrics({**run_folder.read_metrics(path), "alerts": webhook.counts()})
-        folder.remove(CHECKPOINT)  # a kill at the very end may have left it
+        for name in (CHECKPOINT, GIVEN):
+            folder.remove(name)  # a kill at the very end may have left it
         webhook.discard_if_empty()
         console.print(webhook.closing_line())
     return 1 if has(path, OUTBOX) else 0

@@ -15,6 +15,7 @@ from autoencoder.reports.statistics import SeriesStatistics, summary
 from autoencoder.reports.webhook import Webhook
 
 MARKED = (DECLARED, PROMOTED, ROLLED_BACK)  # events that the plot shows
+FEW_JUDGED = 0.9  # share of the points below which the reason is told
 MAX_DETAILED = 10  # series whose counts are in metrics.json
 
 
@@ -31,6 +32,7 @@ def write_metrics(
         "threshold": config.threshold.kind,
         "counts": run.statistics.counts(_budget(run)),
         "training": run.panel.info(),
+        **({"notes": _notes(run)} if run.panel.notes else {}),
         "quality": _quality(run),
         **({"adaptation": adaptation} if adaptation else {}),
         **({"series": _series(run)} if source.has_series else {}),
@@ -47,11 +49,39 @@ def closing_lines(run: Run, metrics: dict[str, Any]) -> list[str]:
     files = [each for each in RESULTS if has(folder, each)]
     counts, quality = metrics["counts"], metrics["quality"]
     lines = summary(name, counts, panel.training_points, quality, run.statistics.worst, folder, files)
+    lines[1:1] = [*_unjudged(run), *_cold(run)]
     if not run.source.has_series:
         return lines
     left_out = len(panel) - len(panel.scored)
     told = f", {left_out:,} of them left out (metrics.json says why)" if left_out else ""
     return [f"{name}: {len(panel):,} series{told}", *lines]
+
+
+def _unjudged(run: Run) -> list[str]:
+    """Why less than ``FEW_JUDGED`` of the points after the training parts were judged, where that is so."""
+    statistics = run.statistics
+    left_out = sum(statistics.series[one.name].points for one in run.panel if one.left_out and one.name in statistics.series)
+    training = run.panel.training_points
+    to_judge = sum(one.points for one in statistics.series.values()) - training
+    if statistics.judged >= FEW_JUDGED * to_judge:
+        return []
+    others = to_judge - statistics.judged - left_out
+    early = 0 if training else max(0, min(others, statistics.waiting - left_out))  # a window is full where a training part ends
+    reasons = {"have a missing value": others - early, "came before a window was full": early, "are of series left out": left_out}
+    why = ", ".join(f"{count:,} {what}" for what, count in reasons.items() if count > 0)
+    return [f"only {statistics.judged / to_judge:.0%} of {to_judge:,} points were judged: {why}"]
+
+
+def _cold(run: Run) -> list[str]:
+    """What began without a full window although the model has one, where there is something."""
+    starts = [one.start for one in run.panel if one.start]
+    cold = [start for start in starts if start.is_cold]
+    if not cold:
+        return []
+    which = "the points begin" if not run.source.has_series else f"{len(cold):,} of {len(starts):,} series begin"
+    return [
+        f"{which} before the end of what the model has seen, so it took from it what it has learnt and filled its window anew"
+    ]
 
 
 def draw_plot(run: Run) -> None:
@@ -102,6 +132,11 @@ def _quality(run: Run) -> dict[str, Any] | None:
         kinds.setdefault(event.kind, []).append((event.start, event.end))
     training = {one.name: one.detector.current.training_points for one in run.panel.scored}
     return run.statistics.quality(training, kinds)
+
+
+def _notes(run: Run) -> list[str]:
+    """What was told of the points beside the model: that they begin too early, are of another unit or of another kind of series."""
+    return [note if name is None else f"series {name!r}: {note}" for name, notes in run.panel.notes.items() for note in notes]
 
 
 def _series(run: Run) -> dict[str, Any]:

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from autoencoder.config import Config, dump
 from autoencoder.console import Console, Stopwatch
-from autoencoder.core.errors import ResumeError, RunError, TrainingError
+from autoencoder.core.errors import RunError, TrainingError
 from autoencoder.factory.runs import is_at_hand, make_panel
 from autoencoder.factory.sources import open_source
 from autoencoder.interrupts import SignalGuard
 from autoencoder.models import save_model
 from autoencoder.panel.panel import Panel
-from autoencoder.reports.run_folder import CONFIG, RunFolder, default_folder, is_folder
-from autoencoder.sources.chunk import Source
+from autoencoder.reports.run_folder import CONFIG, RunFolder, default_folder
+from autoencoder.sources.chunk import Source, WholeSource
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,20 +30,21 @@ class RunOptions:
 
 
 def train(config: Config, options: RunOptions, console: Console) -> int:
-    """Train on the training part of a source, or of each of its series, and save the model. Returns the exit code."""
-    watch, rows = Stopwatch(options.began), 0
+    """Train on a source, or on each of its series, and save the model, which stands at its end. Returns the exit code.
+
+    All of a source that ends trains, or the first ``training.points`` where that is set; then the model only sees the rest.
+    """
+    watch = Stopwatch(options.began)
     with SignalGuard() as signals, open_folder(options, f"{config.source}-model", signals) as folder:
         with watch.part("source"):
             source = open_source(config, console.print)
-        panel = make_panel(config, source, None, console.print, console.progress("training"), adapts=False)
+            if config.source == "stdin" and config.training.points is None:
+                source = WholeSource(source)
+        panel = make_panel(_on_all(config), source, None, console.print, console.progress("training"), adapts=False)
         import_training(config, watch)
         with console.bars(), naming(source):
             train_network(source, panel)
-            for chunk in source.chunks():
-                rows += len(chunk)
-                panel.process(chunk, source.series)
-                if panel.is_fitted and not (source.has_series and is_at_hand(source)):
-                    break
+            rows = _feed(source, panel)
             panel.require_scored()
             if not panel.has_model:
                 raise too_short(panel, rows)
@@ -58,11 +59,25 @@ def train(config: Config, options: RunOptions, console: Console) -> int:
     return 0
 
 
+def _on_all(config: Config) -> Config:
+    """The configuration under which the training part of a source that ends is all of it, where ``training.points`` does not say."""
+    return config.model_copy(update={"training": config.training.model_copy(update={"fraction": 1.0})})
+
+
+def _feed(source: Source, panel: Panel) -> int:
+    """Give a panel the whole of a source that ends, of another as much as it is trained on; returns the number of rows."""
+    rows = 0
+    for chunk in source.chunks():
+        rows += len(chunk)
+        panel.process(chunk, source.series)
+        if panel.is_fitted and not is_at_hand(source):
+            break
+    return rows
+
+
 @contextmanager
 def open_folder(options: RunOptions, kind: str, signals: SignalGuard) -> Iterator[RunFolder]:
     """The run folder; what fails inside, before the first point, leaves none behind."""
-    if options.resume and not (options.out and is_folder(options.out)):
-        raise ResumeError(f"--resume: {options.out} is not a folder; give the --out folder of the run that was cut off")
     folder = None
     try:
         with signals.critical():

@@ -11,6 +11,7 @@ import numpy.typing as npt
 Array = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
+Time = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]  # (N,) datetime64[ns], or numbers of rows
 Progress = Callable[[int, int, str], None]  # done, total, what is shown behind the bar
 
 
@@ -18,7 +19,7 @@ Progress = Callable[[int, int, str], None]  # done, total, what is shown behind 
 class Detections:
     """One row a point, in order of arrival; NaN where something is not known (training part, warm-up, missing value)."""
 
-    time: npt.NDArray[np.datetime64] | npt.NDArray[np.int64]  # (N,) datetime64[ns] or an index, as the source gave it
+    time: Time  # (N,) datetime64[ns] or an index, as the source gave it
     values: Array  # (N, F) what was seen
     predictions: Array  # (N, F) what the detector expected, in the values' own units
     errors: Array  # (N,) how far off it was, in the scorer's own unit
@@ -33,7 +34,7 @@ class Detections:
         return Detections(*(getattr(self, field.name)[rows] for field in fields(self)))
 
     @staticmethod
-    def unknown(time: npt.NDArray[np.datetime64] | npt.NDArray[np.int64], values: Array) -> Detections:
+    def unknown(time: Time, values: Array) -> Detections:
         """Detections of points (N,), (N, F) of which nothing is known; no two arrays share memory."""
         errors, thresholds, scores = (unknown(len(values)) for _ in range(3))
         return Detections(time, values, unknown(*values.shape), errors, thresholds, scores, np.zeros(len(values), dtype=bool))

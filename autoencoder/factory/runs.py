@@ -17,6 +17,7 @@ from autoencoder.factory.detectors import make_adaptive, make_detector, training
 from autoencoder.models import SavedModel
 from autoencoder.panel.panel import Panel
 from autoencoder.panel.series import Series
+from autoencoder.panel.start import ModelStart
 from autoencoder.reports.delivery import WebhookSender, is_web_address, post
 from autoencoder.reports.incidents import IncidentTracker
 from autoencoder.reports.logs import AdaptationLog, AnomalyLog
@@ -47,8 +48,9 @@ def make_panel(
 ) -> Panel:
     """The detectors and incident trackers of a source; its series are there already, if they are known.
 
-    Each detector uses ``model``, or is trained on its first points where there is none; ``warn`` is told in a sentence of each series
-    that is left out, ``progress`` how training goes. Nothing adapts where ``adapts`` is false.
+    Each detector goes on where that of ``model`` stood, or is trained on its first points where there is none; ``warn`` is told in a
+    sentence of each series that is left out or unlike what the model was trained on, ``progress`` how training goes. Nothing adapts where
+    ``adapts`` is false.
 
     Raises:
         ModelFileError: the model does not fit the source.
@@ -70,11 +72,13 @@ def make_panel(
         tracker = IncidentTracker(zone_of(source), hysteresis=chosen.hysteresis)
         one = Series(name, make_one(training), tracker, partial(_gaps, config), left_out=fault)
         if model:
-            model.apply_to(one.detector, name)
+            is_known = model.apply_to(one.detector, name)
+            one.start = ModelStart(one.detector.current.profile if is_known or not model.is_of_many else None, source.columns)
             tracker.set_gaps(*one.gaps(one.detector))
         return one
 
-    panel = Panel(make, lambda sentence: warn(f"{source.name}: {sentence}"), progress)
+    columns = (model.columns if model else ()) or source.columns
+    panel = Panel(make, lambda sentence: warn(f"{source.name}: {sentence}"), progress, columns)
     for name, points in _lengths(source).items():
         panel.add(name, points)
     return panel

@@ -11,15 +11,15 @@ import numpy as np
 from autoencoder.core.errors import ConfigError, ModelFileError, TrainingError
 from autoencoder.core.events import AdaptationEvent
 from autoencoder.core.state import Reader, State, pack, unpack
-from autoencoder.core.types import Detections
-from autoencoder.panel.series import PanelIncidents, Part, Series, by_series, places_of
+from autoencoder.core.types import Detections, Time
+from autoencoder.panel.series import PanelIncidents, Part, Series, by_series, parse_series, places_of
 from autoencoder.panel.shared_network import SharedNetwork
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.sinks import Batch
 from autoencoder.scorers.base import Array, Progress
 from autoencoder.sources.chunk import Chunk
 
-MAX_WARNINGS = 10  # series whose leaving out is said one by one
+MAX_WARNINGS = 10  # that are said one by one
 
 
 class Panel:
@@ -32,11 +32,17 @@ class Panel:
         make: builds the series of that name with so many points, None where that is not known.
         warn: told in a sentence of each series that is left out.
         progress: told how the training of the shared network goes.
+        columns: names of the columns that are judged, for the model that is saved.
     """
 
     def __init__(
-        self, make: Callable[[str | None, int | None], Series], warn: Callable[[str], None], progress: Progress | None = None
+        self,
+        make: Callable[[str | None, int | None], Series],
+        warn: Callable[[str], None],
+        progress: Progress | None = None,
+        columns: Sequence[str] = (),
     ) -> None:
+        self.columns = tuple(columns)
         self._make = make
         self._warn = warn
         self._series: dict[str | None, Series] = {}
@@ -95,11 +101,19 @@ class Panel:
     def _leave_out(self, one: Series, reason: str) -> None:
         one.left_out = reason
         self._untrained.discard(one.name)
+        self._tell(f"series {one.name!r} is left out: {reason}")
+
+    def _tell(self, sentence: str) -> None:
+        """Warn of what is odd about a series, up to a number of times."""
         self._warnings += 1
         if self._warnings <= MAX_WARNINGS:
-            self._warn(f"series {one.name!r} is left out: {reason}")
+            self._warn(sentence)
         elif self._warnings == MAX_WARNINGS + 1:
-            self._warn("more series are left out; metrics.json names them all")
+            self._warn("there is more to say of other series; metrics.json says it all")
+
+    def _tell_of_start(self, one: Series, notes: Iterable[str]) -> None:
+        for note in notes:
+            self._tell(note if one.name is None else f"series {one.name!r}: {note}")
 
     def _update(self, one: Series) -> None:
         """Note whether a series is trained by now."""
@@ -153,7 +167,7 @@ class Panel:
         """
         parts, series = [(self.add(name), rows) for name, rows in by_series(chunk, names)], None
         if chunk.series is None:
-            detections = parts[0][0].process(chunk.time, chunk.values)
+            detections = self._process(parts[0][0], chunk.time, chunk.values)
             self._update(parts[0][0])
         else:
             if not self._network.is_trained and self.rows_to_model(chunk, names):
@@ -162,6 +176,12 @@ class Panel:
             series = [names[place] for place in chunk.series.tolist()]
         return Batch(detections, self._incidents.process(detections, parts), self.open, chunk.labels, series)
 
+    def _process(self, one: Series, time: Time, values: Array) -> Detections:
+        """Detections of the next points of a series; what is odd about its start is told."""
+        if one.start:
+            self._tell_of_start(one, one.start.update(one.detector.current, time, values))
+        return one.process(time, values)
+
     def _detect(self, chunk: Chunk, parts: Sequence[Part]) -> Detections:
         """Detections of the rows of several series."""
         detections = Detections.unknown(chunk.time, chunk.values)
@@ -169,7 +189,7 @@ class Panel:
             if one.left_out:
                 continue
             try:
-                own = one.process(chunk.time[rows], chunk.values[rows])
+                own = self._process(one, chunk.time[rows], chunk.values[rows])
             except (TrainingError, ConfigError) as fault:
                 self._leave_out(one, str(fault))
                 continue
@@ -188,6 +208,12 @@ class Panel:
         for one in self:
             one.tracker.finish()
         return self._incidents.finish()
+
+    def conclude(self) -> None:
+        """The whole stream has come: what is odd about a series with few points is told."""
+        for one in self.scored:
+            if one.start:
+                self._tell_of_start(one, one.start.finish())
 
     def stop(self) -> None:
         """End the trainings that are under way."""
@@ -225,6 +251,11 @@ class Panel:
         """What was done about the models so far, series by series."""
         return [replace(event, series=one.name) for one in self for event in one.detector.adaptations]
 
+    @property
+    def notes(self) -> dict[str | None, list[str]]:
+        """What was told of the start of series that use a saved model, by name."""
+        return {one.name: one.start.notes for one in self if one.start and one.start.notes}
+
     # --- memory ---
 
     def state(self) -> State:
@@ -248,7 +279,7 @@ class Panel:
             return
         saved = Reader(state, "the run")
         packed = saved.state("packed")
-        for place, (name, left_out, numbers) in enumerate(_parse(saved.text("series"))):
+        for place, (name, left_out, numbers) in enumerate(parse_series(saved.text("series"))):
             blob = packed.get(str(place))
             if not isinstance(blob, np.ndarray) or blob.dtype != np.uint8:
                 raise ModelFileError(f"the checkpoint is damaged (series {name!r:.60}); run anew without --resume")
@@ -265,16 +296,3 @@ class Panel:
         if one.tracker.open and one.tracker.open.id not in one.numbers:
             raise ModelFileError("the checkpoint is damaged (the numbers of the incidents); run anew without --resume")
         self._incidents.remember_open(one)
-
-
-def _parse(text: str) -> list[tuple[str, str, dict[int, int]]]:
-    """Name, reason why it is left out, and numbers of the open incident, of each series in a checkpoint."""
-    try:
-        about = [
-            (name, left_out, {int(own): int(of_run) for own, of_run in numbers}) for name, left_out, numbers in json.loads(text)
-        ]
-    except (ValueError, TypeError, RecursionError):
-        about = [(None, None, {})]
-    if not all(isinstance(part, str) for one in about for part in one[:2]):
-        raise ModelFileError("the checkpoint is damaged (the names of the series); run anew without --resume")
-    return about

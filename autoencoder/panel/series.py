@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 
 import numpy as np
 import numpy.typing as npt
 
+from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Detections
 from autoencoder.detector import Detector, Time
+from autoencoder.panel.start import ModelStart
 from autoencoder.reports.incidents import Incident, IncidentTracker
 from autoencoder.sources.chunk import Chunk
 
@@ -27,6 +30,7 @@ class Series:
     detector: Detector
     tracker: IncidentTracker
     gaps: Callable[[Detector], tuple[int, int]]  # merge gap and cooldown, in points, for a detector that is trained
+    start: ModelStart | None = None  # how it begins; None where it uses no saved model
     left_out: str = ""  # why it is not scored; empty where it is
     numbers: dict[int, int] = field(
         default_factory=dict
@@ -43,7 +47,8 @@ class Series:
     def state(self) -> State:
         """State of the detector and of the tracker."""
         training = self.detector.current.training_points
-        return {"detector": self.detector.state(), "tracker": self.tracker.state(), "training_points": training}
+        start: State = {"start": self.start.state()} if self.start else {}
+        return {"detector": self.detector.state(), "tracker": self.tracker.state(), "training_points": training, **start}
 
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
         """Take back what ``state`` gave, with the network's files; ModelFileError where it is damaged."""
@@ -51,6 +56,8 @@ class Series:
         self.detector.load(saved.state("detector"), files)
         self.detector.current.training_points = saved.integer("training_points", 0)
         self.tracker.load(saved.state("tracker"))
+        if self.start and saved.has("start"):
+            self.start.load(saved.state("start"))
 
 
 Part = tuple[Series, Rows]  # a series, and its rows in a chunk
@@ -70,6 +77,19 @@ def by_series(chunk: Chunk, names: Sequence[str]) -> Iterator[tuple[str | None, 
 def places_of(rows: Rows, count: int) -> Sequence[int] | npt.NDArray[np.int64]:
     """The places of rows in a chunk of ``count``."""
     return range(count) if isinstance(rows, slice) else rows
+
+
+def parse_series(text: str) -> list[tuple[str, str, dict[int, int]]]:
+    """Name, reason why it is left out, and numbers of the open incident, of each series in a checkpoint."""
+    try:
+        about = [
+            (name, left_out, {int(own): int(of_run) for own, of_run in numbers}) for name, left_out, numbers in json.loads(text)
+        ]
+    except (ValueError, TypeError, RecursionError):
+        about = [(None, None, {})]
+    if not all(isinstance(part, str) for one in about for part in one[:2]):
+        raise ModelFileError("the checkpoint is damaged (the names of the series); run anew without --resume")
+    return about
 
 
 class PanelIncidents:

@@ -54,6 +54,13 @@ def write_whole(path: Path, data: bytes) -> None:
         raise
 
 
+def require_writable(path: Path) -> None:
+    """See that the draft of a file, which must not be there, can be written beside it. OSError: it cannot."""
+    draft = draft_of(path)
+    os.close(os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_LINKS, 0o666))
+    draft.unlink()
+
+
 def _sync_folder(folder: Path) -> None:
     """Have the names in a folder outlive a power cut: a renamed file is on the disk only with its folder."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)

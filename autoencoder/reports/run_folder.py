@@ -5,9 +5,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import tempfile
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ import numpy as np
 
 from autoencoder.core.errors import ModelFileError, OutputError, ResumeError
 from autoencoder.core.state import State, pack, unpack
-from autoencoder.reports.files import draft_of, lock, open_inside, read_whole, reporting, write_whole
+from autoencoder.reports.files import draft_of, lock, open_inside, read_whole, reporting, require_writable, write_whole
 
 DETECTOR = "detector.npz"  # what the detector learnt
 SCORES = "scores.csv"
@@ -28,8 +28,11 @@ LOG = "anomalies.log"
 MODEL_FILES = ("model.onnx", "model.keras")
 RESULTS = (SCORES, INCIDENTS, ADAPTATIONS, LOG, METRICS, PLOT, *MODEL_FILES, DETECTOR, CONFIG)  # what a finished run leaves
 CHECKPOINT = "checkpoint.npz"  # where a run stands
+STATE = "state.npz"  # where a detector of the Python API stands
+GIVEN = "given.npz"  # the model that a run was given, as it was, until the run is done
 OUTBOX = "alerts.sqlite"  # alerts that wait to be delivered
-FILES = (*RESULTS, CHECKPOINT, OUTBOX, f"{OUTBOX}-wal")  # the last is sqlite's, while the outbox is in use
+# the last three are sqlite's, while the outbox is in use
+FILES = (*RESULTS, CHECKPOINT, GIVEN, OUTBOX, *(f"{OUTBOX}-{ending}" for ending in ("wal", "shm", "journal")))
 MAX_MODEL_BYTES = 1 << 28
 MAX_CHECKPOINT_BYTES = (1 << 32) - 1  # a third of a megabyte for each LSTM series; more is no plain zip archive
 MAX_METRICS_BYTES = 1 << 24
@@ -40,6 +43,14 @@ def default_folder(source: str) -> Path:
     base = Path("runs") / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}-{source}"
     names = (base.name, *(f"{base.name}-{number}" for number in range(2, 1000)))
     return next(path for path in map(base.with_name, names) if not path.exists())
+
+
+class Found(Enum):
+    """What there is in a folder that a run is to go on with."""
+
+    NOTHING = "nothing"  # it is new or empty, or a run was killed in it before it had begun
+    RUN = "a run"  # that was cut off
+    DONE = "a run that is done"
 
 
 class RunFolder:
@@ -63,15 +74,45 @@ class RunFolder:
             path.mkdir(parents=True, exist_ok=True)
             if not resume and any(path.iterdir()):
                 raise OutputError(f"--out {path} is not empty; give a new folder, or --resume to go on with the run in it")
-            tempfile.TemporaryFile(dir=path).close()  # OSError where no file can be written
             release = lock(self, path)
             for name in FILES if release else ():
                 draft_of(path / name).unlink(missing_ok=True)  # a run that was killed may have left one
+            if release:
+                require_writable(path / CONFIG)
         except OSError as error:
             raise OutputError(f"--out {path} cannot be written ({error.strerror}); give another folder") from None
         if not release:
             raise OutputError(f"--out {path} belongs to a run that is still going on; wait for its end, or give another folder")
         self._release = release
+
+    def find_run(self) -> Found:
+        """What there is to go on with; what a run left that was killed before it had begun is taken away.
+
+        Raises:
+            ResumeError: the folder holds something else.
+        """
+        found = self._found()
+        if found is Found.NOTHING:
+            self._resumes = False
+            for name in FILES:
+                self.remove(name)
+        return found
+
+    def _found(self) -> Found:
+        path = self.path
+        if has(path, CHECKPOINT):
+            return Found.RUN
+        give = "give the --out folder of the run that was cut off, or a new one"
+        status = read_metrics(path).get("status")
+        if status == "trained" or has(path, STATE):
+            raise ResumeError(f"--resume: {path} holds a model and no run; {give}")
+        own = {each for name in FILES for each in (name, draft_of(path / name).name)}
+        others = sorted(each.name for each in path.iterdir() if each.name not in own and not each.name.startswith("."))
+        if others and not (has(path, CONFIG) and has(path, SCORES)):
+            raise ResumeError(f"--resume: {path} holds no run, but {others[0]!r:.80}; {give}")
+        if status == "done":
+            return Found.DONE
+        return Found.RUN if has(path, CONFIG) else Found.NOTHING
 
     def write(self, name: str, content: bytes | str) -> Path:
         """Put a file in place at once, or not at all. Raises RunError: it cannot be written."""
@@ -138,20 +179,10 @@ def has(folder: Path, name: str) -> bool:
 
 
 def read_checkpoint(folder: Path) -> State | None:
-    """Where a cut-off run stands; None where it was cut off before its first checkpoint.
-
-    Raises:
-        ResumeError: there is no such run, or it is done.
-        ModelFileError: its checkpoint is damaged.
-    """
-    if has(folder, CHECKPOINT):
-        return unpack(read_file(folder / CHECKPOINT, MAX_CHECKPOINT_BYTES), str(folder / CHECKPOINT))
-    status = read_metrics(folder).get("status")
-    if status == "trained" or not has(folder, CONFIG):
-        raise ResumeError(f"--resume: {folder} holds no run; give the --out folder of the run that was cut off")
-    if status == "done":
-        raise ResumeError(f"--resume: the run in {folder} is done; there is nothing left to go on with")
-    return None
+    """Where a cut-off run stands; None where it was cut off before its first checkpoint, ModelFileError where it is damaged."""
+    if not has(folder, CHECKPOINT):
+        return None
+    return unpack(read_file(folder / CHECKPOINT, MAX_CHECKPOINT_BYTES), str(folder / CHECKPOINT))
 
 
 def read_metrics(folder: Path) -> dict[str, Any]:

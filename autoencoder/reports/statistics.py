@@ -38,6 +38,7 @@ class RunStatistics(Sink):
     def __init__(self) -> None:
         self.series: dict[str | None, SeriesStatistics] = {}  # by name, in order of appearance; None where a run has only one
         self.missing = 0  # points without a value
+        self.waiting = 0  # points with all values and without a threshold: in a training part, or before a window is full
         self.incidents = 0  # that ended
         self.worst: list[Incident] = []  # the most severe of them
 
@@ -47,6 +48,8 @@ class RunStatistics(Sink):
         if np.count_nonzero(gaps):
             self.missing += int(np.count_nonzero(gaps.any(axis=1)))
         judged = batch.detections.thresholds == batch.detections.thresholds
+        if np.count_nonzero(judged) < len(judged):
+            self.waiting += int(np.count_nonzero(~judged & ~gaps.any(axis=1)))
         if batch.series is None:
             one = self._of(None)
             one.points += len(flags)
@@ -135,6 +138,7 @@ class RunStatistics(Sink):
             "severity": np.array([one.severity for one in each]),
             "spans": np.array([(place, *span) for place, one in enumerate(each) for span in one.spans], np.int64).reshape(-1, 3),
             "missing": self.missing,
+            "waiting": self.waiting,
             "incidents": self.incidents,
             "worst": "\n".join(incident.to_json() for incident in self.worst),
             "labels": np.frombuffer(b"".join(one.labels for one in each), np.int8),
@@ -166,7 +170,8 @@ class RunStatistics(Sink):
             self.series = dict(zip(names, each, strict=True))
         except (ValueError, TypeError, IndexError, RecursionError) as error:
             raise ModelFileError(f"the saved counts cannot be used ({error}); run anew without --resume") from None
-        self.missing, self.incidents = saved.integer("missing", 0), saved.integer("incidents", 0)
+        self.missing, self.waiting = saved.integer("missing", 0), saved.integer("waiting", 0)
+        self.incidents = saved.integer("incidents", 0)
         self.worst = read_incidents(saved.text("worst"))
 
 

@@ -150,5 +150,19 @@ class Source(Protocol):
         return []
 
 
+class WholeSource(Source):
+    """All points of another source, which must come to an end: from then on they are at hand."""
+
+    def __init__(self, source: Source) -> None:
+        self._chunks = list(source.chunks())
+        self.name, self.columns, self.timezone = source.name, source.columns, source.timezone
+        self.series, self.has_series = source.series, source.has_series
+        self.length: int | None = sum(map(len, self._chunks))
+
+    def chunks(self, start: int = 0) -> Iterator[Chunk]:
+        """Yield the points from row ``start`` on, as they came."""
+        return skip_rows(iter(self._chunks), start)
+
+
 def _text(time: np.datetime64 | np.int64) -> str:
     return str(np.datetime_as_string(time, unit="auto")) if isinstance(time, np.datetime64) else str(time)

@@ -114,11 +114,17 @@ def test_a_run_with_a_model_is_resumed(program: Program, lstm_run: Run, monkeypa
 
 
 def test_what_cannot_be_resumed_stays(program: Program, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    assert "not a folder" in program("--out", "nowhere", "--resume").error
-    assert not Path("nowhere").exists()
     Path("empty").mkdir()
-    assert "holds no run" in program("--out", "empty", "--resume").error
-    assert list(Path("empty").iterdir()) == []
+    for folder in ("nowhere", "empty"):  # and nothing says what is to begin
+        assert "holds no run to go on with" in program("--out", folder, "--resume").error
+    assert not Path("nowhere").exists() and list(Path("empty").iterdir()) == []
+    Path("thesis").mkdir()
+    Path("thesis/config.yaml").write_text("seed: 1")
+    Path("thesis/thesis.txt").write_text("x")
+    assert "holds no run, but 'thesis.txt'" in program("--out", "thesis", "--resume", *FOREST).error
+    assert len(list(Path("thesis").iterdir())) == 2
+    assert program("train", "--out", "model", *FOREST, *SMALL).code == 0
+    assert "holds a model and no run" in program("--out", "model", "--resume", *FOREST, *SMALL).error
     cut_off(monkeypatch, 2100)
     program("--out", "o", *FOREST, *SMALL)
     before = {path.name: path.read_bytes() for path in Path("o").iterdir()}
@@ -128,8 +134,7 @@ def test_what_cannot_be_resumed_stays(program: Program, monkeypatch: pytest.Monk
     checkpoint = Path("o/checkpoint.npz")
     checkpoint.write_bytes(checkpoint.read_bytes()[: checkpoint.stat().st_size // 2])
     assert "checkpoint.npz is damaged" in program("--out", "o", "--resume").error
-    program("--out", "done", *FOREST, "--set", "synthetic.points=500")
-    assert "is done" in program("--out", "done", "--resume").error
+    assert "begun without --model" in program("--out", "o", "--resume", "--model", "model").error
 
 
 def test_a_changed_source_is_not_resumed(program: Program, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:

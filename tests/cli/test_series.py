@@ -170,5 +170,5 @@ def test_no_usable_series_fails(program: Program, tmp_path: Path) -> None:
     outcome = program(*SERIES, "--path", path, "--out", "many", *QUICK, "--set", "training.points=50")
     assert outcome.code == 2 and not Path("many").exists()
     *warnings, more, error = outcome.err.splitlines()
-    assert len(warnings) == 10 and more == "short.csv: more series are left out; metrics.json names them all"
+    assert len(warnings) == 10 and more == "short.csv: there is more to say of other series; metrics.json says it all"
     assert error.startswith("error: short.csv: none of 30 series can be judged; 's0': training.points is 50")

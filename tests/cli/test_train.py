@@ -7,18 +7,25 @@ import re
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from subprocess import PIPE
 
 import pytest
-from helpers.cli import FOREST, QUIET, Program, Run, assert_refused, metrics, rows, run_python
+from helpers.cli import FOREST, QUIET, Program, Run, assert_refused, finish, metrics, rows, run_python, start
+
+from autoencoder.core.state import pack, unpack
 
 
 def test_train_saves_a_model_only(program: Program, table: Path) -> None:
     outcome = program("train", "--source", "csv", "--path", table, "--out", "model", *FOREST)
     assert outcome.code == 0
-    assert re.fullmatch(r"wave\.csv: trained on 100 points in [\d.]+ s; use it with --model model\n", outcome.err)
+    assert re.fullmatch(r"wave\.csv: trained on 400 points in [\d.]+ s; use it with --model model\n", outcome.err)
     assert sorted(path.name for path in Path("model").iterdir()) == ["config.yaml", "detector.npz", "metrics.json"]
-    assert program("--source", "csv", "--path", table, "--model", "model", "--out", "o", *QUIET).code == 0
-    assert metrics(Path("o"))["counts"]["judged"] == 400 - 16  # all but the warm-up
+    piped = finish(
+        start("train", "--source", "stdin", "--out", "piped", *FOREST, folder=Path(), stdin=PIPE), text=table.read_text()
+    )
+    assert piped.code == 0 and "trained on 400 points" in piped.err, piped.err
+    states = [unpack(Path(name, "detector.npz").read_bytes(), name) for name in ("model", "piped")]
+    assert pack(states[0]) == pack(states[1])
 
 
 def test_a_saved_model_predicts_as_before(program: Program, lstm_run: Run) -> None:

@@ -115,7 +115,7 @@ def test_a_receiver_that_is_gone_gets_the_rest_later(program: Program, table: Pa
     assert events(server) == expected
     assert metrics(Path("o"))["alerts"]["waiting"] == 0 and not Path("o/alerts.sqlite").exists()
     assert content() == before
-    assert "is done" in program("--resume", "--out", "o").error
+    assert "is done" in program("--resume", "--out", "o").err
 
 
 def test_a_full_queue_drops_the_oldest(program: Program, table: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import closing
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from autoencoder.reports.files import draft_of, lock
 from autoencoder.reports.run_folder import (
     CHECKPOINT,
     FILES,
+    Found,
     RunFolder,
     default_folder,
     read_checkpoint,
@@ -72,18 +74,34 @@ def test_a_missing_oversized_or_foreign_model_is_refused(tmp_path: Path) -> None
             read(tmp_path / "run")
 
 
-def test_a_checkpoint_is_told_from_its_absence(tmp_path: Path) -> None:
-    with pytest.raises(ResumeError, match="holds no run"):
-        read_checkpoint(tmp_path)
-    (tmp_path / "config.yaml").touch()
-    assert read_checkpoint(tmp_path) is None
-    (tmp_path / "metrics.json").write_text("not json")
-    assert read_checkpoint(tmp_path) is None
-    (tmp_path / "metrics.json").write_text('{"status": "done"}')
-    with pytest.raises(ResumeError, match="is done"):
-        read_checkpoint(tmp_path)
-    (tmp_path / "checkpoint.npz").write_bytes(pack({"rows": 3}))
-    assert read_checkpoint(tmp_path) == {"rows": 3}
+def test_what_a_run_goes_on_with(tmp_path: Path) -> None:
+    path = tmp_path / "o"
+
+    def found(name: str = "", content: str | bytes = "") -> Found:
+        if name:
+            (path / name).write_bytes(content if isinstance(content, bytes) else content.encode())
+        with closing(RunFolder(path, resume=True)) as folder:
+            return folder.find_run()
+
+    assert found() is Found.NOTHING
+    for left in (".config.yaml.part", "given.npz", "detector.npz"):  # a run was killed before it had begun
+        assert found(left, b"x") is Found.NOTHING
+        assert not list(path.iterdir())
+    for other in ("thesis.txt", "state.npz"):
+        with pytest.raises(ResumeError, match=other if other == "thesis.txt" else "holds a model"):
+            found(other)
+        (path / other).unlink()
+    (path / "thesis.txt").touch()
+    with pytest.raises(ResumeError, match=r"holds no run, but 'thesis\.txt'"):
+        found("config.yaml")  # which many programs have
+    assert found("scores.csv") is Found.RUN
+    assert found("metrics.json", "not json") is Found.RUN
+    assert found("metrics.json", '{"status": "done"}') is Found.DONE
+    with pytest.raises(ResumeError, match="holds a model and no run"):
+        found("metrics.json", '{"status": "trained"}')
+    assert read_checkpoint(path) is None
+    assert found("checkpoint.npz", pack({"rows": 3})) is Found.RUN
+    assert read_checkpoint(path) == {"rows": 3}
 
 
 def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:

@@ -18,7 +18,7 @@ from stress.harness import ROOT, Count
 REPORT = ROOT / "docs" / "reliability.md"
 # name -> folder, seed and share of the full size -> counts
 GROUPS: dict[str, Callable[[Path, int, float], Sequence[Count]]] = {
-    "kills": lambda folder, seed, share: kills.kill(folder, seed, max(5, round(100 * share))),
+    "kills": lambda folder, seed, share: kills.kill(folder, seed, max(5, round(200 * share))),
     "signals": lambda folder, seed, share: [kills.interrupt(folder, seed, max(3, round(48 * share)))],
     "faults": lambda folder, seed, share: faults.suffer(folder, seed, max(1, round(3 * share))),
     "hostile": lambda folder, seed, share: hostile.attack(folder, round(1000 * share)),

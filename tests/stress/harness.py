@@ -43,7 +43,7 @@ class Ended(NamedTuple):
     @property
     def is_over(self) -> bool:
         """Whether a run ended by itself, this time or, with the kill that followed, the time before."""
-        return self.code == 0 or "is done; there is nothing left to go on with" in self.said
+        return self.code == 0
 
 
 @dataclass

@@ -295,4 +295,6 @@ RUNS: dict[str, tuple[str, Attack]] = {
     "scores.csv that is shorter than the checkpoint says": ("scores.csv", holds(b"time,value\n")),
     "a network with weights in another file, to resume": ("model.onnx", network(external)),
     "yaml that builds objects, to resume": ("config.yaml", holds(CODE_YAML)),
+    "a pickle in the model that was given": ("given.npz", has_pickle),
+    "a given model that is a link to another file": ("given.npz", is_link),
 }

@@ -1,0 +1,97 @@
+"""ModelStart: how a series begins that goes on where a saved model stood, and what is told of it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from typing import ClassVar
+
+import numpy as np
+
+from autoencoder.core.errors import ModelFileError
+from autoencoder.core.state import Field, Reader, State, Stateful
+from autoencoder.core.types import Array, Time
+from autoencoder.detector import StreamDetector
+from autoencoder.profile import LEAST_POINTS, StreamProfile
+from autoencoder.reports.incidents import time_text
+
+
+class ModelStart(Stateful):
+    """The beginning of a series that uses a saved model.
+
+    The first row says whether it follows those that the model has seen; some rows more are compared with what it was trained on. The
+    sentences do not depend on how the stream is cut into chunks.
+
+    Args:
+        profile: of the model's training part; None where nothing is to be compared.
+        columns: names of the F columns.
+
+    Attributes:
+        is_cold: the rows begin before the end of what the model has seen, so that its window filled anew.
+        notes: what is to be told, a sentence each.
+    """
+
+    name = "the start"
+    STATE: ClassVar = {
+        "has_begun": Field("has_begun", lambda saved: saved.boolean("has_begun")),
+        "is_cold": Field("is_cold", lambda saved: saved.boolean("is_cold")),
+        "is_compared": Field("is_compared", lambda saved: saved.boolean("is_compared")),
+    }
+
+    def __init__(self, profile: StreamProfile | None, columns: Sequence[str]) -> None:
+        self._profile, self._columns = profile, columns
+        self.has_begun = self.is_cold = False
+        self.is_compared = profile is None
+        self.notes: list[str] = []
+        self._times: list[Time] = []  # of the first rows, until there are enough to compare
+        self._values: list[Array] = []
+
+    def update(self, detector: StreamDetector, time: Time, values: Array) -> list[str]:
+        """The next rows (N,), (N, F) come, before the detector has seen them -> sentences that are new."""
+        told = len(self.notes)
+        if not self.has_begun and len(time):
+            self.has_begun = True
+            if not detector.position.can_go_on(time):
+                self.is_cold = True
+                seen, first = (time_text(moment)[0] for moment in (detector.position.newest, time[:1]))
+                self.notes.append(f"begins at {first}, and the model has seen all up to {seen}: the window fills anew")
+        if not self.is_compared:
+            assert self._profile
+            room = self._profile.points - sum(map(len, self._values))
+            self._times.append(time[:room])
+            self._values.append(values[:room])
+            if len(values) >= room:
+                self._compare()
+        return self.notes[told:]
+
+    def finish(self) -> list[str]:
+        """No more rows come: they are compared as far as they go -> sentences that are new."""
+        told = len(self.notes)
+        if not self.is_compared and self._values:
+            self._compare()
+        return self.notes[told:]
+
+    def _compare(self) -> None:
+        assert self._profile
+        time, values = np.concatenate(self._times), np.concatenate(self._values)
+        known = int(np.count_nonzero(~np.isnan(values).any(axis=1)))
+        if known >= LEAST_POINTS:
+            self.notes += self._profile.unlike(StreamProfile.of(time, values), self._columns, known)
+        self.is_compared, self._times, self._values = True, [], []
+
+    def state(self) -> State:
+        """See ``Stateful``."""
+        time = np.concatenate(self._times) if self._times else np.empty(0, np.int64)
+        values = np.concatenate(self._values) if self._values else np.empty((0, len(self._columns)))
+        rows: State = {"time": time.astype(np.int64), "dated": time.dtype.kind == "M", "values": values}
+        return {**super().state(), **rows, "notes": json.dumps(self.notes)}
+
+    def _complete(self, saved: Reader) -> None:
+        time, values = saved.integers("time", ("N",)), saved.array("values", ("N", len(self._columns)), finite=False)
+        self._times = [time.astype("datetime64[ns]") if saved.boolean("dated") else time] if len(time) else []
+        self._values = [values] if len(values) else []
+        self.is_compared = self.is_compared or self._profile is None
+        try:
+            self.notes = [str(note) for note in json.loads(saved.text("notes"))]
+        except (ValueError, TypeError, RecursionError):
+            raise ModelFileError("the checkpoint is damaged (what was told of the model); run anew without --resume") from None
