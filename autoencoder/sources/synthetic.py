@@ -19,6 +19,7 @@ Array = npt.NDArray[np.float64]
 
 NOISE_BLOCK = 512  # points whose noise shares one generator
 START = np.datetime64("2025-01-01T00:00:00", "ns")
+DENSE_RATE = 6.0  # a stream that is full of anomalies, for measurements
 _NOISE, _ANOMALY, _ORDER, _MISSING = range(4)  # what a generator is for
 
 
