@@ -97,7 +97,9 @@ def test_a_command_is_understood(command: str) -> None:
 
 
 def test_every_source_has_a_command() -> None:
-    runs = [shlex.split(command, comments=True) for command in commands() if not command.startswith(("bench", "dashboard", "report"))]
+    runs = [
+        shlex.split(command, comments=True) for command in commands() if not command.startswith(("bench", "dashboard", "report"))
+    ]
     sources = {cli.parser().parse_intermixed_args(arguments).source for arguments in runs}
     assert {"synthetic", "yfinance", "csv", "stdin"} <= sources
 

@@ -50,7 +50,7 @@ class Season(Section):
 class Anomalies(Section):
     """Injected anomalies of the synthetic stream; each kind can be switched off."""
 
-    rate: NotNegative = 6.0
+    rate: NotNegative = 1.66
     size: Positive = 10.0
     start_after: Annotated[int, Field(ge=0)] = 1800
     spike: bool = True
