@@ -16,7 +16,7 @@ from autoencoder.reports.files import open_inside
 from autoencoder.reports.odometer import brief
 from autoencoder.reports.run_folder import CONFIG, INCIDENTS, LOG, METRICS, SCORES, has
 from autoencoder.reports.severity import level_of
-from autoencoder.reports.wording import length_text, number_of
+from autoencoder.reports.wording import length_text
 
 HERE = Path(__file__).resolve().parent
 EVERYTHING = "Everything"
@@ -77,10 +77,8 @@ def _counters(snapshot: Snapshot) -> None:
     with st.container(horizontal=True, gap="small", key="counters"):
         _counter("Points", f"{snapshot.points:,}", f"of {total:,}" if total else f"{snapshot.judged:,} judged")
         _counter("Incidents", f"{odometer.incidents:,}", f"{odometer.alarms:,} of them alarms")
-        if known:
-            _counter("Known anomalies found", known.found_text, number_of(known.false_alarms, "false alarm"))
         help_ = f"{odometer.line(known)}." if snapshot.judged else None
-        _counter("Points flagged", f"{odometer.flagged:,}", f"budget for normal ones: {brief(odometer.allowed)}", help_)
+        _counter("Points flagged", f"{odometer.flagged:,}", f"budget {brief(odometer.allowed)}", help_)
         trained = f"trained on {snapshot.training_points:,} points" if snapshot.judged else "not trained yet"
         _counter("Model in use", named(config.detector), f"{trained}, threshold: {config.threshold.kind}")
 
