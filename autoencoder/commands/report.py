@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import os
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ from autoencoder.commands.run_record import RunRecord, read_record
 from autoencoder.config import Config, leaves, load
 from autoencoder.config.schema import Incidents
 from autoencoder.console import Console
-from autoencoder.core.errors import ConfigError, InputError
+from autoencoder.core.errors import ConfigError, InputError, RunError
 from autoencoder.detector import DECADES
 from autoencoder.factory.runs import gaps_of
 from autoencoder.reports.incidents import GAPS, IncidentTracker
@@ -61,6 +62,7 @@ def report(arguments: argparse.Namespace, console: Console) -> int:
         ConfigError: a setting is unknown, wrong, or means nothing here.
         InputError: the folder holds no run.
         ModelFileError: what it holds is damaged.
+        RunError: stdout cannot be written.
     """
     if not hasattr(arguments, "folder"):  # the command came after flags, which are those of another command then
         raise ConfigError("report must come first, and takes DIR and --set alone: python main.py report DIR --set KEY=VALUE")
@@ -72,6 +74,8 @@ def report(arguments: argparse.Namespace, console: Console) -> int:
     config = load(None, saved=require_inside(folder, CONFIG), whole=True)
     asked, changed = _asked(config, folder, arguments.set)
     series, is_torn = read_series(folder)
+    if not series:
+        raise InputError(f"report: {folder / SCORES} holds no row yet; ask again when the run has begun")
     if is_torn:
         console.print(f"{folder / SCORES}: the last line is cut off, and left out")
     run = read_record(folder, series)
@@ -82,9 +86,18 @@ def report(arguments: argparse.Namespace, console: Console) -> int:
     lines += [f"{key}: {_value(config, key)} as run, {_value(asked, key)} asked for" for key in changed]
     lines += _table(columns)
     lines += [ESTIMATE] if BUDGET in changed else []
-    sys.stdout.write("\n".join(lines) + "\n")
-    sys.stdout.flush()
+    _print(lines)
     return 0
+
+
+def _print(lines: Sequence[str]) -> None:
+    try:
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        with Path(os.devnull).open("wb") as nowhere:  # takes what the stream still holds back, too
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        raise RunError(f"report: its table cannot be written ({error.strerror}); send it to another place") from None
 
 
 def _asked(config: Config, folder: Path, texts: Sequence[str]) -> tuple[Config, list[str]]:

@@ -149,6 +149,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("o/config.yaml",), ["o/config.yaml is not a folder"]),
         (("empty",), ["empty holds no scores.csv"]),
         (("bare",), ["bare holds no config.yaml"]),
+        (("begun",), ["begun/scores.csv holds no row yet"]),
         (("broken",), ["broken/scores.csv cannot be read", "ValueError behind line 1"]),
         (("o", "--set", "network.units=[32]"), ["network.units means nothing to report", "threshold.budget"]),
         (("o", "--set", "threshold.kind=sigma"), ["threshold.kind means nothing to report"]),
@@ -161,8 +162,9 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ],
 )
 def test_what_cannot_be_told_is_refused(program: Program, done: Path, arguments: tuple[str, ...], words: list[str]) -> None:
-    for name in ("o", "broken"):
+    for name in ("o", "broken", "begun"):
         shutil.copytree(done, name)
+    Path("begun/scores.csv").write_text("time,value\n")
     for name in ("empty", "bare"):
         Path(name).mkdir()
     shutil.copy(done / "scores.csv", "bare")
