@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from autoencoder.config import Config
     from autoencoder.console import Console
 
-COMMANDS = ("run", "train", "bench", "dashboard")
+COMMANDS = ("run", "train", "report", "bench", "dashboard")
 # flag -> the setting it changes, and the sources that it means something to: all where none is named
 FLAGS = {
     "source": ("source",),
@@ -63,9 +63,10 @@ def parser() -> argparse.ArgumentParser:
         description="Finds anomalies in a stream of numbers as they arrive.\n\n"
         "commands: run (when none is named): judge a source and leave a run folder\n"
         "          train: train on a source and save the model, which stands at its end\n"
+        "          report: what another budget or cooldown would have flagged in a run\n"
         "          bench: measure the detectors on benchmarks\n"
         "          dashboard: watch runs in a browser\n"
-        f"the last two have flags of their own: {prog} bench --help\n",
+        f"the last three have flags of their own: {prog} bench --help\n",
         epilog="examples:\n"
         f"  {prog} --source synthetic\n"
         f"  {prog} --source yfinance --ticker AAPL --period 5y\n"
@@ -73,7 +74,8 @@ def parser() -> argparse.ArgumentParser:
         f"  {prog} --source csv --path metrics.csv --series-column host\n"
         f"  some-producer | {prog} --source stdin\n"
         f"  {prog} train --source csv --path metrics.csv --out model\n"
-        f"  {prog} --source csv --path new.csv --model model\n\n"
+        f"  {prog} --source csv --path new.csv --model model\n"
+        f"  {prog} report runs/one --set threshold.budget=0.01\n\n"
         "exit codes: 0 done, or SIGTERM ended a run that follows or reads a pipe,\n"
         "            1 the run failed, 2 wrong usage, config or input,\n"
         "            130 interrupted",
@@ -166,6 +168,10 @@ def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
         from autoencoder.benchmark.command import bench
 
         return bench(arguments, _execute, console)
+    if arguments.command == "report":
+        from autoencoder.commands.report import report
+
+        return report(arguments, console)
     if arguments.command == "dashboard":
         from autoencoder.dashboard.command import dashboard
 
@@ -253,6 +259,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
         from autoencoder.benchmark.command import parser as bench_parser
 
         return bench_parser(program_name()).parse_args(argv[1:])
+    if argv[:1] == ["report"]:
+        from autoencoder.commands.report import parser as report_parser
+
+        return report_parser(program_name(), Parser).parse_args(argv)
     if argv[:1] == ["dashboard"]:
         from autoencoder.dashboard.command import parser as dashboard_parser
 

@@ -14,6 +14,7 @@ from autoencoder.core.checksum import RowChecksum
 from autoencoder.core.errors import ResumeError, RunError
 from autoencoder.core.state import Reader, State, pack
 from autoencoder.panel.panel import Panel
+from autoencoder.reports.incidents import RUN_STOPPED, STREAM_ENDED
 from autoencoder.reports.run_folder import CHECKPOINT, RunFolder
 from autoencoder.reports.scores_csv import ResultWriter
 from autoencoder.reports.sinks import Batch, Callback, Sink
@@ -87,7 +88,8 @@ class Run:
                 if is_cut_off and self.rows and self._is_whole:
                     self.checkpoint()
             finally:
-                closed, resumable = self.panel.finish(), is_cut_off or not self._is_over
+                closed = self.panel.finish(STREAM_ENDED if self._is_over else RUN_STOPPED)
+                resumable = is_cut_off or not self._is_over
                 for sink in self.sinks:
                     sink.close(closed, resumable=resumable)
 

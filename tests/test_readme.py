@@ -15,6 +15,7 @@ from helpers.cli import ROOT, finish, start
 
 from autoencoder import cli
 from autoencoder.benchmark.command import parser as bench_parser
+from autoencoder.commands.report import parser as report_parser
 from autoencoder.config import Config, keys
 from autoencoder.core.errors import TrainingError
 from autoencoder.dashboard.command import parser as dashboard_parser
@@ -89,12 +90,16 @@ def test_a_command_is_understood(command: str) -> None:
     first, *rest = arguments = shlex.split(command, comments=True)
     if first == "bench":
         bench_parser().parse_args(rest)
+    elif first == "report":
+        report_parser().parse_args(arguments)
     else:
         cli.read_config(cli.parser().parse_intermixed_args(arguments))
 
 
 def test_every_source_has_a_command() -> None:
-    runs = [shlex.split(command, comments=True) for command in commands() if not command.startswith(("bench", "dashboard"))]
+    runs = [
+        shlex.split(command, comments=True) for command in commands() if not command.startswith(("bench", "dashboard", "report"))
+    ]
     sources = {cli.parser().parse_intermixed_args(arguments).source for arguments in runs}
     assert {"synthetic", "yfinance", "csv", "stdin"} <= sources
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from autoencoder.adaptation.drift import Drift
+from autoencoder.core.events import DRIFT
 from autoencoder.core.state import Reader, State
 
 MAX_FAILURES = 2  # candidates in a row, after which the current distribution becomes the reference
 MAX_DOUBLINGS = 6  # of the pause after a failure
 
-FIRST, DRIFT, MORE, TIME = "first training", "drift", "more data", "schedule"
+FIRST, MORE, TIME = "first training", "more data", "schedule"  # reasons for a training, beside DRIFT
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,8 +25,8 @@ from autoencoder.core.types import Array, Detections, Progress
 from autoencoder.detector import StreamDetector
 from autoencoder.factory.detectors import make_detector
 from autoencoder.factory.runs import points_of
+from autoencoder.reports.alarms import AlarmFilter
 from autoencoder.reports.files import reporting
-from autoencoder.reports.incidents import AlarmFilter
 from autoencoder.sources.chunk import Chunk
 from autoencoder.sources.files import FileSource
 from autoencoder.sources.schema import ColumnSelection

@@ -30,6 +30,7 @@ WITHOUT_EFFECT = {"source", "follow", "detector", "plot", "checkpoint", "synthet
 RESULT_CODE = (
     "detector.py",
     *(f"{package}/*.py" for package in ("adaptation", "scorers", "thresholds", "network", "benchmark")),
+    "reports/alarms.py",
     "reports/incidents.py",
     "factory/runs.py",
     "core/durations.py",

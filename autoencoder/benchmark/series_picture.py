@@ -15,8 +15,9 @@ from matplotlib.ticker import MaxNLocator
 from autoencoder.benchmark.metrics import MARGIN, event_figures, incidents_of, near_events
 from autoencoder.core.types import Array, Bools, Detections
 from autoencoder.reports.evaluation import Span, events
-from autoencoder.reports.incidents import number_of, time_text
+from autoencoder.reports.incidents import time_text
 from autoencoder.reports.plot import INK, SIZE, paint
+from autoencoder.reports.wording import number_of
 
 SHOWN = 3  # of each kind, side by side
 ROW = 3.4  # inches that a row of them takes

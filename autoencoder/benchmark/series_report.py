@@ -13,7 +13,7 @@ from autoencoder.benchmark.controls import CONTROLS
 from autoencoder.benchmark.metrics import auc_pr, delay_f1, event_figures, vus_pr
 from autoencoder.benchmark.runner import Report, grouped, table, untrained_lines
 from autoencoder.core.types import Bools, Detections
-from autoencoder.reports.incidents import number_of
+from autoencoder.reports.wording import number_of
 from autoencoder.thresholds.budget import interval_of
 
 # points after an event's start that may pass before it is found, and points that labels are lengthened by, as EasyTSAD has them

@@ -29,6 +29,7 @@ from autoencoder.network.model import Architecture, build
 from autoencoder.panel.fleet import Fleet
 from autoencoder.reports.run_folder import read_model
 from autoencoder.sources.chunk import Chunk, ignore
+from autoencoder.sources.synthetic import DENSE_RATE
 
 Windows = npt.NDArray[np.float32]
 
@@ -156,8 +157,9 @@ def stream_lines(config: Config, points: int) -> tuple[Array, list[bytes]]:
 
 
 def _synthetic(config: Config, points: int, seed: int = 0) -> Config:
-    """The same configuration with the synthetic stream as its source, so many points long; ``seed`` is added to the run's."""
-    stream = config.synthetic.model_copy(update={"points": points, "points_per_second": 0.0})
+    """The same configuration with the dense synthetic stream as its source, so many points long; ``seed`` is added to the run's."""
+    anomalies = config.synthetic.anomalies.model_copy(update={"rate": DENSE_RATE})
+    stream = config.synthetic.model_copy(update={"points": points, "points_per_second": 0.0, "anomalies": anomalies})
     return config.model_copy(update={"source": "synthetic", "seed": config.seed + seed, "synthetic": stream})
 
 

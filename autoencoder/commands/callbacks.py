@@ -10,6 +10,7 @@ from autoencoder.console import Console
 from autoencoder.core.events import PROMOTED, ROLLED_BACK
 from autoencoder.pipeline import Run
 from autoencoder.reports.sinks import Batch, Callback
+from autoencoder.reports.wording import seen_text, severity_text
 
 
 class ProgressBar:
@@ -37,11 +38,9 @@ class IncidentPrinter:
         for incident in (*batch.closed, *batch.open):
             if incident.alarm and incident.id not in self._printed:
                 self._printed.add(incident.id)
-                seen, expected = incident.peak_value[0], incident.expected[0]
                 series = "" if incident.series is None else f", series {incident.series!r}"
-                self._console.print(
-                    f"{incident.start}  anomaly: seen {seen:.5g}, expected {expected:.5g}, severity {incident.severity:.2f}{series}"
-                )
+                seen = seen_text(incident, digits=5)
+                self._console.print(f"{incident.start}  anomaly: {seen}, severity {severity_text(incident)}{series}")
         self._printed.difference_update(incident.id for incident in batch.closed)
 
 

@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import math
+from collections import Counter
 from typing import Any
+
+import numpy as np
 
 from autoencoder.config import Config
 from autoencoder.console import Stopwatch
 from autoencoder.core.events import DECLARED, PROMOTED, ROLLED_BACK
 from autoencoder.pipeline import Run
+from autoencoder.reports.incidents import GAPS
 from autoencoder.reports.logs import event_time
+from autoencoder.reports.odometer import DAY, Odometer
 from autoencoder.reports.run_folder import PLOT, RESULTS, has
 from autoencoder.reports.scores_csv import read_scores
 from autoencoder.reports.statistics import SeriesStatistics, summary
@@ -31,9 +37,12 @@ def write_metrics(
         "detector": config.detector,
         "threshold": config.threshold.kind,
         "counts": run.statistics.counts(_budget(run)),
+        "odometer": _odometer(run).record(),
+        "incidents": _gaps(run),
         "training": run.panel.info(),
         **({"notes": _notes(run)} if run.panel.notes else {}),
         "quality": _quality(run),
+        "known_anomalies": run.statistics.known_anomalies(_training_points(run)),
         **({"adaptation": adaptation} if adaptation else {}),
         **({"series": _series(run)} if source.has_series else {}),
         "alerts": webhook.counts() if webhook else None,
@@ -48,7 +57,7 @@ def closing_lines(run: Run, metrics: dict[str, Any]) -> list[str]:
     name, panel, folder = run.source.name, run.panel, run.folder.path
     files = [each for each in RESULTS if has(folder, each)]
     counts, quality = metrics["counts"], metrics["quality"]
-    lines = summary(name, counts, panel.training_points, quality, run.statistics.worst, folder, files)
+    lines = summary(name, _odometer(run), counts, panel.training_points, quality, run.statistics.worst, folder, files)
     lines[1:1] = [*_unjudged(run), *_cold(run)]
     if not run.source.has_series:
         return lines
@@ -130,8 +139,33 @@ def _quality(run: Run) -> dict[str, Any] | None:
     kinds: dict[str, list[tuple[int, int]]] = {}
     for event in run.source.events(run.rows):
         kinds.setdefault(event.kind, []).append((event.start, event.end))
-    training = {one.name: one.detector.current.training_points for one in run.panel.scored}
-    return run.statistics.quality(training, kinds)
+    return run.statistics.quality(_training_points(run), kinds)
+
+
+def _training_points(run: Run) -> dict[str | None, int]:
+    return {one.name: one.detector.current.training_points for one in run.panel.scored}
+
+
+def _odometer(run: Run) -> Odometer:
+    """What was flagged and rung so far, against the budget; the series with the longest judged part says how long that is."""
+    statistics, allowed, days = run.statistics, 0.0, math.nan
+    for one in run.panel.scored:
+        detector = one.detector.current
+        if judged := statistics.series.get(one.name, SeriesStatistics()).judged:
+            allowed += detector.share * judged
+            days = np.fmax(days, detector.interval * judged / DAY or math.nan)
+    judged, flagged = (sum(getattr(each, what) for each in statistics.series.values()) for what in ("judged", "flagged"))
+    return Odometer(judged, flagged, allowed, statistics.incidents, statistics.alarms, float(days))
+
+
+def _gaps(run: Run) -> dict[str, Any]:
+    """The settings of the incidents in points, and those of the series that have others."""
+    gaps = {one.name: one.tracker.gaps for one in run.panel.scored if one.detector.current.trained}
+    if not gaps:
+        return {}
+    usual, _ = Counter(gaps.values()).most_common(1)[0]
+    others = {name: dict(zip(GAPS, each, strict=True)) for name, each in gaps.items() if each != usual}
+    return {**dict(zip(GAPS, usual, strict=True)), **({"series": others} if others else {})}
 
 
 def _notes(run: Run) -> list[str]:

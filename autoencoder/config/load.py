@@ -88,7 +88,7 @@ def dump(config: Config) -> str:
 
 def keys() -> list[str]:
     """All dotted keys."""
-    return [key for key, _ in _leaves(Config().model_dump())]
+    return [key for key, _ in leaves(Config().model_dump())]
 
 
 def difference(then: str, now: str) -> str | None:
@@ -99,7 +99,7 @@ def difference(then: str, now: str) -> str | None:
     """
     where = "the saved configuration"
     trees = [_parse(text, where) for text in (then, now)]
-    before, after = (dict(_leaves(renamed(tree, where) if isinstance(tree, dict) else {})) for tree in trees)
+    before, after = (dict(leaves(renamed(tree, where) if isinstance(tree, dict) else {})) for tree in trees)
     for key in (*after, *before):
         if not key.startswith(FREE_KEYS) and before.get(key) != after.get(key):
             return f"{key} was {_shown(before.get(key))} and is {_shown(after.get(key))} now"
@@ -127,11 +127,11 @@ def _merged(base: Tree, over: Tree) -> dict[str, Any]:
     return out
 
 
-def _leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
+def leaves(tree: Tree, prefix: str = "") -> Iterator[tuple[str, Any]]:
     """Dotted keys and their values."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 

@@ -50,7 +50,7 @@ class Season(Section):
 class Anomalies(Section):
     """Injected anomalies of the synthetic stream; each kind can be switched off."""
 
-    rate: NotNegative = 6.0
+    rate: NotNegative = 1.66
     size: Positive = 10.0
     start_after: Annotated[int, Field(ge=0)] = 1800
     spike: bool = True
@@ -192,15 +192,18 @@ class Incidents(Section):
     merge_gap: int | str = "auto"
     hysteresis: Annotated[float, Field(gt=0, le=1)] = 1.0
     cooldown: int | str = "auto"
+    min_length: int | str = 1
 
-    @field_validator("merge_gap", "cooldown", mode="before")
+    @field_validator("merge_gap", "cooldown", "min_length", mode="before")
     @classmethod
     def _is_gap(cls, value: object, info: ValidationInfo) -> object:
-        is_duration = isinstance(value, str) and (value == "auto" or seconds_of(value) is not None)
-        is_count = isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= MAX_GAP
+        name = info.field_name
+        least, auto = (1, "") if name == "min_length" else (0, "auto")
+        is_duration = isinstance(value, str) and ((value == auto != "") or seconds_of(value) is not None)
+        is_count = isinstance(value, int) and not isinstance(value, bool) and least <= value <= MAX_GAP
         if not (is_duration or is_count):
-            rule = f"auto, a number of points up to {MAX_GAP:,}, or a duration such as '30 min'"
-            raise ValueError(f"incidents.{info.field_name} is {value!r}; it must be {rule}")
+            rule = f"{auto and 'auto, '}a number of points from {least} to {MAX_GAP:,}, or a duration such as '30 min'"
+            raise ValueError(f"incidents.{name} is {value!r}; it must be {rule}")
         return value
 
 

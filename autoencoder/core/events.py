@@ -11,6 +11,7 @@ from autoencoder.core.errors import ModelFileError
 
 EVENTS = ("drift declared", "shadow started", "promoted", "dropped", "confirmed", "rolled back")
 DECLARED, STARTED, PROMOTED, DROPPED, CONFIRMED, ROLLED_BACK = EVENTS
+DRIFT = "drift"  # the reason, among a promotion's details, of a model that is trained because the stream has changed
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +24,11 @@ class AdaptationEvent:
     event: str  # what was done, one of ``EVENTS``
     details: dict[str, Any]  # reasons and figures
     series: str | None = None  # name of the series whose model it is; None where a run has only one
+
+    @property
+    def adopts_change(self) -> bool:
+        """Whether a model judges from here on that has learnt how the stream changed."""
+        return self.event == PROMOTED and self.details.get("reason") == DRIFT
 
 
 def write_adaptations(adaptations: Sequence[AdaptationEvent]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import math
 import threading
 import time
 from contextlib import suppress
@@ -16,13 +17,16 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.config import Config, load
-from autoencoder.core.errors import AutoencoderError, ModelFileError
+from autoencoder.core.errors import AutoencoderError, ConfigError, ModelFileError
 from autoencoder.core.types import Detections
+from autoencoder.reports.evaluation import quality_of
 from autoencoder.reports.files import open_inside
 from autoencoder.reports.incidents import Incident
+from autoencoder.reports.odometer import DAY, Known, Odometer
 from autoencoder.reports.run_folder import CONFIG, INCIDENTS, METRICS, SCORES, has, read_metrics, require_inside
 from autoencoder.reports.scores_csv import parse_scores
 from autoencoder.sources.synthetic import KINDS, Signal, SyntheticSource
+from autoencoder.thresholds.budget import Budget, interval_of
 
 if TYPE_CHECKING:
     from autoencoder.dashboard.launch import Run
@@ -65,7 +69,7 @@ class Snapshot:
     training_points: int = 0  # points before the first that is judged
     incidents: tuple[Incident, ...] = ()  # all of them, in order
     is_open: bool = False  # the last one goes on
-    found: tuple[int, float] | None = None  # known anomalies and the share of them that was found, as the run says at its end
+    known: Known | None = None  # how it met the known anomalies, as it says at its end
 
     @property
     def is_live(self) -> bool:
@@ -78,13 +82,29 @@ class Snapshot:
         return self.points - (0 if self.detections is None else len(self.detections))
 
     @property
-    def false_alarm_share(self) -> float | None:
-        """Flagged share of the points after the training part and outside of all known anomalies; None where none are known."""
-        if self.detections is None or self.labels is None:
-            return None
-        judged = slice(max(self.training_points - self.first_row, 0), None)
-        normal = self.detections.anomalies[judged][~self.labels[judged]]
-        return float(normal.mean()) if len(normal) else None
+    def found(self) -> Known | None:
+        """How the run met the known anomalies so far; None where none are known."""
+        if self.known or self.detections is None or self.labels is None:
+            return self.known
+        begin = max(self.training_points - self.first_row, 0)
+        flags, offset = self.detections.anomalies[begin:], self.first_row + begin
+        shown = [each for each in self.incidents if each.first_row >= offset]
+        spans, alarms = (
+            [(each.first_row - offset, each.last_row + 1 - offset) for each in some]
+            for some in (shown, [each for each in shown if each.alarm])
+        )
+        return Known.of(quality_of(self.labels[begin:], flags, spans, alarms))
+
+    @property
+    def odometer(self) -> Odometer:
+        """What was flagged and rung so far, beside what the budget allows."""
+        interval = 0.0 if self.detections is None else interval_of(self.detections.time)
+        allowed = math.nan
+        with suppress(ConfigError):
+            if self.config:
+                allowed = Budget.parse(self.config.threshold.budget).share(interval) * self.judged
+        alarms, days = sum(each.alarm for each in self.incidents), interval * self.judged / DAY or math.nan
+        return Odometer(self.judged, self.flagged, allowed, len(self.incidents), alarms, days)
 
 
 class Follower:
@@ -198,14 +218,14 @@ class Follower:
     def _end(self) -> None:
         """Say how the run ended, by its process and its metrics.json."""
         metrics = read_metrics(self._now.folder)
-        status, found = str(metrics.get("status", "interrupted")), None
-        with suppress(LookupError, TypeError, ValueError):
-            found = int(metrics["quality"]["known_anomalies"]), float(metrics["quality"]["event_recall"])
+        status, known = str(metrics.get("status", "interrupted")), None
+        with suppress(LookupError, TypeError, ValueError, AttributeError):
+            known = Known.of(metrics["quality"])
         fault = self.run.fault if self.run else None
         if not fault and status not in ("done", "interrupted"):
             fault = f"{self._now.folder}: {status}"
         state = State.FAILED if fault else State.DONE if status == "done" else State.STOPPED
-        self._now = replace(self._now, state=state, fault=fault, is_open=False, found=found)
+        self._now = replace(self._now, state=state, fault=fault, is_open=False, known=known)
 
 
 def _whole_lines(path: Path, start: int) -> list[bytes]:

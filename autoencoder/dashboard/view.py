@@ -13,12 +13,15 @@ from autoencoder.dashboard.chart import View, describe, stretch_of
 from autoencoder.dashboard.follow import Follower, Snapshot, State
 from autoencoder.dashboard.sidebar import named
 from autoencoder.reports.files import open_inside
+from autoencoder.reports.odometer import brief
 from autoencoder.reports.run_folder import CONFIG, INCIDENTS, LOG, METRICS, SCORES, has
+from autoencoder.reports.severity import level_of
+from autoencoder.reports.wording import length_text
 
 HERE = Path(__file__).resolve().parent
 EVERYTHING = "Everything"
 VIEWS = {EVERYTHING: None, "Newest 5,000": 5000, "Newest 1,000": 1000}
-MAX_INCIDENTS = 500  # newest ones in the table; incidents.jsonl has them all
+MAX_INCIDENTS = 500  # worst ones in the table; incidents.jsonl has them all
 COLORS = {State.RUNNING: "green", State.DONE: "blue", State.FAILED: "red", State.STOPPED: "gray"}
 FILES = {SCORES: "text/csv", INCIDENTS: "application/x-ndjson", LOG: "text/plain"}  # name -> its kind
 FILES |= {METRICS: "application/json", CONFIG: "application/yaml"}
@@ -66,20 +69,16 @@ def _headline(snapshot: Snapshot) -> None:
 
 
 def _counters(snapshot: Snapshot) -> None:
-    config, share = snapshot.config, snapshot.false_alarm_share
+    config, odometer, known = snapshot.config, snapshot.odometer, snapshot.found
     assert config
+    if snapshot.judged:
+        st.markdown(f"**{plain(odometer.headline(known))}**")
     total = config.synthetic.points if config.source == "synthetic" else None
-    budget = config.threshold.budget
-    budget = f"budget {budget if isinstance(budget, str) else f'{100 * budget:.3g} %'}"
     with st.container(horizontal=True, gap="small", key="counters"):
         _counter("Points", f"{snapshot.points:,}", f"of {total:,}" if total else f"{snapshot.judged:,} judged")
-        _counter("Incidents", f"{len(snapshot.incidents):,}", f"{snapshot.flagged:,} points flagged")
-        label = "False alarms"
-        help_ = "Flagged share of the points outside of all known anomalies, the way back to normal after one included."
-        if share is None:
-            label, help_ = "Flagged", "Share of the judged points that are flagged; which of them are false alarms is not known."
-            share = snapshot.flagged / snapshot.judged if snapshot.judged else None
-        _counter(label, "–" if share is None else f"{100 * share:.2f} %", budget, help_)
+        _counter("Incidents", f"{odometer.incidents:,}", f"{odometer.alarms:,} of them alarms")
+        help_ = f"{odometer.line(known)}." if snapshot.judged else None
+        _counter("Points flagged", f"{odometer.flagged:,}", f"budget {brief(odometer.allowed)}", help_)
         trained = f"trained on {snapshot.training_points:,} points" if snapshot.judged else "not trained yet"
         _counter("Model in use", named(config.detector), f"{trained}, threshold: {config.threshold.kind}")
 
@@ -102,10 +101,7 @@ def _zoomed() -> None:
 
 def _incidents(snapshot: Snapshot) -> None:
     st.subheader("Incidents", anchor=False)
-    if snapshot.found:
-        known, share = snapshot.found
-        st.caption(f"{share:.0%} of {known:,} known anomalies were found.")
-    shown = snapshot.incidents[-MAX_INCIDENTS:]
+    shown = sorted(snapshot.incidents, key=lambda incident: -incident.severity)[:MAX_INCIDENTS]
     if not shown:
         st.caption("None so far." if snapshot.is_live else "None.")
         return
@@ -113,17 +109,19 @@ def _incidents(snapshot: Snapshot) -> None:
     zone = " (UTC)" if snapshot.is_zoned else ""
     table = {
         "Severity": [incident.severity for incident in shown],
+        "Level": [level_of(incident.severity) for incident in shown],
         f"Start{zone}": [incident.start.rstrip("Z").replace("T", " ").removesuffix(":00") for incident in shown],
-        "Length (points)": [incident.last_row - incident.first_row + 1 for incident in shown],
+        "Length": [length_text(incident) for incident in shown],
         "Expected at its peak": [_numbers(incident.expected) for incident in shown],
         "Seen at its peak": [_numbers(incident.peak_value) for incident in shown],
-        "State": ["open" if snapshot.is_open and incident is shown[-1] else "closed" for incident in shown],
+        "Direction": ["/".join(each or "not known" for each in incident.direction) for incident in shown],
+        "State": [incident.close_reason or ("open" if snapshot.is_open else "closed") for incident in shown],
     }
     bar = st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="%.2f", width="small")
     look: dict[str, Any] = {"hide_index": True, "height": min(38 + 35 * len(shown), 320), "column_config": {"Severity": bar}}
     st.dataframe(table, key="incidents", on_select=_clicked, selection_mode=["single-row", "single-cell"], **look)
-    newest = f" The newest {MAX_INCIDENTS:,} are listed; the file has all." if len(shown) < len(snapshot.incidents) else ""
-    st.caption(f"Click a row to see its stretch.{newest}")
+    worst = f" The {MAX_INCIDENTS:,} worst are listed; the file has all." if len(shown) < len(snapshot.incidents) else ""
+    st.caption(f"The worst first. Click a row to see its stretch.{worst}")
 
 
 def _clicked() -> None:

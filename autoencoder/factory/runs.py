@@ -9,7 +9,7 @@ from functools import partial
 import numpy as np
 
 from autoencoder.config import Config
-from autoencoder.config.schema import MAX_GAP
+from autoencoder.config.schema import MAX_GAP, Incidents
 from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
 from autoencoder.detector import Detector
@@ -108,19 +108,23 @@ def _lengths(source: Source) -> dict[str | None, int | None]:
     return dict(zip(source.series, sizes.tolist(), strict=True))
 
 
-def _gaps(config: Config, detector: Detector) -> tuple[int, int]:
-    """Points without an anomaly inside one incident, and points after an error in which only one further above its threshold is an alarm.
-
-    Where nothing is asked for, the first are those that the newest evidence comes from, as many as a window has steps, and the second as
-    many as the first.
-    """
-    asked = config.incidents
+def _gaps(config: Config, detector: Detector) -> tuple[int, int, int]:
+    """The gaps of a detector that is trained, see ``gaps_of``."""
     usual = config.network.sequence_length
     if not config.adaptation.starts_early:  # there the first detector looks back on less than the one that follows it
         usual = min(usual, detector.current.scorer.window)
-    interval = detector.current.interval
+    return gaps_of(config.incidents, usual, detector.current.interval)
+
+
+def gaps_of(asked: Incidents, usual: int, interval: float) -> tuple[int, int, int]:
+    """Merge gap, cooldown and least length of an alarm, in points that lie ``interval`` seconds apart; see ``IncidentTracker``.
+
+    Where nothing is asked for, the first is ``usual``: the points that the newest evidence comes from, as many as a window has steps. The
+    second is as long as the first then.
+    """
     gap = points_of("merge_gap", asked.merge_gap, usual, interval)
-    return gap, max(1, points_of("cooldown", asked.cooldown, gap, interval))
+    cooldown, length = (points_of(name, getattr(asked, name), gap, interval) for name in ("cooldown", "min_length"))
+    return gap, max(1, cooldown), max(1, length)
 
 
 def points_of(setting: str, asked: int | str, usual: int, interval: float) -> int:

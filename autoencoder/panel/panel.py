@@ -14,7 +14,7 @@ from autoencoder.core.state import Reader, State, pack, unpack
 from autoencoder.core.types import Detections, Time
 from autoencoder.panel.series import PanelIncidents, Part, Series, by_series, parse_series, places_of
 from autoencoder.panel.shared_network import SharedNetwork
-from autoencoder.reports.incidents import Incident
+from autoencoder.reports.incidents import STREAM_ENDED, Incident
 from autoencoder.reports.sinks import Batch
 from autoencoder.scorers.base import Array, Progress
 from autoencoder.sources.chunk import Chunk
@@ -203,11 +203,11 @@ class Panel:
         """The incidents that go on, in the order in which they began."""
         return self._incidents.open
 
-    def finish(self) -> list[Incident]:
-        """The stream is over; returns the incidents that were still open."""
+    def finish(self, reason: str = STREAM_ENDED) -> list[Incident]:
+        """The stream is over, for that reason; returns the incidents that were still open."""
         for one in self:
             one.tracker.finish()
-        return self._incidents.finish()
+        return self._incidents.finish(reason)
 
     def conclude(self) -> None:
         """The whole stream has come: what is odd about a series with few points is told."""

@@ -14,7 +14,7 @@ from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Detections
 from autoencoder.detector import Detector, Time
 from autoencoder.panel.start import ModelStart
-from autoencoder.reports.incidents import Incident, IncidentTracker
+from autoencoder.reports.incidents import CHANGE_ADOPTED, Incident, IncidentTracker
 from autoencoder.sources.chunk import Chunk
 
 Rows = npt.NDArray[np.int64] | slice
@@ -29,17 +29,21 @@ class Series:
     name: str | None  # None where the source has no series column
     detector: Detector
     tracker: IncidentTracker
-    gaps: Callable[[Detector], tuple[int, int]]  # merge gap and cooldown, in points, for a detector that is trained
+    gaps: Callable[[Detector], tuple[int, ...]]  # arguments of ``IncidentTracker.set_gaps`` for a detector that is trained
     start: ModelStart | None = None  # how it begins; None where it uses no saved model
     left_out: str = ""  # why it is not scored; empty where it is
     numbers: dict[int, int] = field(
         default_factory=dict
     )  # of each incident that goes on: the tracker's, which counts alone -> the run's
+    adopted: list[int] = field(
+        default_factory=list
+    )  # of the newest rows, those after which a model judges that has learnt a change
 
     def process(self, time: Time, values: Array) -> Detections:
         """Detections of its next points; TrainingError or ConfigError where its training part is complete and cannot be learnt."""
-        was_trained = self.detector.current.trained
+        was_trained, known = self.detector.current.trained, len(self.detector.adaptations)
         detections = self.detector.process(time, values)
+        self.adopted = [event.row for event in self.detector.adaptations[known:] if event.adopts_change]
         if self.detector.current.trained and not was_trained:
             self.tracker.set_gaps(*self.gaps(self.detector))
         return detections
@@ -112,9 +116,10 @@ class PanelIncidents:
             arrays = (getattr(detections, each.name) for each in fields(Detections))
             own = detections if rows is ALL else Detections(*(array[rows] for array in arrays))
             first, places = one.tracker.row, places_of(rows, len(detections))
-            closed = one.tracker.process(own)
+            closed = one.tracker.process(own, one.adopted)
             for incident in closed:
-                last = incident.last_row + one.tracker.merge_gap + 1 - first
+                over = [row for row in one.adopted if row >= incident.last_row and incident.close_reason == CHANGE_ADOPTED]
+                last = min([*over, incident.last_row + one.tracker.merge_gap + 1]) - first
                 ended.append((int(places[min(max(last, 0), len(places) - 1)]), one, incident))
             for incident in (*closed, *filter(None, [one.tracker.open])):
                 if incident.id not in one.numbers:
@@ -134,8 +139,8 @@ class PanelIncidents:
         else:
             self._open.pop(one.name, None)
 
-    def finish(self) -> list[Incident]:
-        """The stream is over; returns the incidents that were still open."""
-        closed = self.open
+    def finish(self, reason: str) -> list[Incident]:
+        """The stream is over, for that reason; returns the incidents that were still open."""
+        closed = [replace(incident, close_reason=reason) for incident in self.open]
         self._open.clear()
         return closed

@@ -27,19 +27,25 @@ def events(labels: Flags) -> list[Span]:
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
 
-def quality_of(labels: Flags, flags: Flags, incidents: Sequence[Span]) -> dict[str, Any]:
+def quality_of(labels: Flags, flags: Flags, incidents: Sequence[Span], alarms: Sequence[Span] | None = None) -> dict[str, Any]:
     """Precision, recall, event F1 and detection delay, as metrics.json holds them.
 
     Args:
         labels: (N,) True inside a known anomaly.
         flags: (N,) flagged points.
         incidents: first row of each, and the row after its last.
+        alarms: those of them that were worth an alert; None: all.
     """
     known = events(labels)
     found = [
         rows[0] for start, end in known if len(rows := np.flatnonzero(flags[start:end]))
     ]  # a gap in an incident is no detection
-    precision = _share(sum(bool(labels[start:end].any()) for start, end in incidents), len(incidents))
+    alarms = incidents if alarms is None else alarms
+    right_incidents, right_alarms = (sum(bool(labels[start:end].any()) for start, end in each) for each in (incidents, alarms))
+    rings = np.zeros(len(labels), np.bool_)
+    for start, end in alarms:
+        rings[start:end] = True
+    precision = _share(right_incidents, len(incidents))
     recall = _share(len(found), len(known))
     right, flagged, inside = (int(np.count_nonzero(each)) for each in (flags & labels, flags, labels))
     return {
@@ -51,6 +57,9 @@ def quality_of(labels: Flags, flags: Flags, incidents: Sequence[Span]) -> dict[s
         "point_recall": _share(right, inside),
         "false_alarm_share": _share(flagged - right, len(labels) - inside),
         "known_anomalies": len(known),
+        "false_alarms": len(alarms) - right_alarms,
+        "rung_anomalies": sum(bool(rings[start:end].any()) for start, end in known),
+        "normal_flagged": flagged - right,
     }
 
 

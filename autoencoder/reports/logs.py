@@ -11,9 +11,10 @@ import numpy as np
 from autoencoder.core.errors import ModelFileError, RunError
 from autoencoder.core.events import AdaptationEvent
 from autoencoder.reports.files import AppendFile, open_inside, reporting, write_whole
-from autoencoder.reports.incidents import Incident, number_of, seen_text, time_text
+from autoencoder.reports.incidents import Incident, time_text
 from autoencoder.reports.run_folder import ADAPTATIONS, INCIDENTS, LOG, RunFolder, plain
 from autoencoder.reports.sinks import Batch, Sink
+from autoencoder.reports.wording import length_text, seen_text, severity_text
 
 
 class AnomalyLog(Sink):
@@ -50,18 +51,23 @@ class AnomalyLog(Sink):
 
 
 def log_line(incident: Incident) -> str:
-    r"""An incident as a line for people.
+    r"""An incident as a line for people: when, how severe, its peak, how long, why it is over, and when it was an alarm.
 
-    >>> log_line(Incident(1, "2025-02-15T03:00:00Z", "2025-02-15T11:30:00Z", "2025-02-15T05:00:00Z", (61.309,), (56.161,), 0.98, 18,
-    ...                   2406, 2423, True))
-    '2025-02-15T03:00:00Z to 2025-02-15T11:30:00Z  score 0.9800  seen 61.309, expected 56.161 at 2025-02-15T05:00:00Z  18 points  alarm\n'
+    >>> incident = Incident(1, "03:00", "11:30", "05:00", (61.309,), (56.161,), 0.82, 18, 2406, 2423, True, direction=("up",),
+    ...                     duration_seconds=30600.0, alarm_time="03:00", peak_score=0.9, close_reason="values are back")
+    >>> log_line(incident).split("  ")[:3]
+    ['03:00 to 11:30', 'severity high (0.82)', 'seen 61.309, expected 56.161 (up) at 05:00, score 0.9000']
+    >>> log_line(incident).split("  ")[3:]
+    ['18 points in 8.5 h', 'values are back', 'alarm 03:00\n']
     """
+    score = incident.peak_score
     parts = [
         f"{incident.start} to {incident.end}",
-        f"score {incident.severity:.4f}",
-        f"{seen_text(incident)} at {incident.peak_time}",
-        number_of(incident.n_points, "point"),
-        "alarm" if incident.alarm else "no alarm",
+        f"severity {severity_text(incident)}",
+        f"{seen_text(incident)} at {incident.peak_time}" + ("" if score is None else f", score {score:.4f}"),
+        length_text(incident),
+        incident.close_reason or "open",
+        f"alarm {incident.alarm_time or ''}".rstrip() if incident.alarm else "no alarm",
         *([] if incident.series is None else [f"series {incident.series!r}"]),
     ]
     return one_line("  ".join(parts)) + "\n"

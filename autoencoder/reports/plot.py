@@ -25,7 +25,7 @@ from autoencoder.core.types import Detections
 from autoencoder.reports.decimation import Array, choose_columns, decimate
 from autoencoder.reports.evaluation import events as stretches
 from autoencoder.reports.files import write_whole
-from autoencoder.reports.incidents import number_of
+from autoencoder.reports.wording import number_of
 
 SIZE = (12.0, 7.0)  # inches
 BINS = 3000  # steps to which long series are thinned: about two a pixel, so that a gap wider than a pixel stays a gap

@@ -8,6 +8,7 @@ import re
 import warnings
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import fields
 from itertools import islice
 from pathlib import Path
 
@@ -164,6 +165,42 @@ def read_scores(folder: Path, series: str | None = None, *, max_rows: int = 1_00
             return Detections.concatenate(parts or [parse_scores(names, [])])
     except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
         raise ModelFileError(f"{path} cannot be read as the scores of a run ({type(error).__name__}); run anew") from None
+
+
+def read_series(folder: Path) -> tuple[dict[str | None, Detections], bool]:
+    """All rows of scores.csv, by the name in their last field (see ``series_name``), None where a run has one series.
+
+    Values and predictions are left out. Returns also whether the last line is cut off; it is left out, too.
+
+    Raises:
+        ModelFileError: it cannot be read, or was not written by this program.
+    """
+    path, line_number, is_whole = folder / SCORES, 1, True
+    parts: dict[str | None, list[Detections]] = {}
+    try:
+        with open_inside(path) as file:
+            names = next(csv.reader([file.readline().decode()]))
+            while lines := list(islice(file, _BLOCK_ROWS)):
+                is_whole = lines[-1].endswith(b"\n")
+                rows = list(csv.reader(line.decode() for line in (lines if is_whole else lines[:-1])))
+                block = parse_scores(names, rows)
+                own = np.array([row[-1] if names[-1] == "series" else "" for row in rows], dtype=object)
+                for name in dict.fromkeys(own):
+                    place = own == name
+                    arrays = {each.name: getattr(block, each.name)[place] for each in fields(Detections)}
+                    empty = np.empty((int(place.sum()), 0))
+                    part = Detections(**{**arrays, "values": empty, "predictions": empty})
+                    parts.setdefault(name if names[-1] == "series" else None, []).append(part)
+                line_number += len(lines)
+    except (OSError, ValueError, TypeError, LookupError, StopIteration, csv.Error) as error:
+        reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__} behind line {line_number:,}"
+        raise ModelFileError(f"{path} cannot be read as the scores of a run ({reason}); run anew") from None
+    return {name: Detections.concatenate(each) for name, each in parts.items()}, not is_whole
+
+
+def series_name(name: str) -> str:
+    """The name of a series as a reader of scores.csv finds it, without the quotes around the field."""
+    return next(csv.reader([series_field(name)]), [""])[0]
 
 
 def parse_scores(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Detections:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import compress
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import numpy as np
 
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import Reader, State
-from autoencoder.reports.evaluation import Flags, Span, quality_of
-from autoencoder.reports.incidents import Incident, number_of, read_incidents, seen_text
+from autoencoder.reports.evaluation import Flags, Span, events, quality_of
+from autoencoder.reports.incidents import Incident, read_incidents
+from autoencoder.reports.odometer import Known, Odometer
 from autoencoder.reports.sinks import Batch, Sink
+from autoencoder.reports.wording import length_text, number_of, seen_text, severity_text
 
 N_WORST = 3  # incidents that the summary names
+MAX_KNOWN = 10_000  # known anomalies that metrics.json lists
 
 
 @dataclass(slots=True)
@@ -28,6 +32,7 @@ class SeriesStatistics:
     flagged: int = 0  # of those, the anomalous ones
     severity: float = -1.0  # of its worst incident; -1 where it has none
     spans: list[tuple[int, int]] = field(default_factory=list)  # first and last row, in the series, of each of its incidents
+    rung: list[bool] = field(default_factory=list)  # which of them were alarms
     labels: bytearray = field(default_factory=bytearray)  # a byte a point, 1 inside a known anomaly; empty where none are known
     flags: bytearray = field(default_factory=bytearray)  # a byte a point with a label, 1 where it is flagged
 
@@ -40,6 +45,7 @@ class RunStatistics(Sink):
         self.missing = 0  # points without a value
         self.waiting = 0  # points with all values and without a threshold: in a training part, or before a window is full
         self.incidents = 0  # that ended
+        self.alarms = 0  # of them, those worth an alert
         self.worst: list[Incident] = []  # the most severe of them
 
     def write(self, batch: Batch) -> None:
@@ -78,9 +84,11 @@ class RunStatistics(Sink):
         for incident in closed:
             one = self._of(incident.series)
             one.spans.append((incident.first_row, incident.last_row))
+            one.rung.append(incident.alarm)
             one.severity = max(one.severity, incident.severity)
         if closed:
             self.incidents += len(closed)
+            self.alarms += sum(incident.alarm for incident in closed)
             self.worst = sorted([*self.worst, *closed], key=lambda incident: -incident.severity)[:N_WORST]
 
     @property
@@ -94,37 +102,49 @@ class RunStatistics(Sink):
             sum(getattr(one, what) for one in self.series.values()) for what in ("points", "judged", "flagged")
         )
         share = flagged / judged if judged else float("nan")
-        counts = {"points": points, "judged": judged, "missing": self.missing, "flagged": flagged, "incidents": self.incidents}
-        return {**counts, "flagged_share": share, "budget": budget}
+        counts = {"points": points, "judged": judged, "missing": self.missing, "flagged": flagged}
+        return {**counts, "incidents": self.incidents, "alarms": self.alarms, "flagged_share": share, "budget": budget}
 
     def labels(self, name: str | None = None) -> Flags | None:
         """(N,) True inside a known anomaly, for the points of a series so far; None where nothing is known."""
         one = self.series.get(name)
         return _flags(one.labels) if one and one.labels else None
 
+    def known_anomalies(self, training_points: Mapping[str | None, int]) -> list[dict[str, Any]] | None:
+        """First and last row of each known anomaly behind the training parts, by series; None without labels, or of too many."""
+        if not any(one.labels for one in self.series.values()):
+            return None
+        found: list[dict[str, Any]] = []
+        for name, one in self.series.items():
+            skipped = training_points.get(name, one.points)
+            spans = [(skipped + first, skipped + end - 1) for first, end in events(_flags(one.labels[skipped:]))]
+            found.append({"series": name, "rows": spans})
+        return found if sum(len(each["rows"]) for each in found) <= MAX_KNOWN else None
+
     def quality(
-        self, training_points: Mapping[str | None, int], events: Mapping[str, Sequence[Span]] | None = None
+        self, training_points: Mapping[str | None, int], kinds: Mapping[str, Sequence[Span]] | None = None
     ) -> dict[str, Any] | None:
         """Precision, recall, event F1 and detection delay after the training parts; None without labels.
 
         Args:
             training_points: rows of the training part of each series that counts; anomalies in them are not counted.
-            events: kind -> rows of the known anomalies of the only series, to report recall by kind.
+            kinds: kind -> rows of the known anomalies of the only series, to report recall by kind.
         """
         if not any(one.labels for one in self.series.values()):
             return None
-        labels, flags, spans = bytearray(), bytearray(), []
+        labels, flags, spans, rung = bytearray(), bytearray(), [], []
         for name, one in self.series.items():
             skipped = training_points.get(name, one.points)
             if len(one.labels) > skipped:
                 begin = len(labels) - skipped
                 spans += [(begin + first, begin + last + 1) for first, last in one.spans]
+                rung += one.rung
                 labels += one.labels[skipped:]
                 flags += one.flags[skipped:]
-        quality = quality_of(_flags(labels), _flags(flags), spans)
-        if events:
+        quality = quality_of(_flags(labels), _flags(flags), spans, [*compress(spans, rung)])
+        if kinds:
             begin, flagged = training_points[None], self.series[None].flags
-            found = {kind: [any(flagged[s:e]) for s, e in rows if s >= begin] for kind, rows in sorted(events.items())}
+            found = {kind: [any(flagged[s:e]) for s, e in rows if s >= begin] for kind, rows in sorted(kinds.items())}
             quality["recall_by_kind"] = {kind: {"known": len(each), "found": sum(each)} for kind, each in found.items() if each}
         return quality
 
@@ -136,10 +156,14 @@ class RunStatistics(Sink):
             "series": json.dumps(list(self.series)),
             "counts": np.array([(one.points, one.judged, one.flagged) for one in each], np.int64).reshape(-1, 3),
             "severity": np.array([one.severity for one in each]),
-            "spans": np.array([(place, *span) for place, one in enumerate(each) for span in one.spans], np.int64).reshape(-1, 3),
+            "spans": np.array(
+                [(place, *span, rung) for place, one in enumerate(each) for span, rung in zip(one.spans, one.rung, strict=True)],
+                np.int64,
+            ).reshape(-1, 4),
             "missing": self.missing,
             "waiting": self.waiting,
             "incidents": self.incidents,
+            "alarms": self.alarms,
             "worst": "\n".join(incident.to_json() for incident in self.worst),
             "labels": np.frombuffer(b"".join(one.labels for one in each), np.int8),
             "flags": np.frombuffer(b"".join(one.flags for one in each), np.int8),
@@ -156,8 +180,9 @@ class RunStatistics(Sink):
             each = [SeriesStatistics(*row) for row in counts.tolist()]
             for one, worst in zip(each, severity.tolist(), strict=True):
                 one.severity = worst
-            for place, first, last in saved.integers("spans", (None, 3)).tolist():
+            for place, first, last, rung in saved.integers("spans", (None, 4)).tolist():
                 each[place].spans.append((first, last))
+                each[place].rung.append(bool(rung))
             labels, flags = (saved.integers(key, ("labels",), 0, 1).astype(bool) for key in ("labels", "flags"))
             places = saved.integers("places", (None,), 0, len(names) - 1)
             places = places if len(places) else np.zeros(len(labels), np.int64)
@@ -171,7 +196,7 @@ class RunStatistics(Sink):
         except (ValueError, TypeError, IndexError, RecursionError) as error:
             raise ModelFileError(f"the saved counts cannot be used ({error}); run anew without --resume") from None
         self.missing, self.waiting = saved.integer("missing", 0), saved.integer("waiting", 0)
-        self.incidents = saved.integer("incidents", 0)
+        self.incidents, self.alarms = saved.integer("incidents", 0), saved.integer("alarms", 0)
         self.worst = read_incidents(saved.text("worst"))
 
 
@@ -181,6 +206,7 @@ def _flags(marks: bytes | bytearray) -> Flags:
 
 def summary(
     name: str,
+    odometer: Odometer,
     counts: Mapping[str, Any],
     training_points: int,
     quality: Mapping[str, Any] | None,
@@ -188,21 +214,19 @@ def summary(
     folder: Path,
     files: Sequence[str],
 ) -> list[str]:
-    """The closing lines of a run."""
+    """The closing lines of a run, its worst incidents first."""
     missing = f", {counts['missing']:,} missing" if counts["missing"] else ""
-    lines = [f"{name}: {counts['points']:,} points, {training_points:,} of them trained on, {counts['judged']:,} judged{missing}"]
-    if quality and quality["known_anomalies"]:
-        known = quality["known_anomalies"]
-        found = round(quality["event_recall"] * known)
-        false = round((1 - quality["event_precision"]) * counts["incidents"]) if counts["incidents"] else 0
-        lines.append(
-            f"{found:,} of {known:,} known {'anomaly' if known == 1 else 'anomalies'} found, {number_of(false, 'false alarm')}"
-        )
-    percents = [f"{100 * counts[share]:.3g}%" for share in ("flagged_share", "budget")]  # three digits, however small they are
-    shares = f" ({percents[0]} of those judged; the budget for normal points is {percents[1]})" if counts["judged"] else ""
-    lines.append(f"{number_of(counts['incidents'], 'incident')}, {number_of(counts['flagged'], 'point')} flagged{shares}")
+    lines = [f"{name}: {counts['points']:,} points, {training_points:,} of them trained on, {odometer.judged:,} judged{missing}"]
+    if odometer.judged:
+        known = Known.of(quality)
+        lines += [odometer.headline(known), odometer.line(known)]
+    if worst:
+        alarms = f"{odometer.alarms:,} of them {'an alarm' if odometer.alarms == 1 else 'alarms'}"
+        lines.append(f"{number_of(odometer.incidents, 'incident')}, {alarms}; the worst:")
     for incident in worst:
         series = "" if incident.series is None else f", series {incident.series!r}"
-        extent = f"severity {incident.severity:.2f}, {number_of(incident.n_points, 'point')}"
-        lines.append(f"  {incident.peak_time}  {seen_text(incident, digits=5)}, {extent}{series}")
+        reason = incident.close_reason or "open"
+        lines.append(
+            f"  {incident.peak_time}  {severity_text(incident)}: {seen_text(incident, digits=5)}, {length_text(incident)}, {reason}{series}"
+        )
     return [*lines, f"{folder}: {', '.join(files)}"]

@@ -9,11 +9,12 @@ from contextlib import suppress
 from typing import Any
 
 from autoencoder.reports.delivery import WebhookSender
-from autoencoder.reports.incidents import Incident, number_of, seen_text
+from autoencoder.reports.incidents import Incident
 from autoencoder.reports.logs import one_line
 from autoencoder.reports.outbox import Alert, Outbox
 from autoencoder.reports.run_folder import OUTBOX, RunFolder
 from autoencoder.reports.sinks import Batch, Sink
+from autoencoder.reports.wording import length_text, number_of, seen_text, severity_text
 
 
 class Webhook(Sink):
@@ -109,17 +110,18 @@ def as_json(key: str, alert: Alert) -> dict[str, Any]:
 def as_slack(key: str, alert: Alert) -> dict[str, Any]:
     """The body of a request for Slack, and for what understands the same: one sentence.
 
-    >>> incident = Incident(1, "2025-02-15", "2025-02-16", "2025-02-16", (61.3,), (56.2,), 0.98, 2, 40, 41, True)
-    >>> as_slack("", {"event": "closed", "source": "<load>.csv", "incident": json.loads(incident.to_json())})["text"]
-    'Over: anomaly in &lt;load&gt;.csv, 2025-02-15 to 2025-02-16, 2 points; at its peak seen 61.3, expected 56.2, severity 0.98'
+    >>> incident = Incident(1, "2025-02-15", "2025-02-16", "2025-02-16", (61.3,), (56.2,), 0.82, 2, 40, 41, True, direction=("up",),
+    ...                     close_reason="values are back")
+    >>> as_slack("", {"event": "opened", "source": "<load>.csv", "incident": json.loads(incident.to_json())})["text"]
+    'Anomaly in &lt;load&gt;.csv since 2025-02-15: seen 61.3, expected 56.2 (up), severity high (0.82)'
     """
     incident = Incident.from_record(alert["incident"])
-    seen = f"{seen_text(incident)}, severity {incident.severity:.2f}"
+    seen = f"{seen_text(incident)}, severity {severity_text(incident)}"
     where = alert["source"] if incident.series is None else f"{alert['source']}, series {incident.series!r}"
     sentence = f"Anomaly in {where} since {incident.start}: {seen}"
     if alert["event"] == "closed":
-        extent = f"{incident.start} to {incident.end}, {number_of(incident.n_points, 'point')}"
-        sentence = f"Over: anomaly in {where}, {extent}; at its peak {seen}"
+        extent = f"{incident.start} to {incident.end}, {length_text(incident)}"
+        sentence = f"Over ({incident.close_reason or 'closed'}): anomaly in {where}, {extent}; at its peak {seen}"
     # the three characters that Slack wants escaped; its < starts links and calls such as <!channel>
     return {"text": sentence.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
 

@@ -19,6 +19,7 @@ Array = npt.NDArray[np.float64]
 
 NOISE_BLOCK = 512  # points whose noise shares one generator
 START = np.datetime64("2025-01-01T00:00:00", "ns")
+DENSE_RATE = 6.0  # a stream that is full of anomalies, for measurements
 _NOISE, _ANOMALY, _ORDER, _MISSING = range(4)  # what a generator is for
 
 
@@ -64,7 +65,7 @@ class SyntheticSource(Source):
     seed: int = 0  # everything random follows from it
     signal: Signal = Signal()  # the normal part
     kinds: tuple[str, ...] = KINDS  # which anomalies are injected, in the order of ``KINDS``
-    rate: float = 6.0  # anomalies a 1,000 points, after ``start_after``
+    rate: float = 1.66  # anomalies a 1,000 points, after ``start_after``: each kind once in 6,000 points
     size: float = 10.0  # height of spikes and dips in standard deviations of the noise; the other kinds follow from it
     start_after: int = 1800  # number of points at the start that hold no anomaly
     interval: float = 1800.0  # seconds between two points' timestamps

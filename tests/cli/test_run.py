@@ -153,7 +153,9 @@ def test_a_run_without_anomalies_reads_well(program: Program) -> None:
     outcome = program("--out", "o", *FOREST, "--set", "threshold.budget=1e-9", "--set", "synthetic.points=2000")
     assert outcome.code == 0
     assert "nan" not in outcome.err
-    assert "budget for normal points is 1e-07%" in outcome.err
+    assert "0 incidents: 0 a week (you asked for at most 3.4e-07 false alarms)" in outcome.err
+    assert "0 points flagged so far" in outcome.err and "the budget for normal points is 1.5e-06, " in outcome.err
+    assert "%" not in outcome.err
 
 
 def test_yahoo_prices_score_as_the_file(program: Program, tmp_path: Path) -> None:

@@ -101,7 +101,7 @@ def test_incidents_name_their_series(program: Program, tmp_path: Path) -> None:
     assert left["counts"]["points"] == 900 and left["counts"]["incidents"] == 4 and left["counts"]["budget"] == 0.0001
     assert left["series"]["count"] == left["series"]["judged"] == 3 and left["series"]["left_out"] == {}
     worst = {one["series"]: one for one in left["series"]["worst"]}
-    assert worst["a"] == {"series": "a", "points": 300, "judged": 90, "flagged": 2, "incidents": 2, "severity": 1.0}
+    assert worst["a"] == {"series": "a", "points": 300, "judged": 90, "flagged": 2, "incidents": 2, "severity": 0.75}
 
 
 def test_labels_are_compared_by_series(program: Program, tmp_path: Path) -> None:

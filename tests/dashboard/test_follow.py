@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from helpers.cli import GAUSSIAN, finish, metrics, start, wait_until
 
 from autoencoder.dashboard.follow import Follower, Snapshot, State, run_folders
+from autoencoder.reports.odometer import Known
 from autoencoder.reports.scores_csv import read_scores
 from autoencoder.sources.synthetic import SyntheticSource
 
@@ -47,7 +49,8 @@ def test_a_run_elsewhere_is_followed_to_its_end(tmp_path: Path) -> None:
     follower = Follower(folder)
     wait_until(lambda: 1600 < follower.poll().points < 6000, process)
     assert follower.poll().state is State.RUNNING
-    assert finish(process).code == 0
+    outcome = finish(process)
+    assert outcome.code == 0, outcome.err
     wait_until(lambda: not follower.poll().is_live)
     now, counts, quality = follower.poll(), metrics(folder)["counts"], metrics(folder)["quality"]
     assert (now.state, now.fault, now.points, now.training_points) == (State.DONE, None, 6000, 1500)
@@ -55,8 +58,10 @@ def test_a_run_elsewhere_is_followed_to_its_end(tmp_path: Path) -> None:
     assert [incident.to_json() for incident in now.incidents] == (folder / "incidents.jsonl").read_text().splitlines()
     np.testing.assert_array_equal(now.detections.values, read_scores(folder).values)
     np.testing.assert_array_equal(now.labels, next(SyntheticSource(length=6000, chunk_size=6000).chunks()).labels)
-    assert now.false_alarm_share == pytest.approx(quality["false_alarm_share"], abs=1e-6)
-    assert now.found == (quality["known_anomalies"], quality["event_recall"])
+    assert now.known == Known.of(quality) == replace(now, known=None).found  # as the page says before the end
+    odometer = metrics(folder)["odometer"]
+    assert now.odometer.headline(now.found) in outcome.err.splitlines()
+    assert {name: round(value, 6) for name, value in now.odometer.record()["per_week"].items()} == odometer["per_week"]
 
 
 def test_how_the_run_ended_is_told(run: Path) -> None:

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from helpers.cli import PATIENCE, Outcome, finish, metrics, start, wait_until, wave, write_csv
 
+from autoencoder.reports.odometer import Known
+
 if TYPE_CHECKING:
     from playwright.sync_api import Browser, Locator, Page
 
@@ -156,9 +158,14 @@ def test_a_run_is_watched_and_downloaded(page: Page, dashboard: Dashboard, tmp_p
     assert page.locator("canvas.below").evaluate("canvas => canvas.isTheOldOne")  # the same one: nothing was laid out anew
     report = metrics(dashboard.newest_run())
     assert chart(page)["flagged"] == chart(page)["dots"] == report["counts"]["flagged"] > 0
-    counters = page.locator(".st-key-counters")
-    for text in ("10,000", str(report["counts"]["incidents"]), f"{100 * report['quality']['false_alarm_share']:.2f} %"):
+    counters, known = page.locator(".st-key-counters"), Known.of(report["quality"])
+    assert known
+    for text in ("10,000", str(report["counts"]["incidents"]), str(report["counts"]["flagged"])):
         expect(counters.get_by_text(text, exact=True).first).to_be_visible()
+    expect(
+        page.locator("strong").filter(has_text=f"{known.found_text} known anomalies found, {known.false_alarms} false")
+    ).to_be_visible()
+    expect(page.get_by_text("The worst first.")).to_be_visible()
 
     page.get_by_text("as a command line").click()
     code = page.get_by_test_id("stExpander").filter(has_text="as a command line").locator("code")

@@ -25,7 +25,16 @@ HASHES = Path(__file__).with_name("hashes.json")
 BENCHMARKS = ROOT.parent / "shared" / "benchmarks"
 WRITTEN = ("scores.csv", "incidents.jsonl", "adaptations.jsonl", "anomalies.log")
 LSTM = ("--set", "training.steps=60", "--set", "network.hidden=[16]")
-STREAM = ("--source", "synthetic", "--set", "synthetic.points=2500", "--set", "synthetic.anomalies.clean=700")
+STREAM = (
+    "--source",
+    "synthetic",
+    "--set",
+    "synthetic.points=2500",
+    "--set",
+    "synthetic.anomalies.clean=700",
+    "--set",
+    "synthetic.anomalies.rate=6",
+)
 
 
 def run(*arguments: object, stdin: bytes | None = None) -> None:

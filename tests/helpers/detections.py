@@ -11,7 +11,9 @@ from autoencoder.reports.incidents import Incident
 
 HOUR = np.timedelta64(1, "h")
 INCIDENT = Incident(
-    3, "2025-01-02T00:00:00Z", "2025-01-02T03:00:00Z", "2025-01-02T01:00:00Z", (7.5,), (1.25,), 0.9, 4, 5, 9, True
+    *(3, "2025-01-02T00:00:00Z", "2025-01-02T03:00:00Z", "2025-01-02T01:00:00Z", (7.5,), (1.25,), 0.9, 4, 5, 9, True),
+    **{"alarm_time": "2025-01-02T01:00:00Z", "peak_score": 0.95, "direction": ("up",), "duration_seconds": 10800.0},
+    close_reason="values are back",
 )
 
 

@@ -26,7 +26,10 @@ def test_one_flag_finds_an_event() -> None:
     assert quality_of(labels, raised, [(5, 8), (25, 33)]) == {
         **{"event_precision": 0.5, "event_recall": 0.5, "event_f1": 0.5, "detection_delay_points": 5},
         **{"known_anomalies": 2, "point_precision": 0.3, "point_recall": 0.15, "false_alarm_share": 7 / 80},
+        **{"rung_anomalies": 1, "false_alarms": 1, "normal_flagged": 7},
     }
+    silent = quality_of(labels, raised, [(5, 8), (25, 33)], alarms=[(5, 8)])
+    assert (silent["event_recall"], silent["rung_anomalies"], silent["false_alarms"]) == (0.5, 0, 1)
     assert quality_of(labelled(100, (25, 28)), raised, [(10, 20), (20, 30)])["event_precision"] == 0.5  # touching, yet two
     assert quality_of(labelled(50, (10, 12), (30, 33)), raised[:50], [(0, 50)])["event_precision"] == 1
 

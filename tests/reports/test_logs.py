@@ -20,12 +20,14 @@ quick = settings(deadline=None, max_examples=50, derandomize=True)
 
 def test_a_line_says_when_what_and_how_bad() -> None:
     assert log_line(INCIDENT) == (
-        "2025-01-02T00:00:00Z to 2025-01-02T03:00:00Z  score 0.9000  "
-        "seen 7.5, expected 1.25 at 2025-01-02T01:00:00Z  4 points  alarm\n"
+        "2025-01-02T00:00:00Z to 2025-01-02T03:00:00Z  severity critical (0.90)  seen 7.5, expected 1.25 (up) at 2025-01-02T01:00:00Z, "
+        "score 0.9500  4 points in 3 h  values are back  alarm 2025-01-02T01:00:00Z\n"
     )
     unknown = replace(INCIDENT, peak_value=(7.5, -2.0), expected=(float("nan"), 1e9), n_points=1, alarm=False)
-    assert "seen 7.5/-2, expected unknown/1e+09 at" in log_line(unknown)
-    assert log_line(unknown).endswith("  1 point  no alarm\n")
+    unknown = replace(unknown, direction=(None, "down"), duration_seconds=0.0, close_reason=None, peak_score=None)
+    assert "  seen 7.5/-2, expected unknown/1e+09 (unknown/down) at 2025-01-02T01:00:00Z  1 point  open  no alarm\n" in log_line(
+        unknown
+    )
 
 
 @quick

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.detections import scored, with_gaps
+from helpers.detections import INCIDENT, scored, with_gaps
 
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import pack, unpack
 from autoencoder.reports.incidents import Incident, IncidentTracker
+from autoencoder.reports.odometer import Known, Odometer
 from autoencoder.reports.sinks import Batch
 from autoencoder.reports.statistics import RunStatistics, summary
 
@@ -35,6 +37,8 @@ def test_counts_and_quality_survive_a_restart() -> None:
     quality = statistics.quality({None: 0}, {"spike": [(9, 13)], "early": [(0, 2)]})
     assert quality and quality["event_precision"] == quality["event_recall"] == quality["event_f1"] == 1
     assert quality["detection_delay_points"] == 1
+    assert (counts["alarms"], quality["rung_anomalies"], quality["false_alarms"], quality["normal_flagged"]) == (1, 1, 0, 0)
+    assert statistics.known_anomalies({None: 10}) == [{"series": None, "rows": [(10, 12)]}]
     assert quality["recall_by_kind"] == {"early": {"known": 1, "found": 0}, "spike": {"known": 1, "found": 1}}
     assert RunStatistics().quality({None: 0}) is None
 
@@ -75,14 +79,43 @@ def test_damaged_counts_are_refused(change: dict[str, object]) -> None:
 
 
 def test_the_summary_tells_counts_incidents_and_files() -> None:
-    counts = {"points": 5000, "judged": 4000, "missing": 3, "flagged": 1, "incidents": 1}
-    counts |= {"flagged_share": 1 / 4000, "budget": 0.00001}  # type: ignore[dict-item]
-    worst = [Incident(1, "a", "b", "2024-01-01T00:00:00Z", (123456.7,), (1.0,), 0.987, 1, 10, 12, True)]
-    quality = {"known_anomalies": 4, "event_recall": 0.5, "event_precision": 1.0}
-    assert summary("cpu.csv", counts, 1000, quality, worst, Path("o"), ["scores.csv"]) == [
-        "cpu.csv: 5,000 points, 1,000 of them trained on, 4,000 judged, 3 missing",
-        "2 of 4 known anomalies found, 0 false alarms",
-        "1 incident, 1 point flagged (0.025% of those judged; the budget for normal points is 0.001%)",
-        "  2024-01-01T00:00:00Z  seen 1.2346e+05, expected 1, severity 0.99, 1 point",
-        "o: scores.csv",
+    counts = {"points": 5000, "missing": 3}
+    worst = [replace(INCIDENT, peak_value=(123456.7,)), replace(INCIDENT, series="web", close_reason=None, n_points=1)]
+    quality = {"known_anomalies": 4, "event_recall": 0.5, "rung_anomalies": 1, "false_alarms": 2, "normal_flagged": 7}
+    odometer = Odometer(judged=4000, flagged=11, allowed=4.0, incidents=4, alarms=3, days=28.0)
+    first, *between, last = summary("cpu.csv", odometer, counts, 1000, quality, worst, Path("o"), ["scores.csv"])
+    assert first == "cpu.csv: 5,000 points, 1,000 of them trained on, 4,000 judged, 3 missing"
+    assert between == [
+        "2 of 4 known anomalies found (1 rang), 2 false alarms: 0.5 a week (you asked for at most 1)",
+        "11 points flagged so far (7 outside of known anomalies), 0.39 a day, 2.8 a week; "
+        "the budget for normal points is 4, 0.14 a day, 1 a week",
+        "4 incidents, 3 of them alarms; the worst:",
+        "  2025-01-02T01:00:00Z  critical (0.90): seen 1.2346e+05, expected 1.25 (up), 4 points in 3 h, values are back",
+        "  2025-01-02T01:00:00Z  critical (0.90): seen 7.5, expected 1.25 (up), 1 point in 3 h, open, series 'web'",
     ]
+    assert last == "o: scores.csv"
+
+
+@pytest.mark.parametrize(
+    ("days", "known", "said"),
+    [
+        (14.0, None, "6 incidents: 3 a week (you asked for at most 0.5 false alarms)"),
+        (0.5, None, "6 incidents: 12 a day (you asked for at most 2 false alarms)"),
+        (float("nan"), None, "6 incidents in 1,000 judged points (you asked for at most 1 false alarm)"),
+        (
+            float("nan"),
+            Known(1, 1, 1, 0, 0),
+            "1 of 1 known anomaly found, 0 false alarms in 1,000 judged points (you asked for at most 1)",
+        ),
+    ],
+)
+def test_the_headline_speaks_of_what_was_asked_for(days: float, known: Known | None, said: str) -> None:
+    assert Odometer(judged=1000, flagged=9, allowed=1.0, incidents=6, alarms=6, days=days).headline(known) == said
+
+
+def test_the_odometer_is_written_with_rates_where_times_are_known() -> None:
+    record = Odometer(judged=1000, flagged=9, allowed=1.0, incidents=6, alarms=5, days=14.0).record()
+    assert record["per_week"] == {"flagged": 4.5, "allowed": 0.5, "incidents": 3.0, "alarms": 2.5}
+    assert record["per_day"]["flagged"] * 14 == record["flagged"] == 9
+    timeless = Odometer(judged=1000, flagged=9, allowed=1.0, incidents=6, alarms=5, days=float("nan")).record()
+    assert all(np.isnan(rate) for rate in timeless["per_day"].values())

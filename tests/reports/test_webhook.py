@@ -17,9 +17,14 @@ from autoencoder.reports.webhook import Webhook, as_slack
 
 def test_slack_gets_a_sentence_without_links_or_calls() -> None:
     alert = {"event": "opened", "source": "<!channel> & co.csv", "incident": json.loads(INCIDENT.to_json("open"))}
-    assert as_slack("key", alert) == {
-        "text": "Anomaly in &lt;!channel&gt; &amp; co.csv since 2025-01-02T00:00:00Z: seen 7.5, expected 1.25, severity 0.90"
-    }
+    assert as_slack("key", alert)["text"] == (
+        "Anomaly in &lt;!channel&gt; &amp; co.csv since 2025-01-02T00:00:00Z: seen 7.5, expected 1.25 (up), severity critical (0.90)"
+    )
+    over = {**alert, "event": "closed", "incident": json.loads(INCIDENT.to_json())}
+    assert as_slack("key", over)["text"] == (
+        "Over (values are back): anomaly in &lt;!channel&gt; &amp; co.csv, 2025-01-02T00:00:00Z to 2025-01-02T03:00:00Z, 4 points in 3 h; "
+        "at its peak seen 7.5, expected 1.25 (up), severity critical (0.90)"
+    )
 
 
 def test_incidents_open_in_several_series_are_told_apart(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from autoencoder.sources.chunk import Chunk, Event
-from autoencoder.sources.synthetic import KINDS, START, Signal, SyntheticSource
+from autoencoder.sources.synthetic import DENSE_RATE, KINDS, START, Signal, SyntheticSource
 
 Array = np.ndarray[Any, Any]
 
@@ -130,6 +130,14 @@ def test_all_kinds_come_equally_often() -> None:
     for left_out in KINDS:
         events = SyntheticSource(**DENSE, kinds=tuple(kind for kind in KINDS if kind != left_out)).events(20_000)
         assert {event.kind for event in events} == set(KINDS) - {left_out}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_the_demo_holds_each_kind_once_and_the_dense_stream_25_anomalies(seed: int) -> None:
+    demo, dense = SyntheticSource(seed=seed), SyntheticSource(seed=seed, rate=DENSE_RATE)
+    assert sorted(event.kind for event in demo.events(6000)) == sorted(KINDS)
+    assert len(dense.events(6000)) == 25
+    assert sum(event.end - event.start for event in demo.events(6000)) < 0.06 * 6000
 
 
 def stretch(kind: str) -> tuple[Event, Array, Array]:

@@ -1,0 +1,190 @@
+"""The command ``report``: what a run flagged and rang, beside what it would have with other settings, from its scores.csv."""
+
+from __future__ import annotations
+
+import argparse
+import math
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from autoencoder.commands.run_record import RunRecord, read_record
+from autoencoder.config import Config, leaves, load
+from autoencoder.config.schema import Incidents
+from autoencoder.console import Console
+from autoencoder.core.errors import ConfigError, InputError, RunError
+from autoencoder.detector import DECADES
+from autoencoder.factory.runs import gaps_of
+from autoencoder.reports.incidents import GAPS, IncidentTracker
+from autoencoder.reports.odometer import PERIODS, brief
+from autoencoder.reports.replay import Totals, at_score
+from autoencoder.reports.run_folder import CONFIG, SCORES, has, is_folder, require_inside
+from autoencoder.reports.scores_csv import read_series
+from autoencoder.thresholds.budget import Budget, interval_of
+from autoencoder.thresholds.peaks_over_threshold import AIM
+
+BUDGET = "threshold.budget"
+SETTINGS = (BUDGET, "incidents.cooldown", "incidents.merge_gap", "incidents.min_length", "incidents.hysteresis")
+WINDOWS = {  # detector -> the settings of its window; that of the network depends on the stream
+    "isolation_forest": "forest",
+    "isolation_forest_sliding": "forest",
+    "half_space_trees": "half_space_trees",
+    "windowed_gaussian": "windowed_gaussian",
+}
+ESTIMATE = (
+    "What another budget flags is an estimate: points count whose score promises to be as rare, and the threshold of such a run would have "
+    "learnt from other points."
+)
+
+
+def parser(
+    program: str = "python main.py", kind: type[argparse.ArgumentParser] = argparse.ArgumentParser
+) -> argparse.ArgumentParser:
+    """The command line of ``report``, as a parser of that kind."""
+    made = kind(
+        prog=f"{program} report",
+        description="Says what a run flagged and rang, and what it would have with another budget, cooldown, merge gap or least length.",
+    )
+    made.add_argument("command", choices=("report",), help=argparse.SUPPRESS)
+    made.add_argument("folder", type=Path, metavar="DIR", help="the --out folder of a run")
+    help_ = f"what is asked for instead; repeatable: {', '.join(SETTINGS)}"
+    made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=help_)
+    made.add_argument("--verbose", action="store_true", help="show tracebacks")
+    return made
+
+
+def report(arguments: argparse.Namespace, console: Console) -> int:
+    """Print what the run in a folder flagged and rang, and what other settings would have; returns the exit code.
+
+    Raises:
+        ConfigError: a setting is unknown, wrong, or means nothing here.
+        InputError: the folder holds no run.
+        ModelFileError: what it holds is damaged.
+        RunError: stdout cannot be written.
+    """
+    if not hasattr(arguments, "folder"):  # the command came after flags, which are those of another command then
+        raise ConfigError("report must come first, and takes DIR and --set alone: python main.py report DIR --set KEY=VALUE")
+    folder: Path = arguments.folder
+    for name in (SCORES, CONFIG):
+        if not has(folder, name):
+            what = f"holds no {name}" if is_folder(folder) else "is not a folder"
+            raise InputError(f"report: {folder} {what}; give the --out folder of a run")
+    config = load(None, saved=require_inside(folder, CONFIG), whole=True)
+    asked, changed = _asked(config, folder, arguments.set)
+    series, is_torn = read_series(folder)
+    if not series:
+        raise InputError(f"report: {folder / SCORES} holds no row yet; ask again when the run has begun")
+    if is_torn:
+        console.print(f"{folder / SCORES}: the last line is cut off, and left out")
+    run = read_record(folder, series)
+    columns = {"as run": _replay(run, config, config), **({"asked for": _replay(run, config, asked)} if changed else {})}
+    points, done = sum(map(len, series.values())), columns["as run"].odometer
+    days = f", {brief(done.days)} days" if done.days > 0 else ""
+    lines = [f"{folder}: {points:,} points, {done.judged:,} judged{days}"]
+    lines += [f"{key}: {_value(config, key)} as run, {_value(asked, key)} asked for" for key in changed]
+    lines += _table(columns)
+    lines += [ESTIMATE] if BUDGET in changed else []
+    _print(lines)
+    return 0
+
+
+def _print(lines: Sequence[str]) -> None:
+    try:
+        sys.stdout.write("\n".join(lines) + "\n")
+        sys.stdout.flush()
+    except OSError as error:
+        with Path(os.devnull).open("wb") as nowhere:  # takes what the stream still holds back, too
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        raise RunError(f"report: its table cannot be written ({error.strerror}); send it to another place") from None
+
+
+def _asked(config: Config, folder: Path, texts: Sequence[str]) -> tuple[Config, list[str]]:
+    """The configuration with what is asked for, and which settings differ by that."""
+    before = dict(leaves(config.model_dump()))
+    for text in texts:
+        one = dict(leaves(load(None, texts=[text], saved=folder / CONFIG, whole=True).model_dump()))
+        key = text.partition("=")[0].strip()
+        meant = [each for each in one if one[each] != before[each]] or [key] * (key in before)
+        for each in meant:
+            if each not in SETTINGS:
+                raise ConfigError(
+                    f"{each} means nothing to report, which has the scores of the run alone; run anew with it, or ask for "
+                    f"{', '.join(SETTINGS[:-1])} or {SETTINGS[-1]}"
+                )
+    asked = load(None, texts=texts, saved=folder / CONFIG, whole=True)
+    after = dict(leaves(asked.model_dump()))
+    return asked, [key for key in SETTINGS if before[key] != after[key]]
+
+
+def _value(config: Config, key: str) -> Any:
+    return dict(leaves(config.model_dump()))[key]
+
+
+def _replay(run: RunRecord, config: Config, asked: Config) -> Totals:
+    """Go through the rows of a run again with what is asked for instead of its own configuration."""
+    totals = Totals()
+    for name, detections in run.series.items():
+        interval = interval_of(detections.time)
+        before, share = (Budget.parse(each.threshold.budget).share(interval) for each in (config, asked))
+        if share != before:
+            detections = at_score(detections, _limit(asked, share), is_larger=share > before)
+        chosen, usual = _incidents(run, config, asked, name)
+        gap, cooldown, length = gaps_of(chosen, usual, interval)
+        tracker = IncidentTracker(hysteresis=chosen.hysteresis, merge_gap=gap, cooldown=cooldown, min_length=length)
+        anomalies = None if run.anomalies is None else run.anomalies.get(name, ())
+        adopted = run.adopted.get(name, ())
+        totals.add(detections, tracker, adopted, share=share, interval=interval, anomalies=anomalies)
+    return totals
+
+
+def _limit(asked: Config, share: float) -> float:
+    """The score above which a point is flagged where so large a share of normal points may be."""
+    limit = -math.log10(share * (AIM if asked.threshold.kind == "tail" else 1.0)) / DECADES
+    if limit >= 1.0:
+        raise ConfigError(f"{BUDGET} is {asked.threshold.budget}, and scores tell nothing rarer than one in 10^10; ask for more")
+    return limit
+
+
+def _incidents(run: RunRecord, config: Config, asked: Config, name: str | None) -> tuple[Incidents, int]:
+    """What is asked for of the incidents of a series, as the run counted it where it is the same, and the points of an "auto"."""
+    known, chosen = run.gaps.get(name, {}), asked.incidents
+    same = {key: known[key] for key in GAPS if key in known and getattr(chosen, key) == getattr(config.incidents, key) != "auto"}
+    usual = config.network.sequence_length
+    if config.detector in WINDOWS and not config.adaptation.starts_early:
+        usual = min(usual, getattr(config, WINDOWS[config.detector]).window)
+    if config.incidents.merge_gap == "auto":
+        usual = known.get("merge_gap", usual)
+    return chosen.model_copy(update=same), usual
+
+
+def _table(columns: Mapping[str, Totals]) -> list[str]:
+    """One column an odometer, numbers to the right."""
+    meters = [each.odometer for each in columns.values()]
+    rows = [["", *columns]]
+
+    def add(label: str, counts: Sequence[float]) -> None:
+        rows.append([label, *map(_figure, counts)])
+        for period in PERIODS if any(meter.days > 0 for meter in meters) else ():
+            rows.append([f"  {period}", *(brief(meter.per(count, period)) for meter, count in zip(meters, counts, strict=True))])
+
+    add("points flagged", [meter.flagged for meter in meters])
+    add("the budget for normal points", [meter.allowed for meter in meters])
+    add("incidents", [meter.incidents for meter in meters])
+    add("alarms (rings)", [meter.alarms for meter in meters])
+    known = [each.known for each in columns.values() if each.known and each.known.anomalies]
+    if known:
+        rows.append(["known anomalies found", *(each.found_text for each in known)])
+        rows.append(["  that rang", *(f"{each.rung:,}" for each in known)])
+        rows.append(["false alarms", *(f"{each.false_alarms:,}" for each in known)])
+        rows.append(["points flagged outside of them", *(f"{each.normal_flagged:,}" for each in known)])
+    first, *others = (max(map(len, column)) for column in zip(*rows, strict=True))
+    return [
+        "  ".join([f"{row[0]:{first}}", *(f"{cell:>{width}}" for cell, width in zip(row[1:], others, strict=True))])
+        for row in rows
+    ]
+
+
+def _figure(count: float) -> str:
+    return f"{count:,}" if isinstance(count, int) else brief(count)

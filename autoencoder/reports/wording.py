@@ -1,0 +1,52 @@
+"""Wording: the same words for an incident wherever a person reads of it."""
+
+from __future__ import annotations
+
+import math
+
+from autoencoder.reports.incidents import Incident
+from autoencoder.reports.severity import level_of
+
+UNITS = {"days": 86_400.0, "h": 3600.0, "min": 60.0, "s": 1.0}  # of a duration, the longest first
+
+
+def number_of(count: int, noun: str) -> str:
+    """A count with its noun: "1 point", "2,000 points"."""
+    return f"{count:,} {noun}{'s' * (count != 1)}"
+
+
+def seen_text(incident: Incident, digits: int = 6) -> str:
+    """What was seen and expected at the peak of an incident, and where its points lie of that, one entry a column.
+
+    "seen 61.309/7, expected 56.161/unknown (up/unknown)"
+    """
+    seen, expected = (
+        "/".join(f"{value:.{digits}g}" if math.isfinite(value) else "unknown" for value in values)
+        for values in (incident.peak_value, incident.expected)
+    )
+    known = any(incident.direction)
+    direction = f" ({'/'.join(each or 'unknown' for each in incident.direction)})" if known else ""
+    return f"seen {seen}, expected {expected}{direction}"
+
+
+def severity_text(incident: Incident) -> str:
+    """The severity of an incident: "high (0.82)"."""
+    return f"{level_of(incident.severity)} ({incident.severity:.2f})"
+
+
+def length_text(incident: Incident) -> str:
+    """How long an incident is: "1 point", "18 points in 8.5 h"."""
+    seconds = incident.duration_seconds
+    return number_of(incident.n_points, "point") + (f" in {duration_text(seconds)}" if seconds else "")
+
+
+def duration_text(seconds: float) -> str:
+    """Seconds in the unit that suits them.
+
+    >>> duration_text(30), duration_text(5400), duration_text(200_000)
+    ('30 s', '1.5 h', '2.3 days')
+    """
+    unit, size = next(
+        ((unit, size) for unit, size in UNITS.items() if seconds >= size * (2 if unit == "days" else 1)), ("s", 1.0)
+    )
+    return f"{float(f'{seconds / size:.2g}'):,g} {unit}" if seconds < 100 * size else f"{seconds / size:,.0f} {unit}"
