@@ -89,13 +89,15 @@ def test_a_command_is_understood(command: str) -> None:
     first, *rest = arguments = shlex.split(command, comments=True)
     if first == "bench":
         bench_parser().parse_args(rest)
+    elif first == "dashboard":
+        cli.parse(arguments)
     else:
-        cli.read_config(cli.parser().parse_intermixed_args(arguments))
+        cli.read_config(cli.parse(arguments))
 
 
 def test_every_source_has_a_command() -> None:
     runs = [shlex.split(command, comments=True) for command in commands() if not command.startswith(("bench", "dashboard"))]
-    sources = {cli.parser().parse_intermixed_args(arguments).source for arguments in runs}
+    sources = {cli.parse(arguments).source for arguments in runs}
     assert {"synthetic", "yfinance", "csv", "stdin"} <= sources
 
 
