@@ -98,7 +98,8 @@ class MonotonicityCheck:
         self._late = 0
         self._first = ""
         self._is_told = False
-        self._rises = self._falls = False  # whether any row is later, or earlier, than the one before
+        self._rises = False  # whether any row is later than the one before
+        self._falls = 0  # rows that are earlier
 
     @property
     def is_late(self) -> bool:
@@ -107,8 +108,8 @@ class MonotonicityCheck:
 
     @property
     def is_newest_first(self) -> bool:
-        """Whether the rows go back in time, in every series."""
-        return self._falls and not self._rises
+        """Whether the rows go back in time, in every series; one step back is none that tells an order."""
+        return self._falls > 1 and not self._rises
 
     def update(self, numbers: Sequence[int], time: Time, series: npt.NDArray[np.int64] | None = None) -> None:
         """Take the next rows: their numbers in the file (N,), times (N,) and series (N,); None: they are all of one."""
@@ -124,7 +125,7 @@ class MonotonicityCheck:
                     now, then = np.array([moment, before], np.int64).view(time.dtype)
                     self._first = f"{self._unit} {numbers[row]}: time {_text(now)} is not after {_text(then)}"
                 self._late += 1
-                self._falls = self._falls or moment < before
+                self._falls += moment < before
             elif before > -math.inf:
                 self._rises = True
             newest[owner] = moment

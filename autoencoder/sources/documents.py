@@ -103,6 +103,8 @@ def _series(tree: Any) -> list[_Series] | None:
             return [_Series({"target": str(each.get("target"))}, _turned(each.get("datapoints"))) for each in _dicts(tree)]
         case {"series": [{"pointlist": [*_]}, *_]}:  # Datadog
             return [_Series({"scope": str(each.get("scope"))}, _lists(each.get("pointlist"))) for each in _dicts(tree["series"])]
+        case [[_, _], *_]:  # as charts take them
+            return [_Series({}, _lists(tree))]
         case {"MetricDataResults": [*results]}:  # CloudWatch
             return [
                 _Series(
@@ -110,7 +112,17 @@ def _series(tree: Any) -> list[_Series] | None:
                 )
                 for each in _dicts(results)
             ]
-    return None
+    return _pairs(tree)
+
+
+def _pairs(tree: Any) -> list[_Series] | None:
+    """The series of an object that holds nothing but arrays of (time, value)."""
+    if not isinstance(tree, dict) or not tree:
+        return None
+    are_pairs = all(
+        isinstance(each, list) and each and all(len(point) == 2 for point in _lists(each[:1]) or [[]]) for each in tree.values()
+    )
+    return [_Series({"name": key}, _lists(value)) for key, value in tree.items()] if are_pairs else None
 
 
 def _is_result(each: Tree) -> bool:

@@ -164,7 +164,9 @@ class NumberColumn:
 
     def _digits(self, digits: str, has_exponent: bool) -> str:
         """The digits as Python writes them."""
-        decimal = None if has_exponent else _settles(digits)
+        decimal = _settles(digits)
+        if has_exponent and decimal is None and set(digits) & {".", ","}:  # nobody parts the thousands of 1,234e5
+            decimal = "comma" if "," in digits else "point"
         if decimal:
             self._settle(decimal)
         elif _ONE_GROUP.fullmatch(digits):
