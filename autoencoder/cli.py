@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import io
+import os
 import sys
 import time
 import traceback
@@ -68,6 +69,7 @@ def parser() -> argparse.ArgumentParser:
         "          dashboard: watch runs in a browser\n"
         f"the last three have flags of their own: {prog} bench --help\n",
         epilog="examples:\n"
+        f"  {prog} metrics.csv\n"
         f"  {prog} --source synthetic\n"
         f"  {prog} --source yfinance --ticker AAPL --period 5y\n"
         f"  {prog} --source csv --path metrics.csv --column cpu\n"
@@ -80,8 +82,8 @@ def parser() -> argparse.ArgumentParser:
         "            1 the run failed, 2 wrong usage, config or input,\n"
         "            130 interrupted",
     )
-    commands = f"{', '.join(COMMANDS)} (default: run)"
-    top.add_argument("command", nargs="?", default="run", choices=COMMANDS, metavar="COMMAND", help=commands)
+    commands = f"{', '.join(COMMANDS)} (default: run), and the files to judge; each of several is a series"
+    top.add_argument("words", nargs="*", metavar="COMMAND | FILE", help=commands)
     _add_flags(top)
     return top
 
@@ -94,12 +96,13 @@ def _add_flags(top: argparse.ArgumentParser) -> None:
     add("--start", metavar="DATE", help="yfinance: first day, YYYY-MM-DD, instead of a period")
     add("--end", metavar="DATE", help="yfinance: day after the last one")
     add("--interval", help="yfinance: length of a bar, e.g. 1d (default), 1h, 5m")
-    add("--path", metavar="FILE", help="csv: a csv, csv.gz or parquet file")
+    add("--path", metavar="FILE", help="csv: a csv, csv.gz, JSON or parquet file")
     add(
         "--column",
         action="append",
         metavar="NAME",
-        help="column with the values; repeat it for several (default: the obvious one)",
+        help="column with the values; repeat it for several that are judged together, or all: each column on its own "
+        "(default: the obvious one)",
     )
     add("--time-column", metavar="NAME", help="column with the times (default: the obvious one)")
     add("--label-column", metavar="NAME", help="csv: 0/1 column with known anomalies, for the metrics")
@@ -267,7 +270,24 @@ def parse(argv: list[str]) -> argparse.Namespace:
         from autoencoder.dashboard.command import parser as dashboard_parser
 
         return dashboard_parser(program_name()).parse_args(argv)
-    return parser().parse_intermixed_args(argv)
+    top = parser()
+    return _told_apart(top, top.parse_intermixed_args(argv))
+
+
+def _told_apart(top: argparse.ArgumentParser, arguments: argparse.Namespace) -> argparse.Namespace:
+    """The arguments with the command and the file that their words are."""
+    words = arguments.words
+    arguments.command = words.pop(0) if words and words[0] in COMMANDS else "run"
+    if not words:
+        return arguments
+    for word in words:
+        if not (os.sep in word or "." in word or Path(word).exists()):
+            top.error(f"{word!r} is neither a command ({', '.join(COMMANDS)}) nor a file")
+    if arguments.path is not None or arguments.source not in (None, "csv"):
+        other = f"--source {arguments.source}" if arguments.path is None else f"--path {arguments.path}"
+        top.error(f"the file {words[0]!r} means nothing beside {other}; leave one of them out")
+    arguments.source, arguments.path = "csv", words[0] if len(words) == 1 else words
+    return arguments
 
 
 def main(argv: list[str] | None = None, began: float | None = None) -> int:

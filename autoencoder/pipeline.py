@@ -192,6 +192,7 @@ class Run:
             **self.panel.state(),
             "tally": self.statistics.state(),
             "seen": self._done.state(),
+            "source": self.source.memory(self.rows),
         }
         try:
             self.folder.write(CHECKPOINT, pack(state))
@@ -208,6 +209,8 @@ class Run:
         saved, self.rows = Reader(state, "the run"), rows_done(state, self.settings)
         self.panel.load(state, files)
         self.statistics.load(saved.state("tally"))
+        if saved.has("source"):
+            self.source.recall(saved.state("source"))
         self._done.load(saved.state("seen"), self.rows, saved.integer("last_time", -(1 << 63), 1 << 63))
         return saved.integer("scores_bytes", 0), saved.integer("incidents_bytes", 0)
 

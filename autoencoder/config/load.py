@@ -19,7 +19,13 @@ from autoencoder.core.errors import ConfigError
 MAX_FILE_BYTES = 1 << 20
 # what a saved model was made with
 MODEL_KEYS = ("detector", "network", "forest", "half_space_trees", "windowed_gaussian", "threshold")
-FREE_KEYS = ("plot.", "checkpoint.", "alerts.webhook.")  # may change between the parts of a resumed run
+FREE_KEYS = (
+    "plot.",
+    "checkpoint.",
+    "alerts.webhook.",
+    "input.dates",
+    "input.decimal",
+)  # may change between the parts of a resumed run
 RULES = {  # by the start of the fault's type, where pydantic's own words speak to programmers
     "bool": "true or false",
     "float": "a number",

@@ -3,41 +3,16 @@
 from __future__ import annotations
 
 import re
-from datetime import date
-from typing import Annotated, Literal, Self, get_args
+from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationInfo, field_validator, model_validator
-from pydantic_core import PydanticCustomError
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from autoencoder.config.section import Count, Day, Names, NotNegative, Positive, Section, Share
 from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
 from autoencoder.thresholds.budget import Budget
 
 MAX_STREAM_SECONDS = 7e9  # of a synthetic stream: times are counted in nanoseconds, which end in 2262
-
-Share = Annotated[float, Field(gt=0, lt=1)]
-Count = Annotated[int, Field(ge=1, le=1_000_000_000)]
-Positive = Annotated[float, Field(gt=0, le=1e12)]
-NotNegative = Annotated[float, Field(ge=0, le=1e12)]
-Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value)]
-# yaml reads 2020-01-31 as a date
-Day = Annotated[str | None, BeforeValidator(lambda value: value.isoformat() if isinstance(value, date) else value)]
-
-
-class Section(BaseModel):
-    """A group of settings: no unknown keys, no changes, no infinities."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, validate_default=True, allow_inf_nan=False)
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _no_switch_for_a_number(cls, value: object, info: ValidationInfo) -> object:
-        """Python takes true for 1; a person who writes it means something else."""
-        kind = cls.model_fields[info.field_name or ""].annotation
-        kinds = {getattr(part, "__origin__", part) for part in (kind, *get_args(kind))}
-        if isinstance(value, bool) and kinds & {int, float}:
-            raise PydanticCustomError("switch", "a number")
-        return value
 
 
 class Season(Section):
@@ -108,12 +83,26 @@ class Yahoo(Section):
 class Csv(Section):
     """csv, csv.gz and parquet files; the columns serve stdin too."""
 
-    path: str | None = None
+    path: str | Annotated[tuple[str, ...], Field(min_length=2)] | None = None
     columns: Names = ()
     time_column: str | None = None
     label_column: str | None = None
     series_column: str | None = None
     poll_seconds: Positive = 0.5
+
+
+class Input(Section):
+    """How the cells of files and pipes are read, and what of any source's values is judged."""
+
+    transform: Literal["none", "rate", "difference", "log", "log_return"] = "none"
+    dates: Literal["auto", "day_first", "month_first"] = "auto"
+    decimal: Literal["auto", "point", "comma"] = "auto"
+
+
+class Columns(Section):
+    """How several columns are judged."""
+
+    joint: bool | None = None
 
 
 class Training(Section):
@@ -292,3 +281,5 @@ class Config(Section):
     synthetic: Synthetic = Synthetic()
     yfinance: Yahoo = Yahoo()
     csv: Csv = Csv()
+    input: Input = Input()
+    columns: Columns = Columns()

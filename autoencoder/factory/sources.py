@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from autoencoder.config import Config
 from autoencoder.core.errors import ConfigError, InputError
 from autoencoder.sources.chunk import Source
-from autoencoder.sources.schema import ColumnSelection
+from autoencoder.sources.reading import Reading
+from autoencoder.sources.schema import ALL, ColumnSelection
 
 Warn = Callable[[str], None]
 
@@ -18,7 +19,23 @@ ROWS_OF_MANY = 1 << 16  # rows of many series that are scored at a time
 
 def open_source(config: Config, warn: Warn) -> Source:
     """The source that the configuration names; SourceError where it cannot be read, ConfigError where a setting is missing."""
-    return _SOURCES[config.source](config, warn)
+    source = _SOURCES[config.source](config, warn)
+    if len(source.columns) > 1 and not _is_joint(config):
+        from autoencoder.sources.wide import ColumnSeries
+
+        source = ColumnSeries(source)
+    if config.input.transform != "none":
+        from autoencoder.sources.transform import TransformedSource
+
+        source = TransformedSource(source, config.input.transform, warn)
+    return source
+
+
+def _is_joint(config: Config) -> bool:
+    """Whether one detector judges all columns."""
+    if config.columns.joint is not None:
+        return config.columns.joint
+    return config.source == "yfinance" or config.csv.columns != (ALL,)
 
 
 def _synthetic(config: Config, warn: Warn) -> Source:
@@ -53,24 +70,45 @@ def _columns(config: Config) -> ColumnSelection:
     return ColumnSelection(chosen.columns, chosen.time_column, chosen.label_column, chosen.series_column)
 
 
+def _reading(config: Config) -> Reading:
+    chosen = config.input
+    return Reading(None if chosen.decimal == "auto" else chosen.decimal, None if chosen.dates == "auto" else chosen.dates)
+
+
 def _csv(config: Config, warn: Warn) -> Source:
-    from autoencoder.sources.files import FileSource, FollowSource
+    from autoencoder.sources.files import FileSource
+    from autoencoder.sources.live import FollowSource
 
     chosen = config.csv
     if not chosen.path:
         raise ConfigError("csv.path is not set; give --path FILE")
+    if not isinstance(chosen.path, str):
+        return _files(config, chosen.path, warn)
     if config.follow:
-        return FollowSource(chosen.path, _columns(config), poll_seconds=chosen.poll_seconds, warn=warn)
-    size = CHUNK_ROWS if chosen.series_column is None else ROWS_OF_MANY
-    return FileSource(chosen.path, _columns(config), chunk_size=size, warn=warn)
+        return FollowSource(chosen.path, _columns(config), chosen.poll_seconds, warn, reading=_reading(config))
+    source = FileSource(chosen.path, _columns(config), CHUNK_ROWS, warn, reading=_reading(config))
+    if source.has_series:
+        source.chunk_size = ROWS_OF_MANY
+    return source
+
+
+def _files(config: Config, paths: Sequence[str], warn: Warn) -> Source:
+    from autoencoder.sources.files import FileSource
+    from autoencoder.sources.several import SeveralFiles
+
+    if config.follow:
+        raise ConfigError(f"--follow takes one file, and {len(paths)} are given; follow each in a run of its own")
+    if len(set(paths)) < len(paths):
+        raise ConfigError("csv.path names a file twice; name each once")
+    return SeveralFiles([FileSource(path, _columns(config), ROWS_OF_MANY, warn, reading=_reading(config)) for path in paths])
 
 
 def _stdin(config: Config, warn: Warn) -> Source:
-    from autoencoder.sources.files import StdinSource
+    from autoencoder.sources.live import StdinSource
 
     if sys.stdin is None:
         raise InputError("stdin is closed; pipe lines of numbers into it")
-    return StdinSource(sys.stdin.buffer, _columns(config), warn=warn)
+    return StdinSource(sys.stdin.buffer, _columns(config), warn, _reading(config))
 
 
 _SOURCES: dict[str, Callable[[Config, Warn], Source]] = {

@@ -82,14 +82,16 @@ class Shadow(Resettable):
         if not len(unusual) and not len(self._values):
             self.skip(len(errors))
             return errors
-        stream, own = stream.copy(), errors.copy()
+        seen, stream, own = stream, stream.copy(), errors.copy()
         if len(self._values):
             stream[first - len(self._values) : first] = self._values
         for place in unusual[unusual + first >= POINTS - 1].tolist():
             row = first + place
             stretch = stream[row - POINTS + 1 : row + 1]  # (P, F), a view
             if row - newest < self._reach:
-                evidence = side_by_side(NO_ERROR, NO_ERROR, outside[place : place + 1], forecast.compare(stretch, 1))
+                linear = forecast.compare(stretch, 1)
+                linear[..., -1] = forecast.compare(seen[row - POINTS + 1 : row + 1], 1)[..., -1]  # of what was there: repetitions
+                evidence = side_by_side(NO_ERROR, NO_ERROR, outside[place : place + 1], linear)
                 own[place] = min(own[place], total(surprise.of(evidence), stream.shape[1], ("network", *without))[0])
             if own[place] > self._bound:
                 stretch[-1] = forecast.expected(stretch[:-1])

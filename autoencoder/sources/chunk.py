@@ -14,6 +14,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.core.errors import InputError
+from autoencoder.core.state import State
 
 Time: TypeAlias = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]  # datetime64[ns], or numbers of rows
 Warn: TypeAlias = Callable[[str], None]
@@ -52,6 +53,14 @@ class Chunk:
     def __getitem__(self, rows: slice) -> Chunk:
         return self._mapped(lambda name: getattr(self, name)[rows])
 
+    def taken(self, rows: npt.NDArray[np.intp]) -> Chunk:
+        """The rows at these positions, as copies."""
+        return self._mapped(lambda name: getattr(self, name)[rows])
+
+    def reversed(self) -> Chunk:
+        """The rows from the last one on, as copies."""
+        return self.taken(np.arange(len(self))[::-1])
+
     @staticmethod
     def concatenate(parts: Sequence[Chunk]) -> Chunk:
         """Join consecutive chunks of one source; at least one part is needed."""
@@ -89,11 +98,24 @@ class MonotonicityCheck:
         self._late = 0
         self._first = ""
         self._is_told = False
+        self._rises = False  # whether any row is later than the one before
+        self._falls = 0  # rows that are earlier
+
+    @property
+    def is_late(self) -> bool:
+        """Whether any row is not after the one before."""
+        return self._late > 0
+
+    @property
+    def is_newest_first(self) -> bool:
+        """Whether the rows go back in time, in every series; one step back is none that tells an order."""
+        return self._falls > 1 and not self._rises
 
     def update(self, numbers: Sequence[int], time: Time, series: npt.NDArray[np.int64] | None = None) -> None:
         """Take the next rows: their numbers in the file (N,), times (N,) and series (N,); None: they are all of one."""
         moments, newest = time.view(np.int64).tolist(), self._newest
         if series is None and moments[0] > newest.get(0, -math.inf) and all(map(lt, moments, islice(moments, 1, None))):
+            self._rises = self._rises or len(moments) > 1 or bool(newest)
             newest[0] = moments[-1]  # as below, in half the time
             return
         for row, (moment, owner) in enumerate(zip(moments, repeat(0) if series is None else series.tolist(), strict=False)):
@@ -103,7 +125,14 @@ class MonotonicityCheck:
                     now, then = np.array([moment, before], np.int64).view(time.dtype)
                     self._first = f"{self._unit} {numbers[row]}: time {_text(now)} is not after {_text(then)}"
                 self._late += 1
+                self._falls += moment < before
+            elif before > -math.inf:
+                self._rises = True
             newest[owner] = moment
+
+    def tell_of_turning(self) -> None:
+        """Say that rows which go back in time are turned round."""
+        self._warn(f"{self._name} lists the newest rows first; they are judged from the oldest one on")
 
     def tell_once(self) -> None:
         """Warn of all such rows so far, where there are any and nothing has been said yet."""
@@ -148,6 +177,14 @@ class Source(Protocol):
     def events(self, stop: int) -> list[Event]:
         """Known anomalies that begin before row ``stop``, in order; a source that knows none gives an empty list."""
         return []
+
+    def memory(self, rows: int) -> State:
+        """What a source that is not rewindable must remember to go on behind so many of its rows; nothing by default."""
+        return {}
+
+    def recall(self, memory: State) -> None:
+        """Take back what ``memory`` gave, before ``chunks`` goes on behind those rows."""
+        return None
 
 
 class WholeSource(Source):

@@ -1,21 +1,21 @@
-"""Lines: bytes are cut into numbered lines of text, with bounded memory, and lines into the fields of their rows."""
+"""Lines: bytes are cut into numbered lines of text, with bounded memory, whatever program encoded them."""
 
 from __future__ import annotations
 
-import csv
-import json
-import re
+import codecs
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from autoencoder.core.errors import InputError
-from autoencoder.sources.cells import ColumnType, column_type
-from autoencoder.sources.schema import TIME_NAMES, ColumnSelection
+from autoencoder.sources.numbers import MISSING
 
 MAX_LINE_BYTES = 1 << 20
 OVERLONG = "(overlong)\n"  # stands for a longer line; no line can equal it, since it holds a line's end
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
+_WIDE_MARKS = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+# bytes of text in Windows-1252 that is no UTF-8: signs of money and units, letters; what else is not ASCII makes no such text
+_WESTERN = bytes({*b"\t\n\r", *range(0x20, 0x7F), 0x80, *range(0x91, 0x98), *range(0xA0, 0xC0), *range(0xC0, 0xFE)})
 
 
 class Lines(NamedTuple):
@@ -37,23 +37,55 @@ class Lines(NamedTuple):
 class LineBuffer:
     """Collects bytes until their line is complete.
 
-    Lines end with LF or CR LF and are UTF-8, with or without a byte order mark. A line that is too long becomes ``OVERLONG`` as
-    soon as that is known. Other bytes than UTF-8 are an error, or U+FFFD where the buffer is tolerant.
+    Lines end with LF or CR LF and are UTF-8, with or without a byte order mark, or UTF-16 with one, or, where the buffer is not tolerant,
+    Windows-1252. A line that is too long becomes ``OVERLONG`` as soon as that is known. Other bytes are an error, or U+FFFD where the
+    buffer is tolerant. Lines that begin with # are comments and left out.
     """
 
-    def __init__(self, name: str, tolerant: bool = False) -> None:
+    def __init__(self, name: str, tolerant: bool = False, first: int = 1) -> None:
         self._name = name
         self._tolerant = tolerant
+        self._first = first  # number of the first line
         self.clear()
 
     def clear(self) -> None:
         """Forget the half line, and be at the top of a file again."""
         self._half = bytearray()
         self._skips = False  # inside a line that is too long
-        self._count = 0  # of lines so far
+        self._count = self._first - 1  # number of the newest line
+        self._start = b""  # the first byte of all, until there is a second one
+        self._is_started = self._is_western = self._is_wider = False
+        self._decoder: codecs.IncrementalDecoder | None = None  # of UTF-16
+        self.comment: str | None = None  # the newest one, without its sign; above a table it may be the header
 
     def push(self, data: bytes) -> Lines:
         """Take the next bytes; give the lines they complete. Raises InputError: a line is no UTF-8 text (not tolerant only)."""
+        return self._push(self._to_utf8(data))
+
+    def finish(self) -> Lines:
+        """The last line, where the bytes ended without a newline; else nothing."""
+        data, self._start, self._is_started = self._start, b"", True
+        self._half += data
+        return self._push(b"\n") if self._half else Lines((), ())
+
+    def _to_utf8(self, data: bytes) -> bytes:
+        """The next bytes, those of UTF-16 encoded anew."""
+        if not self._is_started:
+            data = self._start + data
+            if len(data) < 2:
+                self._start = data
+                return b""
+            self._start, self._is_started = b"", True
+            if data.startswith(_WIDE_MARKS):
+                self._decoder = codecs.getincrementaldecoder("utf-16")("replace" if self._tolerant else "strict")
+        if self._decoder is None:
+            return data
+        try:
+            return self._decoder.decode(data).encode()
+        except UnicodeError:
+            raise InputError(f"{self._name}: begins as UTF-16 text and goes on as something else; save it as UTF-8") from None
+
+    def _push(self, data: bytes) -> Lines:
         if self._skips:
             _, newline, data = data.partition(b"\n")
             self._skips = not newline
@@ -69,14 +101,19 @@ class LineBuffer:
             self._skips = True
         lines = Lines(range(self._count + 1, self._count + len(texts) + 1), texts)
         self._count += len(texts)
-        return lines if all(map(str.strip, texts)) else lines.keep(str.strip)
+        if b"#" in complete:
+            lines = lines.keep(self._is_row)
+        return lines if all(map(str.strip, lines.texts)) else lines.keep(str.strip)
 
-    def finish(self) -> Lines:
-        """The last line, where the bytes ended without a newline; else nothing."""
-        return self.push(b"\n") if self._half else Lines((), ())
+    def _is_row(self, text: str) -> bool:
+        """Whether a line is no comment."""
+        if not text.startswith("#") or text.strip().lower() in MISSING:  # #N/A
+            return True
+        self.comment = text.lstrip("# ")
+        return False
 
     def _decode(self, block: bytes) -> list[str]:
-        if self._count == 0:
+        if self._count == self._first - 1:
             block = block.removeprefix(_BYTE_ORDER_MARK)
         text = block.decode(errors="replace") if self._tolerant else self._decode_strictly(block)
         lines = text.split("\n")
@@ -87,81 +124,22 @@ class LineBuffer:
         return lines
 
     def _decode_strictly(self, block: bytes) -> str:
-        place, remedy = block.find(b"\0"), "a zero byte; the file must be UTF-8 text, not binary or UTF-16"
+        place, remedy = (
+            block.find(b"\0"),
+            "a zero byte; the file must be UTF-8 text, not binary or UTF-16 without a byte order mark",
+        )
         if place < 0:
             try:
-                return block.decode()
+                if self._is_western:
+                    return block.decode("cp1252")
+                text = block.decode()
+                self._is_wider = self._is_wider or not block.isascii()
+                return text
             except UnicodeDecodeError as error:
+                if not self._is_wider and not block.translate(None, _WESTERN):
+                    self._is_western = True
+                    return block.decode("cp1252")
                 place = error.start
                 remedy = f"the byte 0x{block[place]:02x}, which is not UTF-8; the file must be UTF-8 text, plain or gzipped"
         line = self._count + block.count(b"\n", 0, place) + 1
         raise InputError(f"{self._name}, line {line}: found {remedy}")
-
-
-class Delimited:
-    """Rows of fields between commas, semicolons or tabs, told by the first line; one line is one row, quoted fields and all.
-
-    A first line of nothing but numbers and times is a row already; any other without a time, or with the names that were asked for,
-    is the header. Without a header one column is called "value", two "time" and "value", more "column_1", "column_2", ...
-    """
-
-    def __init__(self, first_line: str, selection: ColumnSelection) -> None:
-        unquoted = re.sub(r'"[^"]*"', "", first_line)
-        delimiter = max("\t;,", key=unquoted.count)  # the first of equals: "2024-05-31;3,5"
-        self._dialect = csv.reader((), delimiter=delimiter, strict=True).dialect  # made once: it costs more than to read a line
-        fields = [field.strip() for field in self.split((first_line,))[0]]
-        asked, types = selection.names(), [column_type(field) for field in fields]
-        is_header = (asked and asked <= set(fields)) or (ColumnType.OTHER in types and ColumnType.TIME not in types)
-        self.header = first_line if is_header else None  # as it stands in the file
-        if is_header:
-            self.names = tuple(fields)
-        elif len(types) > 2:
-            self.names = tuple(f"column_{number}" for number in range(1, len(types) + 1))
-        else:
-            is_time_last = types[-1] is ColumnType.TIME and types[0] is not ColumnType.TIME
-            self.names = (("value", "time") if is_time_last else ("time", "value"))[-len(types) :]  # one column: "value"
-
-    def split(self, texts: Sequence[str]) -> list[list[str]]:
-        """Lines (N,) -> N rows of fields; a row may come out with too few or too many. Raises ValueError: a line is not one row."""
-        try:
-            if '"' in "".join(texts):  # line by line: a quote left open must not swallow the lines after it
-                return [next(csv.reader((text,), self._dialect)) for text in texts]
-            return list(csv.reader(texts, self._dialect))
-        except csv.Error:
-            raise ValueError("every line must be one row, with its quotes closed and no carriage return inside") from None
-
-
-class JsonObjects:
-    """One JSON object a line; keys that the first object does not have are passed over, and keys left out are missing.
-
-    Of the first object the keys count whose value is a number, null or a time, and those that were asked for.
-    """
-
-    header: str | None = None
-
-    def __init__(self, first_line: str, selection: ColumnSelection) -> None:
-        asked = selection.names()
-        self.names = tuple(key for key, value in _json_object(first_line).items() if key in asked or _is_usable(key, value))
-
-    def split(self, texts: Sequence[str]) -> list[list[str]]:
-        """Lines (N,) -> N rows of fields, in the order of ``names``. Raises ValueError: a line is no JSON object."""
-        return [
-            [cell if isinstance(cell := row.get(name, ""), str) else "" if cell is None else repr(cell) for name in self.names]
-            for row in map(_json_object, texts)
-        ]
-
-
-def _json_object(line: str) -> dict[str, object]:
-    try:
-        found = json.loads(line)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise ValueError('every line must be a JSON object such as {"timestamp": "2024-05-31T12:00:00Z", "value": 1.5}')
-    return found
-
-
-def _is_usable(key: str, value: object) -> bool:
-    if isinstance(value, str):  # "7" may be the name of a machine
-        return key.lower() in TIME_NAMES or column_type(value) is ColumnType.TIME
-    return value is None or (isinstance(value, int | float) and not isinstance(value, bool))

@@ -15,7 +15,9 @@ from autoencoder.sources import cells
 from autoencoder.sources.cells import ColumnType, convert_column, preview
 from autoencoder.sources.chunk import Chunk, MonotonicityCheck, Time, Warn
 from autoencoder.sources.files import Table
+from autoencoder.sources.numbers import BAD_NUMBER
 from autoencoder.sources.schema import ColumnSelection, SeriesIndex, choose_schema
+from autoencoder.sources.times import NO_INDEX, TIME_OUT_OF_RANGE, time_reader
 
 
 def read_parquet(file: BinaryIO, name: str, selection: ColumnSelection, warn: Warn, max_bytes: int) -> Table:
@@ -45,12 +47,16 @@ def _read(parquet: Any, name: str, selection: ColumnSelection, warn: Warn, max_b
     labels = None if schema.label is None else columns[schema.label].labels()
     series = None if schema.series is None else columns[schema.series].series(index)
     time, timezone = (None, None) if schema.time is None else columns[schema.time].times(warn)
+    order = MonotonicityCheck(name, "row", warn)
     if time is not None:
-        order = MonotonicityCheck(name, "row", warn)
         order.update(range(1, rows + 1), time, series)
-        order.tell_once()
     whole = Chunk(np.arange(rows) if time is None else time, values, labels, series)
-    return whole, schema.columns, timezone, tuple(index.names)
+    if order.is_newest_first:
+        order.tell_of_turning()
+        whole = whole.reversed()
+    else:
+        order.tell_once()
+    return Table(whole, schema.columns, timezone, tuple(index.names))
 
 
 def _type(dtype: Any) -> ColumnType:
@@ -74,7 +80,7 @@ class _Column:
     def floats(self) -> npt.NDArray[np.float64]:
         self._require(self._type in (ColumnType.NUMBER, ColumnType.MISSING), "; choose a column of numbers with --column NAME")
         values = self._as_floats()
-        self._refuse(np.isinf(values), cells.BAD_NUMBER)
+        self._refuse(np.isinf(values), BAD_NUMBER)
         return values
 
     def labels(self) -> npt.NDArray[np.bool_]:
@@ -104,9 +110,9 @@ class _Column:
         is_text = pa.types.is_string(self._cells.type) or pa.types.is_large_string(self._cells.type)
         self._require(self._type is ColumnType.NUMBER or is_text, ", not times; choose another one with --time-column NAME")
         texts = [str(cell) for cell in self._cells.to_pylist()]
-        reader = convert_column(lambda first: cells.time_reader(first[0]), texts[:1], self._place)
+        reader = convert_column(time_reader, texts[:1], self._place)
         if reader is None:
-            warn(f"{self._place(0)}: found {preview(texts[0])}, {cells.NO_INDEX}")
+            warn(f"{self._place(0)}: found {preview(texts[0])}, {NO_INDEX}")
             return None, None
         return convert_column(reader.convert, texts, self._place), reader.timezone
 
@@ -115,7 +121,7 @@ class _Column:
             times = self._cells.cast(pa.timestamp("ns"))
         except pa.ArrowInvalid:
             raise InputError(
-                f"{self._file}: column {self._name!r} holds a time that is out of range; {cells.TIME_OUT_OF_RANGE}"
+                f"{self._file}: column {self._name!r} holds a time that is out of range; {TIME_OUT_OF_RANGE}"
             ) from None
         return np.array(times.to_numpy(), dtype="datetime64[ns]")  # a copy: Arrow's own memory may not be written to
 

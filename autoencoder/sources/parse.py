@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
+from dataclasses import replace
 
 import numpy as np
 
 from autoencoder.core.errors import InputError
-from autoencoder.sources import cells
-from autoencoder.sources.cells import ColumnType, Result, column_type, preview
-from autoencoder.sources.chunk import Chunk, MonotonicityCheck, Time, Warn, ignore
-from autoencoder.sources.lines import MAX_LINE_BYTES, OVERLONG, Delimited, JsonObjects, LineBuffer, Lines
-from autoencoder.sources.schema import ColumnSelection, Schema, SeriesIndex, choose_schema
+from autoencoder.core.state import State
+from autoencoder.sources.cells import ColumnType, column_type, preview
+from autoencoder.sources.chunk import Chunk, MonotonicityCheck, Warn, ignore
+from autoencoder.sources.layout import Delimited, JsonObjects, Layout, count_title_lines, separator_of
+from autoencoder.sources.lines import LineBuffer, Lines
+from autoencoder.sources.number_columns import NumberColumns, find_series_column
+from autoencoder.sources.reading import AS_FOUND, MustReadAgain, Reading
+from autoencoder.sources.rows import RowReader, time_texts
+from autoencoder.sources.schema import ColumnSelection, Schema, choose_schema
+from autoencoder.sources.times import NO_INDEX, time_reader
 
 SAMPLE_ROWS = 1000  # looked at to tell which columns hold numbers
 
@@ -20,57 +26,111 @@ SAMPLE_ROWS = 1000  # looked at to tell which columns hold numbers
 class RowParser:
     """Reads the bytes of one table, in blocks of any size, into chunks.
 
-    The first line settles the format (see ``autoencoder.sources.lines``), the first row the form of the times (see
-    ``autoencoder.sources.cells.time_reader``), and the first rows which columns are used (see
-    ``autoencoder.sources.schema.choose_schema``). Blank lines are passed over.
+    The first line settles the format (see ``autoencoder.sources.layout``), the first rows which columns are used (see
+    ``autoencoder.sources.schema.choose_schema``) and the form of the times (see ``autoencoder.sources.times.time_reader``), and the
+    cells themselves how numbers are written (see ``autoencoder.sources.numbers``). Blank lines and comments are passed over, and so is
+    a header that is repeated.
 
     A tolerant parser, once the first row is understood, warns about a line that cannot be read and keeps it as a row of NaN, with
-    its own time and series where they are readable and else those of the row before; it passes over a repeated header.
+    its own time and series where they are readable and else those of the row before. It looks at the first row alone.
+
+    Args:
+        name: of the table, for messages.
+        selection: the columns that are asked for.
+        warn: told, in a sentence each, of what is odd but no error.
+        tolerant: rows are read as they arrive, for good.
+        reading: how cells with two readings are read.
+        unit: what the rows are called in messages; a header is none of those that are not lines.
+        may_change: the table can be read again, with another ``reading``, where a later cell shows that the first ones misled.
     """
 
-    def __init__(self, name: str, selection: ColumnSelection, warn: Warn = ignore, tolerant: bool = False) -> None:
-        self._name = name
+    def __init__(
+        self,
+        name: str,
+        selection: ColumnSelection,
+        warn: Warn = ignore,
+        tolerant: bool = False,
+        reading: Reading = AS_FOUND,
+        may_change: bool = False,
+        unit: str = "line",
+    ) -> None:
+        self.name = name
         self._selection = selection
         self._warn = warn
         self._tolerant = tolerant
-        self._buffer = LineBuffer(name, tolerant)
+        self._reading = reading
+        self._may_change = may_change
+        self._unit = unit
+        self._buffer = LineBuffer(name, tolerant, first=1 if unit == "line" else 0)
         self._at_top = True
-        self._format: Delimited | JsonObjects | None = None
+        self._separator: str | None = None  # as a line at the top names it
+        self._layout: Layout | None = None
         self._schema: Schema | None = None
-        self._times: cells.TimeReader | None = None  # None: rows are counted
-        self._order = MonotonicityCheck(name, "line", warn)
-        self._index = SeriesIndex()
-        self._rows = 0
+        self._numbers = NumberColumns(reading)
+        self._reader = RowReader(name, unit, self._numbers)
+        self._order = MonotonicityCheck(name, unit, warn)
+        self._several: str | None = None  # what says that rows of several series are taken for one
         self._newest: Chunk | None = None  # ends with the newest row
         self.columns: tuple[str, ...] = ()  # names of the F value columns, once there is a row
         self.timezone: str | None = None  # of the first time; after ``finish`` the one of all times
-        self.series = self._index.names  # so far, in order of first appearance; the list grows in place
+        self.series = self._reader.index.names  # so far, in order of first appearance; the list grows in place
 
     @property
     def counts_rows(self) -> bool:
         """Whether the times are the numbers of the rows, from 0 on."""
-        return self._times is None
+        return self._reader.times is None
+
+    @property
+    def has_series(self) -> bool:
+        """Whether rows say which series they belong to."""
+        return self._selection.series is not None
 
     def require_rows(self) -> None:
         """Refuse a table that ended before its first row. Raises InputError: no row came."""
         if self._schema is None:
-            if self._format is None or self._format.header is None:
-                raise InputError(f"{self._name} is empty; it must hold at least one row with a number")
-            header = preview(self._format.header)
-            raise InputError(f"{self._name}: found a header ({header}) and no rows; rows of numbers must follow it")
+            if self._layout is None or self._layout.header is None:
+                raise InputError(f"{self.name} is empty; it must hold at least one row with a number")
+            header = preview(self._layout.header)
+            raise InputError(f"{self.name}: found a header ({header}) and no rows; rows of numbers must follow it")
+
+    def state(self) -> State:
+        """How the rows so far showed that numbers are written."""
+        return self._numbers.state()
+
+    def go_on(self, state: State) -> None:
+        """Read on as the rows before a restart were. Raises InputError: the first rows after it were read in another way."""
+        try:
+            self._numbers.go_on(state)
+        except ValueError as error:
+            raise InputError(f"{self.name}: {error}") from None
 
     def new_file(self) -> None:
         """Forget half a line, and be at line 1 of another file with the same columns, perhaps in another order."""
         self._buffer.clear()
         self._at_top = True
         if self._schema is None:  # nothing is known of the columns yet but perhaps a header, and that file is gone
-            self._format = None
+            self._layout = None
+
+    def read(self, blocks: Iterable[bytes]) -> Iterator[Chunk]:
+        """Yield the rows of a whole table. Raises as ``feed`` and ``finish``."""
+        yield from filter(None, map(self.feed, blocks))
+        if chunk := self.finish():
+            yield chunk
+
+    def in_order(self, rows: Chunk) -> Chunk:
+        """All rows of a table, turned round where the newest come first; those of a document, which has no lines, by their time."""
+        if self._reader.times is None or not self._order.is_late:
+            return rows
+        if self._order.is_newest_first:
+            return rows.reversed()
+        return rows.taken(np.argsort(rows.time, kind="stable")) if self._unit == "record" else rows
 
     def feed(self, data: bytes) -> Chunk | None:
         """Take the next bytes; give the rows they complete, None where there are none.
 
         Raises:
             InputError: a line cannot be read (not tolerant only), or the columns cannot be told.
+            MustReadAgain: the table is to be read from its start with another reading (``may_change`` only).
         """
         chunk = self._feed_lines(self._buffer.push(data), self._tolerant)
         if self._tolerant:
@@ -81,7 +141,8 @@ class RowParser:
         """The row of a last line that has no end; a tolerant parser leaves it out where it is no row as it stands.
 
         Raises:
-            InputError: as ``feed``.
+            InputError: as ``feed``; also where nothing in the table settled how its dates are to be read.
+            MustReadAgain: as ``feed``.
         """
         chunk = None
         try:
@@ -90,58 +151,115 @@ class RowParser:
             if not self._tolerant or self._schema is None:
                 raise
             self._warn(f"{error}; the line is cut off and left out")
-        self._order.tell_once()
-        self.timezone = self._times.timezone if self._times else None
+        self._require_settled()
+        self._tell()
+        self.timezone = self._reader.times.timezone if self._reader.times else None
         return chunk
+
+    def _require_settled(self) -> None:
+        try:
+            if self._reader.times:
+                self._reader.times.require_settled()
+        except ValueError as error:
+            assert self._schema is not None and self._schema.time is not None, "times are read by a schema"
+            raise InputError(f"{self.name}, column {self._schema.names[self._schema.time]!r}: {error}") from None
+        if self._may_change:
+            self._numbers.settle_by_others()
+
+    def _tell(self) -> None:
+        """Say what is odd about the whole table."""
+        for sentence in self._numbers.remarks():
+            self._warn(f"{self.name}{sentence}")
+        if self._order.is_newest_first and not self._tolerant:
+            self._order.tell_of_turning()
+        elif self._unit == "record" and self._order.is_late and not self._tolerant:
+            self._warn(f"{self.name} holds records that are not in the order of their times; they are judged in that order")
+        elif self._several and self._order.is_late:
+            self._warn(f"{self.name}{self._several}")
+        else:
+            self._order.tell_once()
 
     # --- from lines to rows ---
 
     def _feed_lines(self, lines: Lines, tolerant: bool) -> Chunk | None:
         if self._at_top and lines.texts:
             lines = self._read_top(lines)
-        if self._format is None:
+        if self._layout is None:
             return None
-        if tolerant and self._format.header in lines.texts:
-            header = self._format.header
+        if self._layout.header in lines.texts:
+            header = self._layout.header
             lines = lines.keep(lambda text: text != header)
+        while self._schema is None and self._layout.header and lines.texts and self._layout.takes_as_header(lines.texts[0]):
+            lines = lines.part(slice(1, None))
         if not lines.texts:
             return None
+        if self._may_change and (self._layout.separator not in ("", ",") or self._layout.has_quotes):
+            self._numbers.look_at(lines.texts, self._layout.separator)
         if self._schema is None:
-            self._learn_schema(self._format, lines.part(slice(1 if tolerant else SAMPLE_ROWS)))
+            self._learn_schema(self._layout, lines.part(slice(1 if self._tolerant else SAMPLE_ROWS)))
         return self._read_tolerantly(lines) if tolerant else self._read_next(lines)
 
     def _read_top(self, lines: Lines) -> Lines:
-        """Read a file's first line; give the lines without it where it is the header."""
+        """Read a file's first line; give the lines without it where it is the header, and without what stands above it."""
+        if separator := separator_of(lines.texts[0]):
+            self._separator, lines = separator, lines.part(slice(1, None))
+        if not self._tolerant and (titles := count_title_lines(lines)):
+            told = "line 1 is" if titles == 1 else f"lines {lines.numbers[0]} to {lines.numbers[titles - 1]} are"
+            self._warn(f"{self.name}: {told} passed over; the table begins with the header in line {lines.numbers[titles]}")
+            lines = lines.part(slice(titles, None))
+        if not lines.texts:
+            return lines
         self._at_top = False
         top = lines.texts[0]
-        if self._format is None:
-            form = JsonObjects if top.lstrip().startswith("{") else Delimited
-            self._format = self._convert_lines(lines.part(slice(1)), lambda texts: form(texts[0], self._selection))
-            if self._format.header and any(column_type(name) is ColumnType.NUMBER for name in self._format.names):
-                place = f"{self._name}, line {lines.numbers[0]}"
-                self._warn(f"{place}: {preview(top)} is taken for the header; add one if it is a row")
-        elif self._schema is not None and isinstance(self._format, Delimited):
+        if self._layout is None:
+            self._layout = self._reader.convert_lines(lines.part(slice(1)), lambda texts: self._make_layout(texts[0]))
+            if self._layout.header and any(column_type(name) is ColumnType.NUMBER for name in self._layout.names):
+                self._warn(
+                    f"{self._reader.place(lines.numbers[0])}: {preview(top)} is taken for the header; add one if it is a row"
+                )
+        elif self._schema is not None and isinstance(self._layout, Delimited):
             with suppress(ValueError):  # the columns of a file that follows another one may have moved
-                names = [field.strip() for field in self._format.split((top,))[0]]
+                names = [field.strip() for field in self._layout.split((top,))[0]]
                 if moved := self._schema.moved_to(names):
-                    self._schema, self._format.header = moved, top
-        return lines if top != self._format.header else lines.part(slice(1, None))
+                    self._numbers.move(dict(zip(self._schema.values, moved.values, strict=True)))
+                    self._schema, self._layout.names, self._layout.header = moved, moved.names, top
+        return lines if top != self._layout.header else lines.part(slice(1, None))
 
-    def _learn_schema(self, form: Delimited | JsonObjects, sample: Lines) -> None:
+    def _make_layout(self, first_line: str) -> Layout:
+        if first_line.lstrip().startswith("{"):
+            return JsonObjects(first_line, self._selection)
+        return Delimited(first_line, self._selection, self._separator, self._buffer.comment)
+
+    def _learn_schema(self, layout: Layout, sample: Lines) -> None:
         """Choose the columns by the first rows; the schema stays unknown where the very first cannot be read."""
-        first, width = sample.part(slice(1)), len(form.names)
-        self._split(first, width)
-        rows = [row for row in self._convert_lines(sample, form.split) if len(row) == width]
+        first, reader = sample.part(slice(1)), self._reader
+        layout.widen(reader.convert_lines(first, layout.split)[0])
+        reader.split(layout, first)
+        rows = [row for row in reader.convert_lines(sample, layout.split) if len(row) == len(layout.names)]
         types = [_first_type(column) for column in zip(*rows, strict=True)]
-        schema = choose_schema(self._name, form.names, types, self._selection)
+        schema = choose_schema(self.name, layout.names, types, self._selection)
+        self._numbers.expect(schema, commas_group=layout.separator in ("", ","), may_change=self._may_change)
         if schema.time is not None:
-            text, name = rows[0][schema.time], form.names[schema.time]
-            self._times = self._convert(first, (text,), lambda texts: cells.time_reader(texts[0]), name)
-            if self._times is None:
-                self._warn(f"{self._name}, line {first.numbers[0]}, column {name!r}: found {preview(text)}, {cells.NO_INDEX}")
-        self._read(schema, first)
+            schema = self._learn_times(schema, types, rows, first)
+        with self._numbers.rewound(always=True):
+            reader.read(layout, schema, first)
         self._schema, self.columns = schema, schema.columns
-        self.timezone = self._times.timezone if self._times else None
+        self.timezone = reader.times.timezone if reader.times else None
+
+    def _learn_times(self, schema: Schema, types: Sequence[ColumnType], rows: Sequence[Sequence[str]], first: Lines) -> Schema:
+        """Tell the form of the times by the first rows; gives the schema, without the time of day where the first time has one."""
+        assert schema.time is not None, "asked before"
+        if ":" in rows[0][schema.time]:
+            schema = replace(schema, clock=None)
+        reader, texts, name = self._reader, time_texts(schema, rows), schema.names[schema.time or 0]
+        order, may_change = self._reading.dates, self._may_change
+        reader.times = reader.convert(first, texts[:1], lambda _: time_reader(texts, order, may_change=may_change), name)
+        if reader.times is None:
+            self._warn(f"{reader.place(first.numbers[0], name)}: found {preview(texts[0])}, {NO_INDEX}")
+        elif schema.series is None and not self._tolerant:
+            with suppress(ValueError, MustReadAgain):  # which is told when the rows are read
+                self._several = find_series_column(schema, types, rows, reader.times.convert(texts))
+        return schema
 
     def _read_tolerantly(self, lines: Lines) -> Chunk:
         """Rows of which some may be bad: halve the lines until the bad ones stand alone."""
@@ -157,72 +275,20 @@ class RowParser:
 
     def _read_next(self, lines: Lines) -> Chunk:
         """The next rows of the stream."""
-        assert self._schema is not None, "the schema is learnt before rows are read"
-        return self._append(lines, self._read(self._schema, lines))
+        assert self._layout is not None and self._schema is not None, "the schema is learnt before rows are read"
+        return self._append(lines, self._reader.read(self._layout, self._schema, lines))
 
     def _read_missing(self, line: Lines) -> Chunk:
-        """One row of NaN for one line that cannot be read; its time and series, where they are readable, hold."""
-        schema, times = self._schema, self._times
-        assert schema is not None and self._newest is not None, "the first row was understood"
-        before = self._newest[-1:]
-        time, series = before.time, before.series
-        with suppress(InputError, ValueError):
-            (fields,) = self._split(line, len(schema.names))
-            if schema.series is not None:
-                with suppress(ValueError):
-                    series = self._index.positions((fields[schema.series],))
-            if schema.time is not None and times is not None:
-                time = times.convert((fields[schema.time],))
-        row = Chunk(self._count(1) if times is None else time, np.full_like(before.values, np.nan), None, series)
-        return self._append(line, row, is_timed=time is not before.time)
+        assert self._layout is not None and self._schema is not None and self._newest is not None, "the first row was understood"
+        row, is_timed = self._reader.read_missing(self._layout, self._schema, line, self._newest[-1:])
+        return self._append(line, row, is_timed)
 
     def _append(self, lines: Lines, rows: Chunk, is_timed: bool = True) -> Chunk:
-        if is_timed and self._times is not None:
+        if is_timed and self._reader.times is not None:
             self._order.update(lines.numbers, rows.time, rows.series)
-        self._rows += len(rows)
+        self._reader.count += len(rows)
         self._newest = rows
         return rows
-
-    def _read(self, schema: Schema, lines: Lines) -> Chunk:
-        """Lines (N,) -> N rows; changes nothing but the zones and series that were met."""
-        rows = self._split(lines, len(schema.names))
-
-        def column(position: int, convert: Callable[[Sequence[str]], Result]) -> Result:
-            return self._convert(lines, [row[position] for row in rows], convert, schema.names[position])
-
-        columns = [column(position, cells.to_floats) for position in schema.values]
-        values = columns[0][:, None] if len(columns) == 1 else np.column_stack(columns)  # (N, F)
-        labels = None if schema.label is None else column(schema.label, cells.to_labels)
-        series = None if schema.series is None else column(schema.series, self._index.positions)
-        if schema.time is None or self._times is None:
-            return Chunk(self._count(len(rows)), values, labels, series)
-        return Chunk(column(schema.time, self._times.convert), values, labels, series)
-
-    def _count(self, rows: int) -> Time:
-        return np.arange(self._rows, self._rows + rows)
-
-    def _split(self, lines: Lines, width: int) -> list[list[str]]:
-        """Rows of fields, ``width`` in each."""
-        assert self._format is not None, "the format is known from the first line on"
-        rows = self._convert_lines(lines, self._format.split)
-        if not set(map(len, rows)) <= {width}:
-            number, found = next((number, len(row)) for number, row in zip(lines.numbers, rows, strict=True) if len(row) != width)
-            remedy = f"every row must have as many as the first line, {width}"
-            raise InputError(f"{self._name}, line {number}: found {found} field{'' if found == 1 else 's'}; {remedy}")
-        return rows
-
-    def _convert_lines(self, lines: Lines, convert: Callable[[Sequence[str]], Result]) -> Result:
-        if OVERLONG in lines.texts:
-            place = f"{self._name}, line {lines.numbers[lines.texts.index(OVERLONG)]}"
-            raise InputError(f"{place}: found no end of the line within {MAX_LINE_BYTES:,} bytes; one row must be one line")
-        return self._convert(lines, lines.texts, convert)
-
-    def _convert(
-        self, lines: Lines, texts: Sequence[str], convert: Callable[[Sequence[str]], Result], column: str | None = None
-    ) -> Result:
-        """Convert texts (N,), one a line; an error names the line, and the column."""
-        where = "" if column is None else f", column {column!r}"
-        return cells.convert_column(convert, texts, lambda position: f"{self._name}, line {lines.numbers[position]}{where}")
 
 
 def _first_type(texts: Sequence[str]) -> ColumnType:

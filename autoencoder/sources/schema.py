@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
@@ -12,8 +13,40 @@ import numpy.typing as npt
 from autoencoder.core.errors import InputError
 from autoencoder.sources.cells import ColumnType, preview
 
-TIME_NAMES = ("timestamp", "datetime", "time", "date", "ds")  # compared in lower case; the first one present wins
+# Of columns with times, the first one present wins. Compared in lower case, without signs and what stands in brackets: "Time (UTC)".
+TIME_NAMES = ("timestamp", "datetime", "time", "date", "ds", "ts")
+# Names of times that may be those of something else: taken where the first value is a time or a number.
+LIKELY_TIME_NAMES = (
+    *("epoch", "unixtime", "unix", "unixtimestamp", "epochtime", "timestamputc", "timeutc", "datetimeutc", "utctime", "utc"),
+    *(
+        "timestampms",
+        "epochms",
+        "timems",
+        "localtime",
+        "eventtime",
+        "createdat",
+        "recordedat",
+        "measuredat",
+        "observedat",
+        "sampledat",
+    ),
+    *(
+        "lastchanged",
+        "lastupdated",
+        "starttime",
+        "periodstart",
+        "zeit",
+        "datumuhrzeit",
+        "datumzeit",
+        "zeitstempel",
+        "datum",
+        "fecha",
+    ),
+    *("fechahora", "horodatage", "dataora"),
+)
+CLOCK_NAMES = ("time", "timeofday", "hour", "clock", "uhrzeit", "zeit", "hora", "heure", "ora")  # beside a column with dates
 LABEL_NAMES = ("label", "is_anomaly", "anomaly")  # never taken for values unless asked for
+ALL = "all"  # asks for every column of numbers, where no column has this name
 MAX_SERIES = 10_000  # each has a detector of its own in memory
 MAX_SERIES_NAME = 200  # characters; a name is written with every row
 
@@ -46,6 +79,7 @@ class Schema:
     time: int | None  # None: rows are counted
     label: int | None
     series: int | None  # None: all rows are of one
+    clock: int | None = None  # of the time of day, where the time is a date; None: the time is whole
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -55,7 +89,9 @@ class Schema:
     @property
     def used(self) -> tuple[int, ...]:
         """Positions of all columns that are read."""
-        return tuple(position for position in (*self.values, self.time, self.label, self.series) if position is not None)
+        return tuple(
+            position for position in (*self.values, self.time, self.label, self.series, self.clock) if position is not None
+        )
 
     def moved_to(self, names: Sequence[str]) -> Schema | None:
         """The same columns in a table of another order; None where one of them is not there, or is there twice."""
@@ -63,7 +99,8 @@ class Schema:
             return None
         places: dict[int | None, int] = {position: names.index(self.names[position]) for position in self.used}
         values = tuple(places[position] for position in self.values)
-        return Schema(tuple(names), values, places.get(self.time), places.get(self.label), places.get(self.series))
+        others = (places.get(position) for position in (self.time, self.label, self.series, self.clock))
+        return Schema(tuple(names), values, *others)
 
 
 class SeriesIndex:
@@ -91,17 +128,23 @@ class SeriesIndex:
         return np.array([self._positions[name] for name in names], dtype=np.int64)
 
 
+def is_usual_time(name: str) -> bool:
+    """Whether a column of this name usually holds times."""
+    return _plain(name) in (*TIME_NAMES, *LIKELY_TIME_NAMES)
+
+
 def choose_schema(place: str, names: Sequence[str], types: Sequence[ColumnType], selection: ColumnSelection) -> Schema:
     """Find the time, value, label and series columns of a table.
 
     Values: the columns asked for; else the one named "value"; else the only column of numbers that has a name and is neither time
     nor label nor series. Time: the column asked for; else the one with a usual name (``TIME_NAMES``); else the only one whose first
-    value is an ISO 8601 time; else none.
+    value is a time; else none. Values of the name ``ALL``: every column of numbers that is not taken.
 
     Raises:
         InputError: a column asked for does not exist, or none or several are obvious.
     """
-    asked = tuple(_find(place, names, name) for name in selection.columns)
+    takes_all = asks_for_all(selection, names)
+    asked = () if takes_all else tuple(_find(place, names, name) for name in selection.columns)
     if len(set(asked)) < len(asked):
         repeated = next(name for name in selection.columns if selection.columns.count(name) > 1)
         raise InputError(f"{place}: column {repeated!r} is asked for more than once; name each column once")
@@ -109,17 +152,26 @@ def choose_schema(place: str, names: Sequence[str], types: Sequence[ColumnType],
     series = None if selection.series is None else _find(place, names, selection.series)
     taken = {*asked, label, series}
     time = _choose_time(place, names, types, taken) if selection.time is None else _find(place, names, selection.time)
-    for others, what, position, role in (
+    for beside, what, position, role in (
         (asked, "value", time, "time"),
         (asked, "value", series, "series"),
         ((time,), "time", series, "series"),
         ((label,), "label", series, "series"),
     ):
-        if position is not None and position in others:
+        if position is not None and position in beside:
             name = names[position]
             raise InputError(f"{place}: column {name!r} cannot be {what} and {role} at once; choose another --{role}-column")
-    values = asked or (_choose_value(place, names, types, {time, label, series}),)
-    return Schema(tuple(names), values, time, label, series)
+    clock = _choose_clock(names, types, time, {*asked, label, series})
+    others = {time, label, series, clock}
+    if takes_all:
+        asked = tuple(position for position in _free(names, others) if types[position] is ColumnType.NUMBER)
+    values = asked or (_choose_value(place, names, types, others),)
+    return Schema(tuple(names), values, time, label, series, clock)
+
+
+def asks_for_all(selection: ColumnSelection, names: Sequence[str]) -> bool:
+    """Whether every column of numbers of a table is asked for."""
+    return tuple(selection.columns) == (ALL,) and ALL not in names
 
 
 def _find(place: str, names: Sequence[str], name: str) -> int:
@@ -136,27 +188,48 @@ def _find(place: str, names: Sequence[str], name: str) -> int:
 
 def _choose_time(place: str, names: Sequence[str], types: Sequence[ColumnType], taken: set[int | None]) -> int | None:
     free = [position for position in range(len(names)) if position not in taken]
-    named = [position for usual in TIME_NAMES for position in free if names[position].lower() == usual]
+    by_name: dict[str, list[int]] = {}
+    for position in free:
+        by_name.setdefault(_plain(names[position]), []).append(position)
+    named = [position for usual in TIME_NAMES for position in by_name.get(usual, ())]
+    likely = [position for usual in LIKELY_TIME_NAMES for position in by_name.get(usual, ())]
+    named += [position for position in likely if types[position] in (ColumnType.TIME, ColumnType.NUMBER)]
     if named:
         # "date,time,value": of several usual names, one that holds whole times is better than the time of day
-        return min(named, key=lambda position: types[position] is ColumnType.OTHER)
+        return min(named, key=lambda position: types[position] in (ColumnType.OTHER, ColumnType.CLOCK))
     times = [position for position in free if types[position] is ColumnType.TIME]
-    return _only(place, names, times, "times", "--time-column")
+    return _only(place, names, times, "times", "--time-column NAME")
+
+
+def _choose_clock(names: Sequence[str], types: Sequence[ColumnType], time: int | None, taken: set[int | None]) -> int | None:
+    """The column with the time of day that goes with a column of dates: by its name, or next to it where columns have none."""
+    if time is None:
+        return None
+    clocks = [position for position, found in enumerate(types) if found is ColumnType.CLOCK and position not in {*taken, time}]
+    named = [position for position in clocks if _plain(names[position]) in CLOCK_NAMES]
+    return next(
+        iter(named or [position for position in clocks if position == time + 1 and names[position].startswith("column_")]), None
+    )
+
+
+def _free(names: Sequence[str], taken: set[int | None]) -> list[int]:
+    """Positions of the columns that may hold values unasked; "" and "__index_level_0__" are what pandas calls row numbers."""
+    return [
+        position
+        for position, name in enumerate(map(str.lower, names))
+        if position not in taken and name not in (*LABEL_NAMES, "", "unnamed: 0") and not name.startswith("__index_level_")
+    ]
 
 
 def _choose_value(place: str, names: Sequence[str], types: Sequence[ColumnType], taken: set[int | None]) -> int:
-    free = [
-        position
-        for position, name in enumerate(map(str.lower, names))  # "" and "__index_level_0__" are what pandas calls row numbers
-        if position not in taken and name not in (*LABEL_NAMES, "") and not name.startswith("__index_level_")
-    ]
+    free = _free(names, taken)
     tests: list[Callable[[int], bool]] = [
-        lambda position: names[position].lower() == "value",
+        lambda position: _plain(names[position]) == "value",
         lambda position: types[position] is ColumnType.NUMBER,
         lambda position: types[position] is ColumnType.MISSING,
     ]
     for is_obvious in tests:
-        found = _only(place, names, list(filter(is_obvious, free)), "numbers", "--column")
+        found = _only(place, names, list(filter(is_obvious, free)), "numbers", "--column NAME, or take each with --column all")
         if found is not None:
             return found
     raise InputError(f"{place} has no column of numbers besides time and labels, only {_listed(names)}; give one with numbers")
@@ -165,10 +238,15 @@ def _choose_value(place: str, names: Sequence[str], types: Sequence[ColumnType],
 def _only(place: str, names: Sequence[str], found: Sequence[int], what: str, option: str) -> int | None:
     if len(found) > 1:
         listed = _listed([names[position] for position in found])
-        raise InputError(f"{place} has several columns of {what} ({listed}); choose with {option} NAME")
+        raise InputError(f"{place} has several columns of {what} ({listed}); choose with {option}")
     return found[0] if found else None
 
 
 def _listed(names: Sequence[str]) -> str:
     shown = ", ".join(name if name.isprintable() and 0 < len(name) <= 40 else preview(name) for name in names[:20])
     return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown or "(none)"
+
+
+def _plain(name: str) -> str:
+    """A column's name without what exports put around it: "_time", "@timestamp", "Time (UTC)", "value [°C]"."""
+    return re.sub(r"[\[(].*?[\])]|[^a-z0-9]", "", name.lower()) or name.lower()

@@ -11,7 +11,7 @@ from helpers.cli import Program
 from autoencoder.benchmark.runner import Summary, at_least, at_most, targets_table
 from autoencoder.benchmark.speed import QUICK, Results, speed_targets
 from autoencoder.benchmark.speed_runs import Arrivals
-from autoencoder.sources.files import StdinSource
+from autoencoder.sources.live import StdinSource
 from benchmark.folders import summary
 
 CONTESTANTS = ["this program", "isolation forest", "half-space trees (river)", "Keras model.predict", "tf.function"]

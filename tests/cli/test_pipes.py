@@ -77,9 +77,13 @@ def test_rows_appear_while_stdin_is_open(tmp_path: Path) -> None:
     assert [float(row["value"]) for row in cli.rows(tmp_path / "o")] == wave(202)
 
 
-@pytest.mark.parametrize(("number", "line", "code"), [(signal.SIGINT, "{time},{value}\n", 130), (signal.SIGTERM, "{value}\n", 0)])
-def test_an_interrupted_stream_is_resumed(tmp_path: Path, number: int, line: str, code: int) -> None:
-    process = cli.open_pipe(tmp_path, *SMALL)
+@pytest.mark.parametrize(
+    ("number", "line", "code", "transform"),
+    [(signal.SIGINT, "{time},{value}\n", 130, "rate"), (signal.SIGTERM, "{value}\n", 0, "none")],
+)
+def test_an_interrupted_stream_is_resumed(tmp_path: Path, number: int, line: str, code: int, transform: str) -> None:
+    settings = (*SMALL, "--set", f"input.transform={transform}")
+    process = cli.open_pipe(tmp_path, *settings)
     lines = [line.format(time=1_700_000_000 + 60 * row, value=value) for row, value in enumerate(wave(400))]
     cli.feed(process, "".join(lines[:300]) + lines[300][:5])  # the last line is only begun
     cli.wait_for_rows(tmp_path / "o", 300, process)
@@ -94,7 +98,7 @@ def test_an_interrupted_stream_is_resumed(tmp_path: Path, number: int, line: str
     assert resumed.code == 0, resumed.err
     assert "the producer must begin with row 301" in resumed.err
     (tmp_path / "whole").mkdir()
-    assert cli.finish(cli.open_pipe(tmp_path / "whole", *SMALL), text="".join(lines)).code == 0
+    assert cli.finish(cli.open_pipe(tmp_path / "whole", *settings), text="".join(lines)).code == 0
     assert (tmp_path / "o/scores.csv").read_bytes() == (tmp_path / "whole/o/scores.csv").read_bytes()
 
 

@@ -119,7 +119,7 @@ def test_only_the_kind_of_an_upload_reaches_a_path(launcher: Launcher, name: str
 def test_the_command_line_means_the_same(settings: dict[str, Any]) -> None:
     arguments = shlex.split(Choice(settings).command_line())[2:]
     rest = {key: value for key, value in settings.items() if key != BUDGET}
-    read = cli.read_config(cli.parser().parse_intermixed_args(arguments))
+    read = cli.read_config(cli.parse(arguments))
     assert read == load(None, rest, [f"{BUDGET}={settings[BUDGET]}"])
 
 

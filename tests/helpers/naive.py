@@ -360,3 +360,26 @@ def surprise(training: Sequence[float], asked: float, guess: float, tail: float 
     above = [value - knots[-1] for value in training if value > knots[-1]]
     scale = (sum(above) + guess) / (len(above) + 1)
     return found + max(asked - knots[-1], 0.0) / scale
+
+
+# --- sources ---
+
+
+def transformed(kind: str, times: Sequence[float], values: Sequence[float], series: Sequence[int]) -> list[float]:
+    """Values of rows of several series -> their rate, difference, logarithm or difference of logarithms."""
+    before: dict[int, float] = {}
+    known: dict[int, tuple[float, float]] = {}  # newest time and value
+    out = []
+    for time, value, one in zip(times, values, series, strict=True):
+        if kind.startswith("log"):
+            value = math.log(value) if value > 0 else math.nan
+        result = value if kind == "log" else value - before.get(one, math.nan)
+        if kind == "rate":
+            then, last = known.get(one, (time, math.nan))
+            increase = value if value < last else value - last
+            result = increase / (time - then) if time > then and not math.isnan(last) else math.nan
+            if not math.isnan(value):
+                known[one] = time, value
+        before[one] = value
+        out.append(result)
+    return out

@@ -22,6 +22,7 @@ from autoencoder.core.errors import InputError
 from autoencoder.sources.chunk import ignore
 from autoencoder.sources.files import FileSource
 from autoencoder.sources.schema import ColumnSelection
+from autoencoder.sources.several import SeveralFiles
 
 Save = Callable[[str, str | bytes], Path]
 
@@ -153,6 +154,34 @@ def test_too_many_series_or_long_names_are_refused(save: Save, tmp_path: Path, m
     assert f"'{'b' * 39}…'; the name of a series has 200 characters at most" in refusal(path, series="host")
 
 
+def test_several_files_are_series(save: Save) -> None:
+    one, two = save("a.csv", "time,value\n1,5\n2,6\n"), save("b.csv", "time,value\n1,7\n")
+    source = SeveralFiles([read(one), read(two)])
+    whole = collect(source)
+    assert (source.name, source.columns, source.length, list(source.series)) == ("a.csv and 1 more", ("value",), 3, ["a", "b"])
+    assert whole.series is not None and whole.series.tolist() == [0, 0, 1]
+    assert first_column(whole) == [5, 6, 7]
+    assert collect(source, 2).values.tolist() == [[7]]
+    two = save("b.csv", "time,host,value\n1,x,7\n1,y,8\n")
+    assert list(SeveralFiles([read(two, series="host"), read(two, series="host")]).series) == [
+        *(f"{two} {host}" for host in ("x", "y", "x", "y")),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("time,cpu\n1,7\n", "has the columns cpu and "),
+        ("time,value\n2024-01-01,7\n", "has times without a zone and "),
+        ("time,value\n2024-01-01T00:00Z,7\n", "has times with the zone UTC and "),
+    ],
+)
+def test_files_that_do_not_go_together_are_refused(save: Save, text: str, message: str) -> None:
+    one, two = save("a.csv", "time,value\n1,5\n"), save("b.csv", text)
+    with pytest.raises(InputError, match=message):
+        SeveralFiles([read(one), read(two)])
+
+
 # --- what they are refused for ---
 
 
@@ -188,7 +217,7 @@ PACKED = gzip.compress(b"1\n2\n" * 9, mtime=0)
         (b"", " is empty; it must hold at least one row with a number"),
         (b"\xef\xbb\xbf", " is empty; it must hold at least one row with a number"),
         (b"\x89PNG\r\n\x1a\n\0\0", ", line 1: found the byte 0x89, which is not UTF-8; the file must be UTF-8 text, plain or gz"),
-        ("1\n2\n".encode("utf-16"), ", line 1: found a zero byte; the file must be UTF-8 text, not binary or UTF-16"),
+        ("1\n2\n".encode("utf-16-le"), ", line 1: found a zero byte; the file must be UTF-8 text, not binary or UTF-16 without"),
         (PACKED[:-4], " is a damaged gzip file (Compressed file ended before the end-of-stream marker"),
         (PACKED[:-8] + b"\0" * 8, " is a damaged gzip file (CRC check failed"),
         (b"\x1f\x8b\x07\0\0\0\0\0\0\0", " is a damaged gzip file (Unknown compression method"),

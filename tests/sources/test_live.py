@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import os
+import re
 import subprocess
 import threading
 from collections.abc import Callable
@@ -23,7 +24,7 @@ from hypothesis import strategies as st
 
 from autoencoder.core.errors import InputError, SourceError
 from autoencoder.sources.chunk import ignore
-from autoencoder.sources.files import FollowSource, StdinSource
+from autoencoder.sources.live import FollowSource, StdinSource
 from autoencoder.sources.schema import ColumnSelection
 
 
@@ -67,8 +68,8 @@ class Piped:
 @pytest.mark.parametrize(
     ("text", "time", "zone"),
     [
-        ("5\n6\n\nnull\n", [0, 1, 2], None),
-        ("time,value\n7,5\n8,6\n9,-\n", [7, 8, 9], None),
+        ("5\n6\n\n \n\"\"\n", [0, 1, 2], None),
+        ("time,value\n7,5\n8,6\n9,\n", [7, 8, 9], None),
         ('{"time": 7, "value": 5}\n{"time": 8, "value": 6.0, "x": 1}\n{"value": null, "time": 9}\n', [7, 8, 9], None),
         ('{"value": 5, "host": "7", "up": true}\n{"value": "6"}\n{}\n', [0, 1, 2], None),
         ("1717156800,5\n1717156801,6\n1717156802,\n", None, "UTC"),
@@ -114,17 +115,22 @@ def test_after_a_restart_rows_are_counted_on(text: bytes, time: list[int]) -> No
     assert Piped(text, start=100).time.tolist() == time
 
 
+CODES = st.sampled_from(["utf-8", "utf-16"])
 LINES = st.lists(
     st.sampled_from(["2024-05-31T12:00,1,a", "2024-05-31T12:01,-2.5e-3,b", "2024-05-31T12:02,,a", "", "bad,1,c", "2024-05-31,x,d",
+                     '2024-05-31T12:03,"1,234",a', '2024-05-31T12:04,"3,5",b', "2024-05-31T12:05,1.234,a", "2024-05-31T12:06,7%,b",
+                     "2024-05-31T12:07,1.2k,a", "2024-05-31T12:08,unavailable,b", "2024-05-31T12:09,$5,a", "#,1,a",
                      "1", '"', "time,value,host", "2024-05-31T12:00Z,4,e", "é,é,é", "\0"]),
     max_size=12,
 )  # fmt: skip
 
 
 @FEW
-@given(LINES, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.lists(st.integers(0, 400), max_size=10), st.booleans())
-def test_rows_do_not_depend_on_how_bytes_are_cut(lines: list[str], end: str, closed: bool, places: list[int], many: bool) -> None:
-    data = end.join(["time,value,host", "2024-05-31T11:00,0,a", *lines]).encode() + (end.encode() if closed else b"")
+@given(LINES, st.sampled_from(["\n", "\r\n"]), st.booleans(), st.lists(st.integers(0, 400), max_size=10), st.booleans(), CODES)
+def test_rows_do_not_depend_on_how_bytes_are_cut(
+    lines: list[str], end: str, closed: bool, places: list[int], many: bool, code: str
+) -> None:
+    data = end.join(["time,value,host", "2024-05-31T11:00,0,a", *lines]).encode(code) + (end.encode(code)[-2:] if closed else b"")
     bounds = [0, *sorted(place % len(data) for place in places), len(data)]
     options = {"series": "host"} if many else {}
     whole, pieces = Piped(data, **options), Piped(*(data[start:stop] for start, stop in pairwise(bounds)), **options)
@@ -186,6 +192,48 @@ def test_a_first_row_of_no_sense_is_refused(data: bytes, message: str) -> None:
     with pytest.raises(InputError) as caught:
         stdin_of(data)
     assert str(caught.value).startswith("stdin" + message)
+
+
+PROMETHEUS = b"""{"status":"success","data":{"resultType":"matrix","result":[
+{"metric":{"host":"a"},"values":[[1717156800,"1"],[1717156860,"x"],[1717156920,"3"]]},
+{"metric":{"host":"b"},"values":[[1717156800,"4"]]}]}}"""
+
+
+@pytest.mark.parametrize("data", [PROMETHEUS, PROMETHEUS.replace(b"\n", b""), PROMETHEUS + b"\n"])
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_a_document_on_a_pipe_is_read_as_a_whole(data: bytes, size: int) -> None:
+    heard = Piped(*(data[start : start + size] for start in range(0, len(data), size)))
+    assert (heard.names, heard.values, heard.timezone) == (["a", "b"], [1, None, 3, 4], "UTC")
+    assert heard.series is not None and heard.series.tolist() == [0, 0, 0, 1]
+    assert subjects(heard.warnings) == ["stdin, record 2, column 'value': found 'x'"]
+
+
+def test_a_document_that_is_cut_off_or_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(InputError, match=r"^stdin begins as a JSON document and is none"):
+        stdin_of(PROMETHEUS[:-5])
+    monkeypatch.setattr("autoencoder.sources.files.MAX_DOCUMENT_BYTES", 100)
+    with pytest.raises(InputError, match=r"^stdin is a JSON document of more than 100 bytes; ask for a shorter time"):
+        stdin_of(PROMETHEUS)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "refused"),
+    [
+        ("3,5", "1.234", "stdin: the rows before had a decimal comma; give --set input.decimal=comma"),
+        ("5%", "7", "stdin: the rows before are in %; give every row the same unit"),
+        ("5", "7%", "stdin: the rows before have no unit; give every row the same unit"),
+        *((before, after, None) for before, after in (("5%", "7%"), ("1.2k", "950"), ("3,5", "7"), ("1", "3,5"))),
+    ],
+)
+def test_after_a_restart_numbers_are_read_as_before(before: str, after: str, refused: str | None) -> None:
+    memory = stdin_of(f"time;value\n1;{before}\n".encode()).memory(1)
+    resumed = stdin_of(f"time;value\n2;{after}\n".encode(), b"3;1.234%s\n" % (b"%" if "%" in before else b""))
+    if refused:
+        with pytest.raises(InputError, match=f"^{re.escape(refused)}$"):
+            resumed.recall(memory)
+        return
+    resumed.recall(memory)
+    assert first_column(collect(resumed))[-1] == (1234 if "," in before + after else 1.234)
 
 
 def test_a_folder_for_stdin_is_an_error() -> None:

@@ -99,7 +99,11 @@ def test_a_header_that_holds_numbers_is_told() -> None:
 @pytest.mark.parametrize(
     ("text", "selection", "message"),
     [
-        ("t,a,b\n2024-01-01,1,2", {}, " has several columns of numbers (a, b); choose with --column NAME"),
+        (
+            "t,a,b\n2024-01-01,1,2",
+            {},
+            " has several columns of numbers (a, b); choose with --column NAME, or take each with --column all",
+        ),
         ("a,b\n2024-01-01,x", {}, " has no column of numbers besides time and labels, only a, b; give one with numbers"),
         ("a,b,c\n2024-01-01,2024-01-01,1", {}, " has several columns of times (a, b); choose with --time-column NAME"),
         ("time,value\n1,2", {"columns": ["vaule"]}, " has no column 'vaule'; did you mean 'value'? the columns are time, value"),
@@ -140,8 +144,9 @@ FIFTY = "time,value\n" + "".join(f"{row},1\n" for row in range(50))
     [
         *(
             (f"{FIFTY}\n50,{bad}\n51,1", f"line 53, column 'value': found {bad!r}; {NUMBER}")
-            for bad in ("abc", "inf", "-Infinity", "1e999", "1_000", "٣", "3.5.1", "12%", "0x10")
+            for bad in ("abc", "inf", "-Infinity", "1e999", "1_000", "٣", "3.5.1", "0x10", "12abc")
         ),
+        (f"{FIFTY}50,12%", f"line 52, column 'value': found '12%'; the numbers before it (1) have no unit; {NUMBER}"),
         ("time,value\n1,1\n2," + "x" * 500, f"line 3, column 'value': found '{'x' * 39}…'; {NUMBER}"),
         ("time,value\n1,1\n3", f"line 3: found 1 field; {WIDTH}"),
         ("time,value\n1,1\n3,1,2", f"line 3: found 3 fields; {WIDTH}"),
@@ -236,8 +241,8 @@ def test_a_bad_time_is_named_with_its_place(texts: list[str], reason: str) -> No
     assert error_of(with_times(*texts)).startswith(f"{place}: found {texts[-1]!r}; {reason}")
 
 
-def test_of_a_date_and_a_time_of_day_the_date_is_taken() -> None:
-    assert Parsed("time,date,value\n12:00,2024-05-31,1").times == ["2024-05-31"]
+def test_a_date_and_a_time_of_day_are_one_time() -> None:
+    assert Parsed("time,date,value\n12:00,2024-05-31,1").times == ["2024-05-31T12:00"]
 
 
 @FEW

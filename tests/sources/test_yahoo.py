@@ -18,11 +18,12 @@ from typing import Any
 import numpy as np
 import pytest
 from helpers.chunks import assert_same, collect, first_column
+from helpers.cli import ROOT
 from helpers.yahoo_server import EXCHANGE, SAMPLE, Bar, Mode, YahooServer, daily_bar, minute_bar, read_sample
 
 from autoencoder.core.errors import InputError, SourceError
 from autoencoder.sources.chunk import Chunk
-from autoencoder.sources.yahoo import YahooSource, check_request, complete_bars
+from autoencoder.sources.yahoo import INTERVALS, YahooSource, check_request, complete_bars
 from autoencoder.sources.yahoo_client import COLUMNS, Prices, default_folder, load_prices, save_prices
 
 Make = Callable[..., YahooSource]
@@ -410,3 +411,8 @@ def test_tensorflow_works_in_either_order(server: YahooServer, tmp_path: Path) -
     with ThreadPoolExecutor() as pool:
         runs = list(pool.map(lambda code: run_python(code, **environment), orders))
     assert [run.stdout for run in runs] == ["3\n1259\n", "1259\n3\n"]
+
+
+def test_config_lists_every_interval() -> None:
+    line = next(line for line in (ROOT / "config.yaml").read_text().splitlines() if line.strip().startswith("interval: 1d"))
+    assert tuple(line.split("#")[1].split()) == tuple(INTERVALS)

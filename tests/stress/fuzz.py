@@ -88,7 +88,8 @@ def _sources(path: Path) -> dict[str, Case]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from autoencoder.sources.files import FileSource, FollowSource, StdinSource
+    from autoencoder.sources.files import FileSource
+    from autoencoder.sources.live import FollowSource, StdinSource
     from autoencoder.sources.schema import ColumnSelection
 
     values = noisy_wave(60, 1)
@@ -113,12 +114,20 @@ def _sources(path: Path) -> dict[str, Case]:
         return list(FollowSource(path, poll_seconds=0.0, idle_timeout=0.0).chunks())
 
     text = [each.encode() for each in (plain, table, lines)]
+    points = [[1_700_000_000 + row, str(value)] for row, value in rows]
+    result = [{"metric": {"host": host}, "values": points} for host in ("a", "b")]
+    prometheus = json.dumps({"status": "success", "data": {"resultType": "matrix", "result": result}})
+    german = "Datum;Uhrzeit;Wert\n" + "".join(f"{1 + row % 28:02}.05.2024;12:{row:02}:00;{value:.2f}\n" for row, value in rows)
+    spoken = "Time,Load\n" + "".join(f'12/{1 + row % 28}/2024 5:{row:02} PM,"{value:,.3f}%"\n' for row, value in rows)
+    odd = [each.encode() for each in (prometheus, json.dumps(points), german.replace(".", ","), spoken)]
+    odd += [german.encode("utf-16"), f"sep=;\n{german}".encode(), b"# made\n# time value\n" + plain.encode()]
     return {
         "csv and JSON lines": (whole, [*text, several.encode()]),
+        "exports": (whole, odd),
         "csv with labels": (labelled, [table.encode()]),
         "gzip": (whole, [gzip.compress(each) for each in text]),
         "parquet": (labelled, [parquet.getvalue()]),
-        "stdin": (lambda data: list(StdinSource(io.BytesIO(data)).chunks()), text),
+        "stdin": (lambda data: list(StdinSource(io.BytesIO(data)).chunks()), [*text, *odd]),
         "a followed file": (followed, text),
     }
 

@@ -1,0 +1,263 @@
+"""Numbers: columns of texts become arrays, as people and spreadsheets write numbers: 12.3%, 1,234.5, 3,5, 12MiB, 1.2k.
+
+What has one reading is read. What has two (1.234 is 1234 where the comma is the decimal sign) takes the one that the rest of its column
+shows; where nothing shows it, the plain reading is taken and said. What has none is an error.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+
+from autoencoder.sources.reading import Decimal, MustReadAgain
+from autoencoder.sources.units import BYTES, CURRENCIES, SCALE, UNITS, Unit
+
+INFINITE = "(infinite)"  # what stands for a number without end in a document
+UNTOLD = frozenset({"", "nan", "na", "null", "none"})  # what programs write for a missing value, and nothing else
+MISSING = frozenset(  # compared in lower case, without blanks around
+    {*UNTOLD, "n/a", "n.a.", "nil", "-", "--", "---", "–", "—", ".", "?", "\\n", "#n/a", "#na", "nodata"}
+    | {
+        "unavailable",
+        "unknown",
+        "undefined",
+        "missing",
+        "no data",
+        "not available",
+        "<null>",
+        "(null)",
+        "#div/0!",
+        "#value!",
+        INFINITE,
+    }
+)
+BAD_NUMBER = "every value must be a number, or empty where it is missing"
+
+_SIGNS: dict[Decimal, str] = {"point": ".", "comma": ","}
+_SPACES = str.maketrans({"\u00a0": " ", "\u2009": " ", "\u202f": " ", "\u2212": "-", "’": "'"})
+_CURRENCY = "|".join(sorted(map(re.escape, CURRENCIES), key=len, reverse=True))
+_CELL = re.compile(
+    rf"(?P<sign>[-+]?) ?(?P<money>{_CURRENCY})? ?(?P<second>[-+]?)"
+    r"(?P<digits>(?:[0-9][0-9 .,']*[0-9.,]|[0-9])|[.,][0-9]+)(?P<exponent>[eE][-+]?[0-9]+)?"
+    r"(?P<unit> ?[^0-9 .,'+-].*)?"
+)
+_GROUPS = re.compile(r"[0-9]{1,3}(?:([ '.,])[0-9]{3})(?:\1[0-9]{3})*(?:(?!\1)[.,][0-9]*)?")
+_ONE_GROUP = re.compile(r"[1-9][0-9]{0,2}[.,][0-9]{3}")  # 1.234 and 1,234: the sign may part thousands or begin the fraction
+_CLEAR_POINT = re.compile(r"(?<![0-9.])(?:0|[1-9][0-9]{3,})?\.[0-9]|\.[0-9]{1,2}(?![0-9])|\.[0-9]{4}")
+
+
+class NumberColumn:
+    """Reads one column of numbers; what it has met settles how the rest is read.
+
+    Args:
+        name: the column's.
+        decimal: its decimal sign, where that is known; None: the first cell that has one settles it.
+        commas_group: where nothing settles it, the comma in 1,234 parts thousands; else it is the decimal sign.
+        may_change: the column can be read again, so that a later cell can correct what an unclear one seemed to show.
+    """
+
+    def __init__(self, name: str, decimal: Decimal | None = None, *, commas_group: bool = True, may_change: bool = False) -> None:
+        self.name = name
+        self.words: Counter[str] = Counter()  # cells that stand for a missing value, as they are written
+        self._decimal, self._is_settled = decimal, decimal is not None
+        self._commas_group = commas_group
+        self._may_change = may_change
+        self._unclear: str | None = None  # the first cell with two readings
+        self._unit: tuple[str, str] | None = None  # the quantity of the column, and the unit as its first cell writes it
+        self._money: str | None = None
+        self._bare: str | None = None  # the first number without a unit
+
+    @property
+    def unsettled(self) -> str | None:
+        """The first cell that has two readings, where nothing in the column has settled which."""
+        return None if self._is_settled else self._unclear
+
+    @property
+    def decimal(self) -> Decimal | None:
+        """The decimal sign as it is read now."""
+        return self._decimal
+
+    @property
+    def unit(self) -> str | None:
+        """The unit of the column as its first cell with one writes it; "" where numbers have none; None where none was met."""
+        return self._unit[1] if self._unit else None if self._bare is None else ""
+
+    def go_on(self, decimal: Decimal | None, unit: str | None) -> None:
+        """Be read as the rows before a restart were. Raises ValueError: the first rows after it were read in another way."""
+        if decimal and self._decimal not in (None, decimal):
+            raise ValueError(f"the rows before had a decimal {decimal}; give --set input.decimal={decimal}")
+        quantity = UNITS[unit].quantity if unit in UNITS else None
+        found = self._unit[0] if self._unit else None
+        is_alike = found == quantity or {found, quantity} <= {None, SCALE, BYTES} or self.unit is None
+        if unit is not None and not is_alike:
+            raise ValueError(f"the rows before {f'are in {unit}' if unit else 'have no unit'}; give every row the same unit")
+        if decimal:
+            self._decimal, self._is_settled = decimal, True
+        if unit and quantity:
+            self._unit = quantity, unit
+
+    def convert(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
+        """Texts (N,) -> numbers (N,), NaN where missing.
+
+        Raises:
+            ValueError: one of them is no number, or does not fit the ones before it.
+            MustReadAgain: the column is to be read again.
+        """
+        if self._decimal != "comma" and (self._unit is None or self._unit[0] in (SCALE, BYTES)):
+            values = self._convert_plain(texts)
+            if values is not None:
+                return values
+        memory = self.memory()  # what these texts settle counts once all of them are read
+        try:
+            return np.array([self._read(text) for text in texts], dtype=np.float64)
+        except ValueError:
+            self.recall(memory)
+            raise
+
+    def memory(self) -> dict[str, object]:
+        """What the cells so far have settled."""
+        return {**vars(self), "words": self.words.copy()}
+
+    def recall(self, memory: dict[str, object]) -> None:
+        """Stand where ``memory`` was taken."""
+        vars(self).update(memory)
+
+    def _convert_plain(self, texts: Sequence[str]) -> npt.NDArray[np.float64] | None:
+        """Numbers as programs write them, which is quick; None where they are not."""
+        try:
+            values = np.array(list(map(float, texts)), dtype=np.float64)
+        except ValueError:
+            return None
+        joined = "\n".join(texts)
+        if not joined.isascii() or "_" in joined:  # only Python takes 1_000 and digits of other scripts
+            return None
+        if np.isinf(values).any():
+            raise ValueError(BAD_NUMBER)
+        if not self._is_settled and "." in joined:
+            self._decimal, self._is_settled = "point", _CLEAR_POINT.search(joined) is not None
+            self._unclear = self._unclear or next((text for text in texts if "." in text), None)
+        if self._bare is None:
+            self._bare = next((text for text, value in zip(texts, values.tolist(), strict=True) if value), None)
+        return values
+
+    def _read(self, text: str) -> float:
+        """One cell."""
+        plain = text.translate(_SPACES).strip()
+        if plain.lower() in MISSING:
+            if plain.lower() not in UNTOLD:
+                self.words[plain] += 1
+            return math.nan
+        found = _CELL.fullmatch(plain)
+        if not found or (found["sign"] and found["second"]):
+            raise ValueError(BAD_NUMBER)
+        sign, exponent = found["sign"] or found["second"], found["exponent"] or ""
+        number = float(sign + self._digits(found["digits"], bool(exponent)) + exponent)
+        if math.isinf(number):
+            raise ValueError(BAD_NUMBER)
+        return number * self._size((found["unit"] or "").strip(), found["money"] or "", plain, number)
+
+    # --- the decimal sign ---
+
+    def _digits(self, digits: str, has_exponent: bool) -> str:
+        """The digits as Python writes them."""
+        decimal = _settles(digits)
+        if has_exponent and decimal is None and set(digits) & {".", ","}:  # nobody parts the thousands of 1,234e5
+            decimal = "comma" if "," in digits else "point"
+        if decimal:
+            self._settle(decimal)
+        elif _ONE_GROUP.fullmatch(digits):
+            if self._decimal is None:  # alone, a point begins a fraction; a comma does where it does not part the cells
+                self._decimal = "point" if "." in digits or self._commas_group else "comma"
+            if not self._is_settled:
+                self._unclear = self._unclear or digits
+        point = _SIGNS[self._decimal or "point"]
+        group = "," if point == "." else "."
+        whole, _, fraction = digits.partition(point)
+        if any(sign in whole for sign in (group, " ", "'")):
+            if not (grouped := _GROUPS.fullmatch(digits)) or grouped[1] == point:
+                raise ValueError(BAD_NUMBER)
+            whole = re.sub(r"[ '.,]", "", whole)
+        if re.search(r"[^0-9]", whole + fraction):
+            raise ValueError(BAD_NUMBER)
+        return f"{whole or '0'}.{fraction or '0'}"
+
+    def _settle(self, decimal: Decimal) -> None:
+        if decimal == self._decimal or self._decimal is None:
+            self._decimal, self._is_settled = decimal, True
+        elif self._may_change and not self._is_settled:
+            raise MustReadAgain(decimals={self.name: decimal})
+        else:
+            raise ValueError(
+                f"the numbers before it have a decimal {self._decimal}; write all of them alike, or give --set input.decimal={decimal}"
+            )
+
+    # --- the unit ---
+
+    def _size(self, unit: str, money: str, text: str, number: float) -> float:
+        """How many of the column's own unit one of the cell's is."""
+        if unit in CURRENCIES and not money:
+            unit, money = "", unit
+        if unit and unit not in UNITS:
+            raise ValueError(BAD_NUMBER)
+        if money:
+            if self._money not in (None, money):
+                raise ValueError(f"the numbers before it are in {self._money}; give a column one currency")
+            self._money = money
+        found = UNITS.get(unit)
+        if not (found or number):
+            return 1.0  # 0 is 0 in any unit
+        self._require_alike(found, unit, text)
+        return found.size if found else 1.0
+
+    def _require_alike(self, found: Unit | None, unit: str, text: str) -> None:
+        """Refuse a number whose unit is of another quantity than those before it, or that has one where they have none."""
+        takes_bare = (SCALE, BYTES)
+        if found is None:
+            if self._unit and self._unit[0] not in takes_bare:
+                raise ValueError(f"the numbers before it are in {self._unit[1]}; give every one its unit")
+            self._bare = self._bare or text
+        elif self._unit is None:
+            if self._bare and found.quantity not in takes_bare:
+                raise ValueError(f"the numbers before it ({self._bare}) have no unit; {BAD_NUMBER}")
+            self._unit = found.quantity, unit
+        elif found.quantity != self._unit[0]:
+            raise ValueError(f"the numbers before it are in {self._unit[1]}; give a column one unit")
+
+
+def is_number(text: str) -> bool:
+    """Whether a text can be read as a number, in any of the ways; a missing one is none."""
+    try:
+        return not math.isnan(NumberColumn("")._read(text))
+    except ValueError:
+        return False
+
+
+def _settles(digits: str) -> Decimal | None:
+    """The decimal sign that the digits of one number show on their own; None where they show none."""
+    points, commas = digits.count("."), digits.count(",")
+    if points and commas:
+        return "point" if digits.rindex(".") > digits.rindex(",") else "comma"
+    if points + commas == 0 or _ONE_GROUP.fullmatch(digits):
+        return None
+    sign, count = (".", points) if points else (",", commas)
+    is_fraction = count == 1
+    return "point" if (sign == ".") == is_fraction else "comma"
+
+
+def clear_decimals(text: str, separator: str) -> set[Decimal]:
+    """The decimal signs that cells of a table show on their own: 3,5 and 1.234,5 a comma, 0.5 a point.
+
+    ``text`` is whole lines; where the separator is a comma, only quoted cells count.
+    """
+    ends = '"' if separator == "," else rf'{re.escape(separator)}"\n'
+    found: set[Decimal] = set()
+    for decimal, sign in _SIGNS.items():
+        group, point = re.escape("," if sign == "." else "."), re.escape(sign)
+        whole = rf"(?:[0-9]{{1,3}}(?:{group}[0-9]{{3}})+|[0-9]+)"
+        if re.search(rf"(?:^|[{ends}]) *[-+]?{whole}{point}(?:[0-9]{{1,2}}|[0-9]{{4,}}) *(?=$|[{ends}])", text):
+            found.add(decimal)
+    return found
