@@ -23,12 +23,15 @@ class Fleet:
 
     def __init__(self, detectors: Sequence[StreamDetector]) -> None:
         self._scorers = LstmPanel([one.scorer for one in detectors if isinstance(one.scorer, LstmAutoencoderScorer)])
+        self._detectors = detectors
+        self._newest: Time | None = None  # times of the newest points
         self._thresholds = PeaksOverThresholdPanel(
             [one.threshold for one in detectors if isinstance(one.threshold, PeaksOverThreshold)]
         )
 
     def process(self, time: Time, values: Array) -> Detections:
         """Points (S,), (S, F) -> their detections, a row a stream; a stream without a point has NaN, and stays as it was."""
+        self._newest = time
         scored = self._scorers.score(values)
         return to_detections(time, values, scored, *self._thresholds.judge(scored.own_errors))
 
@@ -36,3 +39,6 @@ class Fleet:
         """Bring the detectors to where the fleet stands, so that they can be saved or go on by themselves."""
         self._scorers.write_back()
         self._thresholds.write_back()
+        if self._newest is not None:
+            for row, detector in enumerate(self._detectors):
+                detector.position.advance(self._newest[row : row + 1])
