@@ -39,7 +39,7 @@ class StreamProfile:
         >>> wave = 20 + np.sin(np.arange(400) / 5)[:, None]
         >>> trained, found = (StreamProfile.of(np.arange(400), values) for values in (wave, 100 * wave))
         >>> list(trained.unlike(found, ["cpu"], 400))[0].split(";")[0]
-        'cpu lies around 2003 with a spread of 197'
+        'cpu lies around 2003 with a spread of 197.2'
     """
 
     levels: Array
