@@ -8,10 +8,10 @@ from time import perf_counter
 import numpy as np
 
 from autoencoder.adaptation.buffer import BlockBuffer
-from autoencoder.adaptation.retraining import ScorerSpec
+from autoencoder.adaptation.retraining import BASELINE, MODEL, ScorerSpec
 from autoencoder.adaptation.schedule import FIRST, AdaptationConfig
 from autoencoder.adaptation.trainer import Trainer
-from autoencoder.adaptation.updater import BASELINE, MODEL, Build, ModelUpdater
+from autoencoder.adaptation.updater import Build, ModelUpdater
 from autoencoder.core.events import EVENTS, PROMOTED, AdaptationEvent
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Detections

@@ -43,6 +43,7 @@ class ScorerSpec:
         return SeasonalScorer() if self == BASELINE_SPEC else SCORERS[self.name](**self.params)
 
 
+MODEL, BASELINE = "model", "baseline"  # kinds of scorer
 BASELINE_SPEC = ScorerSpec("seasonal")  # detects until a model is trained
 
 
@@ -76,6 +77,11 @@ class TrainingJob:
     holdout: Array  # (M, F) the points after that, free of NaN
     clean: Bools  # (M,) which of those count
     window: int  # points
+
+    @property
+    def is_first(self) -> bool:
+        """Whether no model was trained before: the current scorer is the baseline."""
+        return self.current.spec == BASELINE_SPEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,9 +123,18 @@ def _train(job: TrainingJob, progress: Progress | None, *, retrain_network: bool
         errors = rescale(known, errors) if len(known) and len(errors) else errors
         saved = SavedScorer(job.candidate, candidate.state(), candidate.artifacts(), errors)
         backtest = compare(_before_holdout(job), saved, job.holdout, job.clean, job.window)
+        rejection = backtest.rejection_beside_baseline if job.is_first else backtest.rejection
+        if job.is_first and not rejection:
+            saved = _trained_on_all(job, progress)
     except (TrainingError, ModelFileError) as error:  # the stream goes on with the current model
         return TrainingResult(str(error))
-    return TrainingResult(backtest.rejection, {**asdict(backtest), "retrained": float(retrain_network)}, saved)
+    return TrainingResult(rejection, {**asdict(backtest), "retrained": float(retrain_network)}, saved)
+
+
+def _trained_on_all(job: TrainingJob, progress: Progress | None) -> SavedScorer:
+    """The first model: what it would be without adaptation."""
+    scorer = job.candidate.create().fit(np.concatenate([job.training, job.holdout]), progress)
+    return SavedScorer(job.candidate, scorer.state(), scorer.artifacts(), scorer.calibration_errors)
 
 
 def _before_holdout(job: TrainingJob) -> SavedScorer:
@@ -127,7 +142,7 @@ def _before_holdout(job: TrainingJob) -> SavedScorer:
 
     The baseline is what the stream has made of it, so it processes the training part anew. A model has only remembered them.
     """
-    if job.current.spec != BASELINE_SPEC:
+    if not job.is_first:
         return job.current
     scorer = job.current.load()
     scorer.reset()
@@ -164,6 +179,15 @@ class BacktestResult:
             return f"its loss on held-back points is {self.candidate_loss:.4g}, the present model's {self.loss:.4g}"
         if not self.candidate_recall >= self.recall - MAX_MISSED:
             return f"it finds {self.candidate_recall:.0%} of injected anomalies, the present model {self.recall:.0%}"
+        return ""
+
+    @property
+    def rejection_beside_baseline(self) -> str:
+        """The same for the first model, by what both find and flag: a forecast may be nearer to the points and see less."""
+        if not self.candidate_recall >= self.recall:
+            return f"it finds {self.candidate_recall:.0%} of injected anomalies, the baseline {self.recall:.0%}"
+        if self.candidate_alarms > 2.0 * max(self.alarms, ALARMING):
+            return f"{self.candidate_alarms:.1%} of the held-back points look abnormal to it, {self.alarms:.1%} to the baseline"
         return ""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from autoencoder.adaptation.buffer import Block
 from autoencoder.adaptation.cleaning import clean_rows, outlier_rows
-from autoencoder.adaptation.retraining import ALARMING, exclude, std_of, trimmed_loss, unit_of
+from autoencoder.adaptation.retraining import ALARMING, BASELINE, exclude, std_of, trimmed_loss, unit_of
 from autoencoder.core.state import Reader, State, from_files, to_files
 from autoencoder.core.types import Array
 from autoencoder.detector import StreamDetector
@@ -40,9 +40,14 @@ class RollbackMonitor:
 
     @property
     def is_better(self) -> bool:
-        """Whether the previous model would have been: its loss is lower, unless it alarms all the time and the current one does not."""
+        """Whether the previous model would have been: its loss is lower, unless it alarms all the time and the current one does not.
+
+        A baseline would have been where the current model alarms all the time and the baseline does not.
+        """
         found = self.report()
         alarms, before = found["alarms"], found["alarms_of_the_model_before"]
+        if self.kind == BASELINE:
+            return alarms >= ALARMING and before <= alarms / 2
         is_calmer = before >= ALARMING and alarms <= before / 2
         return not is_calmer and found["loss"] > (1.0 + MIN_GAIN) * found["loss_of_the_model_before"]
 

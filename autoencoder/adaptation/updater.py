@@ -9,7 +9,16 @@ import numpy as np
 from autoencoder.adaptation.buffer import Block, HistoryBuffer
 from autoencoder.adaptation.cleaning import calibration_set, clean_rows, clean_windows, outlier_rows, trainable_rows
 from autoencoder.adaptation.drift import Drift, DriftMonitor
-from autoencoder.adaptation.retraining import BASELINE_SPEC, SavedScorer, ScorerSpec, TrainingJob, TrainingResult, exclude
+from autoencoder.adaptation.retraining import (
+    BASELINE,
+    BASELINE_SPEC,
+    MODEL,
+    SavedScorer,
+    ScorerSpec,
+    TrainingJob,
+    TrainingResult,
+    exclude,
+)
 from autoencoder.adaptation.rollback import RollbackMonitor
 from autoencoder.adaptation.schedule import TIME, AdaptationConfig, Schedule
 from autoencoder.adaptation.trainer import Trainer
@@ -21,7 +30,6 @@ from autoencoder.core.types import Array, Bools
 from autoencoder.detector import StreamDetector
 from autoencoder.scorers import Scorer
 
-MODEL, BASELINE = "model", "baseline"  # kinds of scorer
 MIN_WINDOW = 16  # points; a scorer that looks back on fewer gets blocks of
 SHORT_BLOCK = 48  # points, for a block must say something of level and scale
 HOLDOUT_SHARE = 0.25  # newest share of the points that candidates are backtested on
@@ -57,7 +65,7 @@ class ModelUpdater:
         self._drift = DriftMonitor(config.confirm_windows)
         self._schedule = Schedule(config)
         self._rollback: RollbackMonitor | None = None
-        self._holdout_start = 0  # of the candidate in training, in points seen
+        self._taught = 0  # points seen when the candidate in training has learnt its last one
         self._row = -1
         self._time: np.generic = np.int64(0)  # of the newest block's last point
 
@@ -78,9 +86,7 @@ class ModelUpdater:
     def start(self, training_values: Array) -> None:
         """The training part (N, F) is over: it is the first history, and the reference for drift."""
         valid = training_values[~np.isnan(training_values).any(axis=1)]
-        errors = np.full(len(valid), np.nan)
-        known = self.detector.calibration_errors[-len(valid) :]
-        errors[len(valid) - len(known) :] = known
+        errors = _last(self.detector.calibration_errors, len(valid))
         self._history.add(valid, errors, np.zeros(len(valid), dtype=bool))
         self._drift.set_reference(valid, errors, self.block_size)
 
@@ -131,12 +137,13 @@ class ModelUpdater:
         windows = int(clean_windows(clean[:-holdout], size)[size - 1 :].sum())
         if windows < MIN_BLOCKS * size or clean[-holdout:].sum() < size:
             return None
-        self._holdout_start = history.seen - holdout
+        is_first = self.kind == BASELINE  # a model copes with anomalies in its first training part, as without adaptation
+        self._taught = history.seen - (0 if is_first else holdout)
         scorer = self.detector.scorer
         return TrainingJob(
             current=SavedScorer(self._specs[self.kind], scorer.state(), scorer.artifacts(), self.detector.calibration_errors),
             candidate=self._specs[MODEL],
-            training=np.where(clean[:, None], values, np.nan)[:-holdout],
+            training=(values if is_first else np.where(clean[:, None], values, np.nan))[:-holdout],
             holdout=values[-holdout:].copy(),
             clean=clean[-holdout:],
             window=size,
@@ -169,7 +176,10 @@ class ModelUpdater:
         except ModelFileError as error:
             return str(error)
         history = self._history
-        behind = min(history.seen - self._holdout_start, len(history))
+        if self.kind == BASELINE:
+            self._begin_with(candidate, saved.calibration_errors)
+            return ""
+        behind = min(history.seen - self._taught, len(history))
         since = max(behind, min(history.seen - self._schedule.since, len(history)))
         values, clean = history.values[-behind:], self._trainable(since)[-behind:]
         errors, _ = candidate.process(values)  # it catches up on what came since its training part
@@ -187,6 +197,17 @@ class ModelUpdater:
         self._drift.set_reference(values, errors, self.block_size)
         return ""
 
+    def _begin_with(self, scorer: Scorer, calibration: Array) -> None:
+        """Let the first model take over from the baseline, as it would begin without adaptation."""
+        history = self._history
+        behind = min(history.seen - self._taught, len(history))
+        errors, _ = scorer.process(history.values[len(history) - behind :])
+        errors = np.concatenate([_last(calibration, len(history) - behind), errors])
+        self._rollback = RollbackMonitor(self.detector, self.kind)
+        self.detector, self.kind = self.detector.with_scorer(scorer, calibration, history.values), MODEL
+        history.replace_errors(errors)
+        self._drift.set_reference(history.values, errors, self.block_size)
+
     # --- confirm or roll back ---
 
     def _confirm_or_roll_back(self, monitor: RollbackMonitor) -> None:
@@ -199,7 +220,8 @@ class ModelUpdater:
             self._record(events.ROLLED_BACK, **monitor.report())
         else:
             self._record(events.CONFIRMED, **monitor.report())
-            self._recalibrate(monitor.blocks * self.block_size)
+            if monitor.kind == MODEL:
+                self._recalibrate(monitor.blocks * self.block_size)
 
     def _recalibrate(self, points: int) -> None:
         """Calibrate the threshold anew on the first ``points`` of a promoted model, which tell more than its holdout."""
@@ -242,3 +264,9 @@ class ModelUpdater:
         probation = saved.state("probation")
         self._rollback = RollbackMonitor.load(probation, self._build) if probation else None
         self.events = read_adaptations(saved.text("adaptations"))
+
+
+def _last(errors: Array, count: int) -> Array:
+    """The newest ``count`` (N,) of errors (M,), NaN before them where these are fewer."""
+    known = errors[max(0, len(errors) - count) :]
+    return np.concatenate([np.full(count - len(known), np.nan), known])
