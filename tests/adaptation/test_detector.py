@@ -17,6 +17,7 @@ from adaptation.helpers import (
     CHANGE,
     COUNT,
     GAUSSIAN,
+    SMALL,
     TRAINING,
     assert_same,
     cut,
@@ -32,11 +33,13 @@ from autoencoder.adaptation.detector import AdaptiveDetector
 from autoencoder.adaptation.retraining import ScorerSpec, TrainingResult
 from autoencoder.adaptation.schedule import AdaptationConfig
 from autoencoder.adaptation.trainer import SyncTrainer, Trainer
+from autoencoder.config import load
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.events import CONFIRMED, DECLARED, DROPPED, PROMOTED, ROLLED_BACK, STARTED
 from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Array
 from autoencoder.detector import StreamDetector
+from autoencoder.factory.detectors import make_adaptive, make_detector
 from autoencoder.scorers.base import Scorer
 from autoencoder.sources.synthetic import SyntheticSource
 from autoencoder.thresholds import THRESHOLDS
@@ -232,6 +235,19 @@ def test_baseline_stays_where_it_is_better() -> None:
     assert set(events(detector)) == {STARTED, DROPPED}
     assert detector.adaptation_report()["baseline_until_row"] is None
     assert not detector.has_model
+
+
+def test_first_model_is_that_of_a_stream_that_is_not_adaptive() -> None:
+    texts, values = [*SMALL, "adaptation.cold_start_points=50"], wave(700, 16)
+    values[150:153] += 4.0  # of an anomaly both learn the same
+    config = load(None, {}, texts)
+    adaptive = make_adaptive(config, 300)
+    detections = detect(adaptive, values)
+    row = next(each.row for each in adaptive.adaptations if each.event == PROMOTED)
+    plain = make_detector(config, row + 1, fills_gaps=False).process(np.arange(len(values)), values)
+    assert 299 <= row < 600
+    assert ROLLED_BACK not in events(adaptive)
+    assert_same(detections[row + 1 : row + 50], plain[row + 1 : row + 50])
 
 
 # --- the program ---
