@@ -10,9 +10,10 @@ from autoencoder.core.state import Reader, Resettable, array, integer, number
 from autoencoder.core.types import Array
 from autoencoder.scorers.evidence import Surprise, believable, side_by_side, total
 from autoencoder.scorers.linear_forecast import LAGS, POINTS, LinearForecast
-from autoencoder.thresholds.peaks_over_threshold import MAX_RARITY
+from autoencoder.thresholds.peaks_over_threshold import MAX_RARITY, PeaksOverThreshold
 
-ANOMALOUS = 0.999  # quantile of the training errors beyond which a point casts a shadow
+RARE = 0.001  # share of normal points that pass the limit for one in 1,000
+LIMITS = 1.4  # times that limit, beyond which an error casts a shadow: what grows on is to be seen, and lower echoes are no flags
 NO_ERROR = np.zeros(1)
 
 
@@ -37,12 +38,14 @@ class Shadow(Resettable):
 
     def __init__(self, reach: int) -> None:
         self._reach = max(reach, POINTS)
-        self._bound = np.inf  # an error above it is an anomaly's
+        self._bound = float(np.finfo(float).max)  # an error above it is an anomaly's
         self.reset()
 
     def fit(self, errors: Array) -> None:
         """Learn from errors (M,) of the training part, those that are believable, which ones are an anomaly's."""
-        self._bound = float(np.quantile(believable(errors, (1.0 - ANOMALOUS) / MAX_RARITY), ANOMALOUS))
+        threshold = PeaksOverThreshold(RARE)
+        threshold.fit(believable(errors, RARE / MAX_RARITY))
+        self._bound = min(LIMITS * float(threshold.process(errors[:1])[0]), self._bound)
 
     def reset(self) -> None:
         """Begin another stream."""

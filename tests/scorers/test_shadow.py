@@ -10,12 +10,12 @@ from hypothesis import strategies as st
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Array
-from autoencoder.scorers.evidence import Surprise, side_by_side
+from autoencoder.scorers.evidence import Surprise, side_by_side, total
 from autoencoder.scorers.linear_forecast import LAGS, POINTS, LinearForecast
 from autoencoder.scorers.shadow import Shadow
 
 REACH, POINTS_AFTER = 100, 250
-LIMIT = 20.0  # nats, more than any normal point has
+LIMIT = 30.0  # nats, more than any normal point has
 
 
 def wave(count: int, columns: int = 1) -> Array:
@@ -35,7 +35,7 @@ class Example:
         evidence = side_by_side(nothing, nothing, nothing, linear)
         self.surprise.fit(evidence, np.full(evidence.shape[1], 1e-6))
         self.shadow = Shadow(REACH)
-        self.shadow.fit(np.linspace(0.0, LIMIT / 0.999, 1001))
+        self.shadow.fit(total(self.surprise.of(evidence), columns))
 
     def own(self, anomalies: list[int], cuts: list[int] | None = None, saved: bool = False) -> Array:
         """Own errors of the values, of which ``anomalies`` are 5 too high and keep the errors of their windows at 100."""
