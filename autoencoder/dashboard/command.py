@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import importlib.util
 import io
+import os
 import socket
+import tempfile
 import threading
 import time
 from contextlib import redirect_stdout, suppress
@@ -13,10 +15,18 @@ from pathlib import Path
 
 from autoencoder.console import Console
 from autoencoder.core.errors import ConfigError, RunError
+from autoencoder.reports.files import lock
 
 HOST = "127.0.0.1"  # reached from this machine only
 FIRST_PORT, PORTS = 8501, 100  # where a free one is looked for
 PAGE = Path(__file__).resolve().with_name("page.py")
+
+
+class Claims:
+    """Owns the ports of this process as long as that lives."""
+
+
+CLAIMS = Claims()
 
 
 def parser(program: str = "python main.py") -> argparse.ArgumentParser:
@@ -60,11 +70,28 @@ def choose_port(wanted: int | None) -> int:
     if wanted is not None and not 1 <= wanted <= 65535:
         raise ConfigError(f"--port is {wanted}; it must be from 1 to 65535, e.g. {FIRST_PORT}")
     ports = range(FIRST_PORT, FIRST_PORT + PORTS) if wanted is None else [wanted]
-    if found := next(filter(_is_free, ports), None):
+    if found := next(filter(_claim, ports), None):
         return found
     if wanted is None:
         raise ConfigError(f"no port from {ports[0]} to {ports[-1]} is free; give another one with --port N")
     raise ConfigError(f"--port {wanted} is taken or not allowed; give another one, or leave it out for a free one")
+
+
+def _claim(port: int) -> bool:
+    """Whether a port is free, and this process's from now on.
+
+    A server takes its port a second after it was chosen: of two that start together the second would find the page of the first.
+    """
+    place = Path(tempfile.gettempdir(), f"autoencoder-{os.getuid()}-port-{port}")
+    with suppress(OSError):
+        place.mkdir(exist_ok=True)
+        if not (release := lock(CLAIMS, place)):
+            return False
+        if not _is_free(port):
+            release()
+            return False
+        return True
+    return _is_free(port)  # where nothing can be locked
 
 
 def _is_free(port: int) -> bool:

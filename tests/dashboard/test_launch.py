@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib.util
 import shlex
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from helpers.cli import GAUSSIAN, PATIENCE, Program, count_lines, metrics, wait_until, wave, write_csv
+from helpers.cli import GAUSSIAN, PATIENCE, ROOT, Program, count_lines, metrics, run_python, wait_until, wave, write_csv
 
 from autoencoder import cli
 from autoencoder.config import load
@@ -123,13 +125,23 @@ def test_the_command_line_means_the_same(settings: dict[str, Any]) -> None:
     assert read == load(None, rest, [f"{BUDGET}={settings[BUDGET]}"])
 
 
-def test_a_taken_port_is_refused_or_passed_over() -> None:
+CHOOSE = "from autoencoder.dashboard.command import choose_port; print(choose_port(None))"
+
+
+def test_two_that_start_together_have_ports_of_their_own() -> None:
+    command = [sys.executable, "-c", f"{CHOOSE}; import sys; sys.stdout.flush(); sys.stdin.read()"]
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True, "cwd": ROOT}
+    with subprocess.Popen(command, **pipes) as one, subprocess.Popen(command, **pipes) as other:
+        assert one.stdout.readline() != other.stdout.readline()
+
+
+def test_a_taken_port_is_refused_or_passed_over(tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         with pytest.raises(ConfigError, match="is taken"):
             choose_port(taken.getsockname()[1])
-    assert choose_port(None) >= FIRST_PORT
+    assert int(run_python(CHOOSE, folder=tmp_path).out) >= FIRST_PORT
     with pytest.raises(ConfigError, match="must be from 1 to 65535"):
         choose_port(70_000)
 
