@@ -91,7 +91,7 @@ def _errors(
     for name, make in scorers.items():
         with bench.training() as progress:
             scorer = make().fit(values[:training, None], progress)
-        yield name, scorer.calibration_errors[-MAX_CALIBRATION_ERRORS:], scorer.process(values[training:, None])[0]
+        yield name, scorer.calibration_errors[-MAX_CALIBRATION_ERRORS:], scorer.score(values[training:, None]).own_errors
 
 
 def count_flags(threshold: Threshold, normal: Array, errors: Array) -> tuple[int, int]:
