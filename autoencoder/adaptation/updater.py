@@ -214,6 +214,7 @@ class ModelUpdater:
         """The time of the previous model is over: the better one stays."""
         self._rollback = None
         if monitor.is_better:
+            monitor.detector.position = self.detector.position  # it was given blocks without their times
             self.detector, self.kind = monitor.detector, monitor.kind
             self._history.replace_errors(np.empty(0))
             self._drift.reset()
