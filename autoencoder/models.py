@@ -80,9 +80,14 @@ class SavedModel:
         """The same columns in the order of the model, where they are those that it was trained on."""
         return self.columns if sorted(columns) == sorted(self.columns) else columns
 
-    def require_columns(self, name: str, columns: tuple[str, ...]) -> None:
-        """Raise ModelFileError where the model was trained on other columns than the source of that name has."""
+    def require_columns(self, name: str, columns: tuple[str, ...], *, is_joint: bool = True) -> None:
+        """Raise ModelFileError where the model was trained on other columns than the source of that name has, judged together or not."""
         trained, found = Reader(self.state, f"the model in {self.folder}").integer("features", 1), len(columns)
+        if trained > 1 and not is_joint:
+            raise ModelFileError(
+                f"--model {self.folder} judges {trained} columns together, this run each column of {name} on its own; "
+                "add --set columns.joint=true, or train a model with columns.joint=false"
+            )
         if trained != found:
             raise ModelFileError(
                 f"--model {self.folder} was trained on {trained} column{'s' * (trained > 1)}, {name} has {found} "

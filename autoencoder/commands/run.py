@@ -32,6 +32,8 @@ from autoencoder.reports import run_folder
 from autoencoder.reports.run_folder import CHECKPOINT, CONFIG, OUTBOX, Found, RunFolder, has
 from autoencoder.reports.statistics import RunStatistics
 from autoencoder.reports.webhook import Webhook
+from autoencoder.sources.chunk import Source
+from autoencoder.sources.ordered import OrderedSource
 
 
 def run(config: Config, options: RunOptions, console: Console) -> int:
@@ -51,10 +53,9 @@ def run(config: Config, options: RunOptions, console: Console) -> int:
             if found is Found.DONE:
                 return _leave_done(config, folder, console)
             model = _model(options, folder, found, config.detector)
-            config = _in_order_of(model, config, console)
             checkpoint = _begin(config, options, folder, found, model, console)
             with watch.part("source"):
-                source = open_source(config, console.print)
+                source = _in_order_of(model, open_source(config, console.print), console)
             training = console.progress("training")
             this = Run(
                 source=source,
@@ -101,15 +102,13 @@ def _model(options: RunOptions, folder: RunFolder, found: Found, kind: str) -> S
     return model
 
 
-def _in_order_of(model: SavedModel | None, config: Config, console: Console) -> Config:
-    """The configuration with the columns that are asked for in the order in which the model was trained on them."""
-    asked = config.csv.columns
-    columns = model.in_order(asked) if model else asked
-    if model and columns != asked:
-        console.print(
-            f"the columns are judged in the order in which the model in {model.folder} was trained: {', '.join(columns)}"
-        )
-    return config.model_copy(update={"csv": config.csv.model_copy(update={"columns": columns})})
+def _in_order_of(model: SavedModel | None, source: Source, console: Console) -> Source:
+    """The source with its columns in the order in which the model was trained on them."""
+    columns = model.in_order(source.columns) if model else source.columns
+    if not model or columns == source.columns:
+        return source
+    console.print(f"the columns are judged in the order in which the model in {model.folder} was trained: {', '.join(columns)}")
+    return OrderedSource(source, columns)
 
 
 def _begin(

@@ -137,6 +137,18 @@ def test_columns_are_matched_by_their_names(program: Program) -> None:
         in judge(program, path, "o", "model", *swapped).err
     )
     assert (Path("o/scores.csv")).read_bytes() == Path("right/scores.csv").read_bytes()
+    again = ("--source", "csv", "--path", path, "--model", "model", "--out", "o", "--resume", *QUIET)
+    assert "the run in it is done" in program(*again, *swapped).err  # the same line once more
+    assert "csv.columns was" in program(*again, *names).error
+    everything = ("--column", "all", "--set", "columns.joint=true")
+    assert "in the order in which" in judge(program, path, "all", "model", *everything).err
+    assert (Path("all/scores.csv")).read_bytes() == Path("right/scores.csv").read_bytes()
+    refused = program("--source", "csv", "--path", path, "--model", "model", "--out", "p", "--column", "all", *QUIET)
+    assert (refused.code, refused.error) == (
+        2,
+        "--model model judges 2 columns together, this run each column of next.csv on its own; add --set columns.joint=true, "
+        "or train a model with columns.joint=false",
+    )
     other = two_columns("other.csv", DAY, POINTS, "temperature,humidity")
     refused = program("--source", "csv", "--path", other, "--model", "model", "--out", "p", *replaced, *QUIET)
     assert (
