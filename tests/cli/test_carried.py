@@ -184,5 +184,11 @@ def test_each_known_series_goes_on_and_a_new_one_begins(program: Program) -> Non
     assert found["a"] == whole["a"][400:]
     assert found["c"][0].split(",")[5]  # which came not in between, and is warm all the same
     assert [bool(row.split(",")[5]) for row in found["new"]].index(True) == 32  # cold
+    lone = write_csv(Path("lone.csv"), stamps(0, 200), wave(200))
+    judge(program, lone, "lone", "next")  # a stream without series passes them on, and goes on where it stood itself
+    judge(program, write("more.csv", 200, 300), "more", "lone")
+    assert cli.metrics(Path("more"))["counts"]["judged"] == 100
+    again = program(*SERIES, "--path", "later.csv", "--out", "again", "--model", "more", *QUIET)
+    assert again.code == 0 and to_detections(Path("again")) == found
     early = program(*SERIES, "--path", "day.csv", "--out", "early", *use)
     assert "3 of 3 series begin before the end of what the model has seen" in early.err
