@@ -53,6 +53,19 @@ def test_every_point_is_judged_as_in_one_run(program: Program, model: Path) -> N
     assert verdicts("last") == verdicts("whole")[700:]
 
 
+def test_the_score_goes_on_whatever_kind_of_threshold_flags(program: Program, model: Path) -> None:
+    """The model is handed from kind to kind, beside one that stays with its own."""
+    kept = carried = "model"
+    for first, kind in ((DAY, "quantile"), (700, "sigma"), (800, "tail")):
+        path = write(f"{first}.csv", first, first + 100)
+        judge(program, path, f"kept-{first}", kept)
+        judge(program, path, f"carried-{first}", carried, "--set", f"threshold.kind={kind}")
+        kept, carried = f"kept-{first}", f"carried-{first}"
+        one, other = ([row["score"] for row in cli.rows(Path(folder))] for folder in (kept, carried))
+        assert one == other
+    assert verdicts(kept) == verdicts(carried)
+
+
 def test_without_times_rows_follow(program: Program) -> None:
     for name, first, last in (("a.csv", 0, DAY), ("b.csv", DAY, POINTS), ("all.csv", 0, POINTS)):
         write_csv(Path(name), wave(POINTS)[first:last], header="value")
