@@ -218,10 +218,8 @@ class StreamDetector(Detector):
         self.trained = self.position.is_at_start = True
         if not goes_on:
             self._begin_anew()
-        elif saved.text("threshold_kind") == type(self.threshold).__name__:
-            self._load_thresholds(saved)
         else:
-            self._calibrate()
+            self._load_thresholds(saved)
         if self._slots:
             self._slots.allow_gap()
 
@@ -238,9 +236,12 @@ class StreamDetector(Detector):
             self._slots.load(saved.state("slots"))
 
     def _load_thresholds(self, saved: Reader) -> None:
-        self.threshold.load(saved.state("threshold"))
-        if self.threshold is not self._calibration:
-            self._calibration.load(saved.state("calibration"))
+        """What calibrates the scores goes on; so does the threshold, unless it is of another kind, which begins anew."""
+        if saved.text("threshold_kind") != type(self.threshold).__name__:
+            self._calibrate()
+        elif self.threshold is not self._calibration:
+            self.threshold.load(saved.state("threshold"))
+        self._calibration.load(saved.state("calibration" if saved.has("calibration") else "threshold"))
 
     def state(self) -> State:
         """See ``Detector.state``."""

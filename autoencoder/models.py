@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from autoencoder.panel.panel import Panel
     from autoencoder.panel.series import Series
 
+LONE = "lone"  # where the model of a stream without series lies beside those of several series
 NO_NAME = "value"  # what a lone column is called where nobody named it
 
 
@@ -80,9 +81,14 @@ class SavedModel:
         """The same columns in the order of the model, where they are those that it was trained on."""
         return self.columns if sorted(columns) == sorted(self.columns) else columns
 
-    def require_columns(self, name: str, columns: tuple[str, ...]) -> None:
-        """Raise ModelFileError where the model was trained on other columns than the source of that name has."""
+    def require_columns(self, name: str, columns: tuple[str, ...], *, is_joint: bool = True) -> None:
+        """Raise ModelFileError where the model was trained on other columns than the source of that name has, judged together or not."""
         trained, found = Reader(self.state, f"the model in {self.folder}").integer("features", 1), len(columns)
+        if trained > 1 and not is_joint:
+            raise ModelFileError(
+                f"--model {self.folder} judges {trained} columns together, this run each column of {name} on its own; "
+                "add --set columns.joint=true, or train a model with columns.joint=false"
+            )
         if trained != found:
             raise ModelFileError(
                 f"--model {self.folder} was trained on {trained} column{'s' * (trained > 1)}, {name} has {found} "
@@ -112,14 +118,20 @@ class SavedModel:
         return "series" in self.state
 
     def _of(self, series: str | None) -> tuple[State, dict[str, bytes]] | None:
-        """State and files of the detector of a series; None where it is not known."""
+        """State and files of the detector of a series, None that of a stream without series; None where it is not known."""
         if not self.is_of_many:
             return (self.state, self.files) if series is None else None
-        blob = self.packed.get(series) if series is not None else None
+        blob = self.packed.get(series) if series is not None else self._lone
         if blob is None:
             return None
         own = Reader(unpack(blob, f"the model of series {series!r:.60}"), "the detector")
         return own.state("model"), to_files(own.state("files")) or self.files
+
+    @cached_property
+    def _lone(self) -> bytes | None:
+        """The model of a stream without series that used the model of several, as bytes; None where there was none."""
+        saved = Reader(self.state, "the detector")
+        return to_files(saved.state(LONE)).get(LONE) if saved.has(LONE) else None
 
     @cached_property
     def packed(self) -> dict[str, bytes]:
@@ -151,7 +163,8 @@ def save_model(folder: RunFolder, kind: str, panel: Panel, given: SavedModel | N
     """Save what the detectors of a panel, of that kind, have learnt and where they stand.
 
     With several series, the one that was trained on most points also stands for those that are not known; where the run was ``given`` a
-    model, its own stays, and so do its series that have not come again.
+    model, its own stays, and so do its series that have not come again. A stream without series stands beside the series of a model that
+    it was given.
 
     Returns:
         Why that cannot be done, None where it can.
@@ -161,15 +174,17 @@ def save_model(folder: RunFolder, kind: str, panel: Panel, given: SavedModel | N
         return None
     main = max(learnt, key=lambda one: one.detector.current.training_points)
     state, files = main.detector.current.state(), dict(main.detector.current.scorer.artifacts())
-    if main.name is not None and given:
+    of_many = main.name is not None or (given is not None and given.is_of_many)
+    if of_many and given:
         keys = {"detector", "columns", "names", "series"}
         state, files = {key: value for key, value in given.state.items() if key not in keys}, given.files
     state = {"detector": kind, "columns": json.dumps(panel.columns), **state}
-    if main.name is not None:
-        packed = {**(given.packed if given else {}), **{str(one.name): _pack(one, files) for one in learnt}}
-        if (size := sum(map(len, packed.values()))) > MAX_MODEL_BYTES:
+    if of_many:
+        packed = {**(given.packed if given else {}), **{one.name: _pack(one, files) for one in learnt if one.name is not None}}
+        lone = {LONE: _pack(main, files)} if main.name is None else {}
+        if (size := sum(map(len, (*packed.values(), *lone.values())))) > MAX_MODEL_BYTES:
             return f"the models of {len(packed):,} series take {size:,} bytes; more than {MAX_MODEL_BYTES:,} are not saved"
-        state |= {"names": json.dumps(list(packed)), "series": _numbered(packed)}
+        state |= {"names": json.dumps(list(packed)), "series": _numbered(packed), **({LONE: from_files(lone)} if lone else {})}
     folder.write_model(state, files)
     return None
 

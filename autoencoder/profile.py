@@ -30,7 +30,7 @@ class StreamProfile:
 
     Attributes:
         levels: (5, F) of each column: low and high (the 1st and the 99th percentile), median, spread (from the 5th to the 95th), and step
-            (the 90th percentile of the changes from value to value).
+            (the 90th percentile of the changes from value to value); NaN for a column without a known value.
         period: of the season in points, 0 where nothing repeats.
         strength: the autocorrelation at that period.
         interval: seconds from point to point, 0 without timestamps.
@@ -49,14 +49,9 @@ class StreamProfile:
 
     @staticmethod
     def of(time: npt.NDArray[np.generic], values: Array) -> StreamProfile:
-        """The profile of points (N,), (N, F), one of which at least is complete."""
-        known = values[~np.isnan(values).any(axis=1)]  # (V, F)
-        low, below, median, above, high = np.quantile(known, [0.01, 0.05, 0.5, 0.95, 0.99], axis=0)
-        with np.errstate(over="ignore", invalid="ignore"):
-            steps = np.abs(np.diff(known, axis=0)) if len(known) > 1 else np.zeros_like(known)
-            levels = np.nan_to_num([low, high, median, above - below, np.quantile(steps, 0.9, axis=0)])
-            period, strength = _season(np.clip(known, low, high))
-        return StreamProfile(levels, period, strength, interval_of(time))
+        """The profile of points (N,), (N, F); each column by its own known values."""
+        period, strength = _season(values)
+        return StreamProfile(np.stack([_levels(column) for column in values.T], axis=1), period, strength, interval_of(time))
 
     @property
     def points(self) -> int:
@@ -91,15 +86,33 @@ class StreamProfile:
     def load(state: State, columns: int) -> StreamProfile:
         """What ``state`` gave, of so many columns; ModelFileError where it is damaged."""
         saved = Reader(state, "the profile")
-        levels, period = saved.array("levels", (LEVELS, columns)), saved.integer("period", 0, 1 << 40)
+        levels, period = saved.array("levels", (LEVELS, columns), finite=False), saved.integer("period", 0, 1 << 40)
         return StreamProfile(levels, period, saved.number("strength"), saved.number("interval", 0.0))
 
 
+def _levels(column: Array) -> Array:
+    """Levels (5,) of the known values of a column (N,); NaN where it has none."""
+    known = column[~np.isnan(column)]
+    if not len(known):
+        return np.full(LEVELS, np.nan)
+    low, below, median, above, high = np.quantile(known, [0.01, 0.05, 0.5, 0.95, 0.99])
+    with np.errstate(over="ignore", invalid="ignore"):
+        steps = np.abs(np.diff(known)) if len(known) > 1 else np.zeros(1)
+        levels: Array = np.nan_to_num([low, high, median, above - below, np.quantile(steps, 0.9)])
+    return levels
+
+
 def _season(values: Array) -> tuple[int, float]:
-    """Period of the first of the columns (N, F) that has one, and its autocorrelation there; 0 where nothing repeats."""
+    """Period in points of the first of the columns (N, F) that has one, and its autocorrelation there; 0 where nothing repeats."""
     for column in values.T:
-        if period := dominant_period(column):
-            return period, float(autocorrelation(column)[period])
+        places = np.flatnonzero(~np.isnan(column))
+        if not len(places):
+            continue
+        known = np.clip(column[places], *np.quantile(column[places], [0.01, 0.99]))
+        with np.errstate(over="ignore", invalid="ignore"):
+            whole = np.interp(np.arange(places[0], places[-1] + 1), places, known)  # a gap keeps its length
+            if period := dominant_period(whole):
+                return period, float(autocorrelation(whole)[period])
     return 0, 0.0
 
 

@@ -29,9 +29,11 @@ from autoencoder.interrupts import SignalGuard
 from autoencoder.models import SavedModel, save_model
 from autoencoder.pipeline import Run, require_same, rows_done
 from autoencoder.reports import run_folder
-from autoencoder.reports.run_folder import CHECKPOINT, CONFIG, GIVEN, OUTBOX, Found, RunFolder, has
+from autoencoder.reports.run_folder import CHECKPOINT, CONFIG, OUTBOX, Found, RunFolder, has
 from autoencoder.reports.statistics import RunStatistics
 from autoencoder.reports.webhook import Webhook
+from autoencoder.sources.chunk import Source
+from autoencoder.sources.ordered import OrderedSource
 
 
 def run(config: Config, options: RunOptions, console: Console) -> int:
@@ -51,10 +53,9 @@ def run(config: Config, options: RunOptions, console: Console) -> int:
             if found is Found.DONE:
                 return _leave_done(config, folder, console)
             model = _model(options, folder, found, config.detector)
-            config = _in_order_of(model, config, console)
             checkpoint = _begin(config, options, folder, found, model, console)
             with watch.part("source"):
-                source = open_source(config, console.print)
+                source = _in_order_of(model, open_source(config, console.print), console)
             training = console.progress("training")
             this = Run(
                 source=source,
@@ -84,8 +85,7 @@ def _leave_done(config: Config, folder: RunFolder, console: Console) -> int:
     """A run that is done is left as it is: who starts and restarts with one command has what they want. Returns the exit code."""
     with closing(folder):
         require_same(run_folder.read_file(folder.path / CONFIG).decode(errors="replace"), dump(config))
-        for name in (CHECKPOINT, GIVEN):
-            folder.remove(name)  # a kill at the very end may have left it
+        folder.end()  # a kill at the very end may have left something
     console.print(f"{folder.path}: the run in it is done; nothing is left to go on with")
     return 0
 
@@ -102,15 +102,13 @@ def _model(options: RunOptions, folder: RunFolder, found: Found, kind: str) -> S
     return model
 
 
-def _in_order_of(model: SavedModel | None, config: Config, console: Console) -> Config:
-    """The configuration with the columns that are asked for in the order in which the model was trained on them."""
-    asked = config.csv.columns
-    columns = model.in_order(asked) if model else asked
-    if model and columns != asked:
-        console.print(
-            f"the columns are judged in the order in which the model in {model.folder} was trained: {', '.join(columns)}"
-        )
-    return config.model_copy(update={"csv": config.csv.model_copy(update={"columns": columns})})
+def _in_order_of(model: SavedModel | None, source: Source, console: Console) -> Source:
+    """The source with its columns in the order in which the model was trained on them."""
+    columns = model.in_order(source.columns) if model else source.columns
+    if not model or columns == source.columns:
+        return source
+    console.print(f"the columns are judged in the order in which the model in {model.folder} was trained: {', '.join(columns)}")
+    return OrderedSource(source, columns)
 
 
 def _begin(
@@ -128,9 +126,10 @@ def _begin(
     elif found is Found.RUN and not rows:
         console.print(f"{folder.path}: cut off before its first checkpoint; it begins again with the first row")
     if found is Found.NOTHING:
+        folder.begin()
         if model:
             model.keep_in(folder)
-        folder.write(CONFIG, dump(config))  # the last: from here on there is a run
+        folder.write_config(dump(config))
     return checkpoint
 
 
@@ -191,8 +190,7 @@ def _conclude(
             go_on = "; --resume goes on with it" if has(run.folder.path, CHECKPOINT) else ""
             fault = type(fault)(f"interrupted after {run.rows:,} points; what was done is in {run.folder.path}{go_on}")
         elif not fault:
-            for name in (CHECKPOINT, GIVEN):
-                run.folder.remove(name)
+            run.folder.end()
             if webhook:
                 webhook.discard_if_empty()
             lines += closing_lines(run, metrics)
@@ -243,8 +241,7 @@ def _send_alerts(config: Config, path: Path, console: Console) -> int:
         webhook.start(folder)
         webhook.stop()
         folder.write_metrics({**run_folder.read_metrics(path), "alerts": webhook.counts()})
-        for name in (CHECKPOINT, GIVEN):
-            folder.remove(name)  # a kill at the very end may have left it
+        folder.end()  # a kill at the very end may have left something
         webhook.discard_if_empty()
         console.print(webhook.closing_line())
     return 1 if has(path, OUTBOX) else 0

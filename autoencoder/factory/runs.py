@@ -14,6 +14,7 @@ from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
 from autoencoder.detector import Detector
 from autoencoder.factory.detectors import make_adaptive, make_detector, training_points
+from autoencoder.factory.sources import is_joint
 from autoencoder.models import SavedModel
 from autoencoder.panel.panel import Panel
 from autoencoder.panel.series import Series
@@ -57,7 +58,7 @@ def make_panel(
         ConfigError: ``training.points`` is more than a source without series has.
     """
     if model:
-        model.require_columns(source.name, source.columns)
+        model.require_columns(source.name, source.columns, is_joint=is_joint(config))
     make_one = _detector_maker(config, source, progress, adapts=adapts, early=not model)
 
     def make(name: str | None, points: int | None) -> Series:

@@ -20,7 +20,7 @@ ROWS_OF_MANY = 1 << 16  # rows of many series that are scored at a time
 def open_source(config: Config, warn: Warn) -> Source:
     """The source that the configuration names; SourceError where it cannot be read, ConfigError where a setting is missing."""
     source = _SOURCES[config.source](config, warn)
-    if len(source.columns) > 1 and not _is_joint(config):
+    if len(source.columns) > 1 and not is_joint(config):
         from autoencoder.sources.wide import ColumnSeries
 
         source = ColumnSeries(source)
@@ -31,7 +31,7 @@ def open_source(config: Config, warn: Warn) -> Source:
     return source
 
 
-def _is_joint(config: Config) -> bool:
+def is_joint(config: Config) -> bool:
     """Whether one detector judges all columns."""
     if config.columns.joint is not None:
         return config.columns.joint

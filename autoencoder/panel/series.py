@@ -55,8 +55,10 @@ class Series:
         return {"detector": self.detector.state(), "tracker": self.tracker.state(), "training_points": training, **start}
 
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
-        """Take back what ``state`` gave, with the network's files; ModelFileError where it is damaged."""
+        """Take back what ``state`` gave, with the files of the network that the run trained; ModelFileError where it is damaged."""
         saved = Reader(state, "the run")
+        if self.start:  # it was made with the network of its saved model, which may be its own
+            files = self.detector.current.scorer.artifacts()
         self.detector.load(saved.state("detector"), files)
         self.detector.current.training_points = saved.integer("training_points", 0)
         self.tracker.load(saved.state("tracker"))

@@ -74,8 +74,9 @@ class ModelStart(Stateful):
     def _compare(self) -> None:
         assert self._profile
         time, values = np.concatenate(self._times), np.concatenate(self._values)
-        known = int(np.count_nonzero(~np.isnan(values).any(axis=1)))
-        if known >= LEAST_POINTS:
+        counts = np.count_nonzero(~np.isnan(values), axis=0)  # (F,) of known values
+        known = int(counts.min(initial=len(values), where=counts > 0))
+        if counts.any() and known >= LEAST_POINTS:
             self.notes += self._profile.unlike(StreamProfile.of(time, values), self._columns, known)
         self.is_compared, self._times, self._values = True, [], []
 

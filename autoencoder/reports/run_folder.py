@@ -30,9 +30,11 @@ RESULTS = (SCORES, INCIDENTS, ADAPTATIONS, LOG, METRICS, PLOT, *MODEL_FILES, DET
 CHECKPOINT = "checkpoint.npz"  # where a run stands
 STATE = "state.npz"  # where a detector of the Python API stands
 GIVEN = "given.npz"  # the model that a run was given, as it was, until the run is done
+MARK = ".run"  # says that the files beside it are those of a run that is not done
+BEGINS, GOES_ON = "a run begins here\n", "a run goes on here\n"  # what it says, before and after the configuration is there
 OUTBOX = "alerts.sqlite"  # alerts that wait to be delivered
 # the last three are sqlite's, while the outbox is in use
-FILES = (*RESULTS, CHECKPOINT, GIVEN, OUTBOX, *(f"{OUTBOX}-{ending}" for ending in ("wal", "shm", "journal")))
+FILES = (*RESULTS, CHECKPOINT, GIVEN, MARK, OUTBOX, *(f"{OUTBOX}-{ending}" for ending in ("wal", "shm", "journal")))
 MAX_MODEL_BYTES = 1 << 28
 MAX_CHECKPOINT_BYTES = (1 << 32) - 1  # a third of a megabyte for each LSTM series; more is no plain zip archive
 MAX_METRICS_BYTES = 1 << 24
@@ -86,7 +88,7 @@ class RunFolder:
         self._release = release
 
     def find_run(self) -> Found:
-        """What there is to go on with; what a run left that was killed before it had begun is taken away.
+        """What there is to go on with; nothing is changed.
 
         Raises:
             ResumeError: the folder holds something else.
@@ -94,8 +96,6 @@ class RunFolder:
         found = self._found()
         if found is Found.NOTHING:
             self._resumes = False
-            for name in FILES:
-                self.remove(name)
         return found
 
     def _found(self) -> Found:
@@ -106,13 +106,41 @@ class RunFolder:
         status = read_metrics(path).get("status")
         if status == "trained" or has(path, STATE):
             raise ResumeError(f"--resume: {path} holds a model and no run; {give}")
-        own = {each for name in FILES for each in (name, draft_of(path / name).name)}
-        others = sorted(each.name for each in path.iterdir() if each.name not in own and not each.name.startswith("."))
-        if others and not (has(path, CONFIG) and has(path, SCORES)):
-            raise ResumeError(f"--resume: {path} holds no run, but {others[0]!r:.80}; {give}")
-        if status == "done":
+        if status == "done" and has(path, CONFIG):
             return Found.DONE
-        return Found.RUN if has(path, CONFIG) else Found.NOTHING
+        mark = self._mark()
+        if mark and has(path, CONFIG):
+            return Found.RUN
+        # only the mark proves whose files these are: a model that was copied has the same names as what a kill leaves
+        others = sorted(each.name for each in path.iterdir() if not each.name.startswith("."))
+        if others and mark != BEGINS:
+            raise ResumeError(f"--resume: {path} holds files that are no run's, as {others[0]!r:.80}; {give}")
+        return Found.NOTHING
+
+    def _mark(self) -> str:
+        """What the mark says; empty where there is none that a run wrote."""
+        try:
+            text = read_whole(self.path / MARK, len(GOES_ON)).decode(errors="replace")
+        except OSError:
+            return ""
+        return text if text in (BEGINS, GOES_ON) else ""
+
+    def begin(self) -> None:
+        """Mark the folder as that of a run, first of all, and take away what one left that was killed before it had begun."""
+        self.write(MARK, BEGINS)
+        for name in FILES:
+            if name != MARK:
+                self.remove(name)
+
+    def write_config(self, text: str) -> None:
+        """Write the configuration; from here on there is a run that can be resumed."""
+        self.write(CONFIG, text)
+        self.write(MARK, GOES_ON)
+
+    def end(self) -> None:
+        """The run is done: take away what it would have needed to go on."""
+        for name in (CHECKPOINT, GIVEN, MARK):
+            self.remove(name)
 
     def write(self, name: str, content: bytes | str) -> Path:
         """Put a file in place at once, or not at all. Raises RunError: it cannot be written."""

@@ -53,6 +53,19 @@ def test_every_point_is_judged_as_in_one_run(program: Program, model: Path) -> N
     assert verdicts("last") == verdicts("whole")[700:]
 
 
+def test_the_score_goes_on_whatever_kind_of_threshold_flags(program: Program, model: Path) -> None:
+    """The model is handed from kind to kind, beside one that stays with its own."""
+    kept = carried = "model"
+    for first, kind in ((DAY, "quantile"), (700, "sigma"), (800, "tail")):
+        path = write(f"{first}.csv", first, first + 100)
+        judge(program, path, f"kept-{first}", kept)
+        judge(program, path, f"carried-{first}", carried, "--set", f"threshold.kind={kind}")
+        kept, carried = f"kept-{first}", f"carried-{first}"
+        one, other = ([row["score"] for row in cli.rows(Path(folder))] for folder in (kept, carried))
+        assert one == other
+    assert verdicts(kept) == verdicts(carried)
+
+
 def test_without_times_rows_follow(program: Program) -> None:
     for name, first, last in (("a.csv", 0, DAY), ("b.csv", DAY, POINTS), ("all.csv", 0, POINTS)):
         write_csv(Path(name), wave(POINTS)[first:last], header="value")
@@ -137,6 +150,18 @@ def test_columns_are_matched_by_their_names(program: Program) -> None:
         in judge(program, path, "o", "model", *swapped).err
     )
     assert (Path("o/scores.csv")).read_bytes() == Path("right/scores.csv").read_bytes()
+    again = ("--source", "csv", "--path", path, "--model", "model", "--out", "o", "--resume", *QUIET)
+    assert "the run in it is done" in program(*again, *swapped).err  # the same line once more
+    assert "csv.columns was" in program(*again, *names).error
+    everything = ("--column", "all", "--set", "columns.joint=true")
+    assert "in the order in which" in judge(program, path, "all", "model", *everything).err
+    assert (Path("all/scores.csv")).read_bytes() == Path("right/scores.csv").read_bytes()
+    refused = program("--source", "csv", "--path", path, "--model", "model", "--out", "p", "--column", "all", *QUIET)
+    assert (refused.code, refused.error) == (
+        2,
+        "--model model judges 2 columns together, this run each column of next.csv on its own; add --set columns.joint=true, "
+        "or train a model with columns.joint=false",
+    )
     other = two_columns("other.csv", DAY, POINTS, "temperature,humidity")
     refused = program("--source", "csv", "--path", other, "--model", "model", "--out", "p", *replaced, *QUIET)
     assert (
@@ -172,5 +197,11 @@ def test_each_known_series_goes_on_and_a_new_one_begins(program: Program) -> Non
     assert found["a"] == whole["a"][400:]
     assert found["c"][0].split(",")[5]  # which came not in between, and is warm all the same
     assert [bool(row.split(",")[5]) for row in found["new"]].index(True) == 32  # cold
+    lone = write_csv(Path("lone.csv"), stamps(0, 200), wave(200))
+    judge(program, lone, "lone", "next")  # a stream without series passes them on, and goes on where it stood itself
+    judge(program, write("more.csv", 200, 300), "more", "lone")
+    assert cli.metrics(Path("more"))["counts"]["judged"] == 100
+    again = program(*SERIES, "--path", "later.csv", "--out", "again", "--model", "more", *QUIET)
+    assert again.code == 0 and to_detections(Path("again")) == found
     early = program(*SERIES, "--path", "day.csv", "--out", "early", *use)
     assert "3 of 3 series begin before the end of what the model has seen" in early.err

@@ -11,6 +11,7 @@ import pytest
 from helpers import cli
 from helpers.cli import FOREST, GAUSSIAN, QUIET, Program, wave, write_csv
 
+from autoencoder.reports.run_folder import BEGINS, GOES_ON, MARK
 from cli.test_resume import assert_same_run
 
 RUN = ("--source", "csv", "--path", "x.csv", *GAUSSIAN, "--set", "training.points=150", "--set", "checkpoint.every=50")
@@ -27,6 +28,7 @@ def test_it_begins_where_there_is_nothing(program: Program, file: Path, left: st
     if left != "no folder":
         Path("o").mkdir()
     if left == "killed before it had begun":
+        Path("o", MARK).write_text(BEGINS)
         for name in (".config.yaml.part", "detector.npz", "given.npz"):
             Path("o", name).write_bytes(b"half of it")
     command = ("--out", "o", "--resume", *RUN)
@@ -41,6 +43,19 @@ def test_it_begins_where_there_is_nothing(program: Program, file: Path, left: st
 
 def test_a_failed_start_leaves_nothing(program: Program, file: Path) -> None:
     cli.assert_refused(program("--out", "o", "--resume", *RUN, "--column", "other"), ["no column 'other'"])
+
+
+@pytest.mark.parametrize("names", [["detector.npz", "plot.png"], ["config.yaml"], ["config.yaml", "scores.csv"]])
+@pytest.mark.parametrize("path", ["x.csv", "mistyped.csv"])
+def test_what_is_not_proven_a_runs_stays(program: Program, file: Path, names: list[str], path: str) -> None:
+    """A deployed model, a configuration of one's own, results that were put aside."""
+    Path("o").mkdir()
+    for name in names:
+        Path("o", name).write_text("seed: 1\n")
+    outcome = program("--out", "o", "--resume", *RUN[:2], "--path", path, *RUN[4:])
+    told = f"--resume: o holds files that are no run's, as '{names[0]}'; give the --out folder of the run that was cut off, or a new one"
+    assert (outcome.code, outcome.error) == (2, told)
+    assert {each.name: each.read_text() for each in Path("o").iterdir()} == dict.fromkeys(names, "seed: 1\n")
 
 
 def test_kills_from_the_first_moment_on(program: Program, file: Path, tmp_path: Path) -> None:
@@ -75,6 +90,7 @@ def test_a_run_that_was_given_a_model_keeps_it(program: Program, file: Path) -> 
     assert program("--out", "o", *use).code == 0
     Path("o/metrics.json").unlink()  # as if killed right before the end
     Path("o/given.npz").write_bytes(given_to(Path("model")))
+    Path("o", MARK).write_text(GOES_ON)
     outcome = program("--out", "o", "--resume", *use)
     assert outcome.code == 0 and "cut off before its first checkpoint" in outcome.err
     assert_same_run(Path("o"), Path("whole"))

@@ -121,7 +121,7 @@ def test_what_cannot_be_resumed_stays(program: Program, monkeypatch: pytest.Monk
     Path("thesis").mkdir()
     Path("thesis/config.yaml").write_text("seed: 1")
     Path("thesis/thesis.txt").write_text("x")
-    assert "holds no run, but 'thesis.txt'" in program("--out", "thesis", "--resume", *FOREST).error
+    assert "holds files that are no run's, as 'config.yaml'" in program("--out", "thesis", "--resume", *FOREST).error
     assert len(list(Path("thesis").iterdir())) == 2
     assert program("train", "--out", "model", *FOREST, *SMALL).code == 0
     assert "holds a model and no run" in program("--out", "model", "--resume", *FOREST, *SMALL).error

@@ -77,6 +77,26 @@ def test_series_of_a_pipe_share_a_network(program: Program, three: Path, tmp_pat
     assert (tmp_path / "o/model.onnx").exists()
 
 
+@pytest.mark.slow
+def test_series_whose_networks_are_their_own_go_on(program: Program, tmp_path: Path) -> None:
+    hosts = [rows_of(host, wave(700 + place)[place:]) for place, host in enumerate("ab")]
+    day = file_of(tmp_path / "day.csv", interleaved(*(rows[:500] for rows in hosts)))
+    own = ("--set", "adaptation.enabled=true", "--set", "adaptation.cold_start_points=null", "--set", "training.points=300")
+    assert program(*SERIES, "--path", day, "--out", "model", *own, *LSTM).code == 0
+    rest = file_of(tmp_path / "rest.csv", interleaved(*(rows[500:] for rows in hosts)))
+    use = ("--series-column", "host", "--model", "model", "--set", "checkpoint.every=50", *QUIET)
+    assert program(*SERIES, "--path", rest, "--out", "whole", *use[2:]).code == 0
+    process = cli.open_pipe(tmp_path, *use)
+    header, *lines = rest.read_text().splitlines(keepends=True)
+    cli.feed(process, header + "".join(lines[:200]))
+    cli.wait_for_rows(tmp_path / "o", 200, process)
+    process.send_signal(signal.SIGINT)
+    assert cli.finish(process).code == 130
+    again = cli.finish(cli.open_pipe(tmp_path, *use, "--resume"), text=header + "".join(lines[200:]))
+    assert again.code == 0, again.err
+    cli.assert_same_results(tmp_path / "o", Path("whole"))
+
+
 def test_adaptations_name_their_series(program: Program, tmp_path: Path) -> None:
     shifted = [value + 60 * (row > 700) for row, value in enumerate(wave(1500))]
     path = file_of(tmp_path / "shift.csv", interleaved(rows_of("still", wave(1500)), rows_of("shifted", shifted)))

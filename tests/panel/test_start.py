@@ -57,6 +57,23 @@ def test_a_stretch_of_the_same_stream_is_like_it() -> None:
         assert not list(profile.unlike(StreamProfile.of(times(first, first + 200), VALUES[first : first + 200]), ["cpu"], 200))
 
 
+def test_columns_that_are_never_complete_in_the_same_row() -> None:
+    """Two sensors polled in turn: each is compared by its own values; a third that is silent has none to compare."""
+    values = np.column_stack([VALUES, VALUES + 50])
+    values[::2, 0] = values[1::2, 1] = np.nan
+    detector = StreamDetector(WindowedGaussianScorer(window=64), PeaksOverThreshold, Budget.parse(0.01), 300)
+    detector.process(times(0, 300), values[:300])
+    assert detector.profile and detector.profile.period == 24
+    assert [round(level) for level in detector.profile.levels[2]] == [0, 50]
+    silent = np.column_stack([values, np.full(600, np.nan)])
+    profile = StreamProfile.load(StreamProfile.of(times(0, 300), silent[:300]).state(), 3)
+    told = []
+    for later in (silent[300:], silent[300:] * [1, 100, 1]):
+        start = ModelStart(profile, ["cpu", "memory", "disk"])
+        told.append([note.split()[0] for note in start.update(detector, times(300, 600), later) + start.finish()])
+    assert told == [[], ["memory"]]
+
+
 def test_a_damaged_state_is_refused() -> None:
     start = ModelStart(trained().profile, ["cpu"])
     for key, value in (("notes", "{"), ("values", np.zeros((3, 2))), ("has_begun", 3)):

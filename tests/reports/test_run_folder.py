@@ -13,8 +13,11 @@ from autoencoder.core.errors import ModelFileError, OutputError, ResumeError, Ru
 from autoencoder.core.state import pack
 from autoencoder.reports.files import draft_of, lock
 from autoencoder.reports.run_folder import (
+    BEGINS,
     CHECKPOINT,
     FILES,
+    GOES_ON,
+    MARK,
     Found,
     RunFolder,
     default_folder,
@@ -84,17 +87,33 @@ def test_what_a_run_goes_on_with(tmp_path: Path) -> None:
             return folder.find_run()
 
     assert found() is Found.NOTHING
-    for left in (".config.yaml.part", "given.npz", "detector.npz"):  # a run was killed before it had begun
-        assert found(left, b"x") is Found.NOTHING
-        assert not list(path.iterdir())
-    for other in ("thesis.txt", "state.npz"):
-        with pytest.raises(ResumeError, match=other if other == "thesis.txt" else "holds a model"):
-            found(other)
-        (path / other).unlink()
-    (path / "thesis.txt").touch()
-    with pytest.raises(ResumeError, match=r"holds no run, but 'thesis\.txt'"):
+    assert found(".config.yaml.part", b"x") is Found.NOTHING
+    for name in (
+        "detector.npz",
+        "given.npz",
+        "config.yaml",
+        "plot.png",
+        "thesis.txt",
+    ):  # a mark that says so, or nobody knows whose
+        for mark in ("", "of something else", GOES_ON)[: None if name != "config.yaml" else 2]:
+            set_mark(path, mark)
+            with pytest.raises(ResumeError, match=rf"files that are no run's, as '{name}'"):
+                found(name, "mine")
+            assert (path / name).read_text() == "mine"
+        set_mark(path, BEGINS)
+        assert found(name, "x") is (Found.RUN if name == "config.yaml" else Found.NOTHING)
+        with closing(RunFolder(path, resume=True)) as folder:
+            folder.begin()
+        assert [each.name for each in path.iterdir() if each.name != "thesis.txt"] == [MARK]
+    with pytest.raises(ResumeError, match="holds a model"):
+        found("state.npz")
+    (path / "state.npz").unlink()
+    set_mark(path, "")
+    (path / "scores.csv").touch()
+    with pytest.raises(ResumeError, match="no run's"):
         found("config.yaml")  # which many programs have
-    assert found("scores.csv") is Found.RUN
+    set_mark(path, GOES_ON)
+    assert found() is Found.RUN
     assert found("metrics.json", "not json") is Found.RUN
     assert found("metrics.json", '{"status": "done"}') is Found.DONE
     with pytest.raises(ResumeError, match="holds a model and no run"):
@@ -102,6 +121,13 @@ def test_what_a_run_goes_on_with(tmp_path: Path) -> None:
     assert read_checkpoint(path) is None
     assert found("checkpoint.npz", pack({"rows": 3})) is Found.RUN
     assert read_checkpoint(path) == {"rows": 3}
+
+
+def set_mark(path: Path, text: str) -> None:
+    """Let a folder have that mark, none where it is empty."""
+    (path / MARK).unlink(missing_ok=True)
+    if text:
+        (path / MARK).write_text(text)
 
 
 def test_a_folder_belongs_to_one_run_at_a_time(tmp_path: Path) -> None:
