@@ -23,7 +23,7 @@ HEAD_BYTES = 1 << 16  # looked at to tell a document from lines
 SERIES = "series"  # name of the column that keeps series apart
 
 Tree: TypeAlias = dict[str, Any]
-Points: TypeAlias = Iterable[Sequence[Any]]  # (time, value) each
+Points: TypeAlias = Sequence[Sequence[Any]]  # (time, value) each
 
 
 class Document(NamedTuple):
@@ -98,7 +98,7 @@ def _series(tree: Any) -> list[_Series] | None:
     match tree:
         case {"data": {"result": [*results], "resultType": "matrix" | "vector"}}:
             found = [each for each in _dicts(results) if _is_result(each)]
-            return [_Series(_texts(each.get("metric")), each.get("values") or [each["value"]]) for each in found]
+            return [_Series(_texts(each.get("metric")), each["values"] if "values" in each else [each["value"]]) for each in found]
         case [{"target": _, "datapoints": [*_]}, *_]:  # Graphite
             return [_Series({"target": str(each.get("target"))}, _turned(each.get("datapoints"))) for each in _dicts(tree)]
         case {"series": [{"pointlist": [*_]}, *_]}:  # Datadog
@@ -126,11 +126,11 @@ def _pairs(tree: Any) -> list[_Series] | None:
 
 
 def _is_result(each: Tree) -> bool:
-    return isinstance(each.get("values"), list) or isinstance(each.get("value"), list)
+    return isinstance(each.get("values", each.get("value")), list)
 
 
 def _of_series(series: Sequence[_Series], name: str) -> Document:
-    if not series:
+    if not any(each.points for each in series):
         raise InputError(f"{name} holds no series; the query matched nothing, or the wrong time")
     names = _names([each.labels for each in series])
     several = len(series) > 1
