@@ -18,7 +18,7 @@ from autoencoder.sources.reading import Decimal, MustReadAgain
 from autoencoder.sources.units import BYTES, CURRENCIES, SCALE, UNITS, Unit
 
 INFINITE = "(infinite)"  # what stands for a number without end in a document
-UNTOLD = frozenset({"", "nan", "na", "null", "none"})  # what programs write for a missing value, and nothing else
+UNTOLD = frozenset({"", "nan", "-nan", "+nan", "na", "null", "none"})  # what programs write for a missing value, and nothing else
 MISSING = frozenset(  # compared in lower case, without blanks around
     {*UNTOLD, "n/a", "n.a.", "nil", "-", "--", "---", "–", "—", ".", "?", "\\n", "#n/a", "#na", "nodata"}
     | {
@@ -141,7 +141,7 @@ class NumberColumn:
             self._decimal, self._is_settled = "point", _CLEAR_POINT.search(joined) is not None
             self._unclear = self._unclear or next((text for text in texts if "." in text), None)
         if self._bare is None:
-            self._bare = next((text for text, value in zip(texts, values.tolist(), strict=True) if value), None)
+            self._bare = next((text for text, value in zip(texts, values.tolist(), strict=True) if value and value == value), None)
         return values
 
     def _read(self, text: str) -> float:
