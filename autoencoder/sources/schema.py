@@ -164,7 +164,8 @@ def choose_schema(place: str, names: Sequence[str], types: Sequence[ColumnType],
     clock = _choose_clock(names, types, time, {*asked, label, series})
     others = {time, label, series, clock}
     if takes_all:
-        asked = tuple(position for position in _free(names, others) if types[position] is ColumnType.NUMBER)
+        found = [position for position in _free(names, others) if types[position] is ColumnType.NUMBER]
+        asked = tuple(_find(place, names, names[position]) for position in found)  # which refuses a name that several have
     values = asked or (_choose_value(place, names, types, others),)
     return Schema(tuple(names), values, time, label, series, clock)
 
