@@ -86,7 +86,7 @@ def test_the_summary_tells_counts_incidents_and_files() -> None:
     first, *between, last = summary("cpu.csv", odometer, counts, 1000, quality, worst, Path("o"), ["scores.csv"])
     assert first == "cpu.csv: 5,000 points, 1,000 of them trained on, 4,000 judged, 3 missing"
     assert between == [
-        "2 of 4 known anomalies found (1 rang), 2 false alarms: 0.5 a week (you asked for at most 1)",
+        "2 of 4 known anomalies found (1 rang), 2 false alarms: 0.5 a week (you asked for at most 1 a week)",
         "11 points flagged so far (7 outside of known anomalies), 0.39 a day, 2.8 a week; "
         "the budget for normal points is 4, 0.14 a day, 1 a week",
         "4 incidents, 3 of them alarms; the worst:",
@@ -99,8 +99,8 @@ def test_the_summary_tells_counts_incidents_and_files() -> None:
 @pytest.mark.parametrize(
     ("days", "known", "said"),
     [
-        (14.0, None, "6 incidents: 3 a week (you asked for at most 0.5 false alarms)"),
-        (0.5, None, "6 incidents: 12 a day (you asked for at most 2 false alarms)"),
+        (14.0, None, "6 incidents: 3 a week (you asked for at most 0.5 false alarms a week)"),
+        (0.5, None, "6 incidents: 12 a day (you asked for at most 2 false alarms a day)"),
         (float("nan"), None, "6 incidents in 1,000 judged points (you asked for at most 1 false alarm)"),
         (
             float("nan"),
