@@ -68,6 +68,13 @@ def test_each_series_is_counted_and_compared_on_its_own() -> None:
     assert quality["false_alarm_share"] == 1 / 3
 
 
+def test_anomalies_of_two_series_that_meet_are_two() -> None:
+    statistics, labels = RunStatistics(), np.array([0, 1, 1, 0], dtype=bool)  # at the end of a, and at the start of b
+    statistics.write(Batch(scored([0, 1, 0, 0]), labels=labels, series=["a", "a", "b", "b"]))
+    quality = statistics.quality({"a": 0, "b": 0})
+    assert quality and (quality["known_anomalies"], quality["event_recall"]) == (2, 0.5)
+
+
 @pytest.mark.parametrize(
     "change", [{"series": "3"}, {"series": "{"}, {"missing": -1}, {"labels": np.zeros(9, np.int8)}, {"counts": np.zeros((2, 3))}]
 )
