@@ -9,6 +9,7 @@ from __future__ import annotations
 import csv
 import io
 import json
+from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from typing import Any, NamedTuple, TypeAlias
@@ -98,21 +99,33 @@ def _series(tree: Any) -> list[_Series] | None:
     match tree:
         case {"data": {"result": [*results], "resultType": "matrix" | "vector"}}:
             found = [each for each in _dicts(results) if _is_result(each)]
-            return [_Series(_texts(each.get("metric")), each["values"] if "values" in each else [each["value"]]) for each in found]
+            return [
+                _Series(_texts(each.get("metric")), each["values"] if "values" in each else [each["value"]]) for each in found
+            ]
         case [{"target": _, "datapoints": [*_]}, *_]:  # Graphite
             return [_Series({"target": str(each.get("target"))}, _turned(each.get("datapoints"))) for each in _dicts(tree)]
         case {"series": [{"pointlist": [*_]}, *_]}:  # Datadog
-            return [_Series({"scope": str(each.get("scope"))}, _lists(each.get("pointlist"))) for each in _dicts(tree["series"])]
+            return [_Series({"name": _datadog_name(each)}, _lists(each.get("pointlist"))) for each in _dicts(tree["series"])]
         case [[_, _], *_]:  # as charts take them
             return [_Series({}, _lists(tree))]
         case {"MetricDataResults": [*results]}:  # CloudWatch
-            return [
-                _Series(
-                    {"label": str(each.get("Label"))}, list(zip(each.get("Timestamps", []), each.get("Values", []), strict=False))
-                )
-                for each in _dicts(results)
-            ]
+            return _cloudwatch(_dicts(results))
     return _pairs(tree)
+
+
+def _datadog_name(each: Tree) -> str:
+    """Metric and scope as Datadog writes them: system.load{host:a}."""
+    metric, scope = each.get("metric"), str(each.get("scope"))
+    return f"{metric}{{{scope}}}" if metric else scope
+
+
+def _cloudwatch(results: Sequence[Tree]) -> list[_Series]:
+    """Results, those of one query joined: a long answer comes in pages."""
+    pages: dict[tuple[Any, str], list[tuple[Any, Any]]] = {}
+    for place, each in enumerate(results):
+        points = zip(each.get("Timestamps", []), each.get("Values", []), strict=False)
+        pages.setdefault((str(each.get("Id", place)), str(each.get("Label"))), []).extend(points)
+    return [_Series({"label": label}, points) for (_, label), points in pages.items()]
 
 
 def _pairs(tree: Any) -> list[_Series] | None:
@@ -133,6 +146,9 @@ def _of_series(series: Sequence[_Series], name: str) -> Document:
     if not any(each.points for each in series):
         raise InputError(f"{name} holds no series; the query matched nothing, or the wrong time")
     names = _names([each.labels for each in series])
+    label, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise InputError(f"{name} holds {count} series named {preview(label)}; give each its own name, or ask for one of them")
     several = len(series) > 1
     header = ("timestamp", "value", SERIES) if several else ("timestamp", "value")
 
@@ -149,9 +165,9 @@ def _of_series(series: Sequence[_Series], name: str) -> Document:
 def _names(labels: Sequence[dict[str, str]]) -> list[str]:
     """A name for each set of labels: the metric's, and the labels that not all of them share."""
     keys = dict.fromkeys(key for each in labels for key in each)
-    differ = [key for key in keys if len({each.get(key) for each in labels}) > 1]
-    if differ and len(keys) == 1:
-        return [each.get(differ[0], "") for each in labels]
+    if len(keys) == 1:
+        return [text for each in labels for text in [*each.values()] or [""]]
+    differ = [key for key in keys if len({each.get(key) for each in labels}) > 1] or list(keys)
     return [_name(each, [key for key in differ if key != "__name__" and key in each]) for each in labels]
 
 
