@@ -15,7 +15,7 @@ from autoencoder.sources.cells import ColumnType, preview
 
 # Of columns with times, the first one present wins. Compared in lower case, without signs and what stands in brackets: "Time (UTC)".
 TIME_NAMES = ("timestamp", "datetime", "time", "date", "ds", "ts")
-# Names of times that may be those of something else: taken where the first value is a time or a number.
+# Names of times that may be those of something else: taken where the first value is a time or a number, or nothing else is a time.
 LIKELY_TIME_NAMES = (
     *("epoch", "unixtime", "unix", "unixtimestamp", "epochtime", "timestamputc", "timeutc", "datetimeutc", "utctime", "utc"),
     *(
@@ -44,6 +44,20 @@ LIKELY_TIME_NAMES = (
     ),
     *("fechahora", "horodatage", "dataora"),
 )
+PERIOD_NAMES = (
+    "year",
+    "quarter",
+    "month",
+    "week",
+    "day",
+    "jahr",
+    "quartal",
+    "monat",
+    "woche",
+    "tag",
+    "mois",
+    "mes",
+)  # or categories
 CLOCK_NAMES = ("time", "timeofday", "hour", "clock", "uhrzeit", "zeit", "hora", "heure", "ora")  # beside a column with dates
 LABEL_NAMES = ("label", "is_anomaly", "anomaly")  # never taken for values unless asked for
 ALL = "all"  # asks for every column of numbers, where no column has this name
@@ -138,7 +152,8 @@ def choose_schema(place: str, names: Sequence[str], types: Sequence[ColumnType],
 
     Values: the columns asked for; else the one named "value"; else the only column of numbers that has a name and is neither time
     nor label nor series. Time: the column asked for; else the one with a usual name (``TIME_NAMES``); else the only one whose first
-    value is a time; else none. Values of the name ``ALL``: every column of numbers that is not taken.
+    value is a time; else one of a usual name, which is refused when it is read; else none. Values of the name ``ALL``: every column
+    of numbers that is not taken.
 
     Raises:
         InputError: a column asked for does not exist, or none or several are obvious.
@@ -170,6 +185,14 @@ def choose_schema(place: str, names: Sequence[str], types: Sequence[ColumnType],
     return Schema(tuple(names), values, time, label, series, clock)
 
 
+def find_uncounted_period(schema: Schema, types: Sequence[ColumnType], row: Sequence[str]) -> str | None:
+    """The end of a sentence on a column of months or the like that cannot be read, in a table whose rows are counted."""
+    for position, (name, found) in enumerate(zip(schema.names, types, strict=True)):
+        if schema.time is None and position not in schema.used and found is ColumnType.OTHER and _plain(name) in PERIOD_NAMES:
+            return f", column {name!r}: found {preview(row[position])}, which is no time; rows are counted 0, 1, 2 instead"
+    return None
+
+
 def asks_for_all(selection: ColumnSelection, names: Sequence[str]) -> bool:
     """Whether every column of numbers of a table is asked for."""
     return tuple(selection.columns) == (ALL,) and ALL not in names
@@ -199,7 +222,9 @@ def _choose_time(place: str, names: Sequence[str], types: Sequence[ColumnType], 
         # "date,time,value": of several usual names, one that holds whole times is better than the time of day
         return min(named, key=lambda position: types[position] in (ColumnType.OTHER, ColumnType.CLOCK))
     times = [position for position in free if types[position] is ColumnType.TIME]
-    return _only(place, names, times, "times", "--time-column NAME")
+    found = _only(place, names, times, "times", "--time-column NAME")
+    unread = [position for position in likely if types[position] is not ColumnType.MISSING]
+    return unread[0] if found is None and unread else found  # which is refused when it is read, and not passed over in silence
 
 
 def _choose_clock(names: Sequence[str], types: Sequence[ColumnType], time: int | None, taken: set[int | None]) -> int | None:
