@@ -12,6 +12,7 @@ from autoencoder.core.errors import InputError
 from autoencoder.core.state import State
 from autoencoder.sources.cells import ColumnType, column_type, first_type, preview
 from autoencoder.sources.chunk import Chunk, MonotonicityCheck, Warn, ignore
+from autoencoder.sources.clocks import find_digit_clock
 from autoencoder.sources.layout import Delimited, JsonObjects, Layout, count_title_lines, separator_of
 from autoencoder.sources.lines import LineBuffer, Lines
 from autoencoder.sources.number_columns import NumberColumns, find_series_column
@@ -236,8 +237,13 @@ class RowParser:
         layout.widen(reader.convert_lines(first, layout.split)[0])
         reader.split(layout, first)
         rows = [row for row in reader.convert_lines(sample, layout.split) if len(row) == len(layout.names)]
-        types = [first_type(column) for column in zip(*rows, strict=True)]
+        columns = list(zip(*rows, strict=True))
+        types = [first_type(column) for column in columns]
+        if digits := find_digit_clock(layout.names, types, columns):
+            types[digits.date], types[digits.clock] = ColumnType.TIME, ColumnType.CLOCK
         schema = choose_schema(self.name, layout.names, types, self._selection)
+        if digits and schema.clock == digits.clock:
+            schema = replace(schema, clock_width=digits.width)
         self._numbers.expect(schema, commas_group=layout.separator in ("", ","), may_change=self._may_change)
         if unread := find_uncounted_period(schema, types, rows[0]):
             self._warn(f"{self.name}{unread}")

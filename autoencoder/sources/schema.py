@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 import numpy as np
@@ -94,6 +94,7 @@ class Schema:
     label: int | None
     series: int | None  # None: all rows are of one
     clock: int | None = None  # of the time of day, where the time is a date; None: the time is whole
+    clock_width: int | None = None  # digits of a time of day without colons; None: it has them
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -113,8 +114,8 @@ class Schema:
             return None
         places: dict[int | None, int] = {position: names.index(self.names[position]) for position in self.used}
         values = tuple(places[position] for position in self.values)
-        others = (places.get(position) for position in (self.time, self.label, self.series, self.clock))
-        return Schema(tuple(names), values, *others)
+        time, label, series, clock = (places.get(position) for position in (self.time, self.label, self.series, self.clock))
+        return replace(self, names=tuple(names), values=values, time=time, label=label, series=series, clock=clock)
 
 
 class SeriesIndex:
@@ -144,7 +145,7 @@ class SeriesIndex:
 
 def is_usual_time(name: str) -> bool:
     """Whether a column of this name usually holds times."""
-    return _plain(name) in (*TIME_NAMES, *LIKELY_TIME_NAMES)
+    return plain_name(name) in (*TIME_NAMES, *LIKELY_TIME_NAMES)
 
 
 def choose_schema(place: str, names: Sequence[str], types: Sequence[ColumnType], selection: ColumnSelection) -> Schema:
@@ -188,7 +189,7 @@ def choose_schema(place: str, names: Sequence[str], types: Sequence[ColumnType],
 def find_uncounted_period(schema: Schema, types: Sequence[ColumnType], row: Sequence[str]) -> str | None:
     """The end of a sentence on a column of months or the like that cannot be read, in a table whose rows are counted."""
     for position, (name, found) in enumerate(zip(schema.names, types, strict=True)):
-        if schema.time is None and position not in schema.used and found is ColumnType.OTHER and _plain(name) in PERIOD_NAMES:
+        if schema.time is None and position not in schema.used and found is ColumnType.OTHER and plain_name(name) in PERIOD_NAMES:
             return f", column {name!r}: found {preview(row[position])}, which is no time; rows are counted 0, 1, 2 instead"
     return None
 
@@ -214,7 +215,7 @@ def _choose_time(place: str, names: Sequence[str], types: Sequence[ColumnType], 
     free = [position for position in range(len(names)) if position not in taken]
     by_name: dict[str, list[int]] = {}
     for position in free:
-        by_name.setdefault(_plain(names[position]), []).append(position)
+        by_name.setdefault(plain_name(names[position]), []).append(position)
     named = [position for usual in TIME_NAMES for position in by_name.get(usual, ())]
     likely = [position for usual in LIKELY_TIME_NAMES for position in by_name.get(usual, ())]
     named += [position for position in likely if types[position] in (ColumnType.TIME, ColumnType.NUMBER)]
@@ -232,7 +233,7 @@ def _choose_clock(names: Sequence[str], types: Sequence[ColumnType], time: int |
     if time is None:
         return None
     clocks = [position for position, found in enumerate(types) if found is ColumnType.CLOCK and position not in {*taken, time}]
-    named = [position for position in clocks if _plain(names[position]) in CLOCK_NAMES]
+    named = [position for position in clocks if plain_name(names[position]) in CLOCK_NAMES]
     return next(
         iter(named or [position for position in clocks if position == time + 1 and names[position].startswith("column_")]), None
     )
@@ -250,7 +251,7 @@ def _free(names: Sequence[str], taken: set[int | None]) -> list[int]:
 def _choose_value(place: str, names: Sequence[str], types: Sequence[ColumnType], taken: set[int | None]) -> int:
     free = _free(names, taken)
     tests: list[Callable[[int], bool]] = [
-        lambda position: _plain(names[position]) == "value",
+        lambda position: plain_name(names[position]) == "value",
         lambda position: types[position] is ColumnType.NUMBER,
         lambda position: types[position] is ColumnType.MISSING,
     ]
@@ -273,6 +274,6 @@ def _listed(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown or "(none)"
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A column's name without what exports put around it: "_time", "@timestamp", "Time (UTC)", "value [°C]"."""
     return re.sub(r"[\[(].*?[\])]|[^a-z0-9]", "", name.lower()) or name.lower()
