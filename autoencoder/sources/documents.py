@@ -22,6 +22,7 @@ from autoencoder.sources.schema import ColumnSelection, is_usual_time
 
 HEAD_BYTES = 1 << 16  # looked at to tell a document from lines
 MAX_DEPTH = 20  # of the objects around a table
+NO_SERIES = "{} holds no series; the query matched nothing, or the wrong time"
 SERIES = "series"  # name of the column that keeps series apart
 
 
@@ -78,6 +79,11 @@ def read_document(data: bytes, name: str) -> Document:
         raise InputError(f"{name} is a JSON document that is nested too deeply; it must hold a table") from None
     except ValueError as error:
         raise InputError(f"{name} begins as a JSON document and is none ({error}); fetch it again") from None
+    match tree:
+        case {"results": [{"statement_id": _, "error": fault}, *_]}:  # InfluxDB
+            raise InputError(f"{name} holds an error message: {preview(str(fault))}; correct the query and ask again")
+        case {"results": [{"statement_id": _, **rest}, *_]} if "series" not in rest:
+            raise InputError(NO_SERIES.format(name))
     if isinstance(tree, dict) and _is_error(tree):
         raise InputError(f"{name} holds an error message: {preview(str(tree.get('error')))}; correct the query and ask again")
     series = find_series(tree)
@@ -85,7 +91,9 @@ def read_document(data: bytes, name: str) -> Document:
         return _of_series(series, name)
     if tables := _tables(tree):
         return _of_tables(tables, name)
-    records = _records(tree)
+    if (found := _nested_tables(tree)) > 1:
+        raise InputError(f"{name} holds {found} tables; ask for one of them")
+    records = _records(tree[0] if found else tree)
     if not records:
         raise InputError(
             f"{name} is a JSON document without a table that is known here; give an array of objects, or one JSON object a line"
@@ -98,7 +106,7 @@ def read_document(data: bytes, name: str) -> Document:
 
 def _of_series(series: Sequence[Series], name: str) -> Document:
     if not any(each.points for each in series):
-        raise InputError(f"{name} holds no series; the query matched nothing, or the wrong time")
+        raise InputError(NO_SERIES.format(name))
     names = different_names([each.labels for each in series], name)
     several = len(series) > 1
     header = ("timestamp", "value", SERIES) if several else ("timestamp", "value")
@@ -187,8 +195,17 @@ def _has_time(row: Tree) -> bool:
 
 
 def _holds_array(tree: Tree) -> bool:
-    """Whether there is an array of two or more in an object, or in those inside it."""
-    return any(isinstance(value, list) and len(value) > 1 for value in opened(tree).values())
+    """Whether there is an array in an object, or in those inside it."""
+    return any(isinstance(value, list) for value in opened(tree).values())
+
+
+def _nested_tables(tree: Any) -> int:
+    """How many tables an array holds whose objects are no rows, but each a table with times (Open-Meteo, of several places)."""
+    objects = dicts_of(tree)
+    if not objects or _has_time(opened(objects[0])):
+        return 0
+    inner = _records(objects[0])
+    return len(objects) if inner and _has_time(opened(inner[0])) else 0
 
 
 def _is_error(tree: Tree) -> bool:
