@@ -27,7 +27,9 @@ def events(labels: Flags) -> list[Span]:
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
 
-def quality_of(labels: Flags, flags: Flags, incidents: Sequence[Span], alarms: Sequence[Span] | None = None) -> dict[str, Any]:
+def quality_of(
+    labels: Flags, flags: Flags, incidents: Sequence[Span], alarms: Sequence[Span] | None = None, begins: Sequence[int] = (0,)
+) -> dict[str, Any]:
     """Precision, recall, event F1 and detection delay, as metrics.json holds them.
 
     Args:
@@ -35,8 +37,10 @@ def quality_of(labels: Flags, flags: Flags, incidents: Sequence[Span], alarms: S
         flags: (N,) flagged points.
         incidents: first row of each, and the row after its last.
         alarms: those of them that were worth an alert; None: all.
+        begins: first row of each series, from 0 on; an anomaly at the end of one is not that at the start of the next.
     """
-    known = events(labels)
+    parts = np.split(labels, begins[1:])
+    known = [(begin + start, begin + end) for begin, part in zip(begins, parts, strict=True) for start, end in events(part)]
     found = [
         rows[0] for start, end in known if len(rows := np.flatnonzero(flags[start:end]))
     ]  # a gap in an incident is no detection

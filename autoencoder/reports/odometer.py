@@ -68,15 +68,16 @@ class Odometer:
             anomalies = "anomaly" if known.anomalies == 1 else "anomalies"
             silent = f" ({known.rung:,} rang)" if known.rung < known.found else ""
             start = f"{known.found_text} known {anomalies} found{silent}, {number_of(known.false_alarms, 'false alarm')}"
-            return f"{start}{self._beside_budget(known.false_alarms)})"
-        start = f"{number_of(self.incidents, 'incident')}{self._beside_budget(self.incidents)}"
-        return f"{start} false alarm{'' if start.endswith('most 1') else 's'})"
+            return f"{start}{self._beside_budget(known.false_alarms, '')}"
+        return f"{number_of(self.incidents, 'incident')}{self._beside_budget(self.incidents, ' false alarm')}"
 
-    def _beside_budget(self, count: int) -> str:
-        if not self.days > 0:
-            return f" in {number_of(self.judged, 'judged point')} (you asked for at most {brief(self.allowed)}"
-        period = self._period
-        return f": {brief(self.per(count, period))} {period} (you asked for at most {brief(self.per(self.allowed, period))}"
+    def _beside_budget(self, count: int, what: str) -> str:
+        """How often something came, beside how often ``what`` (" false alarm"; "" after that word) was asked for, in one period."""
+        period = self._period if self.days > 0 else ""
+        rate, asked = (brief(self.per(each, period) if period else each) for each in (count, self.allowed))
+        what += "s" if what and asked != "1" else ""
+        came = f": {rate} {period}" if period else f" in {number_of(self.judged, 'judged point')}"
+        return f"{came} (you asked for at most {asked}{what}{f' {period}' if period else ''})"
 
     @property
     def _period(self) -> str:

@@ -132,16 +132,17 @@ class RunStatistics(Sink):
         """
         if not any(one.labels for one in self.series.values()):
             return None
-        labels, flags, spans, rung = bytearray(), bytearray(), [], []
+        labels, flags, spans, rung, begins = bytearray(), bytearray(), [], [], []
         for name, one in self.series.items():
             skipped = training_points.get(name, one.points)
             if len(one.labels) > skipped:
+                begins.append(len(labels))
                 begin = len(labels) - skipped
                 spans += [(begin + first, begin + last + 1) for first, last in one.spans]
                 rung += one.rung
                 labels += one.labels[skipped:]
                 flags += one.flags[skipped:]
-        quality = quality_of(_flags(labels), _flags(flags), spans, [*compress(spans, rung)])
+        quality = quality_of(_flags(labels), _flags(flags), spans, [*compress(spans, rung)], begins or (0,))
         if kinds:
             begin, flagged = training_points[None], self.series[None].flags
             found = {kind: [any(flagged[s:e]) for s, e in rows if s >= begin] for kind, rows in sorted(kinds.items())}

@@ -43,6 +43,11 @@ def column_type(text: str) -> ColumnType:
     return ColumnType.TIME if is_time(text) else ColumnType.OTHER
 
 
+def first_type(texts: Sequence[str]) -> ColumnType:
+    """What a column looks like by its first text that is not missing."""
+    return next((found for text in texts if (found := column_type(text)) is not ColumnType.MISSING), ColumnType.MISSING)
+
+
 def convert_column(convert: Callable[[Sequence[str]], Result], texts: Sequence[str], place: Callable[[int], str]) -> Result:
     """Convert texts (N,) at once; where that fails, name the first text that fails on its own.
 

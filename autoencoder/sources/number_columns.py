@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -94,9 +95,11 @@ class NumberColumns:
         """Ends of sentences about the whole table; what was said is not said again."""
         for column in self._columns.values():
             text, decimal = column.unsettled, column.decimal
-            if text and "," in text and not self._seen & {decimal}:
-                thousands, fraction = text.replace(",", ""), text.replace(",", ".")
-                taken, other, sign = (fraction, thousands, "point") if decimal == "comma" else (thousands, fraction, "comma")
+            if text and ("," in text or column.has_hundreds) and not self._seen & {decimal}:
+                thousands, fraction = re.sub("[.,]", "", text), text.replace(",", ".")
+                sign = "comma" if decimal == "point" else "point"
+                is_fraction = ("," in text) == (decimal == "comma")
+                taken, other = (fraction, thousands) if is_fraction else (thousands, fraction)
                 yield f", column {column.name!r}: {text!r} is read as {taken}; if it is {other}, give --set input.decimal={sign}"
         words: Counter[str] = sum((column.words for column in self._columns.values()), Counter())
         if words:

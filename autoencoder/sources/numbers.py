@@ -18,7 +18,7 @@ from autoencoder.sources.reading import Decimal, MustReadAgain
 from autoencoder.sources.units import BYTES, CURRENCIES, SCALE, UNITS, Unit
 
 INFINITE = "(infinite)"  # what stands for a number without end in a document
-UNTOLD = frozenset({"", "nan", "na", "null", "none"})  # what programs write for a missing value, and nothing else
+UNTOLD = frozenset({"", "nan", "-nan", "+nan", "na", "null", "none"})  # what programs write for a missing value, and nothing else
 MISSING = frozenset(  # compared in lower case, without blanks around
     {*UNTOLD, "n/a", "n.a.", "nil", "-", "--", "---", "–", "—", ".", "?", "\\n", "#n/a", "#na", "nodata"}
     | {
@@ -48,6 +48,7 @@ _CELL = re.compile(
 _GROUPS = re.compile(r"[0-9]{1,3}(?:([ '.,])[0-9]{3})(?:\1[0-9]{3})*(?:(?!\1)[.,][0-9]*)?")
 _ONE_GROUP = re.compile(r"[1-9][0-9]{0,2}[.,][0-9]{3}")  # 1.234 and 1,234: the sign may part thousands or begin the fraction
 _CLEAR_POINT = re.compile(r"(?<![0-9.])(?:0|[1-9][0-9]{3,})?\.[0-9]|\.[0-9]{1,2}(?![0-9])|\.[0-9]{4}")
+_HUNDREDS = re.compile(r"^ *[-+]?[1-9][0-9]{2,} *$", re.MULTILINE)
 
 
 class NumberColumn:
@@ -67,6 +68,7 @@ class NumberColumn:
         self._commas_group = commas_group
         self._may_change = may_change
         self._unclear: str | None = None  # the first cell with two readings
+        self._has_hundreds = False  # any whole number of at least 100, which has no sign that parts it
         self._unit: tuple[str, str] | None = None  # the quantity of the column, and the unit as its first cell writes it
         self._money: str | None = None
         self._bare: str | None = None  # the first number without a unit
@@ -75,6 +77,11 @@ class NumberColumn:
     def unsettled(self) -> str | None:
         """The first cell that has two readings, where nothing in the column has settled which."""
         return None if self._is_settled else self._unclear
+
+    @property
+    def has_hundreds(self) -> bool:
+        """Whether whole numbers of at least 100 were met while the sign was open: beside 960, 1.008 may be 1008."""
+        return self._has_hundreds
 
     @property
     def decimal(self) -> Decimal | None:
@@ -139,9 +146,13 @@ class NumberColumn:
             raise ValueError(BAD_NUMBER)
         if not self._is_settled and "." in joined:
             self._decimal, self._is_settled = "point", _CLEAR_POINT.search(joined) is not None
-            self._unclear = self._unclear or next((text for text in texts if "." in text), None)
+            self._unclear = self._unclear or next((text for text in texts if "." in text and _is_one_group(text)), None)
+        if not self._is_settled and not self._has_hundreds:
+            self._has_hundreds = _HUNDREDS.search(joined) is not None
         if self._bare is None:
-            self._bare = next((text for text, value in zip(texts, values.tolist(), strict=True) if value), None)
+            self._bare = next(
+                (text for text, value in zip(texts, values.tolist(), strict=True) if value and value == value), None
+            )
         return values
 
     def _read(self, text: str) -> float:
@@ -165,6 +176,7 @@ class NumberColumn:
     def _digits(self, digits: str, has_exponent: bool) -> str:
         """The digits as Python writes them."""
         decimal = _settles(digits)
+        self._has_hundreds = self._has_hundreds or _HUNDREDS.fullmatch(digits) is not None
         if has_exponent and decimal is None and set(digits) & {".", ","}:  # nobody parts the thousands of 1,234e5
             decimal = "comma" if "," in digits else "point"
         if decimal:
@@ -234,6 +246,10 @@ def is_number(text: str) -> bool:
         return not math.isnan(NumberColumn("")._read(text))
     except ValueError:
         return False
+
+
+def _is_one_group(text: str) -> bool:
+    return _ONE_GROUP.fullmatch(text.strip().lstrip("+-")) is not None
 
 
 def _settles(digits: str) -> Decimal | None:

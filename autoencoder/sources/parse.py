@@ -10,14 +10,15 @@ import numpy as np
 
 from autoencoder.core.errors import InputError
 from autoencoder.core.state import State
-from autoencoder.sources.cells import ColumnType, column_type, preview
+from autoencoder.sources.cells import ColumnType, column_type, first_type, preview
 from autoencoder.sources.chunk import Chunk, MonotonicityCheck, Warn, ignore
+from autoencoder.sources.clocks import find_digit_clock
 from autoencoder.sources.layout import Delimited, JsonObjects, Layout, count_title_lines, separator_of
 from autoencoder.sources.lines import LineBuffer, Lines
 from autoencoder.sources.number_columns import NumberColumns, find_series_column
 from autoencoder.sources.reading import AS_FOUND, MustReadAgain, Reading
 from autoencoder.sources.rows import RowReader, time_texts
-from autoencoder.sources.schema import ColumnSelection, Schema, choose_schema
+from autoencoder.sources.schema import ColumnSelection, Schema, choose_schema, find_uncounted_period
 from autoencoder.sources.times import NO_INDEX, time_reader
 
 SAMPLE_ROWS = 1000  # looked at to tell which columns hold numbers
@@ -236,9 +237,16 @@ class RowParser:
         layout.widen(reader.convert_lines(first, layout.split)[0])
         reader.split(layout, first)
         rows = [row for row in reader.convert_lines(sample, layout.split) if len(row) == len(layout.names)]
-        types = [_first_type(column) for column in zip(*rows, strict=True)]
+        columns = list(zip(*rows, strict=True))
+        types = [first_type(column) for column in columns]
+        if digits := find_digit_clock(layout.names, types, columns):
+            types[digits.date], types[digits.clock] = ColumnType.TIME, ColumnType.CLOCK
         schema = choose_schema(self.name, layout.names, types, self._selection)
+        if digits and schema.clock == digits.clock:
+            schema = replace(schema, clock_width=digits.width)
         self._numbers.expect(schema, commas_group=layout.separator in ("", ","), may_change=self._may_change)
+        if unread := find_uncounted_period(schema, types, rows[0]):
+            self._warn(f"{self.name}{unread}")
         if schema.time is not None:
             schema = self._learn_times(schema, types, rows, first)
         with self._numbers.rewound(always=True):
@@ -289,8 +297,3 @@ class RowParser:
         self._reader.count += len(rows)
         self._newest = rows
         return rows
-
-
-def _first_type(texts: Sequence[str]) -> ColumnType:
-    """What a column looks like by its first text that is not missing."""
-    return next((found for text in texts if (found := column_type(text)) is not ColumnType.MISSING), ColumnType.MISSING)

@@ -11,6 +11,7 @@ from autoencoder.core.errors import InputError
 from autoencoder.sources import cells
 from autoencoder.sources.cells import Result
 from autoencoder.sources.chunk import Chunk, Time
+from autoencoder.sources.clocks import clock_text
 from autoencoder.sources.layout import Layout
 from autoencoder.sources.lines import MAX_LINE_BYTES, OVERLONG, Lines
 from autoencoder.sources.number_columns import NumberColumns
@@ -104,4 +105,4 @@ def time_texts(schema: Schema, rows: Sequence[Sequence[str]]) -> list[str]:
     assert schema.time is not None, "rows without a time are counted"
     if schema.clock is None:
         return [row[schema.time] for row in rows]
-    return [f"{row[schema.time].strip()} {row[schema.clock].strip()}" for row in rows]
+    return [f"{row[schema.time].strip()} {clock_text(row[schema.clock], schema.clock_width)}" for row in rows]

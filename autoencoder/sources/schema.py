@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 import numpy as np
@@ -15,7 +15,7 @@ from autoencoder.sources.cells import ColumnType, preview
 
 # Of columns with times, the first one present wins. Compared in lower case, without signs and what stands in brackets: "Time (UTC)".
 TIME_NAMES = ("timestamp", "datetime", "time", "date", "ds", "ts")
-# Names of times that may be those of something else: taken where the first value is a time or a number.
+# Names of times that may be those of something else: taken where the first value is a time or a number, or nothing else is a time.
 LIKELY_TIME_NAMES = (
     *("epoch", "unixtime", "unix", "unixtimestamp", "epochtime", "timestamputc", "timeutc", "datetimeutc", "utctime", "utc"),
     *(
@@ -44,6 +44,20 @@ LIKELY_TIME_NAMES = (
     ),
     *("fechahora", "horodatage", "dataora"),
 )
+PERIOD_NAMES = (
+    "year",
+    "quarter",
+    "month",
+    "week",
+    "day",
+    "jahr",
+    "quartal",
+    "monat",
+    "woche",
+    "tag",
+    "mois",
+    "mes",
+)  # or categories
 CLOCK_NAMES = ("time", "timeofday", "hour", "clock", "uhrzeit", "zeit", "hora", "heure", "ora")  # beside a column with dates
 LABEL_NAMES = ("label", "is_anomaly", "anomaly")  # never taken for values unless asked for
 ALL = "all"  # asks for every column of numbers, where no column has this name
@@ -80,6 +94,7 @@ class Schema:
     label: int | None
     series: int | None  # None: all rows are of one
     clock: int | None = None  # of the time of day, where the time is a date; None: the time is whole
+    clock_width: int | None = None  # digits of a time of day without colons; None: it has them
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -99,8 +114,8 @@ class Schema:
             return None
         places: dict[int | None, int] = {position: names.index(self.names[position]) for position in self.used}
         values = tuple(places[position] for position in self.values)
-        others = (places.get(position) for position in (self.time, self.label, self.series, self.clock))
-        return Schema(tuple(names), values, *others)
+        time, label, series, clock = (places.get(position) for position in (self.time, self.label, self.series, self.clock))
+        return replace(self, names=tuple(names), values=values, time=time, label=label, series=series, clock=clock)
 
 
 class SeriesIndex:
@@ -130,7 +145,7 @@ class SeriesIndex:
 
 def is_usual_time(name: str) -> bool:
     """Whether a column of this name usually holds times."""
-    return _plain(name) in (*TIME_NAMES, *LIKELY_TIME_NAMES)
+    return plain_name(name) in (*TIME_NAMES, *LIKELY_TIME_NAMES)
 
 
 def choose_schema(place: str, names: Sequence[str], types: Sequence[ColumnType], selection: ColumnSelection) -> Schema:
@@ -138,7 +153,8 @@ def choose_schema(place: str, names: Sequence[str], types: Sequence[ColumnType],
 
     Values: the columns asked for; else the one named "value"; else the only column of numbers that has a name and is neither time
     nor label nor series. Time: the column asked for; else the one with a usual name (``TIME_NAMES``); else the only one whose first
-    value is a time; else none. Values of the name ``ALL``: every column of numbers that is not taken.
+    value is a time; else one of a usual name, which is refused when it is read; else none. Values of the name ``ALL``: every column
+    of numbers that is not taken.
 
     Raises:
         InputError: a column asked for does not exist, or none or several are obvious.
@@ -164,9 +180,18 @@ def choose_schema(place: str, names: Sequence[str], types: Sequence[ColumnType],
     clock = _choose_clock(names, types, time, {*asked, label, series})
     others = {time, label, series, clock}
     if takes_all:
-        asked = tuple(position for position in _free(names, others) if types[position] is ColumnType.NUMBER)
+        found = [position for position in _free(names, others) if types[position] is ColumnType.NUMBER]
+        asked = tuple(_find(place, names, names[position]) for position in found)  # which refuses a name that several have
     values = asked or (_choose_value(place, names, types, others),)
     return Schema(tuple(names), values, time, label, series, clock)
+
+
+def find_uncounted_period(schema: Schema, types: Sequence[ColumnType], row: Sequence[str]) -> str | None:
+    """The end of a sentence on a column of months or the like that cannot be read, in a table whose rows are counted."""
+    for position, (name, found) in enumerate(zip(schema.names, types, strict=True)):
+        if schema.time is None and position not in schema.used and found is ColumnType.OTHER and plain_name(name) in PERIOD_NAMES:
+            return f", column {name!r}: found {preview(row[position])}, which is no time; rows are counted 0, 1, 2 instead"
+    return None
 
 
 def asks_for_all(selection: ColumnSelection, names: Sequence[str]) -> bool:
@@ -190,7 +215,7 @@ def _choose_time(place: str, names: Sequence[str], types: Sequence[ColumnType], 
     free = [position for position in range(len(names)) if position not in taken]
     by_name: dict[str, list[int]] = {}
     for position in free:
-        by_name.setdefault(_plain(names[position]), []).append(position)
+        by_name.setdefault(plain_name(names[position]), []).append(position)
     named = [position for usual in TIME_NAMES for position in by_name.get(usual, ())]
     likely = [position for usual in LIKELY_TIME_NAMES for position in by_name.get(usual, ())]
     named += [position for position in likely if types[position] in (ColumnType.TIME, ColumnType.NUMBER)]
@@ -198,7 +223,9 @@ def _choose_time(place: str, names: Sequence[str], types: Sequence[ColumnType], 
         # "date,time,value": of several usual names, one that holds whole times is better than the time of day
         return min(named, key=lambda position: types[position] in (ColumnType.OTHER, ColumnType.CLOCK))
     times = [position for position in free if types[position] is ColumnType.TIME]
-    return _only(place, names, times, "times", "--time-column NAME")
+    found = _only(place, names, times, "times", "--time-column NAME")
+    unread = [position for position in likely if types[position] is not ColumnType.MISSING]
+    return unread[0] if found is None and unread else found  # which is refused when it is read, and not passed over in silence
 
 
 def _choose_clock(names: Sequence[str], types: Sequence[ColumnType], time: int | None, taken: set[int | None]) -> int | None:
@@ -206,7 +233,7 @@ def _choose_clock(names: Sequence[str], types: Sequence[ColumnType], time: int |
     if time is None:
         return None
     clocks = [position for position, found in enumerate(types) if found is ColumnType.CLOCK and position not in {*taken, time}]
-    named = [position for position in clocks if _plain(names[position]) in CLOCK_NAMES]
+    named = [position for position in clocks if plain_name(names[position]) in CLOCK_NAMES]
     return next(
         iter(named or [position for position in clocks if position == time + 1 and names[position].startswith("column_")]), None
     )
@@ -224,7 +251,7 @@ def _free(names: Sequence[str], taken: set[int | None]) -> list[int]:
 def _choose_value(place: str, names: Sequence[str], types: Sequence[ColumnType], taken: set[int | None]) -> int:
     free = _free(names, taken)
     tests: list[Callable[[int], bool]] = [
-        lambda position: _plain(names[position]) == "value",
+        lambda position: plain_name(names[position]) == "value",
         lambda position: types[position] is ColumnType.NUMBER,
         lambda position: types[position] is ColumnType.MISSING,
     ]
@@ -247,6 +274,6 @@ def _listed(names: Sequence[str]) -> str:
     return f"{shown} and {len(names) - 20} more" if len(names) > 20 else shown or "(none)"
 
 
-def _plain(name: str) -> str:
+def plain_name(name: str) -> str:
     """A column's name without what exports put around it: "_time", "@timestamp", "Time (UTC)", "value [°C]"."""
     return re.sub(r"[\[(].*?[\])]|[^a-z0-9]", "", name.lower()) or name.lower()

@@ -153,7 +153,7 @@ def test_a_run_without_anomalies_reads_well(program: Program) -> None:
     outcome = program("--out", "o", *FOREST, "--set", "threshold.budget=1e-9", "--set", "synthetic.points=2000")
     assert outcome.code == 0
     assert "nan" not in outcome.err
-    assert "0 incidents: 0 a week (you asked for at most 3.4e-07 false alarms)" in outcome.err
+    assert "0 incidents: 0 a week (you asked for at most 3.4e-07 false alarms a week)" in outcome.err
     assert "0 points flagged so far" in outcome.err and "the budget for normal points is 1.5e-06, " in outcome.err
     assert "%" not in outcome.err
 

@@ -68,6 +68,13 @@ def test_each_series_is_counted_and_compared_on_its_own() -> None:
     assert quality["false_alarm_share"] == 1 / 3
 
 
+def test_anomalies_of_two_series_that_meet_are_two() -> None:
+    statistics, labels = RunStatistics(), np.array([0, 1, 1, 0], dtype=bool)  # at the end of a, and at the start of b
+    statistics.write(Batch(scored([0, 1, 0, 0]), labels=labels, series=["a", "a", "b", "b"]))
+    quality = statistics.quality({"a": 0, "b": 0})
+    assert quality and (quality["known_anomalies"], quality["event_recall"]) == (2, 0.5)
+
+
 @pytest.mark.parametrize(
     "change", [{"series": "3"}, {"series": "{"}, {"missing": -1}, {"labels": np.zeros(9, np.int8)}, {"counts": np.zeros((2, 3))}]
 )
@@ -86,7 +93,7 @@ def test_the_summary_tells_counts_incidents_and_files() -> None:
     first, *between, last = summary("cpu.csv", odometer, counts, 1000, quality, worst, Path("o"), ["scores.csv"])
     assert first == "cpu.csv: 5,000 points, 1,000 of them trained on, 4,000 judged, 3 missing"
     assert between == [
-        "2 of 4 known anomalies found (1 rang), 2 false alarms: 0.5 a week (you asked for at most 1)",
+        "2 of 4 known anomalies found (1 rang), 2 false alarms: 0.5 a week (you asked for at most 1 a week)",
         "11 points flagged so far (7 outside of known anomalies), 0.39 a day, 2.8 a week; "
         "the budget for normal points is 4, 0.14 a day, 1 a week",
         "4 incidents, 3 of them alarms; the worst:",
@@ -99,8 +106,8 @@ def test_the_summary_tells_counts_incidents_and_files() -> None:
 @pytest.mark.parametrize(
     ("days", "known", "said"),
     [
-        (14.0, None, "6 incidents: 3 a week (you asked for at most 0.5 false alarms)"),
-        (0.5, None, "6 incidents: 12 a day (you asked for at most 2 false alarms)"),
+        (14.0, None, "6 incidents: 3 a week (you asked for at most 0.5 false alarms a week)"),
+        (0.5, None, "6 incidents: 12 a day (you asked for at most 2 false alarms a day)"),
         (float("nan"), None, "6 incidents in 1,000 judged points (you asked for at most 1 false alarm)"),
         (
             float("nan"),

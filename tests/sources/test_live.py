@@ -24,6 +24,7 @@ from hypothesis import strategies as st
 
 from autoencoder.core.errors import InputError, SourceError
 from autoencoder.sources.chunk import ignore
+from autoencoder.sources.documents import is_document
 from autoencoder.sources.live import FollowSource, StdinSource
 from autoencoder.sources.schema import ColumnSelection
 
@@ -206,6 +207,19 @@ def test_a_document_on_a_pipe_is_read_as_a_whole(data: bytes, size: int) -> None
     assert (heard.names, heard.values, heard.timezone) == (["a", "b"], [1, None, 3, 4], "UTC")
     assert heard.series is not None and heard.series.tolist() == [0, 0, 0, 1]
     assert subjects(heard.warnings) == ["stdin, record 2, column 'value': found 'x'"]
+
+
+@pytest.mark.parametrize(
+    ("line", "is_one"),
+    [
+        (b'{"cpu": 5, "disks": [{"n": 1}, {"n": 2}]}', False),
+        (b'{"time": 1717156800, "cpu": 5, "events": [{"time": 1717156800}, {"time": 1717156801}]}', False),
+        (b'{"count": 2, "results": [{"time": 1717156800, "v": 1}, {"time": 1717156801, "v": 1}]}', True),
+        (b'{"a":' * 500 + b"1" + b"}" * 500, False),
+    ],
+)
+def test_a_first_row_with_arrays_is_no_document(line: bytes, is_one: bool) -> None:
+    assert is_document(line + b"\n", is_whole=False) is is_one
 
 
 def test_a_document_that_is_cut_off_or_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -63,6 +63,12 @@ def test_a_cell_without_one_reading_is_refused(texts: list[str], reason: str) ->
         NumberColumn("v").convert(texts)
 
 
+def test_missing_values_have_no_unit() -> None:
+    column = NumberColumn("v")
+    assert np.isnan(column.convert(["nan", "-nan"])).all()
+    assert column.convert(["5%"]).tolist() == [5]
+
+
 def test_a_later_cell_corrects_an_unclear_one() -> None:
     for texts in (["1.234", "3,5"], ["1,234", "0,5"]):
         with pytest.raises(MustReadAgain):
@@ -87,6 +93,7 @@ CELLS = [
     "unavailable",
     "",
     "nan",
+    "-nan",
 ]
 
 
