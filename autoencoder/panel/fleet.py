@@ -30,7 +30,7 @@ class Fleet:
         )
 
     def process(self, time: Time, values: Array) -> Detections:
-        """Points (S,), (S, F) -> their detections, a row a stream; a stream without a point has NaN, and stays as it was."""
+        """Points (S,), (S, F) -> their detections, a row a stream; a stream without a point has NaN, and only its time moves on."""
         self._newest = time
         scored = self._scorers.score(values)
         return to_detections(time, values, scored, *self._thresholds.judge(scored.own_errors))
