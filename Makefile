@@ -34,7 +34,7 @@ torture: $(VENV)/.dev
 
 # new pins after a change in pyproject.toml
 COMPILE := $(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-find-links \
-	--extra train --extra plot --extra yfinance --extra pandas
+	--extra train --extra plot --extra yfinance --extra calendar --extra serve --extra pandas
 lock: $(VENV)/.dev
 	$(BIN)/pip install --quiet pip-tools
 	$(COMPILE) --output-file requirements.txt pyproject.toml
