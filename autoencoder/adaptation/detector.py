@@ -7,22 +7,22 @@ from time import perf_counter
 
 import numpy as np
 
-from autoencoder.adaptation.buffer import BlockBuffer
+from autoencoder.adaptation.buffer import Block, BlockBuffer
 from autoencoder.adaptation.retraining import BASELINE, MODEL, ScorerSpec
 from autoencoder.adaptation.schedule import FIRST, AdaptationConfig
 from autoencoder.adaptation.trainer import Trainer
 from autoencoder.adaptation.updater import Build, ModelUpdater
 from autoencoder.core.events import EVENTS, PROMOTED, AdaptationEvent
 from autoencoder.core.state import Reader, State
-from autoencoder.core.types import Array, Detections
+from autoencoder.core.types import Array, Detections, Integers
 from autoencoder.detector import Detector, StreamDetector, Time
 
 
 class AdaptiveDetector(Detector):
     """Detects as ``StreamDetector`` does, while a ``ModelUpdater`` keeps its model fitting the stream.
 
-    The updater acts only between two blocks of one window each. Their places do not depend on how the stream is cut into chunks, so with a
-    ``SyncTrainer`` detections do not either.
+    The updater acts only between two blocks of one window each, counted in slots (see ``SlotFiller``). Their places do not depend on how
+    the stream is cut into chunks, so with a ``SyncTrainer`` detections do not either.
 
     Args:
         build: makes an untrained detector of a scorer and the length of its training part.
@@ -59,32 +59,48 @@ class AdaptiveDetector(Detector):
         current = self.current
         if current.trained:
             return self._detect(time, values)
-        rest = current.training_points - current.training_seen
-        parts = [part for part in (current.training_values, values[:rest]) if len(part)]
+        rest, (times, parts) = current.training_points - current.training_seen, current.training_part
         head = current.process(time[:rest], values[:rest])
         self._row += len(head)
         if not current.trained:
             return head
-        self._updater.start(np.concatenate(parts))
+        self._updater.start(np.concatenate([*times, time[:rest]]), np.concatenate([*parts, values[:rest]]))
         return Detections.concatenate([head, self._detect(time[rest:], values[rest:])])
 
     def _detect(self, time: Time, values: Array) -> Detections:
         """Detections of the points after the training part; the model is updated where a block ends."""
-        parts = []
-        while len(values):
+        current, newest = self.current, self.current.position.newest
+        slots, ends = current.fill(time, values)
+        is_row = np.ones(len(slots), bool)
+        if ends is None:
+            ends = np.arange(1, len(values) + 1)
+        else:
+            is_row[:] = False
+            is_row[ends[~np.isnan(values).all(axis=1)] - 1] = True
+        slot_time = time[np.searchsorted(ends, np.arange(1, len(slots) + 1))]
+        parts, done, rows = [current.detect(time[:0], slots[:0], is_row[:0])], 0, len(values)
+        while done < len(slots) and self.current.slots is current.slots:
             size = self._updater.block_size
-            complete = np.cumsum(~np.isnan(values).any(axis=1))
-            stop = int(np.searchsorted(complete, size - len(self._block))) + 1
-            detections = self.current.process(time[:stop], values[:stop])
-            parts.append(detections)
-            self._block.add(detections)
-            self._row += len(detections)
+            complete = np.cumsum(~np.isnan(slots[done:]).any(axis=1))
+            part = slice(done, done + int(np.searchsorted(complete, size - len(self._block))) + 1)
+            parts.append(self.current.detect(slot_time[part], slots[part], is_row[part]))
+            self._block.add(Block.of(parts[-1], is_row[part]))
+            done += len(parts[-1])
             if len(self._block) >= size:
-                began = perf_counter()
-                self._updater.update(self._block.pop(), self._row, detections.time[-1])
-                self.longest_pause = max(self.longest_pause, perf_counter() - began)
-            time, values = time[stop:], values[stop:]
-        return Detections.concatenate(parts) if parts else self.current.process(time, values)
+                row = int(np.searchsorted(ends, done))
+                row -= int(ends[row] > done)  # slots before the next row are filled in
+                self._update(self._row + 1 + row, time[row] if row >= 0 else newest[-1])
+                rows = len(values) if self.current.slots is current.slots else row + 1
+        self._row += rows
+        found = to_rows(Detections.concatenate(parts), time[:rows], values[:rows], ends[:rows])
+        rest = slice(rows, None)  # has other slots
+        return Detections.concatenate([found, self._detect(time[rest], values[rest])]) if rows < len(values) else found
+
+    def _update(self, row: int, time: np.generic) -> None:
+        """A block is full with the point of that row and time."""
+        began = perf_counter()
+        self._updater.update(self._block.pop(), row, time)
+        self.longest_pause = max(self.longest_pause, perf_counter() - began)
 
     # --- see ``Detector`` ---
 
@@ -129,3 +145,11 @@ class AdaptiveDetector(Detector):
         saved = Reader(state, "the adaptation")
         self._block.load(saved.state("block"))
         self._row = saved.integer("row", -1)
+
+
+def to_rows(slots: Detections, time: Time, values: Array, ends: Integers) -> Detections:
+    """Detections of rows (N,), (N, F) from those of slots, of which there are so many with each row (N,)."""
+    detections, rows = Detections.unknown(time, values), np.flatnonzero(~np.isnan(values).all(axis=1))
+    for name in ("predictions", "errors", "thresholds", "scores", "anomalies"):
+        getattr(detections, name)[rows] = getattr(slots, name)[ends[rows] - 1]
+    return detections

@@ -32,7 +32,7 @@ class RollbackMonitor:
 
     def update(self, block: Block) -> None:
         """The previous model detects in a block, too."""
-        detections = self.detector.process(np.arange(len(block.values)), block.values)
+        detections = self.detector.detect(block.time, block.values, block.is_row)
         exclude(self.detector.scorer, detections.anomalies, detections.errors)
         anomalies = np.column_stack([block.anomalies, detections.anomalies]).astype(np.float64)
         self._rows.append(np.hstack([block.values, block.predictions, detections.predictions, anomalies]))

@@ -26,9 +26,10 @@ from autoencoder.core import events
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.events import AdaptationEvent, read_adaptations, write_adaptations
 from autoencoder.core.state import Reader, State, from_files, to_files
-from autoencoder.core.types import Array, Bools
+from autoencoder.core.types import Array, Bools, Time
 from autoencoder.detector import StreamDetector
 from autoencoder.scorers import Scorer
+from autoencoder.slots import SlotFiller
 
 MIN_WINDOW = 16  # points; a scorer that looks back on fewer gets blocks of
 SHORT_BLOCK = 48  # points, for a block must say something of level and scale
@@ -75,7 +76,10 @@ class ModelUpdater:
                 f"the saved state of the adaptation cannot be used: kind is {kind:.40}; run anew without --resume"
             )
         points = self._config.cold_start_points if kind == BASELINE else None
-        return self._build_detector(self._specs[kind].create(), points or self._config.training_points)
+        detector = self._build_detector(self._specs[kind].create(), points or self._config.training_points)
+        if kind == BASELINE:
+            detector.slots = None  # too few points to tell the season that fills gaps
+        return detector
 
     @property
     def block_size(self) -> int:
@@ -83,21 +87,31 @@ class ModelUpdater:
         span = self.detector.scorer.window
         return span if self.kind == MODEL and span >= MIN_WINDOW else SHORT_BLOCK
 
-    def start(self, training_values: Array) -> None:
-        """The training part (N, F) is over: it is the first history, and the reference for drift."""
-        valid = training_values[~np.isnan(training_values).any(axis=1)]
-        errors = _last(self.detector.calibration_errors, len(valid))
-        self._history.add(valid, errors, np.zeros(len(valid), dtype=bool))
-        self._drift.set_reference(valid, errors, self.block_size)
+    def start(self, time: Time, values: Array) -> None:
+        """The training part (N,), (N, F) is over: it is the first history, and the reference for drift."""
+        if self.kind == BASELINE:
+            self._history.add(Block.unjudged(time, values, np.full(len(values), np.nan)))
+            return
+        slots = _complete(SlotFiller().fit(time, values) if self.detector.slots else values)
+        self._begin_after(_unjudged(time, slots, _last(self.detector.calibration_errors, len(slots))))
+
+    def _begin_after(self, slots: Block) -> None:
+        """Slots are the whole history, and the reference for drift."""
+        self._history.begin_with(slots)
+        self._history.seen = max(self._history.seen, len(slots))
+        self._drift.set_reference(slots.values, slots.judged_errors, self.block_size)
 
     def update(self, block: Block, row: int, time: np.generic) -> None:
         """A block is full, with the point of a row and time."""
-        self._row, self._time = row, time
-        size, history = self.block_size, self._history
-        previous = history.values[-size:] if len(history) >= size else None
-        history.add(block.values, block.errors, block.anomalies)
+        self._row, self._time, drift = row, time, None
         exclude(self.detector.scorer, block.anomalies, block.errors)
-        drift = self._drift.update(block, previous)
+        if self.kind == BASELINE:
+            self._history.add(block)
+        else:
+            block, size, history = block[block.is_complete], self.block_size, self._history
+            previous = history.values[-size:] if len(history) >= size else None
+            history.add(block)
+            drift = self._drift.update(block, previous)
         if self._rollback:
             self._rollback.update(block)
             if self._rollback.blocks >= self._config.confirm_windows:
@@ -131,13 +145,17 @@ class ModelUpdater:
     def _job(self) -> TrainingJob | None:
         """A training on the points since the change; None while those are too few."""
         size, history = self.block_size, self._history
-        count = min(history.seen - self._schedule.since, len(history))
-        values, clean = history.values[-count:], self._trainable(count)
-        holdout = max(MIN_BLOCKS * size, round(HOLDOUT_SHARE * count))
+        if is_first := self.kind == BASELINE:  # a model copes with anomalies in its first training part, as without adaptation
+            rows, detector = history.slots[history.slots.is_row], self._build(MODEL)
+            values = _complete(detector.slots.fit(rows.time, rows.values) if detector.slots else rows.values)
+            clean = ~outlier_rows(values)
+        else:
+            count = min(history.seen - self._schedule.since, len(history))
+            values, clean = history.values[-count:], self._trainable(count)
+        holdout = max(MIN_BLOCKS * size, round(HOLDOUT_SHARE * len(values)))
         windows = int(clean_windows(clean[:-holdout], size)[size - 1 :].sum())
         if windows < MIN_BLOCKS * size or clean[-holdout:].sum() < size:
             return None
-        is_first = self.kind == BASELINE  # a model copes with anomalies in its first training part, as without adaptation
         self._taught = history.seen - (0 if is_first else holdout)
         scorer = self.detector.scorer
         return TrainingJob(
@@ -188,7 +206,8 @@ class ModelUpdater:
         usable = errors[window:][clean_rows(clean[window:] & ~np.isnan(errors[window:]), window)]
         if len(usable) < window:
             return "too few points were left to set its threshold by"
-        older = history.errors[: len(history) - since][~history.anomalies[: len(history) - since]]
+        before = slice(0, len(history) - since)
+        older = history.errors[before][clean_windows(~history.anomalies[before], self.block_size)]  # it echoes in those after it
         self._rollback = RollbackMonitor(self.detector, self.kind)
         calibration = calibration_set(usable, [self.detector.calibration_errors, older])
         self.detector = self.detector.with_scorer(candidate, calibration, history.values[-since:])
@@ -199,14 +218,22 @@ class ModelUpdater:
 
     def _begin_with(self, scorer: Scorer, calibration: Array) -> None:
         """Let the first model take over from the baseline, as it would begin without adaptation."""
-        history = self._history
-        behind = min(history.seen - self._taught, len(history))
-        errors, _ = scorer.process(history.values[len(history) - behind :])
-        errors = np.concatenate([_last(calibration, len(history) - behind), errors])
+        taught = len(self._history) - min(self._history.seen - self._taught, len(self._history))
+        known, since = self._history.slots[:taught], self._history.slots[taught:]
+        known = known[known.is_row]
+        detector = self._build_detector(scorer, self._config.training_points)
+        slots = _complete(detector.learn(known.time, known.values, calibration))
+        parts = [_unjudged(known.time, slots, _last(calibration, len(slots)))]
+        if len(since):
+            values, ends = detector.fill(since.time, since.values)
+            is_row = np.isin(np.arange(1, len(values) + 1), ends) if ends is not None else since.is_row
+            time = since.time[np.full(len(values), -1)]
+            parts.append(Block.of(detector.detect(time, values, is_row), is_row))
+            exclude(scorer, parts[-1].anomalies, parts[-1].errors)
         self._rollback = RollbackMonitor(self.detector, self.kind)
-        self.detector, self.kind = self.detector.with_scorer(scorer, calibration, history.values), MODEL
-        history.replace_errors(errors)
-        self._drift.set_reference(history.values, errors, self.block_size)
+        self.detector, self.kind = detector, MODEL
+        whole = Block.concatenate(parts)
+        self._begin_after(whole[whole.is_complete])
 
     # --- confirm or roll back ---
 
@@ -214,7 +241,9 @@ class ModelUpdater:
         """The time of the previous model is over: the better one stays."""
         self._rollback = None
         if monitor.is_better:
-            monitor.detector.position = self.detector.position  # it was given blocks without their times
+            monitor.detector.position = self.detector.position  # it was given slots
+            if monitor.kind == MODEL:
+                monitor.detector.slots = self.detector.slots
             self.detector, self.kind = monitor.detector, monitor.kind
             self._history.replace_errors(np.empty(0))
             self._drift.reset()
@@ -271,3 +300,13 @@ def _last(errors: Array, count: int) -> Array:
     """The newest ``count`` (N,) of errors (M,), NaN before them where these are fewer."""
     known = errors[max(0, len(errors) - count) :]
     return np.concatenate([np.full(count - len(known), np.nan), known])
+
+
+def _complete(slots: Array) -> Array:
+    """Slots (N, F) without those that have a missing value."""
+    return np.asarray(slots[~np.isnan(slots).any(axis=1)])
+
+
+def _unjudged(time: Time, slots: Array, errors: Array) -> Block:
+    """Slots (M, F) with errors (M,) that were made of rows at times (N,)."""
+    return Block.unjudged(time[np.full(len(slots), -1)], slots, errors)

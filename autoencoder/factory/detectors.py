@@ -36,7 +36,7 @@ def make_scorer(config: Config) -> Scorer:
     return create(config.detector, **_scorer_params(config))
 
 
-def _scorer_params(config: Config) -> dict[str, Any]:
+def _scorer_params(config: Config, *, adapts: bool = False) -> dict[str, Any]:
     """The parameters of that scorer, which bear the names of their settings."""
     seed = {"seed": config.seed}
     match config.detector:
@@ -51,7 +51,7 @@ def _scorer_params(config: Config) -> dict[str, Any]:
     network = config.network.model_dump() | config.training.model_dump(exclude={"points", "fraction"}) | seed
     window = None if network["window"] == "auto" else network["window"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return network | {"window": window, "threads": network["threads"] or cores, "exclude_anomalies": config.adaptation.enabled}
+    return network | {"window": window, "threads": network["threads"] or cores, "exclude_anomalies": adapts}
 
 
 def make_detector(config: Config, points: int, progress: Progress | None = None, *, fills_gaps: bool = True) -> StreamDetector:
@@ -92,8 +92,8 @@ def make_adaptive(
         training_points=points,
         cold_start_points=chosen.cold_start_points if early and chosen.starts_early else None,
     )
-    build = partial(_detector, config, progress=progress, fills_gaps=False)  # it counts rows, and learns nothing that was filled
-    spec = ScorerSpec(config.detector, _scorer_params(config))
+    build = partial(_detector, config, progress=progress)
+    spec = ScorerSpec(config.detector, _scorer_params(config, adapts=True))
     return AdaptiveDetector(build, spec, SyncTrainer() if is_synchronous else SubprocessTrainer(limit), adaptation)
 
 
