@@ -115,6 +115,11 @@ class AdaptiveDetector(Detector):
         return self.current.trained and self._updater.kind == MODEL
 
     @property
+    def lacks_model(self) -> str:
+        """See ``Detector.lacks_model``."""
+        return self._updater.lacks_model if self.current.trained else ""
+
+    @property
     def adaptations(self) -> Sequence[AdaptationEvent]:
         """What was done about the model so far."""
         return self._updater.events

@@ -87,6 +87,15 @@ class ModelUpdater:
         span = self.detector.scorer.window
         return span if self.kind == MODEL and span >= MIN_WINDOW else SHORT_BLOCK
 
+    @property
+    def lacks_model(self) -> str:
+        """Why a baseline detects; empty where a model does."""
+        if self.kind == MODEL:
+            return ""
+        dropped = [event.details["why"] for event in self.events if event.event == events.DROPPED]
+        reason = f"the model that was tried last was no better: {dropped[-1]}" if dropped else "too few points have come"
+        return f"a forecast detects until a model is trained on the first {self._config.training_points:,} points; {reason}"
+
     def start(self, time: Time, values: Array) -> None:
         """The training part (N,), (N, F) is over: it is the first history, and the reference for drift."""
         if self.kind == BASELINE:

@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from autoencoder.config import Config
+from autoencoder.core.detector import Detector
 from autoencoder.core.errors import ConfigError
 from autoencoder.detector import StreamDetector
 from autoencoder.scorers import create
@@ -57,6 +58,13 @@ def _scorer_params(config: Config, *, adapts: bool = False) -> dict[str, Any]:
 def make_detector(config: Config, points: int, progress: Progress | None = None, *, fills_gaps: bool = True) -> StreamDetector:
     """The detector that the configuration names, to be trained on the first ``points`` points."""
     return _detector(config, make_scorer(config), points, progress, fills_gaps)
+
+
+def make_waited_for(config: Config, points: int, progress: Progress | None = None) -> Detector:
+    """The detector of a stream that waits for trainings and whose first ``points`` points get no detection; it adapts if it is to."""
+    if config.adaptation.enabled:
+        return make_adaptive(config, points, progress, early=False, waits=True)
+    return make_detector(config, points, progress)
 
 
 def make_adaptive(
