@@ -14,6 +14,7 @@ from autoencoder.core.detector import Detector
 from autoencoder.core.errors import ModelFileError, NotFittedError
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Bools, Detections, Integers, Time
+from autoencoder.network.period import day_of
 from autoencoder.position import StreamPosition
 from autoencoder.profile import StreamProfile
 from autoencoder.scorers.base import Array, Progress, Scored, Scorer
@@ -85,6 +86,13 @@ class StreamDetector(Detector):
     def interval(self) -> float:
         """Seconds from point to point of the training part, once trained; 0 where points carry no timestamps."""
         return self._interval
+
+    @property
+    def lacks_season(self) -> str:
+        """See ``Detector.lacks_season``; a day is the season that is looked for."""
+        needed = 2 * day_of(self.interval) if self.trained and self.training_points else 0
+        is_known = not needed or self.training_points >= needed
+        return "" if is_known else f"a daily season needs {needed:,} points; {self.training_points:,} trained the model"
 
     @property
     def training_seen(self) -> int:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from autoencoder.core.state import Reader, State
-from autoencoder.core.types import Array, Bools, Detections, Time
+from autoencoder.core.types import Array, Bools, Detections, Integers, Time
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +35,10 @@ class Block:
         return Block(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Block)))
 
     @staticmethod
-    def unjudged(time: Time, values: Array, errors: Array) -> Block:
-        """Slots (N,), (N, F) with errors (N,), of which none is an anomaly."""
-        count = len(values)
-        return Block(time, values, errors, np.zeros(count, bool), np.full(values.shape, np.nan), np.ones(count, bool))
+    def unjudged(slots: Slots, errors: Array) -> Block:
+        """Slots with errors (N,), of which none is an anomaly."""
+        count, unknown = len(slots.values), np.full(slots.values.shape, np.nan)
+        return Block(slots.time, slots.values, errors, np.zeros(count, bool), unknown, slots.is_row)
 
     @staticmethod
     def of(slots: Detections, is_row: Bools) -> Block:
@@ -69,6 +70,33 @@ class Block:
         anomalies, is_row = saved.integers("flags", ("N", 2)).astype(bool).T
         dated = time.astype("datetime64[ns]") if saved.boolean("dated") else time
         return Block(dated, values, errors, anomalies, predictions, is_row)
+
+
+class Slots(NamedTuple):
+    """Slots of N rows."""
+
+    time: Time  # (M,) of the row with which each came
+    values: Array  # (M, F)
+    is_row: Bools  # (M,) see ``Block``
+    ends: Integers  # (N,) how many there are with each row
+
+    @staticmethod
+    def of(filled: tuple[Array, Integers | None], time: Time, values: Array) -> Slots:
+        """Slots that rows (N,), (N, F) were ``filled`` into, see ``SlotFiller.process``."""
+        slots, ends = filled
+        if ends is None:
+            return Slots(time, values, np.ones(len(values), bool), np.arange(1, len(values) + 1))
+        is_row = np.zeros(len(slots), bool)
+        is_row[ends[~np.isnan(values).all(axis=1)] - 1] = True
+        return Slots(time[np.searchsorted(ends, np.arange(1, len(slots) + 1))], slots, is_row, ends)
+
+    def to_rows(self, found: Detections, rows: int, time: Time, values: Array) -> Detections:
+        """Detections of the first so many rows, of rows (N,), (N, F), from those found in their slots."""
+        time, values = time[:rows], values[:rows]
+        detections, places = Detections.unknown(time, values), np.flatnonzero(~np.isnan(values).all(axis=1))
+        for name in ("predictions", "errors", "thresholds", "scores", "anomalies"):
+            getattr(detections, name)[places] = getattr(found, name)[self.ends[places] - 1]
+        return detections
 
 
 class BlockBuffer:
@@ -116,7 +144,7 @@ class HistoryBuffer:
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self.slots = Block.unjudged(np.empty(0, np.int64), np.empty((0, 1)), np.empty(0))
+        self.slots = Block.unjudged(Slots.of((np.empty((0, 1)), None), np.empty(0, np.int64), np.empty((0, 1))), np.empty(0))
         self.seen = 0
 
     def __len__(self) -> int:

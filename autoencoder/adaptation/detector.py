@@ -7,14 +7,14 @@ from time import perf_counter
 
 import numpy as np
 
-from autoencoder.adaptation.buffer import Block, BlockBuffer
+from autoencoder.adaptation.buffer import Block, BlockBuffer, Slots
 from autoencoder.adaptation.retraining import BASELINE, MODEL, ScorerSpec
 from autoencoder.adaptation.schedule import FIRST, AdaptationConfig
 from autoencoder.adaptation.trainer import Trainer
 from autoencoder.adaptation.updater import Build, ModelUpdater
 from autoencoder.core.events import EVENTS, PROMOTED, AdaptationEvent
 from autoencoder.core.state import Reader, State
-from autoencoder.core.types import Array, Detections, Integers
+from autoencoder.core.types import Array, Detections
 from autoencoder.detector import Detector, StreamDetector, Time
 
 
@@ -70,29 +70,22 @@ class AdaptiveDetector(Detector):
     def _detect(self, time: Time, values: Array) -> Detections:
         """Detections of the points after the training part; the model is updated where a block ends."""
         current, newest = self.current, self.current.position.newest
-        slots, ends = current.fill(time, values)
-        is_row = np.ones(len(slots), bool)
-        if ends is None:
-            ends = np.arange(1, len(values) + 1)
-        else:
-            is_row[:] = False
-            is_row[ends[~np.isnan(values).all(axis=1)] - 1] = True
-        slot_time = time[np.searchsorted(ends, np.arange(1, len(slots) + 1))]
-        parts, done, rows = [current.detect(time[:0], slots[:0], is_row[:0])], 0, len(values)
-        while done < len(slots) and self.current.slots is current.slots:
+        slots = Slots.of(current.fill(time, values), time, values)
+        parts, done, rows = [current.detect(time[:0], slots.values[:0], slots.is_row[:0])], 0, len(values)
+        while done < len(slots.values) and self.current.slots is current.slots:
             size = self._updater.block_size
-            complete = np.cumsum(~np.isnan(slots[done:]).any(axis=1))
+            complete = np.cumsum(~np.isnan(slots.values[done:]).any(axis=1))
             part = slice(done, done + int(np.searchsorted(complete, size - len(self._block))) + 1)
-            parts.append(self.current.detect(slot_time[part], slots[part], is_row[part]))
-            self._block.add(Block.of(parts[-1], is_row[part]))
+            parts.append(self.current.detect(slots.time[part], slots.values[part], slots.is_row[part]))
+            self._block.add(Block.of(parts[-1], slots.is_row[part]))
             done += len(parts[-1])
             if len(self._block) >= size:
-                row = int(np.searchsorted(ends, done))
-                row -= int(ends[row] > done)  # slots before the next row are filled in
+                row = int(np.searchsorted(slots.ends, done))
+                row -= int(slots.ends[row] > done)  # slots before the next row are filled in
                 self._update(self._row + 1 + row, time[row] if row >= 0 else newest[-1])
                 rows = len(values) if self.current.slots is current.slots else row + 1
         self._row += rows
-        found = to_rows(Detections.concatenate(parts), time[:rows], values[:rows], ends[:rows])
+        found = slots.to_rows(Detections.concatenate(parts), rows, time, values)
         rest = slice(rows, None)  # has other slots
         return Detections.concatenate([found, self._detect(time[rest], values[rest])]) if rows < len(values) else found
 
@@ -118,6 +111,11 @@ class AdaptiveDetector(Detector):
     def lacks_model(self) -> str:
         """See ``Detector.lacks_model``."""
         return self._updater.lacks_model if self.current.trained else ""
+
+    @property
+    def lacks_season(self) -> str:
+        """See ``Detector.lacks_season``; one that fits into ``buffer_points`` is learnt once it can be."""
+        return self._updater.lacks_season(self._row + 1) if self.current.trained else ""
 
     @property
     def adaptations(self) -> Sequence[AdaptationEvent]:
@@ -150,11 +148,3 @@ class AdaptiveDetector(Detector):
         saved = Reader(state, "the adaptation")
         self._block.load(saved.state("block"))
         self._row = saved.integer("row", -1)
-
-
-def to_rows(slots: Detections, time: Time, values: Array, ends: Integers) -> Detections:
-    """Detections of rows (N,), (N, F) from those of slots, of which there are so many with each row (N,)."""
-    detections, rows = Detections.unknown(time, values), np.flatnonzero(~np.isnan(values).all(axis=1))
-    for name in ("predictions", "errors", "thresholds", "scores", "anomalies"):
-        getattr(detections, name)[rows] = getattr(slots, name)[ends[rows] - 1]
-    return detections

@@ -37,6 +37,11 @@ class Detector(ABC):
         """Why there is none although points are judged; empty where there is one, or nothing is judged."""
         return ""
 
+    @property
+    def lacks_season(self) -> str:
+        """Which season takes more points than were seen; empty where none does."""
+        return ""
+
     @abstractmethod
     def process(self, time: Time, values: Array) -> Detections:
         """Points (N,), (N, F) -> their detections, NaN where nothing is known; TrainingError where the training part cannot be learnt."""

@@ -282,6 +282,32 @@ def test_first_model_is_that_of_a_stream_that_is_not_adaptive() -> None:
     assert_same(detections[row + 1 : row + 50], plain[row + 1 : row + 50])
 
 
+@pytest.mark.slow
+def test_season_is_learnt_once_it_can_be() -> None:
+    time = np.datetime64("2024-03-04", "ns") + np.arange(1500) * np.timedelta64(5, "m")
+    values, detector = wave(1500, 288, noise=0.1), make_lstm()
+    detector.process(time[:550], values[:550])
+    assert detector.lacks_season == "a daily season needs 771 points; 550 seen so far"
+    assert not detector.adaptations
+    detections = detector.process(time[550:], values[550:])
+    assert [(each.event, each.details["reason"]) for each in detector.adaptations[:2]] == [
+        (STARTED, "season"),
+        (PROMOTED, "season"),
+    ]
+    assert (detector.current.scorer.window, detector.lacks_season) == (256, "")
+    assert detections.anomalies.sum() < 5
+
+
+def test_season_needs_room() -> None:
+    time = np.datetime64("2024-03-04", "ns") + np.arange(1500) * np.timedelta64(1, "m")
+    detector = make("adaptation.cold_start_points=50", points=1000)
+    detector.process(time[:500], shifted(500))
+    assert detector.lacks_season == "a daily season needs 3,843 points; 500 seen so far"
+    plain = make_detector(load(None, {}, GAUSSIAN), 400)
+    plain.process(time, shifted(1500))
+    assert plain.lacks_season == "a daily season needs 2,880 points; 400 trained the model"
+
+
 # --- the program ---
 
 Program = Callable[..., Outcome]
