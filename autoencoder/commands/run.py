@@ -23,6 +23,7 @@ from autoencoder.core.errors import (
     UsageError,
 )
 from autoencoder.core.state import State
+from autoencoder.factory.rules import unused
 from autoencoder.factory.runs import is_at_hand, make_panel, make_sinks, make_webhook
 from autoencoder.factory.sources import open_source
 from autoencoder.interrupts import SignalGuard
@@ -186,6 +187,7 @@ def _conclude(
         except RunError as worse:
             raise fault if isinstance(fault, RunError) else worse from None
         lines = [webhook.closing_line()] if webhook else []
+        lines += unused(config, [one.name for one in run.panel])
         if isinstance(fault, KeyboardInterrupt):
             go_on = "; --resume goes on with it" if has(run.folder.path, CHECKPOINT) else ""
             fault = type(fault)(f"interrupted after {run.rows:,} points; what was done is in {run.folder.path}{go_on}")

@@ -13,6 +13,7 @@ from autoencoder.core.errors import MissingPackageError
 EXTRAS = {
     **dict.fromkeys(("tensorflow", "keras", "onnx"), "train"),
     **{"matplotlib": "plot", "yfinance": "yfinance", "pandas": "pandas"},
+    **dict.fromkeys(("dateutil", "holidays"), "calendar"),
     **{"stumpy": "baselines", "streamlit": "dashboard", "torch": "rivals"},
 }
 

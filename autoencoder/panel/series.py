@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from time import monotonic
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,8 @@ from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Detections
 from autoencoder.detector import Detector, Time
 from autoencoder.panel.start import ModelStart
-from autoencoder.reports.incidents import CHANGE_ADOPTED, Incident, IncidentTracker
+from autoencoder.reports.incidents import CHANGE_ADOPTED, MISSING, Incident
+from autoencoder.reports.tracker import IncidentTracker
 from autoencoder.sources.chunk import Chunk
 
 Rows = npt.NDArray[np.int64] | slice
@@ -35,12 +37,14 @@ class Series:
     numbers: dict[int, int] = field(
         default_factory=dict
     )  # of each incident that goes on: the tracker's, which counts alone -> the run's
+    arrived: float = field(default_factory=monotonic)  # when its newest row came
     adopted: list[int] = field(
         default_factory=list
     )  # of the newest rows, those after which a model judges that has learnt a change
 
     def process(self, time: Time, values: Array) -> Detections:
         """Detections of its next points; TrainingError or ConfigError where its training part is complete and cannot be learnt."""
+        self.arrived = monotonic()
         was_trained, known = self.detector.current.trained, len(self.detector.adaptations)
         detections = self.detector.process(time, values)
         self.adopted = [event.row for event in self.detector.adaptations[known:] if event.adopts_change]
@@ -62,6 +66,9 @@ class Series:
         self.detector.load(saved.state("detector"), files)
         self.detector.current.training_points = saved.integer("training_points", 0)
         self.tracker.load(saved.state("tracker"))
+        if self.detector.current.trained:  # rules may be others than before
+            _, _, *least = self.gaps(self.detector)
+            self.tracker.min_length = least[0] if least else 1
         if self.start and saved.has("start"):
             self.start.load(saved.state("start"))
 
@@ -88,9 +95,7 @@ def places_of(rows: Rows, count: int) -> Sequence[int] | npt.NDArray[np.int64]:
 def parse_series(text: str) -> list[tuple[str, str, dict[int, int]]]:
     """Name, reason why it is left out, and numbers of the open incident, of each series in a checkpoint."""
     try:
-        about = [
-            (name, left_out, {int(own): int(of_run) for own, of_run in numbers}) for name, left_out, numbers in json.loads(text)
-        ]
+        about = [(name, left_out, _numbers(numbers)) for name, left_out, numbers in json.loads(text)]
     except (ValueError, TypeError, RecursionError):
         about = [(None, None, {})]
     if not all(isinstance(part, str) for one in about for part in one[:2]):
@@ -98,17 +103,29 @@ def parse_series(text: str) -> list[tuple[str, str, dict[int, int]]]:
     return about
 
 
+def parse_numbers(text: str) -> dict[int, int]:
+    """Numbers of the open incidents of the only series, in a checkpoint."""
+    try:
+        return _numbers(json.loads(text))
+    except (ValueError, TypeError, RecursionError):
+        raise ModelFileError("the checkpoint is damaged (the numbers of the incidents); run anew without --resume") from None
+
+
+def _numbers(pairs: Sequence[tuple[int, int]]) -> dict[int, int]:
+    return {int(own): int(of_run) for own, of_run in pairs}
+
+
 class PanelIncidents:
     """The incidents of all series, numbered in the order of the rows with which they began."""
 
     def __init__(self) -> None:
         self.count = 0  # so far
-        self._open: dict[str | None, Incident] = {}
+        self._open: dict[str | None, list[Incident]] = {}
 
     @property
     def open(self) -> list[Incident]:
         """The incidents that go on, in the order in which they began."""
-        return sorted(self._open.values(), key=lambda incident: incident.id)
+        return sorted((each for some in self._open.values() for each in some), key=lambda incident: incident.id)
 
     def process(self, detections: Detections, parts: Sequence[Part]) -> list[Incident]:
         """The incidents that ended, in the order of the rows with which they did."""
@@ -121,9 +138,10 @@ class PanelIncidents:
             closed = one.tracker.process(own, one.adopted)
             for incident in closed:
                 over = [row for row in one.adopted if row >= incident.last_row and incident.close_reason == CHANGE_ADOPTED]
-                last = min([*over, incident.last_row + one.tracker.merge_gap + 1]) - first
+                last = incident.last_row if incident.kind == MISSING else incident.last_row + one.tracker.merge_gap + 1
+                last = min([*over, last]) - first
                 ended.append((int(places[min(max(last, 0), len(places) - 1)]), one, incident))
-            for incident in (*closed, *filter(None, [one.tracker.open])):
+            for incident in (*closed, *one.tracker.ongoing):
                 if incident.id not in one.numbers:
                     begun.append((int(places[incident.first_row - first]), one, incident.id))
         for _, one, number in sorted(begun, key=lambda entry: entry[0]):
@@ -135,11 +153,22 @@ class PanelIncidents:
         return [replace(incident, id=one.numbers.pop(incident.id), series=one.name) for _, one, incident in ended]
 
     def remember_open(self, one: Series) -> None:
-        """Note which incident of a series goes on."""
-        if incident := one.tracker.open:
-            self._open[one.name] = replace(incident, id=one.numbers[incident.id], series=one.name)
+        """Note which incidents of a series go on."""
+        if ongoing := one.tracker.ongoing:
+            self._open[one.name] = [replace(each, id=one.numbers[each.id], series=one.name) for each in ongoing]
         else:
             self._open.pop(one.name, None)
+
+    def pass_time(self, one: Series, now: float) -> bool:
+        """No point of a series comes; returns whether that has begun or changed an incident. ``now`` counts as ``Series.arrived`` does."""
+        if one.left_out or not one.tracker.pass_time(now - one.arrived):
+            return False
+        for incident in one.tracker.ongoing:
+            if incident.id not in one.numbers:
+                self.count += 1
+                one.numbers[incident.id] = self.count
+        self.remember_open(one)
+        return True
 
     def finish(self, reason: str) -> list[Incident]:
         """The stream is over, for that reason; returns the incidents that were still open."""

@@ -14,7 +14,7 @@ import numpy as np
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import Reader, State
 from autoencoder.reports.evaluation import Flags, Span, events, quality_of
-from autoencoder.reports.incidents import Incident, read_incidents
+from autoencoder.reports.incidents import ANOMALY, Incident, read_incidents
 from autoencoder.reports.odometer import Known, Odometer
 from autoencoder.reports.sinks import Batch, Sink
 from autoencoder.reports.wording import length_text, number_of, seen_text, severity_text
@@ -46,6 +46,7 @@ class RunStatistics(Sink):
         self.waiting = 0  # points with all values and without a threshold: in a training part, or before a window is full
         self.incidents = 0  # that ended
         self.alarms = 0  # of them, those worth an alert
+        self.silenced: dict[str, int] = {}  # of them, those that did not ring, by the rule or the label that held them back
         self.worst: list[Incident] = []  # the most severe of them
 
     def write(self, batch: Batch) -> None:
@@ -83,9 +84,12 @@ class RunStatistics(Sink):
         """Count incidents that ended."""
         for incident in closed:
             one = self._of(incident.series)
-            one.spans.append((incident.first_row, incident.last_row))
-            one.rung.append(incident.alarm)
             one.severity = max(one.severity, incident.severity)
+            if incident.kind == ANOMALY:  # one of missing data has no flagged rows
+                one.spans.append((incident.first_row, incident.last_row))
+                one.rung.append(incident.alarm)
+            if incident.silenced_by:
+                self.silenced[incident.silenced_by] = self.silenced.get(incident.silenced_by, 0) + 1
         if closed:
             self.incidents += len(closed)
             self.alarms += sum(incident.alarm for incident in closed)
@@ -103,7 +107,15 @@ class RunStatistics(Sink):
         )
         share = flagged / judged if judged else float("nan")
         counts = {"points": points, "judged": judged, "missing": self.missing, "flagged": flagged}
-        return {**counts, "incidents": self.incidents, "alarms": self.alarms, "flagged_share": share, "budget": budget}
+        silenced = {"silenced": self.silenced} if self.silenced else {}
+        return {
+            **counts,
+            "incidents": self.incidents,
+            "alarms": self.alarms,
+            **silenced,
+            "flagged_share": share,
+            "budget": budget,
+        }
 
     def labels(self, name: str | None = None) -> Flags | None:
         """(N,) True inside a known anomaly, for the points of a series so far; None where nothing is known."""
@@ -165,6 +177,7 @@ class RunStatistics(Sink):
             "waiting": self.waiting,
             "incidents": self.incidents,
             "alarms": self.alarms,
+            "silenced": json.dumps(self.silenced),
             "worst": "\n".join(incident.to_json() for incident in self.worst),
             "labels": np.frombuffer(b"".join(one.labels for one in each), np.int8),
             "flags": np.frombuffer(b"".join(one.flags for one in each), np.int8),
@@ -194,7 +207,8 @@ class RunStatistics(Sink):
                 one.labels += labels[rows].tobytes()
                 one.flags += flags[rows].tobytes()
             self.series = dict(zip(names, each, strict=True))
-        except (ValueError, TypeError, IndexError, RecursionError) as error:
+            self.silenced = {str(by): int(count) for by, count in json.loads(saved.text("silenced")).items()}
+        except (ValueError, TypeError, AttributeError, IndexError, RecursionError) as error:
             raise ModelFileError(f"the saved counts cannot be used ({error}); run anew without --resume") from None
         self.missing, self.waiting = saved.integer("missing", 0), saved.integer("waiting", 0)
         self.incidents, self.alarms = saved.integer("incidents", 0), saved.integer("alarms", 0)
@@ -224,6 +238,10 @@ def summary(
     if worst:
         alarms = f"{odometer.alarms:,} of them {'an alarm' if odometer.alarms == 1 else 'alarms'}"
         lines.append(f"{number_of(odometer.incidents, 'incident')}, {alarms}; the worst:")
+        held = counts.get("silenced", {})
+        if held:
+            each = ", ".join(f"{count:,} by {by}" for by, count in held.items())
+            lines[-1:-1] = [f"{number_of(sum(held.values()), 'incident')} did not ring: {each}"]
     for incident in worst:
         series = "" if incident.series is None else f", series {incident.series!r}"
         reason = incident.close_reason or "open"

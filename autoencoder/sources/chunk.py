@@ -83,7 +83,7 @@ def skip_rows(chunks: Iterator[Chunk], count: int) -> Iterator[Chunk]:
     for chunk in chunks:
         skipped = min(count, len(chunk))
         count -= skipped
-        if skipped < len(chunk):
+        if skipped < len(chunk) or not len(chunk):
             yield chunk[skipped:] if skipped else chunk
 
 
@@ -168,6 +168,8 @@ class Source(Protocol):
 
     def chunks(self, start: int = 0) -> Iterator[Chunk]:
         """Yield the stream from row ``start`` on, chunk by chunk; ends where a bounded source ends.
+
+        A source that waits for points yields a chunk without any now and then, so that its reader notices that time passes.
 
         Raises:
             SourceError: the source cannot be read.
