@@ -150,6 +150,8 @@ def _require_packages(arguments: argparse.Namespace, config: Config) -> None:
 
     if arguments.command == "run" and config.plot.kind != "none":
         require("matplotlib", purpose="the plot", otherwise=", or add --plot none")
+    if arguments.command == "run" and config.metrics.port is not None:
+        require("prometheus_client", purpose="metrics.port")
     if config.source == "yfinance":
         require("yfinance", purpose="--source yfinance")
     goes_on = arguments.resume and has(arguments.out, CONFIG)

@@ -24,6 +24,7 @@ FREE_KEYS = (
     "plot.",
     "checkpoint.",
     "alerts.webhook.",
+    "metrics.",
     "input.dates",
     "input.decimal",
 )  # may change between the parts of a resumed run

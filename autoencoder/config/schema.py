@@ -227,6 +227,14 @@ class Alerts(Section):
     webhook: Webhook = Webhook()
 
 
+class Metrics(Section):
+    """The page that Prometheus scrapes."""
+
+    port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    max_series: Count = 10_000
+
+
 class Plot(Section):
     """The plot."""
 
@@ -274,6 +282,7 @@ class Config(Section):
     incidents: Incidents = Incidents()
     rules: tuple[Rule, ...] = ()
     alerts: Alerts = Alerts()
+    metrics: Metrics = Metrics()
     plot: Plot = Plot()
     checkpoint: Checkpoint = Checkpoint()
     adaptation: Adaptation = Adaptation()

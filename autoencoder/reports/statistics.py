@@ -33,6 +33,7 @@ class SeriesStatistics:
     severity: float = -1.0  # of its worst incident; -1 where it has none
     spans: list[tuple[int, int]] = field(default_factory=list)  # first and last row, in the series, of each of its incidents
     rung: list[bool] = field(default_factory=list)  # which of them were alarms
+    flagged_spans: list[bool] = field(default_factory=list)  # which of them are of flagged rows, and not of missing data
     labels: bytearray = field(default_factory=bytearray)  # a byte a point, 1 inside a known anomaly; empty where none are known
     flags: bytearray = field(default_factory=bytearray)  # a byte a point with a label, 1 where it is flagged
 
@@ -84,10 +85,10 @@ class RunStatistics(Sink):
         """Count incidents that ended."""
         for incident in closed:
             one = self._of(incident.series)
+            one.spans.append((incident.first_row, incident.last_row))
+            one.rung.append(incident.alarm)
+            one.flagged_spans.append(incident.kind == ANOMALY)
             one.severity = max(one.severity, incident.severity)
-            if incident.kind == ANOMALY:  # one of missing data has no flagged rows
-                one.spans.append((incident.first_row, incident.last_row))
-                one.rung.append(incident.alarm)
             if incident.silenced_by:
                 self.silenced[incident.silenced_by] = self.silenced.get(incident.silenced_by, 0) + 1
         if closed:
@@ -144,14 +145,15 @@ class RunStatistics(Sink):
         """
         if not any(one.labels for one in self.series.values()):
             return None
-        labels, flags, spans, rung, begins = bytearray(), bytearray(), [], [], []
+        labels, flags, spans, begins = bytearray(), bytearray(), [], []
+        rung: list[bool] = []
         for name, one in self.series.items():
             skipped = training_points.get(name, one.points)
             if len(one.labels) > skipped:
                 begins.append(len(labels))
                 begin = len(labels) - skipped
-                spans += [(begin + first, begin + last + 1) for first, last in one.spans]
-                rung += one.rung
+                spans += [(begin + first, begin + last + 1) for first, last in compress(one.spans, one.flagged_spans)]
+                rung += compress(one.rung, one.flagged_spans)
                 labels += one.labels[skipped:]
                 flags += one.flags[skipped:]
         quality = quality_of(_flags(labels), _flags(flags), spans, [*compress(spans, rung)], begins or (0,))
@@ -170,9 +172,13 @@ class RunStatistics(Sink):
             "counts": np.array([(one.points, one.judged, one.flagged) for one in each], np.int64).reshape(-1, 3),
             "severity": np.array([one.severity for one in each]),
             "spans": np.array(
-                [(place, *span, rung) for place, one in enumerate(each) for span, rung in zip(one.spans, one.rung, strict=True)],
+                [
+                    (place, *span, *marks)
+                    for place, one in enumerate(each)
+                    for span, *marks in zip(one.spans, one.rung, one.flagged_spans, strict=True)
+                ],
                 np.int64,
-            ).reshape(-1, 4),
+            ).reshape(-1, 5),
             "missing": self.missing,
             "waiting": self.waiting,
             "incidents": self.incidents,
@@ -194,9 +200,10 @@ class RunStatistics(Sink):
             each = [SeriesStatistics(*row) for row in counts.tolist()]
             for one, worst in zip(each, severity.tolist(), strict=True):
                 one.severity = worst
-            for place, first, last, rung in saved.integers("spans", (None, 4)).tolist():
+            for place, first, last, rung, is_flagged in saved.integers("spans", (None, 5)).tolist():
                 each[place].spans.append((first, last))
                 each[place].rung.append(bool(rung))
+                each[place].flagged_spans.append(bool(is_flagged))
             labels, flags = (saved.integers(key, ("labels",), 0, 1).astype(bool) for key in ("labels", "flags"))
             places = saved.integers("places", (None,), 0, len(names) - 1)
             places = places if len(places) else np.zeros(len(labels), np.int64)
