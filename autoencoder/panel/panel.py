@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from time import monotonic
 
 import numpy as np
 
@@ -13,7 +12,7 @@ from autoencoder.core.errors import ConfigError, ModelFileError, TrainingError
 from autoencoder.core.events import AdaptationEvent
 from autoencoder.core.state import Reader, State, pack, unpack
 from autoencoder.core.types import Detections, Time
-from autoencoder.panel.series import PanelIncidents, Part, Series, by_series, parse_numbers, parse_series, places_of
+from autoencoder.panel.series import PanelIncidents, Part, Series, by_series, parse_series, places_of
 from autoencoder.panel.shared_network import SharedNetwork
 from autoencoder.reports.incidents import STREAM_ENDED, Incident
 from autoencoder.reports.sinks import Batch
@@ -201,8 +200,7 @@ class Panel:
 
     def pass_time(self) -> Batch | None:
         """No point comes; what that has begun or changed, None where that is nothing."""
-        now = monotonic()
-        if not [one for one in self if self._incidents.pass_time(one, now)]:
+        if not self._incidents.pass_time(self):
             return None
         nothing = Detections.unknown(np.empty(0, "datetime64[ns]"), np.empty((0, len(self.columns))))
         return Batch(nothing, open=self.open, series=None if None in self._series else ())
@@ -270,34 +268,28 @@ class Panel:
     def state(self) -> State:
         """All that is remembered, but for the network's files: of a source without series, or packed series by series."""
         if None in self._series:
-            return {
-                **self[None].state(),
-                "numbers": json.dumps([*self[None].numbers.items()]),
-                "incidents": self._incidents.count,
-            }
-        about = [[one.name, one.left_out, [*one.numbers.items()]] for one in self]
+            return self[None].state()
+        about = [[one.name, one.left_out] for one in self]
         # one array a series, so that the archive's index stays small
         packed: State = {str(place): np.frombuffer(pack(one.state()), np.uint8) for place, one in enumerate(self)}
         return {"series": json.dumps(about), "packed": packed, "incidents": self._incidents.count}
 
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
         """Take back what ``state`` gave; ``files`` are those of the network. ModelFileError where it is damaged."""
-        saved = Reader(state, "the run")
         if "series" not in state:
-            one = self.add(None)
-            one.load(state, files)
-            one.numbers = parse_numbers(saved.text("numbers"))
-            self._incidents.count = saved.integer("incidents", 0)
+            (one := self.add(None)).load(state, files)
+            self._incidents.count = one.tracker.count
             self._restored(one)
             return
+        saved = Reader(state, "the run")
         packed = saved.state("packed")
-        for place, (name, left_out, numbers) in enumerate(parse_series(saved.text("series"))):
+        for place, (name, left_out) in enumerate(parse_series(saved.text("series"))):
             blob = packed.get(str(place))
             if not isinstance(blob, np.ndarray) or blob.dtype != np.uint8:
                 raise ModelFileError(f"the checkpoint is damaged (series {name!r:.60}); run anew without --resume")
             one = self.add(name)
             one.load(unpack(blob.tobytes(), f"series {name!r:.60} of the checkpoint"), files)
-            one.left_out, one.numbers = left_out, numbers
+            one.left_out = left_out
             self._restored(one)
         self._incidents.count = saved.integer("incidents", 0)
 
@@ -305,6 +297,4 @@ class Panel:
         self._update(one)
         if one.left_out:
             self._untrained.discard(one.name)
-        if any(each.id not in one.numbers for each in one.tracker.ongoing):
-            raise ModelFileError("the checkpoint is damaged (the numbers of the incidents); run anew without --resume")
         self._incidents.remember_open(one)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from time import monotonic
 
@@ -56,7 +56,14 @@ class Series:
         """State of the detector and of the tracker."""
         training = self.detector.current.training_points
         start: State = {"start": self.start.state()} if self.start else {}
-        return {"detector": self.detector.state(), "tracker": self.tracker.state(), "training_points": training, **start}
+        numbers = np.array([*self.numbers.items()], np.int64).reshape(-1, 2)
+        return {
+            "detector": self.detector.state(),
+            "tracker": self.tracker.state(),
+            "numbers": numbers,
+            "training_points": training,
+            **start,
+        }
 
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
         """Take back what ``state`` gave, with the files of the network that the run trained; ModelFileError where it is damaged."""
@@ -66,6 +73,9 @@ class Series:
         self.detector.load(saved.state("detector"), files)
         self.detector.current.training_points = saved.integer("training_points", 0)
         self.tracker.load(saved.state("tracker"))
+        self.numbers = dict(saved.integers("numbers", (None, 2), 1).tolist())
+        if any(each.id not in self.numbers for each in self.tracker.ongoing):
+            raise saved.fault("numbers", "are not those of the open incidents")
         if self.detector.current.trained:  # rules may be others than before
             _, _, *least = self.gaps(self.detector)
             self.tracker.min_length = least[0] if least else 1
@@ -92,27 +102,15 @@ def places_of(rows: Rows, count: int) -> Sequence[int] | npt.NDArray[np.int64]:
     return range(count) if isinstance(rows, slice) else rows
 
 
-def parse_series(text: str) -> list[tuple[str, str, dict[int, int]]]:
-    """Name, reason why it is left out, and numbers of the open incident, of each series in a checkpoint."""
+def parse_series(text: str) -> list[tuple[str, str]]:
+    """Name, and reason why it is left out, of each series in a checkpoint."""
     try:
-        about = [(name, left_out, _numbers(numbers)) for name, left_out, numbers in json.loads(text)]
+        about = [(name, left_out) for name, left_out in json.loads(text)]
     except (ValueError, TypeError, RecursionError):
-        about = [(None, None, {})]
-    if not all(isinstance(part, str) for one in about for part in one[:2]):
+        about = [(None, None)]
+    if not all(isinstance(part, str) for one in about for part in one):
         raise ModelFileError("the checkpoint is damaged (the names of the series); run anew without --resume")
     return about
-
-
-def parse_numbers(text: str) -> dict[int, int]:
-    """Numbers of the open incidents of the only series, in a checkpoint."""
-    try:
-        return _numbers(json.loads(text))
-    except (ValueError, TypeError, RecursionError):
-        raise ModelFileError("the checkpoint is damaged (the numbers of the incidents); run anew without --resume") from None
-
-
-def _numbers(pairs: Sequence[tuple[int, int]]) -> dict[int, int]:
-    return {int(own): int(of_run) for own, of_run in pairs}
 
 
 class PanelIncidents:
@@ -159,16 +157,19 @@ class PanelIncidents:
         else:
             self._open.pop(one.name, None)
 
-    def pass_time(self, one: Series, now: float) -> bool:
-        """No point of a series comes; returns whether that has begun or changed an incident. ``now`` counts as ``Series.arrived`` does."""
-        if one.left_out or not one.tracker.pass_time(now - one.arrived):
-            return False
-        for incident in one.tracker.ongoing:
-            if incident.id not in one.numbers:
-                self.count += 1
-                one.numbers[incident.id] = self.count
-        self.remember_open(one)
-        return True
+    def pass_time(self, series: Iterable[Series]) -> bool:
+        """No point comes; returns whether that has begun or changed an incident of one of the series."""
+        now, changed = monotonic(), False
+        for one in series:
+            if one.left_out or not one.tracker.pass_time(now - one.arrived):
+                continue
+            for incident in one.tracker.ongoing:
+                if incident.id not in one.numbers:
+                    self.count += 1
+                    one.numbers[incident.id] = self.count
+            self.remember_open(one)
+            changed = True
+        return changed
 
     def finish(self, reason: str) -> list[Incident]:
         """The stream is over, for that reason; returns the incidents that were still open."""
