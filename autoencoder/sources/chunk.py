@@ -19,6 +19,8 @@ from autoencoder.core.state import State
 Time: TypeAlias = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]  # datetime64[ns], or numbers of rows
 Warn: TypeAlias = Callable[[str], None]
 
+TICK_SECONDS = 1.0  # after which the reader of a source that waits is told that nothing comes
+
 
 def ignore(sentence: str) -> None:
     """Take a warning and do nothing."""
@@ -65,6 +67,11 @@ class Chunk:
     def concatenate(parts: Sequence[Chunk]) -> Chunk:
         """Join consecutive chunks of one source; at least one part is needed."""
         return parts[0]._mapped(lambda name: np.concatenate([getattr(part, name) for part in parts]))
+
+    @staticmethod
+    def nothing(columns: int) -> Chunk:
+        """No row of so many columns: a sign that time passes."""
+        return Chunk(np.empty(0, "datetime64[ns]"), np.empty((0, columns)))
 
     def split(self, size: int, start: int = 0) -> Iterator[Chunk]:
         """Yield the rows from ``start`` on in chunks that end at multiples of ``size``."""

@@ -15,18 +15,14 @@ from pathlib import Path
 from time import monotonic, sleep
 from typing import BinaryIO
 
-import numpy as np
-
 from autoencoder.core.errors import InputError, SourceError
 from autoencoder.core.state import State
-from autoencoder.sources.chunk import Chunk, Source, Warn, ignore, skip_rows, unreadable
+from autoencoder.sources.chunk import TICK_SECONDS, Chunk, Source, Warn, ignore, skip_rows, unreadable
 from autoencoder.sources.documents import is_document, is_line_begun, read_document
 from autoencoder.sources.files import BLOCK_BYTES, joined
 from autoencoder.sources.parse import RowParser
 from autoencoder.sources.reading import AS_FOUND, Reading
 from autoencoder.sources.schema import OBVIOUS, ColumnSelection
-
-TICK_SECONDS = 1.0  # after which a reader is told that nothing comes
 
 
 class LiveSource(Source):
@@ -84,7 +80,7 @@ class LiveSource(Source):
         """A chunk without rows, where the first row has come and the newest chunk is long enough ago."""
         if self._columns and (now := monotonic()) >= self._tick_due:
             self._tick_due = now + TICK_SECONDS
-            yield Chunk(np.empty(0, "datetime64[ns]"), np.empty((0, len(self._columns))))
+            yield Chunk.nothing(len(self._columns))
 
 
 class StdinSource(LiveSource):
