@@ -24,6 +24,7 @@ FREE_KEYS = (
     "checkpoint.",
     "alerts.webhook.",
     "metrics.",
+    "serve.",
     "input.dates",
     "input.decimal",
 )  # may change between the parts of a resumed run
