@@ -19,8 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from autoencoder.benchmark.controls import CONTROLS
+from autoencoder.benchmark.multivariate_chart import t2q_errors
+from autoencoder.benchmark.outliers import confusions
 from autoencoder.benchmark.runner import Bench, Report, find_file, require_folder
-from autoencoder.benchmark.series_report import Outcome, figures_of, report
+from autoencoder.benchmark.series_report import T2Q, Outcome, figures_of, report
 from autoencoder.config import Config
 from autoencoder.core.errors import InputError, TrainingError
 from autoencoder.core.types import Array, Bools, Detections, unknown
@@ -126,7 +128,8 @@ def _score(bench: Bench, out: Path, file: SeriesFile) -> list[Outcome]:
     for name, judge in _judges(bench, series).items():
         detections, untrained = _result(series, file.result(out, name), judge, file.path)
         figures = figures_of(detections, series.labels, series.share(bench.config), file.set_name)
-        outcomes.append(Outcome(name, file.set_name, file.name, figures, untrained))
+        rows = confusions(detections, series.labels, bench.config.incidents, bench.config.network.sequence_length)
+        outcomes.append(Outcome(name, file.set_name, file.name, figures, untrained, rows, len(series.columns)))
     return outcomes
 
 
@@ -155,7 +158,8 @@ def _judges(bench: Bench, series: Series) -> dict[str, Judge]:
     judges: dict[str, Judge] = {name: partial(judge, name) for name in bench.detectors}
     if bench.arguments.evidence:
         judges |= {f"{name} without {part}": partial(judge, name, part) for name in bench.detectors for part in parts_of(name)}
-    return judges | {name: partial(_control, bench.config, errors_of, series) for name, errors_of in CONTROLS.items()}
+    judges |= {name: partial(_control, bench.config, errors_of, series) for name, errors_of in CONTROLS.items()}
+    return judges | {T2Q: partial(_chart, series)} if len(series.columns) > 1 else judges
 
 
 def parts_of(detector: str) -> Iterable[str]:
@@ -181,6 +185,13 @@ def _control(config: Config, errors_of: Callable[[Array, int], Array], series: S
     threshold.fit(errors[: series.train][-MAX_CALIBRATION_ERRORS:])
     judged = errors[series.train :]
     return to_detections(rest.time, rest.values, Scored(judged, unknown(*rest.values.shape), judged), *threshold.judge(judged))
+
+
+def _chart(series: Series) -> Detections:
+    """Of T2+Q, which has limits of its own; how probable a normal error as large is it does not say."""
+    errors, rest = t2q_errors(series.rows.values, series.train)[series.train :], series.rest
+    scored = Scored(errors, unknown(*rest.values.shape), errors)
+    return to_detections(rest.time, rest.values, scored, np.ones(len(rest)), unknown(len(rest)))
 
 
 def _nothing_known(rest: Chunk) -> Detections:

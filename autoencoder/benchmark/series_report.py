@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from autoencoder.benchmark import outliers
 from autoencoder.benchmark.controls import CONTROLS
 from autoencoder.benchmark.metrics import auc_pr, delay_f1, event_figures, vus_pr
 from autoencoder.benchmark.runner import Report, grouped, table, untrained_lines
@@ -21,12 +22,15 @@ DELAYS = {"aiops": (10, 5), "wsd": (10, 3), "tods": (3, 5), "yahoo": (3, 5)}
 OTHER_DELAYS = (10, 3)
 BUFFER, THRESHOLDS = 40, 120  # of VUS-PR
 KEPT = (0.5, 3.0)  # flagged normal points in budgets, within which a budget counts as kept
+T2Q = "t2q"  # control of several columns
+ROWS = [f"{figure} by {by}" for by in (outliers.BY_FLAGS, outliers.BY_INCIDENTS) for figure in ("F1", "false", "missed")]
 DAY = 86_400.0  # seconds
 RANKS, FLAGS = ("k-delay F1", "VUS-PR", "AUC-PR"), ("recall", "precision", "incident / event", "delay")
 FALSE = ("budgets", f"{KEPT[0]:g} to {KEPT[1]:g}", "most", "a day")
 INTRODUCTION = (
     "How well errors rank, how well flags meet events, and what else is flagged. The controls show what a detector adds: diff is\n"
-    "|x_t - x_(t-1)|, ar24 the error of a robust linear regression on the last 24 values.\n"
+    "|x_t - x_(t-1)|, ar24 the error of a robust linear regression on the last 24 values; where there are several columns, t2q is\n"
+    "Hotelling's T-squared and the squared prediction error of a PCA, at their 99 % limits.\n"
 )
 MEANING = f"""
 What the columns mean:
@@ -38,6 +42,8 @@ What the columns mean:
 - budgets: flagged share of the normal points / the budget, as a median over the series, and share of the series where that is
   {KEPT[0]:g} to {KEPT[1]:g}; most: the largest flagged share of the normal points of a series.
 - a day: incidents a day on the series without events.
+- F1, false, missed: of sets with several columns, every row by itself and all series together: F1, share of the normal rows that are
+  called abnormal, share of the abnormal rows that are not; by flags, and by incidents from their first row to their last.
 
 """
 
@@ -71,6 +77,8 @@ class Outcome:
     file: str
     figures: SeriesFigures
     untrained: str | None
+    rows: dict[str, outliers.Confusion]  # by flags, by incidents
+    columns: int = 1
 
 
 def figures_of(detections: Detections, labels: Bools, share: float, set_name: str) -> SeriesFigures:
@@ -119,7 +127,11 @@ def _set_figures(name: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "events": sum(one.events for one in first),
         "delay": delay,
         "labels_lengthened_by": lengthened,
-        "detectors": {detector: _figures([each.figures for each in group]) for detector, group in detectors.items()},
+        "detectors": {
+            detector: _figures([each.figures for each in group]) | {"rows": outliers.figures_of([each.rows for each in group])}
+            for detector, group in detectors.items()
+        },
+        "columns": max(each.columns for each in outcomes),
         "files": {
             file: {each.detector: asdict(each.figures) for each in group}
             for file, group in grouped(outcomes, lambda each: each.file).items()
@@ -156,7 +168,7 @@ def _over(summarise: Callable[[list[float]], Any], numbers: Iterable[float]) -> 
 def _set_text(name: str, figures: Mapping[str, Any], budget: float | str) -> str:
     rows = [
         [
-            f"{detector} (control)" if detector in CONTROLS else detector,
+            _label(detector),
             *(_text(one[key], ".3f") for key in ("delay_f1", "vus_pr", "auc_pr")),
             *(_text(one[key], ".2f") for key in ("event_recall", "incident_precision")),
             f"{_text(one['incident_points'], ',.0f')} / {_text(one['event_points'], ',.0f')}",
@@ -168,7 +180,24 @@ def _set_text(name: str, figures: Mapping[str, Any], budget: float | str) -> str
     ]
     used = f"k = {figures['delay']}, labels {figures['labels_lengthened_by']} points longer, budget {budget}"
     heading = f"## {name}: {figures['series']} series, {number_of(figures['events'], 'event')} ({used})"
-    return f"{heading}\n\n{table(['detector', *RANKS, *FLAGS, *FALSE], rows)}"
+    text = f"{heading}\n\n{table(['detector', *RANKS, *FLAGS, *FALSE], rows)}"
+    return text + _rows_text(figures) if figures["columns"] > 1 else text
+
+
+def _rows_text(figures: Mapping[str, Any]) -> str:
+    """F1 and rates of the rows, as the outlier table of SKAB has them."""
+    rows = [
+        [
+            _label(detector),
+            *(_text(share, "." + ("2f" if key == "f1" else "1%")) for by in one["rows"].values() for key, share in by.items()),
+        ]
+        for detector, one in figures["detectors"].items()
+    ]
+    return f"\nRow by row, {figures['columns']} columns:\n\n{table(['detector', *ROWS], rows)}"
+
+
+def _label(detector: str) -> str:
+    return f"{detector} (control)" if detector in (*CONTROLS, T2Q) else detector
 
 
 def _text(number: float, form: str) -> str:
@@ -176,13 +205,14 @@ def _text(number: float, form: str) -> str:
 
 
 def _series_table(outcomes: Sequence[Outcome]) -> str:
+    detectors = list(dict.fromkeys(each.detector for each in outcomes))
     rows = []
     for file, group in grouped(outcomes, lambda each: each.file).items():
-        cells = [
-            f"{_text(one.delay_f1, '.3f')} {one.found}/{one.events} {one.right}/{one.incidents} {_text(one.budgets, '.2f')}"
-            for one in (each.figures for each in group)
-        ]
-        rows.append([file, *cells])
-    detectors = list(dict.fromkeys(each.detector for each in outcomes))
+        cells = {
+            each.detector: f"{_text(one.delay_f1, '.3f')} {one.found}/{one.events} {one.right}/{one.incidents} {_text(one.budgets, '.2f')}"
+            for each in group
+            for one in [each.figures]
+        }
+        rows.append([file, *(cells.get(detector, "-") for detector in detectors)])
     cell = "k-delay F1, events found / events, incidents that touch one / incidents, flagged normal points in budgets"
     return f"{MEANING}By series: {cell}:\n\n{table(['series', *detectors], rows)}"

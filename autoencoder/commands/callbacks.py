@@ -4,13 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
+from autoencoder import __version__
 from autoencoder.config import Config
 from autoencoder.console import Console
 from autoencoder.core.events import PROMOTED, ROLLED_BACK
 from autoencoder.pipeline import Run
+from autoencoder.reports.incidents import MISSING
 from autoencoder.reports.sinks import Batch, Callback
 from autoencoder.reports.wording import seen_text, severity_text
+
+if TYPE_CHECKING:
+    from autoencoder.reports.metrics import RunMetrics
 
 
 class ProgressBar:
@@ -40,7 +46,8 @@ class IncidentPrinter:
                 self._printed.add(incident.id)
                 series = "" if incident.series is None else f", series {incident.series!r}"
                 seen = seen_text(incident, digits=5)
-                self._console.print(f"{incident.start}  anomaly: {seen}, severity {severity_text(incident)}{series}")
+                what = "" if incident.kind == MISSING else "anomaly: "
+                self._console.print(f"{incident.start}  {what}{seen}, severity {severity_text(incident)}{series}")
         self._printed.difference_update(incident.id for incident in batch.closed)
 
 
@@ -63,7 +70,7 @@ class ModelSaver:
 
 @contextmanager
 def callbacks(config: Config, run: Run, save: Callable[[], object], console: Console) -> Iterator[list[Callback]]:
-    """What looks on: bars of a source with an end, on a terminal, lines of one without, the window of ``--plot live``.
+    """What looks on: bars of a source with an end, on a terminal, lines of one without, ``/metrics``, the window of ``--plot live``.
 
     Where the stream comes to its end, the window stays until its user closes it; where it is cut off, the window goes with it.
     """
@@ -72,16 +79,53 @@ def callbacks(config: Config, run: Run, save: Callable[[], object], console: Con
         looking_on.append(IncidentPrinter(console, run))
     elif console.is_terminal:
         looking_on.append(ProgressBar(console, run))
+    with _metrics(config, run, console) as metrics, _window(config, run, console) as window:
+        yield [*window, *looking_on, *metrics]
+
+
+def run_metrics(config: Config, run: Run) -> RunMetrics:
+    """What looks on at a run and knows where every series stands."""
+    from autoencoder.reports.metrics import RunMetrics
+
+    panel = run.panel
+    return RunMetrics(
+        run.statistics,
+        lambda name: panel[name].detector.current.share,
+        columns=run.source.columns,
+        max_series=config.metrics.max_series,
+        info={"source": run.source.name, "detector": config.detector, "version": __version__},
+        open=panel.open,
+    )
+
+
+@contextmanager
+def _metrics(config: Config, run: Run, console: Console) -> Iterator[list[Callback]]:
+    """The page that Prometheus scrapes, if a port is given."""
+    chosen = config.metrics
+    if chosen.port is None:
+        yield []
+        return
+    from autoencoder.reports.metrics import exposed
+
+    metrics = run_metrics(config, run)
+    with exposed(metrics.registry, chosen.host, chosen.port) as address:
+        console.print(f"metrics: {address}")
+        yield [metrics]
+
+
+@contextmanager
+def _window(config: Config, run: Run, console: Console) -> Iterator[list[Callback]]:
+    """The window of ``--plot live``, if it is asked for and can be opened."""
     if config.plot.kind != "live" or (reason := _no_window(run)):
         if config.plot.kind == "live":
             console.print(f"--plot live: {reason}")
-        yield looking_on
+        yield []
         return
     from autoencoder.reports.live_plot import LivePlot, PlotSettings
 
     source, training = run.source, run.panel[None].detector.current.training_points
     with LivePlot(PlotSettings(source.name, source.columns, config.plot.window, training, source.timezone)) as window:
-        yield [window, *looking_on]
+        yield [window]
         if not window.closed:
             console.print("the stream has ended; close the window to go on")
             with suppress(KeyboardInterrupt):  # so does Ctrl-C: nothing is left to interrupt

@@ -13,9 +13,12 @@ from helpers.cli import Program
 from helpers.series import Array, gappy_series
 
 from autoencoder.benchmark import controls
+from autoencoder.benchmark.multivariate_chart import t2q_errors
+from autoencoder.benchmark.outliers import confusions
 from autoencoder.benchmark.series import series_files
 from autoencoder.benchmark.series_picture import draw
 from autoencoder.benchmark.series_report import delays_of
+from autoencoder.config.schema import Incidents
 from autoencoder.core.errors import InputError, TrainingError
 from autoencoder.detector import to_detections
 from autoencoder.scorers.base import Scored
@@ -85,6 +88,13 @@ def test_results_and_figures(program: Program, folder: Path, tmp_path: Path) -> 
     )
     assert "## wsd: 2 series, 1 event (k = 10, labels 3 points longer, budget 0.001)" in done.out
     assert "| ar24 (control)    |" in done.out
+    mine = found["sets"]["mine"]["detectors"]
+    assert list(mine) == [*JUDGES, "t2q"]
+    rows = read_rows(tmp_path / "out/t2q/mine/wide.csv")
+    flags, labels = ([row[name] == "1" for row in rows] for name in ("anomaly", "label"))
+    both = sum(flag and label for flag, label in zip(flags, labels, strict=True))
+    assert mine["t2q"]["rows"]["flags"]["f1"] == pytest.approx(2 * both / (sum(flags) + sum(labels)))
+    assert done.out.count("Row by row, 2 columns") == 1
     assert (tmp_path / "out/summary.md").read_text().startswith(done.out)
 
 
@@ -174,6 +184,33 @@ def test_controls_of_nothing_that_moves(rows: np.ndarray) -> None:
             controls.ar_errors(rows, 60)
     else:
         assert np.nanmax(controls.ar_errors(rows, 60)) < 1e-6
+
+
+def test_t2q_equals_a_pca_with_its_limits() -> None:
+    from sklearn.decomposition import PCA
+
+    random = np.random.default_rng(3)
+    rows = random.normal(size=(4000, 2)) @ random.normal(size=(2, 6)) + 0.3 * random.normal(size=(4000, 6))
+    scaled = (rows - rows[:2000].mean(axis=0)) / rows[:2000].std(axis=0)
+    pca = PCA(0.85).fit(scaled[:2000])
+    places = pca.transform(scaled)
+    measures = (places**2 / pca.explained_variance_).sum(axis=1), ((scaled - pca.inverse_transform(places)) ** 2).sum(axis=1)
+    limits = [np.quantile(measure[:2000], 0.99) for measure in measures]  # what the formulas say of normal rows
+    twin = np.maximum(*(measure / limit for measure, limit in zip(measures, limits, strict=True)))
+    np.testing.assert_allclose(t2q_errors(rows, 2000), twin, rtol=0.15)
+    rows[3000], rows[3001, 2] = np.nan, np.nan
+    assert np.flatnonzero(np.isnan(t2q_errors(rows, 2000))).tolist() == [3000]
+
+
+def test_incidents_lengthen_what_flags_say() -> None:
+    flags, labels = np.zeros(200, bool), np.zeros(200, bool)
+    labels[50:90], flags[[55, 80, 150]] = True, True
+    column = np.arange(200.0)[:, None]
+    errors = np.where(flags, 2.0, 0.5)
+    detections = to_detections(np.arange(200), column, Scored(errors, column, errors), np.ones(200), np.full(200, 0.5))
+    found = confusions(detections, labels, Incidents(), steps=48)
+    assert found["flags"] == (2, 1, 38, 159)
+    assert found["incidents"] == (26, 1, 14, 159)
 
 
 def test_controls_do_not_look_ahead() -> None:
