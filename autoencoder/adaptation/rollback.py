@@ -28,7 +28,7 @@ class RollbackMonitor:
     def __init__(self, detector: StreamDetector, kind: str, *, is_anew: bool = False) -> None:
         self.detector = detector
         self.kind = kind
-        self._is_anew = is_anew
+        self.is_anew = is_anew
         self.blocks = 0
         self._rows: list[Array] = []  # (B, 3 F + 2): values, predictions and anomalies of the current and the previous model
 
@@ -48,7 +48,7 @@ class RollbackMonitor:
         """
         found = self.report()
         alarms, before = found["alarms"], found["alarms_of_the_model_before"]
-        if self._is_anew:
+        if self.is_anew:
             return alarms >= ALARMING and before <= alarms / 2
         is_calmer = before >= ALARMING and alarms <= before / 2
         return not is_calmer and found["loss"] > (1.0 + MIN_GAIN) * found["loss_of_the_model_before"]
@@ -76,7 +76,7 @@ class RollbackMonitor:
         """The previous model, artifacts included, and the rows so far."""
         return {
             "kind": self.kind,
-            "anew": self._is_anew,
+            "anew": self.is_anew,
             "detector": self.detector.state(),
             "files": from_files(self.detector.scorer.artifacts()),
             "blocks": self.blocks,

@@ -61,8 +61,7 @@ class ModelUpdater:
         self.kind = BASELINE if config.cold_start_points else MODEL
         self.detector = self._build(self.kind)
         self.events: list[AdaptationEvent] = []
-        self._history = HistoryBuffer(config.buffer_points)
-        self._drift = DriftMonitor(config.confirm_windows)
+        self._history, self._drift = HistoryBuffer(config.buffer_points), DriftMonitor(config.confirm_windows)
         self._schedule = Schedule(config)
         self._rollback: RollbackMonitor | None = None
         self._learnt = 0 if config.cold_start_points else MAX_INTEGER  # by the newest training anew; a saved model does not tell
@@ -246,22 +245,21 @@ class ModelUpdater:
         self._rollback = None
         if monitor.is_better:
             monitor.detector.position = self.detector.position  # it was given slots
-            if monitor.kind == MODEL:
-                monitor.detector.slots = self.detector.slots
+            monitor.detector.slots = self.detector.slots if monitor.kind == MODEL else None
             self.detector, self.kind = monitor.detector, monitor.kind
             self._history.replace_errors(np.empty(0))
             self._drift.reset()
             self._record(events.ROLLED_BACK, **monitor.report())
         else:
             self._record(events.CONFIRMED, **monitor.report())
-            if monitor.kind == MODEL:
+            if not monitor.is_anew:
                 self._recalibrate(monitor.blocks * self.block_size)
 
     def _recalibrate(self, points: int) -> None:
         """Calibrate the threshold anew on the first ``points`` of a promoted model, which tell more than its holdout."""
-        history = self._history
-        errors, outliers = history.errors[-points:], outlier_rows(history.values[-points:])
-        usable = errors[clean_rows(~(history.anomalies[-points:] | outliers | np.isnan(errors)), self.block_size)]
+        newest = self._history.slots[-points:]
+        errors, unusual = newest.judged_errors, newest.anomalies | outlier_rows(newest.values)
+        usable = errors[clean_rows(~(unusual | np.isnan(errors)), self.block_size)]
         if len(usable) >= self.block_size:
             calibration = calibration_set(usable, [self.detector.calibration_errors])
             self.detector = self.detector.with_scorer(self.detector.scorer, calibration)
