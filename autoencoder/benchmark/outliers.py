@@ -9,8 +9,7 @@ import numpy as np
 
 from autoencoder.config.schema import Incidents
 from autoencoder.core.types import Bools, Detections
-from autoencoder.factory.runs import gaps_of
-from autoencoder.reports.tracker import IncidentTracker
+from autoencoder.factory.runs import gaps_of, make_tracker
 from autoencoder.thresholds.budget import interval_of
 
 BY_FLAGS, BY_INCIDENTS = "flags", "incidents"  # what a row counts as abnormal for: its flag, or that it lies inside an incident
@@ -59,7 +58,7 @@ class Confusion(NamedTuple):
 
 def confusions(detections: Detections, labels: Bools, incidents: Incidents, steps: int) -> dict[str, Confusion]:
     """How detections of N points meet their labels (N,), by flags and by the incidents of a run whose windows have so many steps."""
-    tracker = IncidentTracker(hysteresis=incidents.hysteresis)
+    tracker = make_tracker(incidents)
     tracker.set_gaps(*gaps_of(incidents, steps, interval_of(detections.time)))
     inside = np.zeros(len(labels), dtype=bool)
     for incident in [*tracker.process(detections), *tracker.finish()]:
