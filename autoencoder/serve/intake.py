@@ -15,10 +15,11 @@ from autoencoder.core.types import Detections
 from autoencoder.reports.incidents import time_text
 from autoencoder.reports.scores_csv import header
 from autoencoder.serve import journal
+from autoencoder.serve.journal import Key
 from autoencoder.serve.points import Points, Refusal
 from autoencoder.serve.source import RequestSource
 
-Known = dict[tuple[str, int], Detections]  # rows of scores.csv, by series and time
+Known = dict[Key, Detections]  # rows of scores.csv
 
 
 class Intake:
@@ -44,10 +45,7 @@ class Intake:
         keys = list(zip(points.series, times, strict=True))
         while old := [key for key in keys if key not in known and key[1] <= source.accepted.get(key[0], key[1] - 1)]:
             await source.settled()  # what is under way stands in scores.csv then
-            wanted: dict[str, set[int]] = {}
-            for name, moment in old:
-                wanted.setdefault(name, set()).add(moment)
-            known |= await asyncio.to_thread(journal.find, self.folder, self.header, wanted)
+            known |= await asyncio.to_thread(journal.find, self.folder, self.header, old)
             self._require_same(points, keys, old, known)
         new = [row for row, key in enumerate(keys) if key not in known]
         rows: dict[int, str] = {}
@@ -69,10 +67,11 @@ class Intake:
             times.append(newest[name])
         return times
 
-    def _require_same(self, points: Points, keys: list[tuple[str, int]], old: Iterable[tuple[str, int]], known: Known) -> None:
+    def _require_same(self, points: Points, keys: list[Key], old: Iterable[Key], known: Known) -> None:
         """Refuse points that came too late, or that had other values when they came first."""
+        rows = {key: row for row, key in enumerate(keys)}
         for key in old:
-            row, found = keys.index(key), known.get(key)
+            row, found = rows[key], known.get(key)
             if found is None:
                 (last,) = time_text(np.array([self.source.accepted[key[0]]], "datetime64[ns]"), "Z")
                 points.refuse(

@@ -129,11 +129,11 @@ def _decoded(text: str, where: str, line: int | None = None) -> Any:
     except RecursionError:
         fault = "it is nested too deeply"
     except json.JSONDecodeError as error:
-        line = line or error.lineno
-        hint = "; send JSON lines as application/x-ndjson" if error.msg == "Extra data" else ""
-        fault = f"{error.msg} at line {error.lineno}, column {error.colno}{hint}" if where == "the body" else f"{error.msg}{hint}"
+        place = f"column {error.colno}" if line else f"line {error.lineno}, column {error.colno}"
+        hint = "" if line or error.msg != "Extra data" else "; send JSON lines as application/x-ndjson"
+        fault, line = f"{error.msg} at {place}{hint}", line or error.lineno
     except ValueError as error:
-        fault = str(error).partition(";")[0] if "digits" in str(error) else str(error)
+        fault = str(error).partition(": value has")[0]
     raise Refusal(400, f"{where} is no JSON: {fault}; nothing of this request was taken", line)
 
 
