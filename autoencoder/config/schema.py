@@ -249,7 +249,7 @@ class Serve(Section):
     max_body_bytes: Annotated[int, Field(ge=1000, le=1 << 30)] = 8_388_608
     max_points: Count = 10_000
     max_waiting: Count = 100_000
-    max_series: Count = 10_000
+    max_series: Annotated[int, Field(ge=1, le=50_000)] = 10_000
 
     @field_validator("token_env")
     @classmethod

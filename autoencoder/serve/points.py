@@ -16,7 +16,7 @@ from autoencoder.sources.times import EPOCH_UNITS
 
 ONE_DOCUMENT, JSON_LINES = "application/json", ("application/x-ndjson", "application/jsonl", "application/json-lines")
 LONE = "value"  # the series of points that name none
-MAX_NAME = 200  # characters of a series' name
+MAX_NAME = 200  # characters of a series' name as JSON in ASCII, where a quote counts two and what is no ASCII six
 GZIP = 31  # zlib's word for a window of 32 kB with a gzip header
 BAD_TIME = "a time must be ISO 8601, e.g. 2024-05-31T12:00:00Z, or an epoch in seconds, milli-, micro- or nanoseconds"
 
@@ -153,8 +153,10 @@ def _read(
                 other = min(record.keys() - known)
                 raise ValueError(f"unknown key {preview(other)}; a point is an object such as {_example(columns)}")
             name = record.get("series", LONE)
-            if type(name) is not str or not 0 < len(name) <= MAX_NAME:
-                raise ValueError(f"series is {_shown(name)}; it must be a text of 1 to {MAX_NAME} characters")
+            if type(name) is not str or not 2 < len(json.dumps(name)) <= MAX_NAME + 2:
+                raise ValueError(
+                    f"series is {_shown(name)}; it must be a text of 1 to {MAX_NAME} characters (what is no ASCII counts six)"
+                )
             row = [_number(record, column) for column in columns]
             time = record.get("time")
             times.append(None if time is None else _nanoseconds(time))

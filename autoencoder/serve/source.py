@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from autoencoder.core.errors import ModelFileError, RunError
-from autoencoder.core.state import Reader, State
+from autoencoder.core.state import Reader, State, to_files
 from autoencoder.core.types import Array, Detections, Integers
 from autoencoder.reports.sinks import Batch
 from autoencoder.serve.journal import Named, nanoseconds
@@ -181,13 +181,13 @@ class RequestSource(Source):
 
     def memory(self, rows: int) -> State:
         """How far each series is, of the rows that are written."""
-        return {"names": json.dumps([*self.newest]), "newest": np.array([*self.newest.values()], np.int64)}
+        names = json.dumps([*self.newest]).encode()
+        return {"names": np.frombuffer(names, np.uint8), "newest": np.array([*self.newest.values()], np.int64)}
 
     def recall(self, memory: State) -> None:
         """See ``Source``."""
-        saved = Reader(memory, "the source")
-        names = json.loads(saved.text("names"))
-        times = saved.integers("newest", (None,)).tolist()
-        if not isinstance(names, list) or len(names) != len(times) or not all(isinstance(name, str) for name in names):
-            raise ModelFileError("the checkpoint is damaged (the names of the series); run anew with another --out")
-        self.newest = dict(zip(names, times, strict=True))
+        times = Reader(memory, "the source").integers("newest", (None,)).tolist()
+        try:
+            self.newest = dict(zip(map(str, json.loads(to_files(memory)["names"])), times, strict=True))
+        except (KeyError, ValueError, TypeError, RecursionError):
+            raise ModelFileError("the checkpoint is damaged (the names of the series); run anew with another --out") from None
