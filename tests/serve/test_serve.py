@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.cli import Program, assert_refused, finish, incidents, metrics, rows, start
+from helpers.cli import Program, assert_refused, finish, incidents, metrics, rows, start, write_csv
 from helpers.http import GAUSSIAN, LINES, Client, start_server
 
 from serve.conftest import Served
@@ -185,6 +185,22 @@ def test_stop_and_go_on(tmp_path: Path, points: Points) -> None:
     assert metrics(tmp_path / "o")["counts"] == metrics(tmp_path / "whole")["counts"]
     assert "goes on after 110 points" in (tmp_path / "log").read_text()
     assert "the same command goes on" in (tmp_path / "log").read_text()
+
+
+def test_a_model_judges_the_series_that_it_knows_at_once(tmp_path: Path, points: Points) -> None:
+    known = points("web", 0, 300)
+    write_csv(
+        tmp_path / "x.csv", *zip(*((each["time"], each["value"], "web") for each in known), strict=True), header="time,value,host"
+    )
+    assert finish(start("train", "x.csv", "--series-column", "host", *GAUSSIAN, "--out", "m", folder=tmp_path)).code == 0
+    for first in (300, 320):  # the same command goes on
+        process, port = start_server(tmp_path, "--detector", "windowed_gaussian", "--model", "m")
+        found = Client(port).judge([*points("web", first, first + 20, odd=first + 3), *points("other", first, first + 20)])
+        process.send_signal(signal.SIGTERM)
+        assert finish(process).code == 0
+        assert [row for row, one in enumerate(found) if one["anomaly"]][:1] == [3]
+        assert found[0]["score"] is not None
+    assert found[20]["score"] is None and found[39]["score"] is not None
 
 
 def test_a_token_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
