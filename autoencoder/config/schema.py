@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from autoencoder.config.rules import MAX_GAP, Rule
 from autoencoder.config.section import Count, Day, Names, NotNegative, Positive, Section, Share
 from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
@@ -172,9 +173,6 @@ class Threshold(Section):
         return value
 
 
-MAX_GAP = 1_000_000  # points
-
-
 def require_variable(setting: str, value: str | None, example: str) -> str | None:
     """The name of an environment variable; a secret that is put here by mistake is kept out of the message and of the run folder."""
     if value is not None and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
@@ -302,6 +300,7 @@ class Config(Section):
     windowed_gaussian: WindowedGaussian = WindowedGaussian()
     threshold: Threshold = Threshold()
     incidents: Incidents = Incidents()
+    rules: tuple[Rule, ...] = ()
     alerts: Alerts = Alerts()
     metrics: Metrics = Metrics()
     serve: Serve = Serve()
