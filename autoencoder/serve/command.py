@@ -63,6 +63,10 @@ class HttpServer:
         asked = self._config.csv.columns
         if ALL in asked or self._config.columns.joint is False:
             raise ConfigError("serve judges the columns that --column names together; send others as series of their own")
+        if self._config.input.transform != "none":
+            raise ConfigError(
+                f"input.transform is {self._config.input.transform}, and serve judges values as they come; set it to none"
+            )
         columns = asked or (model.columns if model else ()) or (NO_NAME,)
         self._source = RequestSource(model.in_order(columns) if model else columns)
         return self._source

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.cli import Program, assert_refused, finish, incidents, metrics, rows, start, write_csv
+from helpers.cli import Program, assert_refused, finish, incidents, metrics, rows, start, wait_until, write_csv
 from helpers.http import GAUSSIAN, LINES, Client, start_server
 
 from serve.conftest import Served
@@ -203,6 +203,27 @@ def test_a_model_judges_the_series_that_it_knows_at_once(tmp_path: Path, points:
     assert found[20]["score"] is None and found[39]["score"] is not None
 
 
+def test_a_series_that_falls_silent_is_an_incident_while_others_go_on(tmp_path: Path, points: Points) -> None:
+    process, port = start_server(tmp_path, *GAUSSIAN, "--set", "rules=[{series: quiet, no_data: 1 s}]")
+    client, row = Client(port), 110
+
+    def quick(series: str, first: int, end: int) -> list[dict[str, Any]]:
+        return [{**each, "time": 1_700_000_000 + row / 10} for row, each in enumerate(points(series, first, end), first)]
+
+    client.judge([*quick("quiet", 0, 110), *quick("loud", 0, 110)])
+
+    def has_come() -> bool:
+        nonlocal row
+        client.judge(quick("loud", row, row := row + 1))
+        return bool(client.get("/incidents?series=quiet")["incidents"])
+
+    wait_until(has_come, process)
+    (incident,) = client.get("/incidents?is_open=true&series=quiet")["incidents"]
+    assert incident["kind"] == "no data"
+    process.terminate()
+    assert finish(process).code == 0
+
+
 def test_a_token_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVE_TOKEN", "s3cret")
     process, port = start_server(tmp_path, *GAUSSIAN, "--host", "0.0.0.0", "--set", "serve.token_env=SERVE_TOKEN")
@@ -233,6 +254,7 @@ def test_a_token_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (("serve", "--out", "o", "--set", "serve.token_env=s3cret"), ["serve.token_env is no name of an environment variable"]),
         (("serve", "--out", "o", "--host", "no.such.host.invalid", "--set", "serve.token_env=HOME"), ["cannot be listened on"]),
         (("serve", "--out", "o", "--column", "all"), ["serve judges the columns that --column names together"]),
+        (("serve", "--out", "o", "--port", "0", "--set", "input.transform=rate"), ["serve judges values as they come"]),
         (("serve", "--out", "o", "--follow"), ["--follow means nothing to --source http"]),
         (("--source", "synthetic", "--port", "1"), ["--port means nothing to --source synthetic", "type serve"]),
         (("--set", "source=http"), ["type serve"]),
