@@ -16,7 +16,7 @@ from autoencoder.reports.incidents import time_text
 from autoencoder.reports.scores_csv import header
 from autoencoder.serve import journal
 from autoencoder.serve.journal import Key
-from autoencoder.serve.points import Points, Refusal
+from autoencoder.serve.points import Points, Refusal, name_text
 from autoencoder.serve.source import RequestSource
 
 Known = dict[Key, Detections]  # rows of scores.csv
@@ -109,6 +109,6 @@ def record_texts(names: list[str], detections: Detections, series: Sequence[str]
     rows = zip(series, time_text(detections.time, "Z"), numbers.split("\n"), detections.anomalies.tolist(), strict=True)
     end = f',"seen":{json.dumps(is_seen)}}}'
     return [
-        f'{{"series":{json.dumps(name)},"time":"{moment}",{text},"anomaly":{"true" if flag else "false"}{end}'
+        f'{{"series":{name_text(name)},"time":"{moment}",{text},"anomaly":{"true" if flag else "false"}{end}'
         for name, moment, text, flag in rows
     ]

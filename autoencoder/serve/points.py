@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import zlib
@@ -80,6 +81,12 @@ def read_points(body: bytes, content_type: str, columns: Sequence[str], max_poin
     return points
 
 
+@functools.lru_cache(1 << 14)
+def name_text(name: str) -> str:
+    """The name of a series as JSON in ASCII."""
+    return json.dumps(name)
+
+
 def inflate(body: bytes, encoding: str, max_bytes: int) -> bytes:
     """A body as it was before its content encoding. Raises Refusal: an unknown one, damaged, or too large then."""
     if encoding.lower() in ("", "identity"):
@@ -153,7 +160,7 @@ def _read(
                 other = min(record.keys() - known)
                 raise ValueError(f"unknown key {preview(other)}; a point is an object such as {_example(columns)}")
             name = record.get("series", LONE)
-            if type(name) is not str or not 2 < len(json.dumps(name)) <= MAX_NAME + 2:
+            if type(name) is not str or not (0 < len(name) <= MAX_NAME and len(name_text(name)) <= MAX_NAME + 2):
                 raise ValueError(
                     f"series is {_shown(name)}; it must be a text of 1 to {MAX_NAME} characters (what is no ASCII counts six)"
                 )
