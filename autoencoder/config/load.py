@@ -24,6 +24,8 @@ FREE_KEYS = (
     "checkpoint.",
     "alerts.webhook.",
     "metrics.",
+    "prometheus.url",
+    "prometheus.http.",
     "input.dates",
     "input.decimal",
 )  # may change between the parts of a resumed run
@@ -157,6 +159,8 @@ def _explain(error: ValidationError) -> str:
     place = _dotted(fault)
     if fault["type"] in ("extra_forbidden", "invalid_key"):
         return f"{place} is not a setting; {_nearest(place)}"
+    if fault["type"] == "variable":  # what stands there may be the secret itself
+        return f"{place} is no name of an environment variable; it must be one in capitals, e.g. MY_TOKEN, that holds the secret"
     if fault["type"] == "value_error":  # one of our own, which says it all
         return fault["msg"].removeprefix("Value error, ")
     beside = [(other["type"].split("_")[0], other["msg"]) for other in faults if _dotted(other) == place]

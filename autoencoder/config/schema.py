@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from autoencoder.config.prometheus import Metrics, Prometheus
 from autoencoder.config.section import Count, Day, Names, NotNegative, Positive, Section, Share
 from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
@@ -229,14 +230,6 @@ class Alerts(Section):
     webhook: Webhook = Webhook()
 
 
-class Metrics(Section):
-    """The page that Prometheus scrapes."""
-
-    port: Annotated[int, Field(ge=0, le=65_535)] | None = None
-    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    max_series: Count = 10_000
-
-
 class Plot(Section):
     """The plot."""
 
@@ -270,7 +263,7 @@ class Config(Section):
     """Every setting of a run."""
 
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    source: Literal["synthetic", "yfinance", "csv", "stdin"] = "synthetic"
+    source: Literal["synthetic", "yfinance", "csv", "stdin", "prometheus"] = "synthetic"
     follow: bool = False
     detector: Literal[
         "lstm_autoencoder", "isolation_forest", "isolation_forest_sliding", "half_space_trees", "windowed_gaussian"
@@ -290,5 +283,6 @@ class Config(Section):
     synthetic: Synthetic = Synthetic()
     yfinance: Yahoo = Yahoo()
     csv: Csv = Csv()
+    prometheus: Prometheus = Prometheus()
     input: Input = Input()
     columns: Columns = Columns()
