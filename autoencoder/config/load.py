@@ -26,6 +26,7 @@ FREE_KEYS = (
     "metrics.",
     "prometheus.url",
     "prometheus.http.",
+    "serve.",
     "input.dates",
     "input.decimal",
 )  # may change between the parts of a resumed run

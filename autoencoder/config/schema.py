@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
@@ -211,23 +210,25 @@ class Webhook(Section):
     max_queue: Annotated[int, Field(ge=2, le=100_000)] = 1000
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 5.0
 
-    @field_validator("url_env", "token_env")
-    @classmethod
-    def _name_of_a_variable(cls, value: str | None, info: ValidationInfo) -> str | None:
-        """A secret that is put here by mistake is kept out of the message and of the run folder."""
-        if value is not None and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
-            raise ValueError(
-                f"alerts.webhook.{info.field_name} is no name of an environment variable; it must be one in capitals, "
-                "e.g. ANOMALY_WEBHOOK_URL, and the variable holds the secret"
-            )
-        return value
-
 
 class Alerts(Section):
     """Where incidents are reported, beside the run folder."""
 
     log: bool = True
     webhook: Webhook = Webhook()
+
+
+class Serve(Section):
+    """Points over HTTP; the token is a secret, so the settings hold the name of an environment variable."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    token_env: str | None = None
+    fsync: bool = False
+    max_body_bytes: Annotated[int, Field(ge=1000, le=1 << 30)] = 8_388_608
+    max_points: Count = 10_000
+    max_waiting: Count = 100_000
+    max_series: Count = 10_000
 
 
 class Plot(Section):
@@ -263,7 +264,7 @@ class Config(Section):
     """Every setting of a run."""
 
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    source: Literal["synthetic", "yfinance", "csv", "stdin", "prometheus"] = "synthetic"
+    source: Literal["synthetic", "yfinance", "csv", "stdin", "prometheus", "http"] = "synthetic"
     follow: bool = False
     detector: Literal[
         "lstm_autoencoder", "isolation_forest", "isolation_forest_sliding", "half_space_trees", "windowed_gaussian"
@@ -277,6 +278,7 @@ class Config(Section):
     incidents: Incidents = Incidents()
     alerts: Alerts = Alerts()
     metrics: Metrics = Metrics()
+    serve: Serve = Serve()
     plot: Plot = Plot()
     checkpoint: Checkpoint = Checkpoint()
     adaptation: Adaptation = Adaptation()
