@@ -11,6 +11,7 @@ from autoencoder.config import Config
 from autoencoder.console import Console
 from autoencoder.core.events import PROMOTED, ROLLED_BACK
 from autoencoder.pipeline import Run
+from autoencoder.reports.incidents import MISSING
 from autoencoder.reports.sinks import Batch, Callback
 from autoencoder.reports.wording import seen_text, severity_text
 
@@ -45,7 +46,8 @@ class IncidentPrinter:
                 self._printed.add(incident.id)
                 series = "" if incident.series is None else f", series {incident.series!r}"
                 seen = seen_text(incident, digits=5)
-                self._console.print(f"{incident.start}  anomaly: {seen}, severity {severity_text(incident)}{series}")
+                what = "" if incident.kind == MISSING else "anomaly: "
+                self._console.print(f"{incident.start}  {what}{seen}, severity {severity_text(incident)}{series}")
         self._printed.difference_update(incident.id for incident in batch.closed)
 
 

@@ -24,6 +24,7 @@ from autoencoder.core.errors import (
     UsageError,
 )
 from autoencoder.core.state import State
+from autoencoder.factory.rules import unused
 from autoencoder.factory.runs import is_at_hand, make_panel, make_sinks, make_webhook
 from autoencoder.factory.sources import open_source
 from autoencoder.interrupts import SignalGuard
@@ -215,6 +216,7 @@ def _conclude(
         except RunError as worse:
             raise fault if isinstance(fault, RunError) else worse from None
         lines = [webhook.closing_line()] if webhook else []
+        lines += unused(config, [one.name for one in run.panel])
         if isinstance(fault, KeyboardInterrupt):
             how = "the same command" if config.source == "http" else "--resume"
             go_on = f"; {how} goes on with it" if has(run.folder.path, CHECKPOINT) else ""

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from autoencoder.config.prometheus import Metrics, Prometheus
+from autoencoder.config.rules import MAX_GAP, Rule
 from autoencoder.config.section import Count, Day, Names, NotNegative, Positive, Section, Share
 from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
@@ -172,9 +173,6 @@ class Threshold(Section):
         return value
 
 
-MAX_GAP = 1_000_000  # points
-
-
 class Incidents(Section):
     """When flagged points are one incident."""
 
@@ -276,6 +274,7 @@ class Config(Section):
     windowed_gaussian: WindowedGaussian = WindowedGaussian()
     threshold: Threshold = Threshold()
     incidents: Incidents = Incidents()
+    rules: tuple[Rule, ...] = ()
     alerts: Alerts = Alerts()
     metrics: Metrics = Metrics()
     serve: Serve = Serve()

@@ -20,6 +20,7 @@ EXTRAS = {
         "fastapi": "serve",
         "uvicorn": "serve",
     },
+    **dict.fromkeys(("dateutil", "holidays"), "calendar"),
     **{"stumpy": "baselines", "streamlit": "dashboard", "torch": "rivals"},
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from autoencoder.reports.incidents import Incident
+from autoencoder.reports.incidents import MISSING, Incident
 from autoencoder.reports.severity import level_of
 
 UNITS = {"days": 86_400.0, "h": 3600.0, "min": 60.0, "s": 1.0}  # of a duration, the longest first
@@ -18,12 +18,14 @@ def number_of(count: int, noun: str) -> str:
 def seen_text(incident: Incident, digits: int = 6) -> str:
     """What was seen and expected at the peak of an incident, and where its points lie of that, one entry a column.
 
-    "seen 61.309/7, expected 56.161/unknown (up/unknown)"
+    "seen 61.309/7, expected 56.161/unknown (up/unknown)"; of missing data what came last, "no data after 61.309"
     """
     seen, expected = (
         "/".join(f"{value:.{digits}g}" if math.isfinite(value) else "unknown" for value in values)
         for values in (incident.peak_value, incident.expected)
     )
+    if incident.kind == MISSING:
+        return f"no data after {seen}"
     known = any(incident.direction)
     direction = f" ({'/'.join(each or 'unknown' for each in incident.direction)})" if known else ""
     return f"seen {seen}, expected {expected}{direction}"
@@ -34,9 +36,16 @@ def severity_text(incident: Incident) -> str:
     return f"{level_of(incident.severity)} ({incident.severity:.2f})"
 
 
+def silenced_text(incident: Incident) -> str:
+    """What kept an incident from ringing: " (rules[0].quiet)"; empty where nothing did."""
+    return f" ({incident.silenced_by})" if incident.silenced_by else ""
+
+
 def length_text(incident: Incident) -> str:
-    """How long an incident is: "1 point", "18 points in 8.5 h"."""
+    """How long an incident is: "1 point", "18 points in 8.5 h"; of missing data, "8.5 h"."""
     seconds = incident.duration_seconds
+    if incident.kind == MISSING:
+        return duration_text(seconds or 0.0)
     return number_of(incident.n_points, "point") + (f" in {duration_text(seconds)}" if seconds else "")
 
 

@@ -18,7 +18,7 @@ from autoencoder.core.types import Array, Detections, Integers
 from autoencoder.reports.sinks import Batch
 from autoencoder.serve.journal import Named, nanoseconds
 from autoencoder.serve.points import Refusal
-from autoencoder.sources.chunk import Chunk, Source
+from autoencoder.sources.chunk import TICK_SECONDS, Chunk, Source
 
 MAX_ROWS = 4096  # of the requests that are judged together
 POLL_SECONDS = 0.01  # between two looks whether rescued points are judged again
@@ -137,8 +137,11 @@ class RequestSource(Source):
             yield from self._rescued.split(MAX_ROWS)
             self._rescued = None
         while True:
-            tickets = [self._queue.get()]
-            rows = 0
+            try:
+                tickets, rows = [self._queue.get(timeout=TICK_SECONDS)], 0
+            except queue.Empty:
+                yield Chunk.nothing(len(self.columns))
+                continue
             while tickets[-1] and (rows := rows + len(tickets[-1].series)) < MAX_ROWS and not self._queue.empty():
                 tickets.append(self._queue.get())
             taken = [ticket for ticket in tickets if ticket]
