@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -18,6 +17,7 @@ from autoencoder.config.schema import Serve
 from autoencoder.console import Console
 from autoencoder.core.errors import ConfigError
 from autoencoder.core.extras import require
+from autoencoder.factory.secrets import secret
 from autoencoder.models import NO_NAME, SavedModel
 from autoencoder.pipeline import Run
 from autoencoder.reports.scores_csv import header
@@ -138,10 +138,7 @@ def _token(chosen: Serve) -> str | None:
             f"serve.host {chosen.host} is open to others, so a token is needed: put one into an environment variable and name it, "
             "e.g. --set serve.token_env=ANOMALY_TOKEN"
         )
-    token = os.environ.get(chosen.token_env, "").strip()
-    if not token or not (token.isascii() and token.isprintable()):
-        raise ConfigError(f"serve.token_env names the environment variable {chosen.token_env}, which holds no token; set it")
-    return token
+    return secret("serve.token_env", chosen.token_env)
 
 
 def _listen(chosen: Serve) -> socket.socket:

@@ -250,7 +250,7 @@ def test_a_token_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (("serve", "--out", "o", "x.csv"), ["'x.csv' means nothing to serve"]),
         (("serve", "--out", "o", "--source", "stdin"), ["'stdin' means nothing to serve"]),
         (("serve", "--out", "o", "--host", "0.0.0.0"), ["open to others, so a token is needed", "serve.token_env=ANOMALY_TOKEN"]),
-        (("serve", "--out", "o", "--set", "serve.token_env=NOT_THERE"), ["environment variable NOT_THERE, which holds no token"]),
+        (("serve", "--out", "o", "--set", "serve.token_env=NOT_THERE"), ["environment variable NOT_THERE, which is not set"]),
         (("serve", "--out", "o", "--set", "serve.token_env=s3cret"), ["serve.token_env is no name of an environment variable"]),
         (("serve", "--out", "o", "--host", "no.such.host.invalid", "--set", "serve.token_env=HOME"), ["cannot be listened on"]),
         (("serve", "--out", "o", "--column", "all"), ["serve judges the columns that --column names together"]),
