@@ -108,7 +108,7 @@ def test_points_without_a_time_get_that_of_the_server(served: Served) -> None:
         (b'{"value": 1}', {"Content-Type": "text/csv"}, 415, "the content type is 'text/csv'"),
         (b"x" * 200_000, {"Content-Type": LINES}, 413, "at most 100,000 bytes"),
         (gzip.compress(b" " * 10**6), {"Content-Type": LINES, "Content-Encoding": "gzip"}, 413, "at most 100,000 bytes"),
-        (b'{"value": 1}\n' * 501, {"Content-Type": LINES}, 413, "at most 500"),
+        (b'{"value": 1}\n' * 501, {"Content-Type": LINES}, 413, "more than 500"),
         (
             b"\n".join(b'{"series": "s%d", "value": 1}' % each for each in range(61)),
             {"Content-Type": LINES},
