@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         description="Finds anomalies in a stream of numbers as they arrive.\n\n"
         "commands: run (when none is named): judge a source and leave a run folder\n"
         "          train: train on a source and save the model, which stands at its end\n"
-        "          serve: judge points that come over HTTP, and go on with what is in --out\n"
+        "          serve: judge points that come over HTTP; --out holds the state\n"
         "          report: what another budget or cooldown would have flagged in a run\n"
         "          bench: measure the detectors on benchmarks\n"
         "          dashboard: watch runs in a browser\n"
@@ -45,7 +45,7 @@ def parser() -> argparse.ArgumentParser:
         f"  {prog} --source yfinance --ticker AAPL --period 5y\n"
         f"  {prog} --source csv --path metrics.csv --column cpu\n"
         f"  {prog} --source csv --path metrics.csv --series-column host\n"
-        f"  {prog} --source prometheus --url http://localhost:9090 --query 'rate(requests_total[5m])' --follow\n"
+        f"  {prog} --source prometheus --url http://host:9090 --query up\n"
         f"  some-producer | {prog} --source stdin\n"
         f"  {prog} train --source csv --path metrics.csv --out model\n"
         f"  {prog} --source csv --path new.csv --model model\n"
@@ -63,11 +63,8 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_flags(top: argparse.ArgumentParser) -> None:
     add = top.add_argument_group("source").add_argument
-    add(
-        "--source",
-        choices=("synthetic", "yfinance", "csv", "stdin", "prometheus"),
-        help="where the points come from (default: synthetic)",
-    )
+    kinds = ("synthetic", "yfinance", "csv", "stdin", "prometheus")
+    add("--source", choices=kinds, metavar="KIND", help=f"where the points come from: {', '.join(kinds)} (default: synthetic)")
     add("--ticker", help="yfinance: e.g. AAPL")
     add("--period", help="yfinance: how far back, e.g. 5y (default), 6mo, max")
     add("--start", metavar="DATE", help="yfinance: first day, YYYY-MM-DD, instead of a period")
