@@ -17,6 +17,7 @@ from autoencoder.config.schema import Serve
 from autoencoder.console import Console
 from autoencoder.core.errors import ConfigError
 from autoencoder.core.extras import require
+from autoencoder.factory.detectors import make_scorer
 from autoencoder.factory.secrets import secret
 from autoencoder.models import NO_NAME, SavedModel
 from autoencoder.pipeline import Run
@@ -61,6 +62,8 @@ class HttpServer:
     def open_source(self, model: SavedModel | None) -> RequestSource:
         """The source, whose columns are those that the configuration or else the model names."""
         asked = self._config.csv.columns
+        if {"series", "time"} & set(asked):
+            raise ConfigError("series and time are keys that every point has; give values other names with --column")
         if ALL in asked or self._config.columns.joint is False:
             raise ConfigError("serve judges the columns that --column names together; send others as series of their own")
         if self._config.input.transform != "none":
@@ -68,6 +71,7 @@ class HttpServer:
                 f"input.transform is {self._config.input.transform}, and serve judges values as they come; set it to none"
             )
         columns = asked or (model.columns if model else ()) or (NO_NAME,)
+        make_scorer(self._config)  # imports what it needs now, and not while the first request waits
         self._source = RequestSource(model.in_order(columns) if model else columns)
         return self._source
 

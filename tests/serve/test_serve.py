@@ -108,7 +108,7 @@ def test_points_without_a_time_get_that_of_the_server(served: Served) -> None:
         (b'{"value": 1}', {"Content-Type": "text/csv"}, 415, "the content type is 'text/csv'"),
         (b"x" * 200_000, {"Content-Type": LINES}, 413, "at most 100,000 bytes"),
         (gzip.compress(b" " * 10**6), {"Content-Type": LINES, "Content-Encoding": "gzip"}, 413, "at most 100,000 bytes"),
-        (b'{"value": 1}\n' * 501, {"Content-Type": LINES}, 413, "at most 500"),
+        (b'{"value": 1}\n' * 501, {"Content-Type": LINES}, 413, "more than 500"),
         (
             b"\n".join(b'{"series": "s%d", "value": 1}' % each for each in range(61)),
             {"Content-Type": LINES},
@@ -253,7 +253,8 @@ def test_a_token_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (("serve", "--out", "o", "--set", "serve.token_env=NOT_THERE"), ["environment variable NOT_THERE, which is not set"]),
         (("serve", "--out", "o", "--set", "serve.token_env=s3cret"), ["serve.token_env is no name of an environment variable"]),
         (("serve", "--out", "o", "--host", "no.such.host.invalid", "--set", "serve.token_env=HOME"), ["cannot be listened on"]),
-        (("serve", "--out", "o", "--column", "all"), ["serve judges the columns that --column names together"]),
+        (("serve", "--out", "o", "--port", "0", "--column", "all"), ["serve judges the columns that --column names together"]),
+        (("serve", "--out", "o", "--port", "0", "--column", "time"), ["series and time are keys"]),
         (("serve", "--out", "o", "--port", "0", "--set", "input.transform=rate"), ["serve judges values as they come"]),
         (("serve", "--out", "o", "--follow"), ["--follow means nothing to --source http"]),
         (("--source", "synthetic", "--port", "1"), ["--port means nothing to --source synthetic", "type serve"]),
