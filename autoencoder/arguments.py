@@ -36,7 +36,7 @@ def parser() -> argparse.ArgumentParser:
         "          train: train on a source and save the model, which stands at its end\n"
         "          serve: judge points that come over HTTP; --out holds the state\n"
         "          report: what another budget or cooldown would have flagged in a run\n"
-        "          feedback: say of an incident that it was none, so that its like do not ring\n"
+        "          feedback: say that an incident of a run was a false alarm\n"
         "          bench: measure the detectors on benchmarks\n"
         "          dashboard: watch runs in a browser\n"
         f"the last three have flags of their own: {prog} bench --help\n",

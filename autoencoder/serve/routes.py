@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Path, Query, Request
+from fastapi import APIRouter, Query, Request
+from fastapi import Path as InPath
 from fastapi.responses import Response, StreamingResponse
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
@@ -126,7 +127,7 @@ def feedback_router(service: Service) -> APIRouter:
     router, folder = APIRouter(), service.intake.folder
 
     @router.post("/incidents/{number}/feedback", responses=problems(422, 503))
-    def post_feedback(number: Annotated[int, Path(ge=1, le=1 << 53)], said: Feedback) -> dict[str, Any]:
+    def post_feedback(number: Annotated[int, InPath(ge=1, le=1 << 53)], said: Feedback) -> dict[str, Any]:
         """Say whether an incident was an anomaly; what is like a false alarm does not ring again ``for`` so long ("90d")."""
         try:
             made = add_feedback(folder, number, label=said.label, duration=said.duration, note=said.note)
