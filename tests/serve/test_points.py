@@ -63,6 +63,7 @@ def test_lines_arrays_and_single_points_are_the_same() -> None:
         ('{"series": "a", "value": 1, "host": 2}', "unknown key 'host'"),
         ('{"series": 7, "value": 1}', "series is 7; it must be a text of 1 to 200 characters"),
         (f'{{"series": "{"é" * 34}", "value": 1}}', "what is no ASCII counts six"),
+        ('{"series": "\\ud800", "value": 1}', "no Unicode text"),
         (f'{{"series": "{"x" * 201}", "value": 1}}', "series is 'xxx"),
         ('{"series": "", "value": 1}', "series is ''"),
         ("[1, 2]", "found [1, 2]; a point is an object such as"),
