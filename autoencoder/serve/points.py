@@ -199,16 +199,18 @@ def _nanoseconds(time: object) -> int:
         except (ValueError, OverflowError):
             pass
     elif type(time) is int or type(time) is float:
-        scale = next((scale for scale, low, high in EPOCH_UNITS if low <= time < high), None)
-        if scale is not None:
-            found = time * scale if type(time) is int else int(Decimal(repr(time)) * scale)
+        for scale, low, high in EPOCH_UNITS:
+            if low <= time < high:
+                found = time * scale if type(time) is int else int(Decimal(repr(time)) * scale)
     if found is None or abs(found) >= 1 << 63:
         raise ValueError(f"time is {_shown(time)}; {BAD_TIME}, between the years 1678 and 2261")
     return found
 
 
 def _shown(value: object) -> str:
-    return preview(value) if isinstance(value, str) else preview(json.dumps(value)[:60]).strip("'")
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    return preview(value) if isinstance(value, str) else preview(json.dumps(value)).strip("'")
 
 
 def _example(columns: Sequence[str]) -> str:
