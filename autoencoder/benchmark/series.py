@@ -26,9 +26,11 @@ from autoencoder.benchmark.series_report import T2Q, Outcome, figures_of, report
 from autoencoder.config import Config
 from autoencoder.core.errors import InputError, TrainingError
 from autoencoder.core.types import Array, Bools, Detections, unknown
-from autoencoder.detector import MAX_CALIBRATION_ERRORS, StreamDetector, to_detections
-from autoencoder.factory.detectors import make_detector
+from autoencoder.detector import MAX_CALIBRATION_ERRORS, Detector, to_detections
+from autoencoder.factory.detectors import make_waited_for
+from autoencoder.factory.runs import gaps_of, make_tracker
 from autoencoder.reports.files import reporting, write_whole
+from autoencoder.reports.incidents import Incident
 from autoencoder.scorers.base import Scored
 from autoencoder.scorers.evidence import PARTS
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
@@ -127,27 +129,37 @@ def _score(bench: Bench, out: Path, file: SeriesFile) -> list[Outcome]:
     series, outcomes = file.read(), []
     for name, judge in _judges(bench, series).items():
         detections, untrained = _result(series, file.result(out, name), judge, file.path)
-        figures = figures_of(detections, series.labels, series.share(bench.config), file.set_name)
-        rows = confusions(detections, series.labels, bench.config.incidents, bench.config.network.sequence_length)
+        incidents = _incidents(bench.config, detections)
+        figures = figures_of(detections, series.labels, series.share(bench.config), file.set_name, incidents)
+        rows = confusions(detections, series.labels, incidents)
         outcomes.append(Outcome(name, file.set_name, file.name, figures, untrained, rows, len(series.columns)))
     return outcomes
+
+
+def _incidents(config: Config, detections: Detections) -> list[Incident]:
+    """The incidents of a run with these detections."""
+    tracker = make_tracker(config.incidents)
+    tracker.set_gaps(*gaps_of(config.incidents, config.network.sequence_length, interval_of(detections.time)))
+    return [*tracker.process(detections), *tracker.finish()]
 
 
 def _judges(bench: Bench, series: Series) -> dict[str, Judge]:
     """What judges a series, by name: detectors, these without a part of their evidence where it is asked for, and the controls."""
 
     @cache
-    def trained(name: str) -> StreamDetector:
+    def trained(name: str) -> Detector:
         with bench.training() as progress:
-            detector = make_detector(bench.detectors[name], series.train, progress)
-            if isinstance(detector.scorer, LstmAutoencoderScorer):
-                detector.scorer.keeps_surprises = bench.arguments.evidence
+            detector = make_waited_for(bench.detectors[name], series.train, progress)
+            scorer = detector.current.scorer
+            if isinstance(scorer, LstmAutoencoderScorer):
+                scorer.keeps_surprises = bench.arguments.evidence
             detector.process(series.rows.time[: series.train], series.rows.values[: series.train])
         return detector
 
     def judge(name: str, without: str | None = None) -> Detections:
         detector = copy.deepcopy(trained(name))
         if without:
+            detector = detector.current  # a model that is trained later has all parts again
             assert isinstance(detector.scorer, LstmAutoencoderScorer)
             detector.scorer.leave_out(without)
             detector.recalibrate(detector.scorer.calibration_errors)

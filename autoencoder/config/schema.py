@@ -180,6 +180,7 @@ class Incidents(Section):
     hysteresis: Annotated[float, Field(gt=0, le=1)] = 1.0
     cooldown: int | str = "auto"
     min_length: int | str = 1
+    min_severity: Literal["low", "medium", "high", "critical"] = "medium"
 
     @field_validator("merge_gap", "cooldown", "min_length", mode="before")
     @classmethod
