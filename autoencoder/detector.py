@@ -144,6 +144,8 @@ class StreamDetector(Detector):
                 self._begin_anew()
             self.position.advance(time)
         scored = self._scored(time, values)
+        if self.profile and not scored.contributions.shape[1]:
+            scored = scored._replace(contributions=self.profile.distances(values, scored.predictions))
         limits, probabilities = self._calibration.judge(scored.own_errors)
         if self.threshold is not self._calibration:
             limits = self.threshold.process(scored.own_errors)
@@ -158,7 +160,7 @@ class StreamDetector(Detector):
         if places is None:
             return found
         rows = np.flatnonzero(places >= 0)
-        return Scored(*(part[places[rows]] for part in found)).at(rows, values)
+        return found.take(places[rows]).at(rows, values)
 
     def _begin_anew(self) -> None:
         """Forget the stream and keep what was learnt from the training part."""
@@ -281,9 +283,8 @@ class StreamDetector(Detector):
             return
         share = saved.number("share")
         if not 0.0 < share < 1.0:
-            raise ModelFileError(
-                f"the saved state of the detector cannot be used: share is {share:g}; it must be in (0, 1); train again"
-            )
+            fault = f"share is {share:g}; it must be in (0, 1)"
+            raise ModelFileError(f"the saved state of the detector cannot be used: {fault}; train again")
         self._set_share(share)
         self._load_scorer(saved, files)
         self._load_thresholds(saved)
@@ -293,4 +294,6 @@ def to_detections(time: Time, values: Array, scored: Scored, limits: Array, prob
     """Detections of N points by their own errors, from limits (N,) and the probabilities (N,) that a normal error is larger."""
     decades = np.log10(np.maximum(probabilities, 1e-300)) / -DECADES
     scores = np.minimum(decades, 1.0) + 0.0  # a certain -0 becomes 0
-    return Detections(time, values, scored.predictions, scored.errors, limits, scores, scored.own_errors > limits)
+    flags = scored.own_errors > limits
+    contributions = scored.contributions if scored.contributions.size else np.empty((len(values), 0))
+    return Detections(time, values, scored.predictions, scored.errors, limits, scores, flags, contributions=contributions)

@@ -67,6 +67,7 @@ class Shadow(Resettable):
         outside: Array,
         forecast: LinearForecast,
         surprise: Surprise,
+        joint: Array | None = None,
         without: tuple[str, ...] = (),
     ) -> Array:
         """What the newest N points of a stream (H + N, F) say by themselves -> errors (N,).
@@ -77,6 +78,7 @@ class Shadow(Resettable):
             outside: (N,) how far they lie outside the range.
             forecast: of the newest points.
             surprise: of all kinds of evidence.
+            joint: (N, F, K) evidence of the dependence of columns, from the values as they were.
             without: ``PARTS`` of it that are left out, beside the network's.
         """
         unusual = np.flatnonzero(errors > self._bound)
@@ -94,7 +96,8 @@ class Shadow(Resettable):
             if row - newest < self._reach:
                 linear = forecast.compare(stretch, 1)
                 linear[..., -1] = forecast.compare(seen[row - POINTS + 1 : row + 1], 1)[..., -1]  # of what was there: repetitions
-                evidence = side_by_side(NO_ERROR, NO_ERROR, outside[place : place + 1], linear)
+                here = slice(place, place + 1)
+                evidence = side_by_side(NO_ERROR, NO_ERROR, outside[here], linear, None if joint is None else joint[here])
                 own[place] = min(own[place], total(surprise.of(evidence), stream.shape[1], ("network", *without))[0])
             if own[place] > self._bound:
                 stretch[-1] = forecast.expected(stretch[:-1])
