@@ -295,5 +295,5 @@ def to_detections(time: Time, values: Array, scored: Scored, limits: Array, prob
     decades = np.log10(np.maximum(probabilities, 1e-300)) / -DECADES
     scores = np.minimum(decades, 1.0) + 0.0  # a certain -0 becomes 0
     flags = scored.own_errors > limits
-    contributions = scored.contributions if scored.contributions.size else np.empty((len(values), 0))
+    contributions = scored.contributions if len(scored.contributions) == len(values) else np.empty((len(values), 0))
     return Detections(time, values, scored.predictions, scored.errors, limits, scores, flags, contributions=contributions)

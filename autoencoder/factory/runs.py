@@ -70,7 +70,7 @@ def make_panel(
                 raise
             fault = str(error)
         chosen = config.incidents
-        tracker = IncidentTracker(zone_of(source), hysteresis=chosen.hysteresis)
+        tracker = IncidentTracker(zone_of(source), hysteresis=chosen.hysteresis, columns=source.columns)
         one = Series(name, make_one(training), tracker, partial(_gaps, config), left_out=fault)
         if model:
             is_known = model.apply_to(one.detector, name)

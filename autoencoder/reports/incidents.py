@@ -14,6 +14,7 @@ from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import Field, Reader, State, Stateful, array, integer, number
 from autoencoder.core.types import Array, Detections
 from autoencoder.reports.alarms import AlarmFilter
+from autoencoder.reports.culprits import ColumnShare, column_shares
 from autoencoder.reports.severity import level_of, severity_of
 
 MAX_ERROR = 1e100  # so that errors in thresholds, and sums of deviations, stay finite
@@ -48,6 +49,9 @@ class Incident:
     direction: tuple[str | None, ...] = ()  # (F,) where its points lie of what was expected: UP, DOWN or BOTH; None: not known
     duration_seconds: float | None = None  # from the first to the last flagged point; None without timestamps
     close_reason: str | None = None  # why it is over; None while it is open
+    columns: tuple[
+        ColumnShare, ...
+    ] = ()  # those of several columns that made it, the worst first; none where there is one column
 
     @property
     def length(self) -> int:
@@ -60,6 +64,8 @@ class Incident:
         record["severity_level"] = level_of(self.severity)
         if self.series is None:
             del record["series"]
+        if not self.columns:
+            del record["columns"]
         for key in _LISTS:
             known = [None if isinstance(value, float) and not np.isfinite(value) else value for value in record[key]]
             record[key] = known[0] if len(known) == 1 else known
@@ -73,6 +79,7 @@ class Incident:
             for key in _LISTS[:2]:
                 values[key] = tuple(float("nan") if value is None else float(value) for value in _listed(values[key]))
             values["direction"] = tuple(_listed(values.get("direction")))
+            values["columns"] = tuple(map(ColumnShare.from_record, values.get("columns", ())))
             incident = Incident(**values)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"no incident ({error})") from None
@@ -116,6 +123,7 @@ class IncidentTracker(Stateful):
         merge_gap: points without a flag that may lie inside one incident.
         cooldown: points after an error in which only one further above its threshold is an alarm.
         min_length: flagged points without which an incident is no alarm.
+        columns: names of the columns, where there are several: an incident then tells which of them made it.
     """
 
     name = "the incidents"
@@ -138,9 +146,18 @@ class IncidentTracker(Stateful):
     }
 
     def __init__(
-        self, zone: str = "", *, hysteresis: float = 1.0, merge_gap: int = 0, cooldown: int = 1, min_length: int = 1
+        self,
+        zone: str = "",
+        *,
+        hysteresis: float = 1.0,
+        merge_gap: int = 0,
+        cooldown: int = 1,
+        min_length: int = 1,
+        columns: Sequence[str] = (),
     ) -> None:
         self._zone = zone
+        self._columns = columns if len(columns) > 1 else ()
+        self._contributions = np.zeros(len(self._columns))  # (F,) of its flagged points, in all
         self._hysteresis = hysteresis
         self.set_gaps(merge_gap, cooldown, min_length)
         self.row = self.count = 0
@@ -222,16 +239,21 @@ class IncidentTracker(Stateful):
         if not before:
             self.count += 1
             self._began, self._has_risen, self._deviations = moment, False, np.zeros((2, len(values)))
+            self._contributions = np.zeros(len(self._columns))
             before = Incident(self.count, now, now, **peak, severity=0.0, n_points=0, first_row=row, last_row=row, alarm=False)
         deviations = np.clip(np.nan_to_num(values - predictions), -MAX_ERROR, MAX_ERROR)
         # squared, so that many points near what was expected do not hide a few far from it
         self._deviations = self._deviations + np.maximum([deviations, -deviations], 0.0) ** 2
+        if self._columns:
+            known_ones = np.nan_to_num(detections.contributions[index])
+            self._contributions = np.minimum(self._contributions + known_ones, MAX_ERROR)
         self._has_risen |= rises
         count = before.n_points + 1
         alarm = before.alarm or (self._has_risen and count >= self.min_length)
         known = before.peak_score or 0.0
         if count == 1 or (peak_score or 0.0, height) > (known, self._peak_height):
             before, known, self._peak_height = replace(before, peak_score=peak_score, **peak), peak_score or 0.0, height
+        at_peak = self._contributions, before.peak_value, before.expected
         return replace(
             before,
             end=now,
@@ -242,14 +264,18 @@ class IncidentTracker(Stateful):
             alarm_time=before.alarm_time or (now if alarm else None),
             direction=tuple(_direction(*column) for column in self._deviations.T.tolist()),
             duration_seconds=(moment - self._began) / 1e9 if is_dated else None,
+            columns=column_shares(self._columns, *at_peak) if self._columns else (),
         )
 
     def state(self) -> State:
         """See ``Stateful``."""
-        return {**super().state(), "alarms": self._alarms.state()}
+        joint: State = {"contributions": self._contributions.copy()} if self._columns else {}
+        return {**super().state(), **joint, "alarms": self._alarms.state()}
 
     def _complete(self, saved: Reader) -> None:
         self._alarms.load(saved.state("alarms"))
+        if self._columns and saved.has("contributions"):
+            self._contributions = saved.array("contributions", (len(self._columns),), low=0.0)
 
 
 def _direction(above: float, below: float) -> str | None:
