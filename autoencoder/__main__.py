@@ -13,7 +13,7 @@ import sys  # noqa: E402
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 OLDEST = (3, 11)
-ENDLESS = {"--follow", "stdin", "--source=stdin"}  # arguments of a run that ends when it is told to
+ENDLESS = {"--follow", "stdin", "--source=stdin", "serve"}  # arguments of a run that ends when it is told to
 
 
 def main() -> int:

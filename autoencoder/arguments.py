@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from autoencoder import __version__
 
-COMMANDS = ("run", "train", "report", "bench", "dashboard")
+COMMANDS = ("run", "train", "serve", "report", "bench", "dashboard")
 
 
 class Parser(argparse.ArgumentParser):
@@ -34,6 +34,7 @@ def parser() -> argparse.ArgumentParser:
         description="Finds anomalies in a stream of numbers as they arrive.\n\n"
         "commands: run (when none is named): judge a source and leave a run folder\n"
         "          train: train on a source and save the model, which stands at its end\n"
+        "          serve: judge points that come over HTTP, and go on with what is in --out\n"
         "          report: what another budget or cooldown would have flagged in a run\n"
         "          bench: measure the detectors on benchmarks\n"
         "          dashboard: watch runs in a browser\n"
@@ -47,8 +48,9 @@ def parser() -> argparse.ArgumentParser:
         f"  some-producer | {prog} --source stdin\n"
         f"  {prog} train --source csv --path metrics.csv --out model\n"
         f"  {prog} --source csv --path new.csv --model model\n"
+        f"  {prog} serve --out state --port 8000\n"
         f"  {prog} report runs/one --set threshold.budget=0.01\n\n"
-        "exit codes: 0 done, or SIGTERM ended a run that follows or reads a pipe,\n"
+        "exit codes: 0 done, or SIGTERM ended a run that follows, serves or reads a pipe,\n"
         "            1 the run failed, 2 wrong usage, config or input,\n"
         "            130 interrupted",
     )
@@ -78,6 +80,9 @@ def _add_flags(top: argparse.ArgumentParser) -> None:
     add("--label-column", metavar="NAME", help="csv: 0/1 column with known anomalies, for the metrics")
     add("--series-column", metavar="NAME", help="csv: column that names a row's series, e.g. host; all are judged")
     add("--follow", action="store_const", const=True, help="go on as lines or bars are added")
+    add = top.add_argument_group("serve").add_argument
+    add("--host", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
+    add("--port", type=int, help="port to listen on (default: 8000; 0: any free one)")
     add = top.add_argument_group("run").add_argument
     add("--config", type=Path, metavar="FILE", help="yaml file with settings (default: config.yaml)")
     add(
@@ -119,6 +124,8 @@ def _told_apart(top: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     """The arguments with the command and the file that their words are."""
     words = arguments.words
     arguments.command = words.pop(0) if words and words[0] in COMMANDS else "run"
+    if arguments.command == "serve":
+        return _serving(top, arguments)
     if not words:
         return arguments
     for word in words:
@@ -128,4 +135,15 @@ def _told_apart(top: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
         other = f"--source {arguments.source}" if arguments.path is None else f"--path {arguments.path}"
         top.error(f"the file {words[0]!r} means nothing beside {other}; leave one of them out")
     arguments.source, arguments.path = "csv", words[0] if len(words) == 1 else words
+    return arguments
+
+
+def _serving(top: argparse.ArgumentParser, arguments: argparse.Namespace) -> argparse.Namespace:
+    """The arguments of ``serve``, which begins and goes on with one command and draws nothing unless it is asked to."""
+    for word in (*arguments.words, arguments.path, arguments.source):
+        if word:
+            top.error(f"{word!r} means nothing to serve, whose points come over HTTP; leave it out")
+    if not arguments.out:
+        top.error("serve needs --out DIR, the folder of its state")
+    arguments.source, arguments.resume, arguments.plot = "http", True, arguments.plot or "none"
     return arguments

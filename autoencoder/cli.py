@@ -32,12 +32,14 @@ FLAGS = {
     "end": ("yfinance.end", "yfinance"),
     "interval": ("yfinance.interval", "yfinance"),
     "path": ("csv.path", "csv"),
-    "column": ("", "csv", "stdin", "yfinance"),  # which setting that is depends on the source
+    "column": ("", "csv", "stdin", "yfinance", "http"),  # which setting that is depends on the source
     "time_column": ("csv.time_column", "csv", "stdin"),
     "label_column": ("csv.label_column", "csv"),
     "series_column": ("csv.series_column", "csv", "stdin"),
     "follow": ("follow", "csv", "stdin", "yfinance"),
     "detector": ("detector",),
+    "host": ("serve.host", "http"),
+    "port": ("serve.port", "http"),
     "plot": ("plot.kind",),
     "seed": ("seed",),
 }
@@ -63,7 +65,10 @@ def read_config(arguments: argparse.Namespace, warn: Callable[[str], object] = s
         _, *sources = FLAGS[flag]
         if sources and config.source not in sources:
             name = "--" + flag.replace("_", "-")
-            raise ConfigError(f"{name} means nothing to --source {config.source}; leave it out, or add --source {sources[0]}")
+            other = "type serve" if sources[0] == "http" else f"add --source {sources[0]}"
+            raise ConfigError(f"{name} means nothing to --source {config.source}; leave it out, or {other}")
+    if config.source == "http" and arguments.command != "serve":
+        raise ConfigError("points come over HTTP to the command serve alone; type serve, or give another --source")
     if arguments.column:  # the source may come from a file
         changes["yfinance.column" if config.source == "yfinance" else "csv.columns"] = arguments.column
         config = resolved()
@@ -109,8 +114,12 @@ def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
         config = read_config(arguments, console.print)
         _require_run(arguments, config)
         _require_packages(arguments, config)
-        command = {"run": run, "train": train}[arguments.command]
-        return command(config, RunOptions(arguments.out, arguments.model, arguments.resume, began), console)
+        options = RunOptions(arguments.out, arguments.model, arguments.resume, began)
+        if arguments.command == "serve":
+            from autoencoder.serve.command import serve
+
+            return serve(config, options, console)
+        return {"run": run, "train": train}[arguments.command](config, options, console)
     except Terminated as stop:
         if arguments.command == "train" or not _is_endless(arguments, config):
             raise
@@ -121,8 +130,10 @@ def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
 def _is_endless(arguments: argparse.Namespace, config: Config | None) -> bool:
     """Whether a run ends only when it is told to, or when a pipe is closed; the configuration may not be read yet."""
     if config is None:
-        return bool(arguments.follow) or arguments.source == "stdin"
-    return config.follow or config.source == "stdin" or (config.source == "synthetic" and config.synthetic.points is None)
+        return bool(arguments.follow) or arguments.source in ("stdin", "http")
+    return (
+        config.follow or config.source in ("stdin", "http") or (config.source == "synthetic" and config.synthetic.points is None)
+    )
 
 
 def _require_run(arguments: argparse.Namespace, config: Config) -> None:
@@ -148,7 +159,7 @@ def _require_packages(arguments: argparse.Namespace, config: Config) -> None:
     """See that what a run needs in the end is there in the beginning."""
     from autoencoder.reports.run_folder import CONFIG, has
 
-    if arguments.command == "run" and config.plot.kind != "none":
+    if arguments.command != "train" and config.plot.kind != "none":
         require("matplotlib", purpose="the plot", otherwise=", or add --plot none")
     if arguments.command == "run" and config.metrics.port is not None:
         require("prometheus_client", purpose="metrics.port")

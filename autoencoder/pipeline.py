@@ -21,7 +21,7 @@ from autoencoder.reports.sinks import Batch, Callback, Sink
 from autoencoder.reports.statistics import RunStatistics
 from autoencoder.sources.chunk import Chunk, Source
 
-VERSION = 6  # of the checkpoint; raised when its meaning changes
+VERSION = 7  # of the checkpoint; raised when its meaning changes
 CHECKPOINT_COST = 0.1  # share of a run's time that may go into checkpoints that take a second or more each
 
 
@@ -58,6 +58,9 @@ class Run:
         """
         with ThreadPoolExecutor(1) as writer:
             for chunk in self._until_trained(self._chunks()):
+                if not len(chunk):
+                    self._pass_time(writer)
+                    continue
                 had_model = self.panel.has_model
                 guard = self.critical if self.panel.is_fitted else nullcontext  # training may take minutes: it can be interrupted
                 with guard():
@@ -100,6 +103,12 @@ class Run:
 
     # --- batches ---
 
+    def _pass_time(self, writer: ThreadPoolExecutor) -> None:
+        """Nothing comes for now, which may be worth an incident."""
+        with self.critical():
+            if batch := self.panel.pass_time():
+                self._write(batch, writer)
+
     def _write(self, batch: Batch, writer: ThreadPoolExecutor) -> None:
         """Give a batch to the sinks, in a thread where the next one can be scored meanwhile."""
         self._settle()
@@ -128,7 +137,7 @@ class Run:
     def _until_trained(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         """The same chunks, but one ends with the first training part: what is saved then has seen nothing else."""
         for chunk in chunks:
-            rest = self.panel.rows_to_model(chunk, self.source.series)
+            rest = self.panel.rows_to_model(chunk, self.source.series) if len(chunk) else 0
             if 0 < rest < len(chunk):
                 yield chunk[:rest]
                 yield chunk[rest:]
@@ -146,7 +155,7 @@ class Run:
             if done:
                 again.update(chunk.time[:done], chunk.values[:done])
                 self._require_same(again, before)
-            if done < len(chunk):
+            if done < len(chunk) or not len(chunk):
                 yield chunk[done:] if done else chunk
         if again.rows < before.rows:
             raise self._changed(before, "are not all there any more")

@@ -16,10 +16,10 @@ from autoencoder.detector import StreamDetector
 from autoencoder.panel.panel import Panel
 from autoencoder.panel.series import Series
 from autoencoder.pipeline import Run
-from autoencoder.reports.incidents import IncidentTracker
 from autoencoder.reports.run_folder import CONFIG, RunFolder, read_checkpoint
 from autoencoder.reports.scores_csv import ResultWriter
 from autoencoder.reports.statistics import RunStatistics
+from autoencoder.reports.tracker import IncidentTracker
 from autoencoder.scorers import SCORERS
 from autoencoder.sources.chunk import Chunk, Source
 from autoencoder.thresholds import THRESHOLDS

@@ -30,7 +30,7 @@ from autoencoder.models import SavedModel
 from autoencoder.reports.incidents import Incident, read_incidents
 from autoencoder.sources.chunk import Chunk, Source
 
-VERSION = 2  # of the saved state; raised when its meaning changes
+VERSION = 3  # of the saved state; raised when its meaning changes
 MIN_WHOLE_SERIES = 200  # points of a first chunk that is taken for the whole series
 _FLAGS = re.compile(r", or --resume to go on with the run in it| with --column|--out |--(?=[a-z])")
 

@@ -10,7 +10,7 @@ import numpy as np
 from autoencoder.config.schema import Incidents
 from autoencoder.core.types import Bools, Detections
 from autoencoder.factory.runs import gaps_of
-from autoencoder.reports.incidents import IncidentTracker
+from autoencoder.reports.tracker import IncidentTracker
 from autoencoder.thresholds.budget import interval_of
 
 BY_FLAGS, BY_INCIDENTS = "flags", "incidents"  # what a row counts as abnormal for: its flag, or that it lies inside an incident

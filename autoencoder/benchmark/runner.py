@@ -32,6 +32,7 @@ RESULT_CODE = (
     *(f"{package}/*.py" for package in ("adaptation", "scorers", "thresholds", "network", "benchmark")),
     "reports/alarms.py",
     "reports/incidents.py",
+    "reports/tracker.py",
     "factory/runs.py",
     "core/durations.py",
 )

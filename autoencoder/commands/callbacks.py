@@ -4,14 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from typing import TYPE_CHECKING
 
 from autoencoder import __version__
 from autoencoder.config import Config
 from autoencoder.console import Console
 from autoencoder.core.events import PROMOTED, ROLLED_BACK
 from autoencoder.pipeline import Run
+from autoencoder.reports.incidents import MISSING
 from autoencoder.reports.sinks import Batch, Callback
 from autoencoder.reports.wording import seen_text, severity_text
+
+if TYPE_CHECKING:
+    from autoencoder.reports.metrics import RunMetrics
 
 
 class ProgressBar:
@@ -41,7 +46,8 @@ class IncidentPrinter:
                 self._printed.add(incident.id)
                 series = "" if incident.series is None else f", series {incident.series!r}"
                 seen = seen_text(incident, digits=5)
-                self._console.print(f"{incident.start}  anomaly: {seen}, severity {severity_text(incident)}{series}")
+                what = "" if incident.kind == MISSING else "anomaly: "
+                self._console.print(f"{incident.start}  {what}{seen}, severity {severity_text(incident)}{series}")
         self._printed.difference_update(incident.id for incident in batch.closed)
 
 
@@ -77,23 +83,31 @@ def callbacks(config: Config, run: Run, save: Callable[[], object], console: Con
         yield [*window, *looking_on, *metrics]
 
 
-@contextmanager
-def _metrics(config: Config, run: Run, console: Console) -> Iterator[list[Callback]]:
-    """The page that Prometheus scrapes, if a port is given."""
-    chosen, panel = config.metrics, run.panel
-    if chosen.port is None:
-        yield []
-        return
-    from autoencoder.reports.metrics import RunMetrics, exposed
+def run_metrics(config: Config, run: Run) -> RunMetrics:
+    """What looks on at a run and knows where every series stands."""
+    from autoencoder.reports.metrics import RunMetrics
 
-    metrics = RunMetrics(
+    panel = run.panel
+    return RunMetrics(
         run.statistics,
         lambda name: panel[name].detector.current.share,
         columns=run.source.columns,
-        max_series=chosen.max_series,
+        max_series=config.metrics.max_series,
         info={"source": run.source.name, "detector": config.detector, "version": __version__},
         open=panel.open,
     )
+
+
+@contextmanager
+def _metrics(config: Config, run: Run, console: Console) -> Iterator[list[Callback]]:
+    """The page that Prometheus scrapes, if a port is given."""
+    chosen = config.metrics
+    if chosen.port is None:
+        yield []
+        return
+    from autoencoder.reports.metrics import exposed
+
+    metrics = run_metrics(config, run)
     with exposed(metrics.registry, chosen.host, chosen.port) as address:
         console.print(f"metrics: {address}")
         yield [metrics]

@@ -16,12 +16,14 @@ from autoencoder.config.schema import Incidents
 from autoencoder.console import Console
 from autoencoder.core.errors import ConfigError, InputError, RunError
 from autoencoder.detector import DECADES
+from autoencoder.factory.rules import make_rule, settings_of
 from autoencoder.factory.runs import gaps_of
-from autoencoder.reports.incidents import GAPS, IncidentTracker
+from autoencoder.reports.incidents import GAPS
 from autoencoder.reports.odometer import PERIODS, brief
 from autoencoder.reports.replay import Totals, at_score
 from autoencoder.reports.run_folder import CONFIG, SCORES, has, is_folder, require_inside
 from autoencoder.reports.scores_csv import read_series
+from autoencoder.reports.tracker import IncidentTracker
 from autoencoder.thresholds.budget import Budget, interval_of
 from autoencoder.thresholds.peaks_over_threshold import AIM
 
@@ -127,12 +129,14 @@ def _replay(run: RunRecord, config: Config, asked: Config) -> Totals:
     totals = Totals()
     for name, detections in run.series.items():
         interval = interval_of(detections.time)
-        before, share = (Budget.parse(each.threshold.budget).share(interval) for each in (config, asked))
+        was, now = settings_of(config, name), settings_of(asked, name)
+        before, share = (Budget.parse(each.threshold.budget).share(interval) for each in (was, now))
         if share != before:
-            detections = at_score(detections, _limit(asked, share), is_larger=share > before)
-        chosen, usual = _incidents(run, config, asked, name)
-        gap, cooldown, length = gaps_of(chosen, usual, interval)
-        tracker = IncidentTracker(hysteresis=chosen.hysteresis, merge_gap=gap, cooldown=cooldown, min_length=length)
+            detections = at_score(detections, _limit(now, share), is_larger=share > before)
+        chosen, usual = _incidents(run, was, now, name)
+        policy = make_rule(config, name, is_zoned=run.is_zoned)
+        tracker = IncidentTracker(hysteresis=chosen.hysteresis, policy=policy)
+        tracker.set_gaps(*gaps_of(chosen, usual, interval))
         anomalies = None if run.anomalies is None else run.anomalies.get(name, ())
         adopted = run.adopted.get(name, ())
         totals.add(detections, tracker, adopted, share=share, interval=interval, anomalies=anomalies)
@@ -173,6 +177,9 @@ def _table(columns: Mapping[str, Totals]) -> list[str]:
     add("the budget for normal points", [meter.allowed for meter in meters])
     add("incidents", [meter.incidents for meter in meters])
     add("alarms (rings)", [meter.alarms for meter in meters])
+    silenced = [sum(bool(incident.silenced_by) for incident in each.incidents) for each in columns.values()]
+    if any(silenced):
+        add("held back by rules", silenced)
     known = [each.known for each in columns.values() if each.known and each.known.anomalies]
     if known:
         rows.append(["known anomalies found", *(each.found_text for each in known)])

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
 from pathlib import Path
+from typing import Protocol
 
 from autoencoder.commands.callbacks import callbacks
 from autoencoder.commands.summary import closing_lines, draw_plot, write_metrics
@@ -23,6 +24,7 @@ from autoencoder.core.errors import (
     UsageError,
 )
 from autoencoder.core.state import State
+from autoencoder.factory.rules import unused
 from autoencoder.factory.runs import is_at_hand, make_panel, make_sinks, make_webhook
 from autoencoder.factory.sources import open_source
 from autoencoder.interrupts import SignalGuard
@@ -30,14 +32,31 @@ from autoencoder.models import SavedModel, save_model
 from autoencoder.pipeline import Run, require_same, rows_done
 from autoencoder.reports import run_folder
 from autoencoder.reports.run_folder import CHECKPOINT, CONFIG, OUTBOX, Found, RunFolder, has
+from autoencoder.reports.sinks import Callback
 from autoencoder.reports.statistics import RunStatistics
 from autoencoder.reports.webhook import Webhook
 from autoencoder.sources.chunk import Source
 from autoencoder.sources.ordered import OrderedSource
 
 
-def run(config: Config, options: RunOptions, console: Console) -> int:
-    """Score a whole source, or as much of it as comes; leaves a run folder. Returns the exit code.
+class Server(Protocol):
+    """A source whose points wait for an answer."""
+
+    def open_source(self, model: SavedModel | None) -> Source:
+        """The source, for a run with that model."""
+        ...
+
+    def recover(self, run: Run, kept: int | None) -> None:
+        """A run stands at its checkpoint, which left ``kept`` bytes of scores.csv; the rows behind them are about to go."""
+        ...
+
+    def serving(self, run: Run) -> AbstractContextManager[Sequence[Callback]]:
+        """What answers while this is entered, as callbacks of the run."""
+        ...
+
+
+def run(config: Config, options: RunOptions, console: Console, server: Server | None = None) -> int:
+    """Score a whole source, that of a server or as much of another as comes; leaves a run folder. Returns the exit code.
 
     Raises:
         AutoencoderError: the run failed.
@@ -55,7 +74,8 @@ def run(config: Config, options: RunOptions, console: Console) -> int:
             model = _model(options, folder, found, config.detector)
             checkpoint = _begin(config, options, folder, found, model, console)
             with watch.part("source"):
-                source = _in_order_of(model, open_source(config, console.print), console)
+                opened = server.open_source(model) if server else open_source(config, console.print)
+                source = _in_order_of(model, opened, console)
             training = console.progress("training")
             this = Run(
                 source=source,
@@ -69,12 +89,14 @@ def run(config: Config, options: RunOptions, console: Console) -> int:
                 writes_ahead=is_at_hand(source),
             )
             keep = this.resume(checkpoint, run_folder.read_model_files(folder.path)) if checkpoint else None
+            if server:
+                server.recover(this, keep[0] if keep else None)
             this.results, this.sinks = make_sinks(config, source, this.panel, folder, this.statistics, webhook, keep)
             if found is Found.RUN:
                 folder.write(CONFIG, this.settings)
-            if not this.panel.is_fitted:
+            if not (model or this.panel.is_fitted):
                 import_training(config, watch)
-        fault = _feed(config, this, model, training, watch, console)
+        fault = _feed(config, this, model, training, watch, console, server)
         if fault and not _is_worth_keeping(this, fault):
             folder.discard()
             raise fault
@@ -123,7 +145,7 @@ def _begin(
     # before the source is opened, which may wait for a producer, who waits for this
     if config.source == "stdin" and options.resume:
         console.print(f"{folder.path}: {rows:,} rows are done; the producer must begin with row {rows + 1:,}")
-    elif found is Found.RUN and not rows:
+    elif found is Found.RUN and not rows and config.source != "http":
         console.print(f"{folder.path}: cut off before its first checkpoint; it begins again with the first row")
     if found is Found.NOTHING:
         folder.begin()
@@ -134,7 +156,13 @@ def _begin(
 
 
 def _feed(
-    config: Config, run: Run, model: SavedModel | None, training: Task, watch: Stopwatch, console: Console
+    config: Config,
+    run: Run,
+    model: SavedModel | None,
+    training: Task,
+    watch: Stopwatch,
+    console: Console,
+    server: Server | None,
 ) -> BaseException | None:
     """Run the stream to its end; returns what it was cut off by, if it was."""
     panel = run.panel
@@ -144,7 +172,9 @@ def _feed(
         return save_model(run.folder, config.detector, panel, model)
 
     try:
-        with callbacks(config, run, save, console) as run.callbacks, console.bars(), naming(run.source):
+        answering = server.serving(run) if server else nullcontext(())
+        with callbacks(config, run, save, console) as looking_on, answering as answers, console.bars(), naming(run.source):
+            run.callbacks = [*answers, *looking_on]
             with watch.part("stream"):
                 train_network(run.source, panel)
                 run.run(save)
@@ -186,8 +216,10 @@ def _conclude(
         except RunError as worse:
             raise fault if isinstance(fault, RunError) else worse from None
         lines = [webhook.closing_line()] if webhook else []
+        lines += unused(config, [one.name for one in run.panel])
         if isinstance(fault, KeyboardInterrupt):
-            go_on = "; --resume goes on with it" if has(run.folder.path, CHECKPOINT) else ""
+            how = "the same command" if config.source == "http" else "--resume"
+            go_on = f"; {how} goes on with it" if has(run.folder.path, CHECKPOINT) else ""
             fault = type(fault)(f"interrupted after {run.rows:,} points; what was done is in {run.folder.path}{go_on}")
         elif not fault:
             run.folder.end()

@@ -21,7 +21,8 @@ from autoencoder.reports.scores_csv import series_name
 class RunRecord:
     """What a run folder says of its run, beside its settings."""
 
-    series: Mapping[str | None, Detections]  # by name as in scores.csv, without values; None where the run has one
+    series: Mapping[str | None, Detections]  # by name as in scores.csv; None where the run has one
+    is_zoned: bool  # its times are in UTC; else they carry no zone
     adopted: Mapping[str | None, Sequence[int]]  # rows after which a model judged that has learnt a change
     gaps: Mapping[str | None, Mapping[str, int]]  # ``GAPS`` in points, of each series; empty where the folder does not say
     anomalies: Mapping[str | None, Sequence[tuple[int, int]]] | None  # first and last rows of those known; None: nothing is known
@@ -44,7 +45,8 @@ def read_record(folder: Path, series: Mapping[str | None, Detections]) -> RunRec
             ]
             for each in entries
         }
-    return RunRecord(series, _adopted(folder), gaps, anomalies)
+    is_zoned = bool(dict(metrics.get("source") or {}).get("timezone"))
+    return RunRecord(series, is_zoned, _adopted(folder), gaps, anomalies)
 
 
 def _adopted(folder: Path) -> dict[str | None, list[int]]:

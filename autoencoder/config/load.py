@@ -13,6 +13,7 @@ import yaml
 from pydantic import ValidationError
 
 from autoencoder.config.aliases import Tree, Warn, renamed
+from autoencoder.config.rules import QuietWindow, Rule
 from autoencoder.config.schema import Config
 from autoencoder.core.errors import ConfigError
 
@@ -24,6 +25,7 @@ FREE_KEYS = (
     "checkpoint.",
     "alerts.webhook.",
     "metrics.",
+    "serve.",
     "input.dates",
     "input.decimal",
 )  # may change between the parts of a resumed run
@@ -106,11 +108,18 @@ def difference(then: str, now: str) -> str | None:
     """
     where = "the saved configuration"
     trees = [_parse(text, where) for text in (then, now)]
-    before, after = (dict(leaves(renamed(tree, where) if isinstance(tree, dict) else {})) for tree in trees)
+    before, after = (_carried(dict(leaves(renamed(tree, where) if isinstance(tree, dict) else {}))) for tree in trees)
     for key in (*after, *before):
         if not key.startswith(FREE_KEYS) and before.get(key) != after.get(key):
             return f"{key} was {_shown(before.get(key))} and is {_shown(after.get(key))} now"
     return None
+
+
+def _carried(settings: dict[str, Any]) -> dict[str, Any]:
+    """The settings with what a resumed run cannot change of its rules: which budget is for which series."""
+    rules = [rule for rule in settings.get("rules") or () if isinstance(rule, Mapping)]
+    budgets = [(rule.get("series"), rule.get("budget")) for rule in rules]
+    return {**settings, "rules": budgets if any(budget for _, budget in budgets) else []}
 
 
 def _resolved(layers: Sequence[tuple[str, Tree]]) -> Config:
@@ -157,15 +166,20 @@ def _explain(error: ValidationError) -> str:
     place = _dotted(fault)
     if fault["type"] in ("extra_forbidden", "invalid_key"):
         return f"{place} is not a setting; {_nearest(place)}"
+    if fault["type"] == "missing":
+        return f"{place} is missing; every {place.rsplit('.', 2)[-2].split('[')[0]} window needs it"
     if fault["type"] == "value_error":  # one of our own, which says it all
         return fault["msg"].removeprefix("Value error, ")
+    if fault["type"] == "rrule":  # known only with the window's start
+        return f"{place}.rrule is {_shown(fault['ctx']['found'])}; it must be {fault['msg']}"
     beside = [(other["type"].split("_")[0], other["msg"]) for other in faults if _dotted(other) == place]
     rules = dict.fromkeys(RULES.get(kind) or re.sub("^Input should (be )?", "", message) for kind, message in beside)
     return f"{place} is {_shown(fault['input'])}; it must be {' or '.join(rules)}"
 
 
 def _dotted(fault: Mapping[str, Any]) -> str:
-    return ".".join(str(part) for part in fault["loc"] if part not in BRANCHES)
+    parts = (f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"] if part not in BRANCHES)
+    return "".join(parts).lstrip(".")
 
 
 def _shown(value: object) -> str:
@@ -178,6 +192,8 @@ def _nearest(place: str) -> str:
     """Hint at the setting that was meant: one beside it, or else one of that name in another group."""
     group, dot, name = place.rpartition(".")
     beside = list(dict.fromkeys(key.removeprefix(group + dot).split(".")[0] for key in keys() if key.startswith(group + dot)))
+    if group.startswith("rules["):
+        beside = [*(QuietWindow if ".quiet[" in group else Rule).model_fields]
     if close := difflib.get_close_matches(name, beside, n=1, cutoff=0.5):
         return f"did you mean {group}{dot}{close[0]}?"
     elsewhere = {key.rsplit(".", 1)[-1]: key for key in reversed(keys())}

@@ -7,6 +7,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from autoencoder.config.rules import MAX_GAP, Rule
 from autoencoder.config.section import Count, Day, Names, NotNegative, Positive, Section, Share
 from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
@@ -172,7 +173,12 @@ class Threshold(Section):
         return value
 
 
-MAX_GAP = 1_000_000  # points
+def require_variable(setting: str, value: str | None, example: str) -> str | None:
+    """The name of an environment variable; a secret that is put here by mistake is kept out of the message and of the run folder."""
+    if value is not None and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
+        rule = f"it must be one in capitals, e.g. {example}, and the variable holds the secret"
+        raise ValueError(f"{setting} is no name of an environment variable; {rule}")
+    return value
 
 
 class Incidents(Section):
@@ -213,13 +219,7 @@ class Webhook(Section):
     @field_validator("url_env", "token_env")
     @classmethod
     def _name_of_a_variable(cls, value: str | None, info: ValidationInfo) -> str | None:
-        """A secret that is put here by mistake is kept out of the message and of the run folder."""
-        if value is not None and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
-            raise ValueError(
-                f"alerts.webhook.{info.field_name} is no name of an environment variable; it must be one in capitals, "
-                "e.g. ANOMALY_WEBHOOK_URL, and the variable holds the secret"
-            )
-        return value
+        return require_variable(f"alerts.webhook.{info.field_name}", value, "ANOMALY_WEBHOOK_URL")
 
 
 class Alerts(Section):
@@ -235,6 +235,24 @@ class Metrics(Section):
     port: Annotated[int, Field(ge=0, le=65_535)] | None = None
     host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
     max_series: Count = 10_000
+
+
+class Serve(Section):
+    """Points over HTTP; the token is a secret, so the settings hold the name of an environment variable."""
+
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8000
+    token_env: str | None = None
+    fsync: bool = False
+    max_body_bytes: Annotated[int, Field(ge=1000, le=1 << 30)] = 8_388_608
+    max_points: Count = 10_000
+    max_waiting: Count = 100_000
+    max_series: Count = 10_000
+
+    @field_validator("token_env")
+    @classmethod
+    def _is_variable(cls, value: str | None) -> str | None:
+        return require_variable("serve.token_env", value, "ANOMALY_TOKEN")
 
 
 class Plot(Section):
@@ -270,7 +288,7 @@ class Config(Section):
     """Every setting of a run."""
 
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    source: Literal["synthetic", "yfinance", "csv", "stdin"] = "synthetic"
+    source: Literal["synthetic", "yfinance", "csv", "stdin", "http"] = "synthetic"
     follow: bool = False
     detector: Literal[
         "lstm_autoencoder", "isolation_forest", "isolation_forest_sliding", "half_space_trees", "windowed_gaussian"
@@ -282,8 +300,10 @@ class Config(Section):
     windowed_gaussian: WindowedGaussian = WindowedGaussian()
     threshold: Threshold = Threshold()
     incidents: Incidents = Incidents()
+    rules: tuple[Rule, ...] = ()
     alerts: Alerts = Alerts()
     metrics: Metrics = Metrics()
+    serve: Serve = Serve()
     plot: Plot = Plot()
     checkpoint: Checkpoint = Checkpoint()
     adaptation: Adaptation = Adaptation()

@@ -12,7 +12,15 @@ from autoencoder.core.errors import MissingPackageError
 # module -> the extra of pyproject.toml that brings it; what is not here comes with the package
 EXTRAS = {
     **dict.fromkeys(("tensorflow", "keras", "onnx"), "train"),
-    **{"matplotlib": "plot", "yfinance": "yfinance", "pandas": "pandas", "prometheus_client": "serve"},
+    **{
+        "matplotlib": "plot",
+        "yfinance": "yfinance",
+        "pandas": "pandas",
+        "prometheus_client": "serve",
+        "fastapi": "serve",
+        "uvicorn": "serve",
+    },
+    **dict.fromkeys(("dateutil", "holidays"), "calendar"),
     **{"stumpy": "baselines", "streamlit": "dashboard", "torch": "rivals"},
 }
 

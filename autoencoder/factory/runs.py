@@ -9,24 +9,26 @@ from functools import partial
 import numpy as np
 
 from autoencoder.config import Config
-from autoencoder.config.schema import MAX_GAP, Incidents
+from autoencoder.config.rules import MAX_GAP
+from autoencoder.config.schema import Incidents
 from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
 from autoencoder.detector import Detector
 from autoencoder.factory.detectors import make_adaptive, make_detector, training_points
+from autoencoder.factory.rules import make_rule, require_times, settings_of
 from autoencoder.factory.sources import is_joint
 from autoencoder.models import SavedModel
 from autoencoder.panel.panel import Panel
 from autoencoder.panel.series import Series
 from autoencoder.panel.start import ModelStart
 from autoencoder.reports.delivery import WebhookSender, is_web_address, post
-from autoencoder.reports.incidents import IncidentTracker
 from autoencoder.reports.logs import AdaptationLog, AnomalyLog
 from autoencoder.reports.outbox import Outbox
 from autoencoder.reports.run_folder import RunFolder
 from autoencoder.reports.scores_csv import ResultWriter
 from autoencoder.reports.sinks import Sink
 from autoencoder.reports.statistics import RunStatistics
+from autoencoder.reports.tracker import IncidentTracker
 from autoencoder.reports.webhook import FORMATS, Webhook
 from autoencoder.scorers.base import Progress
 from autoencoder.sources.chunk import Source
@@ -69,9 +71,10 @@ def make_panel(
             if name is None:
                 raise
             fault = str(error)
-        chosen = config.incidents
-        tracker = IncidentTracker(zone_of(source), hysteresis=chosen.hysteresis, columns=source.columns)
-        one = Series(name, make_one(training), tracker, partial(_gaps, config), left_out=fault)
+        policy = make_rule(config, name, is_zoned=bool(source.timezone))
+        hysteresis = config.incidents.hysteresis
+        tracker = IncidentTracker(zone_of(source), hysteresis=hysteresis, policy=policy, columns=source.columns)
+        one = Series(name, make_one(name, training), tracker, partial(_gaps, config, name), left_out=fault)
         if model:
             is_known = model.apply_to(one.detector, name)
             one.start = ModelStart(one.detector.current.profile if is_known or not model.is_of_many else None, source.columns)
@@ -87,13 +90,14 @@ def make_panel(
 
 def _detector_maker(
     config: Config, source: Source, progress: Progress | None, *, adapts: bool, early: bool
-) -> Callable[[int], Detector]:
-    """What builds the detectors of a source, each to be trained on so many points; they share a limit on training processes."""
+) -> Callable[[str | None, int], Detector]:
+    """What builds the detector of a series, to be trained on so many points; they share a limit on training processes."""
     if not (adapts and config.adaptation.enabled):
-        return partial(make_detector, config, progress=progress)
+        return lambda name, points: make_detector(settings_of(config, name), points, progress)
     from autoencoder.adaptation.trainer import ProcessLimit
 
-    return partial(make_adaptive, config, progress=progress, early=early, waits=is_at_hand(source), limit=ProcessLimit())
+    adaptive = partial(make_adaptive, progress=progress, early=early, waits=is_at_hand(source), limit=ProcessLimit())
+    return lambda name, points: adaptive(settings_of(config, name), points)
 
 
 def _lengths(source: Source) -> dict[str | None, int | None]:
@@ -109,12 +113,13 @@ def _lengths(source: Source) -> dict[str | None, int | None]:
     return dict(zip(source.series, sizes.tolist(), strict=True))
 
 
-def _gaps(config: Config, detector: Detector) -> tuple[int, int, int]:
-    """The gaps of a detector that is trained, see ``gaps_of``."""
+def _gaps(config: Config, series: str | None, detector: Detector) -> tuple[int, int, int]:
+    """The gaps of the detector of a series that is trained, see ``gaps_of``."""
+    require_times(config, series, detector.current.interval)
     usual = config.network.sequence_length
     if not config.adaptation.starts_early:  # there the first detector looks back on less than the one that follows it
         usual = min(usual, detector.current.scorer.window)
-    return gaps_of(config.incidents, usual, detector.current.interval)
+    return gaps_of(settings_of(config, series).incidents, usual, detector.current.interval)
 
 
 def gaps_of(asked: Incidents, usual: int, interval: float) -> tuple[int, int, int]:

@@ -198,6 +198,13 @@ class Panel:
                 getattr(detections, name)[rows] = getattr(own, name)
         return detections
 
+    def pass_time(self) -> Batch | None:
+        """No point comes; what that has begun or changed, None where that is nothing."""
+        if not self._incidents.pass_time(self):
+            return None
+        nothing = Detections.unknown(np.empty(0, "datetime64[ns]"), np.empty((0, len(self.columns))))
+        return Batch(nothing, open=self.open, series=None if None in self._series else ())
+
     @property
     def open(self) -> list[Incident]:
         """The incidents that go on, in the order in which they began."""
@@ -262,7 +269,7 @@ class Panel:
         """All that is remembered, but for the network's files: of a source without series, or packed series by series."""
         if None in self._series:
             return self[None].state()
-        about = [[one.name, one.left_out, [*one.numbers.items()]] for one in self]
+        about = [[one.name, one.left_out] for one in self]
         # one array a series, so that the archive's index stays small
         packed: State = {str(place): np.frombuffer(pack(one.state()), np.uint8) for place, one in enumerate(self)}
         return {"series": json.dumps(about), "packed": packed, "incidents": self._incidents.count}
@@ -270,22 +277,19 @@ class Panel:
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
         """Take back what ``state`` gave; ``files`` are those of the network. ModelFileError where it is damaged."""
         if "series" not in state:
-            one = self.add(None)
-            one.load(state, files)
+            (one := self.add(None)).load(state, files)
             self._incidents.count = one.tracker.count
-            if one.tracker.open:
-                one.numbers = {one.tracker.open.id: one.tracker.open.id}
             self._restored(one)
             return
         saved = Reader(state, "the run")
         packed = saved.state("packed")
-        for place, (name, left_out, numbers) in enumerate(parse_series(saved.text("series"))):
+        for place, (name, left_out) in enumerate(parse_series(saved.text("series"))):
             blob = packed.get(str(place))
             if not isinstance(blob, np.ndarray) or blob.dtype != np.uint8:
                 raise ModelFileError(f"the checkpoint is damaged (series {name!r:.60}); run anew without --resume")
             one = self.add(name)
             one.load(unpack(blob.tobytes(), f"series {name!r:.60} of the checkpoint"), files)
-            one.left_out, one.numbers = left_out, numbers
+            one.left_out = left_out
             self._restored(one)
         self._incidents.count = saved.integer("incidents", 0)
 
@@ -293,6 +297,4 @@ class Panel:
         self._update(one)
         if one.left_out:
             self._untrained.discard(one.name)
-        if one.tracker.open and one.tracker.open.id not in one.numbers:
-            raise ModelFileError("the checkpoint is damaged (the numbers of the incidents); run anew without --resume")
         self._incidents.remember_open(one)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
+from time import monotonic
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,8 @@ from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Detections
 from autoencoder.detector import Detector, Time
 from autoencoder.panel.start import ModelStart
-from autoencoder.reports.incidents import CHANGE_ADOPTED, Incident, IncidentTracker
+from autoencoder.reports.incidents import CHANGE_ADOPTED, MISSING, Incident
+from autoencoder.reports.tracker import IncidentTracker
 from autoencoder.sources.chunk import Chunk
 
 Rows = npt.NDArray[np.int64] | slice
@@ -35,12 +37,14 @@ class Series:
     numbers: dict[int, int] = field(
         default_factory=dict
     )  # of each incident that goes on: the tracker's, which counts alone -> the run's
+    arrived: float = field(default_factory=monotonic)  # when its newest row came
     adopted: list[int] = field(
         default_factory=list
     )  # of the newest rows, those after which a model judges that has learnt a change
 
     def process(self, time: Time, values: Array) -> Detections:
         """Detections of its next points; TrainingError or ConfigError where its training part is complete and cannot be learnt."""
+        self.arrived = monotonic()
         was_trained, known = self.detector.current.trained, len(self.detector.adaptations)
         detections = self.detector.process(time, values)
         self.adopted = [event.row for event in self.detector.adaptations[known:] if event.adopts_change]
@@ -52,7 +56,14 @@ class Series:
         """State of the detector and of the tracker."""
         training = self.detector.current.training_points
         start: State = {"start": self.start.state()} if self.start else {}
-        return {"detector": self.detector.state(), "tracker": self.tracker.state(), "training_points": training, **start}
+        numbers = np.array([*self.numbers.items()], np.int64).reshape(-1, 2)
+        return {
+            "detector": self.detector.state(),
+            "tracker": self.tracker.state(),
+            "numbers": numbers,
+            "training_points": training,
+            **start,
+        }
 
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
         """Take back what ``state`` gave, with the files of the network that the run trained; ModelFileError where it is damaged."""
@@ -62,6 +73,12 @@ class Series:
         self.detector.load(saved.state("detector"), files)
         self.detector.current.training_points = saved.integer("training_points", 0)
         self.tracker.load(saved.state("tracker"))
+        self.numbers = dict(saved.integers("numbers", (None, 2), 1).tolist())
+        if any(each.id not in self.numbers for each in self.tracker.ongoing):
+            raise saved.fault("numbers", "are not those of the open incidents")
+        if self.detector.current.trained:  # rules may be others than before
+            _, _, *least = self.gaps(self.detector)
+            self.tracker.min_length = least[0] if least else 1
         if self.start and saved.has("start"):
             self.start.load(saved.state("start"))
 
@@ -85,15 +102,13 @@ def places_of(rows: Rows, count: int) -> Sequence[int] | npt.NDArray[np.int64]:
     return range(count) if isinstance(rows, slice) else rows
 
 
-def parse_series(text: str) -> list[tuple[str, str, dict[int, int]]]:
-    """Name, reason why it is left out, and numbers of the open incident, of each series in a checkpoint."""
+def parse_series(text: str) -> list[tuple[str, str]]:
+    """Name, and reason why it is left out, of each series in a checkpoint."""
     try:
-        about = [
-            (name, left_out, {int(own): int(of_run) for own, of_run in numbers}) for name, left_out, numbers in json.loads(text)
-        ]
+        about = [(name, left_out) for name, left_out in json.loads(text)]
     except (ValueError, TypeError, RecursionError):
-        about = [(None, None, {})]
-    if not all(isinstance(part, str) for one in about for part in one[:2]):
+        about = [(None, None)]
+    if not all(isinstance(part, str) for one in about for part in one):
         raise ModelFileError("the checkpoint is damaged (the names of the series); run anew without --resume")
     return about
 
@@ -103,12 +118,12 @@ class PanelIncidents:
 
     def __init__(self) -> None:
         self.count = 0  # so far
-        self._open: dict[str | None, Incident] = {}
+        self._open: dict[str | None, list[Incident]] = {}
 
     @property
     def open(self) -> list[Incident]:
         """The incidents that go on, in the order in which they began."""
-        return sorted(self._open.values(), key=lambda incident: incident.id)
+        return sorted((each for some in self._open.values() for each in some), key=lambda incident: incident.id)
 
     def process(self, detections: Detections, parts: Sequence[Part]) -> list[Incident]:
         """The incidents that ended, in the order of the rows with which they did."""
@@ -121,9 +136,10 @@ class PanelIncidents:
             closed = one.tracker.process(own, one.adopted)
             for incident in closed:
                 over = [row for row in one.adopted if row >= incident.last_row and incident.close_reason == CHANGE_ADOPTED]
-                last = min([*over, incident.last_row + one.tracker.merge_gap + 1]) - first
+                last = incident.last_row if incident.kind == MISSING else incident.last_row + one.tracker.merge_gap + 1
+                last = min([*over, last]) - first
                 ended.append((int(places[min(max(last, 0), len(places) - 1)]), one, incident))
-            for incident in (*closed, *filter(None, [one.tracker.open])):
+            for incident in (*closed, *one.tracker.ongoing):
                 if incident.id not in one.numbers:
                     begun.append((int(places[incident.first_row - first]), one, incident.id))
         for _, one, number in sorted(begun, key=lambda entry: entry[0]):
@@ -135,11 +151,25 @@ class PanelIncidents:
         return [replace(incident, id=one.numbers.pop(incident.id), series=one.name) for _, one, incident in ended]
 
     def remember_open(self, one: Series) -> None:
-        """Note which incident of a series goes on."""
-        if incident := one.tracker.open:
-            self._open[one.name] = replace(incident, id=one.numbers[incident.id], series=one.name)
+        """Note which incidents of a series go on."""
+        if ongoing := one.tracker.ongoing:
+            self._open[one.name] = [replace(each, id=one.numbers[each.id], series=one.name) for each in ongoing]
         else:
             self._open.pop(one.name, None)
+
+    def pass_time(self, series: Iterable[Series]) -> bool:
+        """No point comes; returns whether that has begun or changed an incident of one of the series."""
+        now, changed = monotonic(), False
+        for one in series:
+            if one.left_out or not one.tracker.pass_time(now - one.arrived):
+                continue
+            for incident in one.tracker.ongoing:
+                if incident.id not in one.numbers:
+                    self.count += 1
+                    one.numbers[incident.id] = self.count
+            self.remember_open(one)
+            changed = True
+        return changed
 
     def finish(self, reason: str) -> list[Incident]:
         """The stream is over, for that reason; returns the incidents that were still open."""

@@ -36,11 +36,13 @@ def column_shares(
 ) -> tuple[ColumnShare, ...]:
     """The columns that made an incident, the worst first, from what all F of them contributed (F,) and their values at its peak.
 
-    Without any contribution all have the same share.
+    Without any contribution all have the same share; without names there are none.
 
     >>> [(each.name, each.share) for each in column_shares(["a", "b", "c"], np.array([1.0, 3.0, 0.0]), (1.0,) * 3, (0.0,) * 3)]
     [('b', 0.75), ('a', 0.25)]
     """
+    if not names:
+        return ()
     whole = contributions.sum()
     shares = contributions / whole if whole > 0 else np.full(len(names), 1.0 / len(names))
     order = np.argsort(-shares, kind="stable")

@@ -14,7 +14,7 @@ from autoencoder.reports.files import AppendFile, open_inside, reporting, write_
 from autoencoder.reports.incidents import Incident, time_text
 from autoencoder.reports.run_folder import ADAPTATIONS, INCIDENTS, LOG, RunFolder, plain
 from autoencoder.reports.sinks import Batch, Sink
-from autoencoder.reports.wording import length_text, seen_text, severity_text
+from autoencoder.reports.wording import length_text, seen_text, severity_text, silenced_text
 
 
 class AnomalyLog(Sink):
@@ -67,7 +67,7 @@ def log_line(incident: Incident) -> str:
         f"{seen_text(incident)} at {incident.peak_time}" + ("" if score is None else f", score {score:.4f}"),
         length_text(incident),
         incident.close_reason or "open",
-        f"alarm {incident.alarm_time or ''}".rstrip() if incident.alarm else "no alarm",
+        f"alarm {incident.alarm_time or ''}".rstrip() if incident.alarm else f"no alarm{silenced_text(incident)}",
         *([] if incident.series is None else [f"series {incident.series!r}"]),
     ]
     return one_line("  ".join(parts)) + "\n"

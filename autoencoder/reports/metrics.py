@@ -115,10 +115,12 @@ class RunMetrics:
         names = self._shown()
         kinds = dict.fromkeys(GAUGES, "gauge") | dict.fromkeys(COUNTERS, "counter")
         families = {key: Metric(PREFIX + key, text, kinds[key]) for key, text in (GAUGES | COUNTERS).items()}
-        open_incidents = {incident.series: incident for incident in self._open}
+        ongoing: dict[str | None, list[Incident]] = {}
+        for incident in self._open:
+            ongoing.setdefault(incident.series, []).append(incident)
         for name in names:
             labels = self._labels.get(name) or self._labels.setdefault(name, labels_of(name))
-            for key, value in self._numbers(name, open_incidents.get(name)):
+            for key, value in self._numbers(name, ongoing.get(name, [])):
                 suffix = "_total" if kinds[key] == "counter" else ""
                 families[key].add_sample(PREFIX + key + suffix, labels, value)
             for key, label, value in self._cells(name):
@@ -143,23 +145,23 @@ class RunMetrics:
         first = dict.fromkeys(incident.series for incident in self._open)
         return [*dict.fromkeys([*first, *names])][: self._max_series]
 
-    def _numbers(self, name: str | None, incident: Incident | None) -> Iterator[tuple[str, float]]:
+    def _numbers(self, name: str | None, ongoing: Sequence[Incident]) -> Iterator[tuple[str, float]]:
         """The numbers of a series that are known."""
         counts, newest = self._statistics.series[name], self._newest.get(name)
         spans, rung = list(counts.spans), list(counts.rung)
-        if incident and spans and spans[-1][0] >= incident.first_row:  # it is over, and counted already
-            incident = None
-        is_open, is_alarm = incident is not None, incident is not None and incident.alarm
+        known = {first for first, _ in spans[-2:]}
+        ongoing = [each for each in ongoing if each.first_row not in known]  # else it is over, and counted already
+        opened, alarms = len(ongoing), sum(each.alarm for each in ongoing)
         yield from (("points", counts.points), ("judged_points", counts.judged), ("flagged_points", counts.flagged))
-        yield from (("open_incidents", is_open), ("incidents", len(spans) + is_open))
-        yield from (("open_alarms", is_alarm), ("alarms", sum(rung) + is_alarm))
+        yield from (("open_incidents", opened), ("incidents", len(spans) + opened))
+        yield from (("open_alarms", alarms), ("alarms", sum(rung) + alarms))
         if counts.judged:
             yield "allowed_points", self._share(name) * counts.judged
         if newest:
             if self._is_dated:
                 yield from (("last_time_seconds", newest.time / 1e9), ("lag_seconds", self._clock() - newest.time / 1e9))
-            known = {key: getattr(newest, key) for key in ("error", "threshold", "score", "anomaly")}
-            yield from ((key, value) for key, value in known.items() if math.isfinite(value))
+            numbers = {key: getattr(newest, key) for key in ("error", "threshold", "score", "anomaly")}
+            yield from ((key, value) for key, value in numbers.items() if math.isfinite(value))
 
     def _cells(self, name: str | None) -> Iterator[tuple[str, dict[str, str], float]]:
         """What is known of each column of the newest point, with the label of the column where there are several."""

@@ -9,8 +9,9 @@ import numpy as np
 
 from autoencoder.core.types import Array, Detections
 from autoencoder.reports.evaluation import Span, quality_of
-from autoencoder.reports.incidents import Incident, IncidentTracker
+from autoencoder.reports.incidents import ANOMALY, Incident
 from autoencoder.reports.odometer import DAY, Known, Odometer
+from autoencoder.reports.tracker import IncidentTracker
 
 NEAREST = 25  # rows that the threshold of another budget is estimated from
 PIECE = 100_000  # rows that are gone through at a time
@@ -73,7 +74,8 @@ def _met(detections: Detections, incidents: Sequence[Incident], anomalies: Seque
     for first, last in anomalies:
         labels[first : last + 1] = True
     spans, alarms = (
-        [(each.first_row, each.last_row + 1) for each in incidents if each.alarm or not rung] for rung in (False, True)
+        [(each.first_row, each.last_row + 1) for each in incidents if each.kind == ANOMALY and (each.alarm or not rung)]
+        for rung in (False, True)
     )
     quality = quality_of(labels, detections.anomalies, spans, alarms)
     none = Known(0, 0, 0, int(quality["false_alarms"]), int(quality["normal_flagged"]))

@@ -170,7 +170,7 @@ def read_scores(folder: Path, series: str | None = None, *, max_rows: int = 1_00
 def read_series(folder: Path) -> tuple[dict[str | None, Detections], bool]:
     """All rows of scores.csv, by the name in their last field (see ``series_name``), None where a run has one series.
 
-    Values and predictions are left out. Returns also whether the last line is cut off; it is left out, too.
+    Returns also whether the last line is cut off; it is left out, too.
 
     Raises:
         ModelFileError: it cannot be read, or was not written by this program.
@@ -188,9 +188,7 @@ def read_series(folder: Path) -> tuple[dict[str | None, Detections], bool]:
                 for name in dict.fromkeys(own):
                     place = own == name
                     arrays = {each.name: getattr(block, each.name)[place] for each in fields(Detections)}
-                    empty = np.empty((int(place.sum()), 0))
-                    part = Detections(**{**arrays, "values": empty, "predictions": empty})
-                    parts.setdefault(name if names[-1] == "series" else None, []).append(part)
+                    parts.setdefault(name if names[-1] == "series" else None, []).append(Detections(**arrays))
                 line_number += len(lines)
     except (OSError, ValueError, TypeError, LookupError, StopIteration, csv.Error) as error:
         reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__} behind line {line_number:,}"

@@ -14,7 +14,7 @@ import numpy as np
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import Reader, State
 from autoencoder.reports.evaluation import Flags, Span, events, quality_of
-from autoencoder.reports.incidents import Incident, read_incidents
+from autoencoder.reports.incidents import ANOMALY, Incident, read_incidents
 from autoencoder.reports.odometer import Known, Odometer
 from autoencoder.reports.sinks import Batch, Sink
 from autoencoder.reports.wording import length_text, number_of, seen_text, severity_text
@@ -33,6 +33,7 @@ class SeriesStatistics:
     severity: float = -1.0  # of its worst incident; -1 where it has none
     spans: list[tuple[int, int]] = field(default_factory=list)  # first and last row, in the series, of each of its incidents
     rung: list[bool] = field(default_factory=list)  # which of them were alarms
+    flagged_spans: list[bool] = field(default_factory=list)  # which of them are of flagged rows, and not of missing data
     labels: bytearray = field(default_factory=bytearray)  # a byte a point, 1 inside a known anomaly; empty where none are known
     flags: bytearray = field(default_factory=bytearray)  # a byte a point with a label, 1 where it is flagged
 
@@ -46,6 +47,7 @@ class RunStatistics(Sink):
         self.waiting = 0  # points with all values and without a threshold: in a training part, or before a window is full
         self.incidents = 0  # that ended
         self.alarms = 0  # of them, those worth an alert
+        self.silenced: dict[str, int] = {}  # of them, those that did not ring, by the rule or the label that held them back
         self.worst: list[Incident] = []  # the most severe of them
 
     def write(self, batch: Batch) -> None:
@@ -85,7 +87,10 @@ class RunStatistics(Sink):
             one = self._of(incident.series)
             one.spans.append((incident.first_row, incident.last_row))
             one.rung.append(incident.alarm)
+            one.flagged_spans.append(incident.kind == ANOMALY)
             one.severity = max(one.severity, incident.severity)
+            if incident.silenced_by:
+                self.silenced[incident.silenced_by] = self.silenced.get(incident.silenced_by, 0) + 1
         if closed:
             self.incidents += len(closed)
             self.alarms += sum(incident.alarm for incident in closed)
@@ -103,7 +108,15 @@ class RunStatistics(Sink):
         )
         share = flagged / judged if judged else float("nan")
         counts = {"points": points, "judged": judged, "missing": self.missing, "flagged": flagged}
-        return {**counts, "incidents": self.incidents, "alarms": self.alarms, "flagged_share": share, "budget": budget}
+        silenced = {"silenced": self.silenced} if self.silenced else {}
+        return {
+            **counts,
+            "incidents": self.incidents,
+            "alarms": self.alarms,
+            **silenced,
+            "flagged_share": share,
+            "budget": budget,
+        }
 
     def labels(self, name: str | None = None) -> Flags | None:
         """(N,) True inside a known anomaly, for the points of a series so far; None where nothing is known."""
@@ -132,14 +145,15 @@ class RunStatistics(Sink):
         """
         if not any(one.labels for one in self.series.values()):
             return None
-        labels, flags, spans, rung, begins = bytearray(), bytearray(), [], [], []
+        labels, flags, spans, begins = bytearray(), bytearray(), [], []
+        rung: list[bool] = []
         for name, one in self.series.items():
             skipped = training_points.get(name, one.points)
             if len(one.labels) > skipped:
                 begins.append(len(labels))
                 begin = len(labels) - skipped
-                spans += [(begin + first, begin + last + 1) for first, last in one.spans]
-                rung += one.rung
+                spans += [(begin + first, begin + last + 1) for first, last in compress(one.spans, one.flagged_spans)]
+                rung += compress(one.rung, one.flagged_spans)
                 labels += one.labels[skipped:]
                 flags += one.flags[skipped:]
         quality = quality_of(_flags(labels), _flags(flags), spans, [*compress(spans, rung)], begins or (0,))
@@ -158,13 +172,18 @@ class RunStatistics(Sink):
             "counts": np.array([(one.points, one.judged, one.flagged) for one in each], np.int64).reshape(-1, 3),
             "severity": np.array([one.severity for one in each]),
             "spans": np.array(
-                [(place, *span, rung) for place, one in enumerate(each) for span, rung in zip(one.spans, one.rung, strict=True)],
+                [
+                    (place, *span, *marks)
+                    for place, one in enumerate(each)
+                    for span, *marks in zip(one.spans, one.rung, one.flagged_spans, strict=True)
+                ],
                 np.int64,
-            ).reshape(-1, 4),
+            ).reshape(-1, 5),
             "missing": self.missing,
             "waiting": self.waiting,
             "incidents": self.incidents,
             "alarms": self.alarms,
+            "silenced": json.dumps(self.silenced),
             "worst": "\n".join(incident.to_json() for incident in self.worst),
             "labels": np.frombuffer(b"".join(one.labels for one in each), np.int8),
             "flags": np.frombuffer(b"".join(one.flags for one in each), np.int8),
@@ -181,9 +200,10 @@ class RunStatistics(Sink):
             each = [SeriesStatistics(*row) for row in counts.tolist()]
             for one, worst in zip(each, severity.tolist(), strict=True):
                 one.severity = worst
-            for place, first, last, rung in saved.integers("spans", (None, 4)).tolist():
+            for place, first, last, rung, is_flagged in saved.integers("spans", (None, 5)).tolist():
                 each[place].spans.append((first, last))
                 each[place].rung.append(bool(rung))
+                each[place].flagged_spans.append(bool(is_flagged))
             labels, flags = (saved.integers(key, ("labels",), 0, 1).astype(bool) for key in ("labels", "flags"))
             places = saved.integers("places", (None,), 0, len(names) - 1)
             places = places if len(places) else np.zeros(len(labels), np.int64)
@@ -194,7 +214,8 @@ class RunStatistics(Sink):
                 one.labels += labels[rows].tobytes()
                 one.flags += flags[rows].tobytes()
             self.series = dict(zip(names, each, strict=True))
-        except (ValueError, TypeError, IndexError, RecursionError) as error:
+            self.silenced = {str(by): int(count) for by, count in json.loads(saved.text("silenced")).items()}
+        except (ValueError, TypeError, AttributeError, IndexError, RecursionError) as error:
             raise ModelFileError(f"the saved counts cannot be used ({error}); run anew without --resume") from None
         self.missing, self.waiting = saved.integer("missing", 0), saved.integer("waiting", 0)
         self.incidents, self.alarms = saved.integer("incidents", 0), saved.integer("alarms", 0)
@@ -224,6 +245,10 @@ def summary(
     if worst:
         alarms = f"{odometer.alarms:,} of them {'an alarm' if odometer.alarms == 1 else 'alarms'}"
         lines.append(f"{number_of(odometer.incidents, 'incident')}, {alarms}; the worst:")
+        held = counts.get("silenced", {})
+        if held:
+            each = ", ".join(f"{count:,} by {by}" for by, count in held.items())
+            lines[-1:-1] = [f"{number_of(sum(held.values()), 'incident')} did not ring: {each}"]
     for incident in worst:
         series = "" if incident.series is None else f", series {incident.series!r}"
         reason = incident.close_reason or "open"

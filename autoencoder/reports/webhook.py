@@ -9,7 +9,7 @@ from contextlib import suppress
 from typing import Any
 
 from autoencoder.reports.delivery import WebhookSender
-from autoencoder.reports.incidents import Incident
+from autoencoder.reports.incidents import ANOMALY, Incident
 from autoencoder.reports.logs import one_line
 from autoencoder.reports.outbox import Alert, Outbox
 from autoencoder.reports.run_folder import OUTBOX, RunFolder
@@ -29,7 +29,9 @@ class Webhook(Sink):
     ) -> None:
         self._deliver, self._capacity, self._alarms_only, self._warn = deliver, capacity, alarms_only, warn
         self._sender: WebhookSender | None = None  # while it goes on
-        self._announced: set[tuple[str | None, int]] = set()  # series and first row of the incidents whose opening was queued
+        self._announced: set[tuple[str | None, int, str]] = (
+            set()
+        )  # series, first row and kind of the incidents whose opening was queued
         self._has_dropped = False
 
     def start(self, folder: RunFolder, source: str = "", columns: Sequence[str] = ()) -> None:
@@ -84,7 +86,7 @@ class Webhook(Sink):
         """Queue an event of an incident, its opening first."""
         if self._alarms_only and not incident.alarm:
             return
-        place = (incident.series, incident.first_row)
+        place = (incident.series, incident.first_row, incident.kind)
         if place not in self._announced:
             self._announced.add(place)
             self._put("opened", incident)
@@ -118,10 +120,11 @@ def as_slack(key: str, alert: Alert) -> dict[str, Any]:
     incident = Incident.from_record(alert["incident"])
     seen = f"{seen_text(incident)}, severity {severity_text(incident)}"
     where = alert["source"] if incident.series is None else f"{alert['source']}, series {incident.series!r}"
-    sentence = f"Anomaly in {where} since {incident.start}: {seen}"
+    what = "Anomaly" if incident.kind == ANOMALY else "Missing data"
+    sentence = f"{what} in {where} since {incident.start}: {seen}"
     if alert["event"] == "closed":
         extent = f"{incident.start} to {incident.end}, {length_text(incident)}"
-        sentence = f"Over ({incident.close_reason or 'closed'}): anomaly in {where}, {extent}; at its peak {seen}"
+        sentence = f"Over ({incident.close_reason or 'closed'}): {what.lower()} in {where}, {extent}; at its peak {seen}"
     # the three characters that Slack wants escaped; its < starts links and calls such as <!channel>
     return {"text": sentence.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 
-from autoencoder.reports.incidents import Incident
+from autoencoder.reports.incidents import MISSING, Incident
 from autoencoder.reports.severity import level_of
 
 COLUMNS = 3  # of an incident that are named, at most
@@ -17,9 +17,10 @@ def number_of(count: int, noun: str) -> str:
 
 
 def seen_text(incident: Incident, digits: int = 6) -> str:
-    """What was seen and expected at the peak of an incident, and where its points lie of that, or of several columns the worst.
+    """What was seen and expected at the peak of an incident, and where its points lie of that; of several columns the worst.
 
-    "seen 61.309, expected 56.161 (up)"; "'flow' 62 %: seen 29, expected 32; 'pressure' 38 %: seen 7, expected unknown"
+    "seen 61.309, expected 56.161 (up)"; "'flow' 62 %: seen 29, expected 32; 'pressure' 38 %: seen 7, expected unknown"; of missing data
+    what came last, "no data after 61.309"
     """
     if incident.columns:
         return "; ".join(
@@ -27,6 +28,8 @@ def seen_text(incident: Incident, digits: int = 6) -> str:
             for each in incident.columns[:COLUMNS]
         )
     seen, expected = ("/".join(_number(value, digits) for value in values) for values in (incident.peak_value, incident.expected))
+    if incident.kind == MISSING:
+        return f"no data after {seen}"
     known = any(incident.direction)
     direction = f" ({'/'.join(each or 'unknown' for each in incident.direction)})" if known else ""
     return f"seen {seen}, expected {expected}{direction}"
@@ -46,9 +49,16 @@ def severity_text(incident: Incident) -> str:
     return f"{level_of(incident.severity)} ({incident.severity:.2f})"
 
 
+def silenced_text(incident: Incident) -> str:
+    """What kept an incident from ringing: " (rules[0].quiet)"; empty where nothing did."""
+    return f" ({incident.silenced_by})" if incident.silenced_by else ""
+
+
 def length_text(incident: Incident) -> str:
-    """How long an incident is: "1 point", "18 points in 8.5 h"."""
+    """How long an incident is: "1 point", "18 points in 8.5 h"; of missing data, "8.5 h"."""
     seconds = incident.duration_seconds
+    if incident.kind == MISSING:
+        return duration_text(seconds or 0.0)
     return number_of(incident.n_points, "point") + (f" in {duration_text(seconds)}" if seconds else "")
 
 

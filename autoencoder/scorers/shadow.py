@@ -9,12 +9,12 @@ import numpy as np
 from autoencoder.core.state import Reader, Resettable, array, integer, number
 from autoencoder.core.types import Array
 from autoencoder.scorers.evidence import Surprise, believable, side_by_side, total
-from autoencoder.scorers.linear_forecast import LAGS, POINTS, LinearForecast
+from autoencoder.scorers.linear_forecast import POINTS, LinearForecast
 from autoencoder.thresholds.peaks_over_threshold import MAX_RARITY, PeaksOverThreshold
 
 RARE = 0.001  # share of normal points that pass the limit for one in 1,000
-LIMITS = 1.4  # times that limit, beyond which an error casts a shadow: what grows on is to be seen, and lower echoes are no flags
-NO_ERROR = np.zeros(1)
+LIMITS = 1.4  # times that limit, beyond which an error casts a shadow: one between the two often grows on, and is to be seen
+NO_ERROR = np.zeros(2)
 
 
 class Shadow(Resettable):
@@ -22,8 +22,9 @@ class Shadow(Resettable):
 
     An anomaly stays in the windows of the points after it, and these are unlike anything normal, whatever the points are like. In its
     shadow, as long as a window reaches, the network's evidence is of the anomaly: a point counts by its range, its repetitions and its
-    linear forecast, made from values in which the forecast stands in the place of every anomaly, as a filter cleaner has it (Masreliez
-    and Martin 1977, doi 10.1109/TAC.1977.1101538). It never counts more than its window.
+    linear forecast alone. That is made twice, from the values as they were and from values in which the forecast stands in the place of
+    every anomaly, as a filter cleaner has it (Masreliez and Martin 1977, doi 10.1109/TAC.1977.1101538); the lower one counts, for after an
+    anomaly a stream goes on from the one or from the other. A point never counts more than its window.
 
     Args:
         reach: points that a window looks back on.
@@ -52,9 +53,14 @@ class Shadow(Resettable):
         self._since = self._reach  # points from the newest anomaly to the newest point, no more than these
         self._values = np.empty((0, 0))  # the newest points without anomalies, (POINTS - 1, F), where they held one
 
+    @property
+    def _least(self) -> float:
+        """The error above which the next point has to be looked at."""
+        return self._bound if self._since >= self._reach else self._bound / LIMITS
+
     def is_idle(self, error: float) -> bool:
         """Whether a point with that error is what it seems, and no value before it was replaced: then ``skip`` is enough."""
-        return not error > self._bound and not len(self._values)
+        return not error > self._least and not len(self._values)
 
     def skip(self, count: int) -> None:
         """Pass by so many points without an error, or with one that casts no shadow."""
@@ -81,12 +87,12 @@ class Shadow(Resettable):
             joint: (N, F, K) evidence of the dependence of columns, from the values as they were.
             without: ``PARTS`` of it that are left out, beside the network's.
         """
-        unusual = np.flatnonzero(errors > self._bound)
         first = len(stream) - len(errors)
         newest = first - 1 - self._since
-        if not len(unusual) and not len(self._values):
+        if not (errors > self._least).any() and not len(self._values):
             self.skip(len(errors))
             return errors
+        unusual = np.flatnonzero(errors > self._bound / LIMITS)
         seen, stream, own = stream, stream.copy(), errors.copy()
         if len(self._values):
             stream[first - len(self._values) : first] = self._values
@@ -94,16 +100,16 @@ class Shadow(Resettable):
             row = first + place
             stretch = stream[row - POINTS + 1 : row + 1]  # (P, F), a view
             if row - newest < self._reach:
-                linear = forecast.compare(stretch, 1)
-                linear[..., -1] = forecast.compare(seen[row - POINTS + 1 : row + 1], 1)[..., -1]  # of what was there: repetitions
-                here = slice(place, place + 1)
-                evidence = side_by_side(NO_ERROR, NO_ERROR, outside[here], linear, None if joint is None else joint[here])
-                own[place] = min(own[place], total(surprise.of(evidence), stream.shape[1], ("network", *without))[0])
+                linear = np.concatenate(
+                    [forecast.compare(part, 1) for part in (stretch, seen[row - POINTS + 1 : row + 1])]
+                )  # (2, F, K)
+                linear[0, :, -1] = linear[1, :, -1]  # repetitions are of what was there
+                others = None if joint is None else np.repeat(joint[place, None], 2, axis=0)
+                evidence = side_by_side(NO_ERROR, NO_ERROR, np.repeat(outside[place], 2), linear, others)
+                both = total(surprise.of(evidence), stream.shape[1], ("network", *without))
+                own[place] = min(own[place], *both.tolist())
             if own[place] > self._bound:
                 stretch[-1] = forecast.expected(stretch[:-1])
-                if row - newest <= LAGS:  # what lies between was forecast from the anomaly, too
-                    between = (np.arange(newest + 1, row) - newest) / (row - newest)
-                    stream[newest + 1 : row] = stream[newest] + between[:, None] * (stretch[-1] - stream[newest])
                 newest = row
         self._since = min(len(stream) - 1 - newest, self._reach)
         self._values = stream[-(POINTS - 1) :].copy() if self._since < POINTS - 1 else stream[:0]

@@ -19,6 +19,8 @@ from autoencoder.core.state import State
 Time: TypeAlias = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]  # datetime64[ns], or numbers of rows
 Warn: TypeAlias = Callable[[str], None]
 
+TICK_SECONDS = 1.0  # after which the reader of a source that waits is told that nothing comes
+
 
 def ignore(sentence: str) -> None:
     """Take a warning and do nothing."""
@@ -66,6 +68,11 @@ class Chunk:
         """Join consecutive chunks of one source; at least one part is needed."""
         return parts[0]._mapped(lambda name: np.concatenate([getattr(part, name) for part in parts]))
 
+    @staticmethod
+    def nothing(columns: int) -> Chunk:
+        """No row of so many columns: a sign that time passes."""
+        return Chunk(np.empty(0, "datetime64[ns]"), np.empty((0, columns)))
+
     def split(self, size: int, start: int = 0) -> Iterator[Chunk]:
         """Yield the rows from ``start`` on in chunks that end at multiples of ``size``."""
         while start < len(self):
@@ -83,7 +90,7 @@ def skip_rows(chunks: Iterator[Chunk], count: int) -> Iterator[Chunk]:
     for chunk in chunks:
         skipped = min(count, len(chunk))
         count -= skipped
-        if skipped < len(chunk):
+        if skipped < len(chunk) or not len(chunk):
             yield chunk[skipped:] if skipped else chunk
 
 
@@ -168,6 +175,8 @@ class Source(Protocol):
 
     def chunks(self, start: int = 0) -> Iterator[Chunk]:
         """Yield the stream from row ``start`` on, chunk by chunk; ends where a bounded source ends.
+
+        A source that waits for points yields a chunk without any now and then, so that its reader notices that time passes.
 
         Raises:
             SourceError: the source cannot be read.

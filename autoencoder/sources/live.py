@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import select
 import stat
 from abc import abstractmethod
 from collections.abc import Iterator
@@ -16,7 +17,7 @@ from typing import BinaryIO
 
 from autoencoder.core.errors import InputError, SourceError
 from autoencoder.core.state import State
-from autoencoder.sources.chunk import Chunk, Source, Warn, ignore, skip_rows, unreadable
+from autoencoder.sources.chunk import TICK_SECONDS, Chunk, Source, Warn, ignore, skip_rows, unreadable
 from autoencoder.sources.documents import is_document, is_line_begun, read_document
 from autoencoder.sources.files import BLOCK_BYTES, joined
 from autoencoder.sources.parse import RowParser
@@ -37,6 +38,8 @@ class LiveSource(Source):
 
     length: int | None = None
     _fault, _remedy = "the stream cannot be read", ""
+    _columns: tuple[str, ...] = ()  # once the first row has come
+    _tick_due = 0.0  # ``monotonic()`` before which no reader is told again that nothing comes
 
     def __init__(self, name: str, selection: ColumnSelection, warn: Warn, reading: Reading) -> None:
         self.name = name
@@ -45,6 +48,7 @@ class LiveSource(Source):
         arrivals = self._arrive()
         first = list(islice(arrivals, 1))
         self._parser.require_rows()
+        self._columns = self._parser.columns
         self._rows = chain(first, arrivals)  # who asks for chunks again goes on where the one before stopped
         self.columns = self._parser.columns
         self.timezone = self._parser.timezone
@@ -52,21 +56,31 @@ class LiveSource(Source):
 
     @abstractmethod
     def _blocks(self) -> Iterator[bytes | None]:
-        """Yield bytes as they arrive; None where what follows is another file."""
+        """Yield bytes as they arrive, none of them where none do for a while; None where what follows is another file."""
 
     def _arrive(self) -> Iterator[Chunk]:
         """Yield rows as they arrive."""
         try:
             for block in self._blocks():
+                if block == b"":
+                    yield from self._ticks()
+                    continue
                 chunk = self._parser.finish() if block is None else self._parser.feed(block)
                 if block is None:
                     self._parser.new_file()
                 if chunk:
                     yield chunk
+                    self._tick_due = monotonic() + TICK_SECONDS
         except OSError as error:
             raise SourceError(f"{self._fault} ({error.strerror or error}){self._remedy}") from error
         if chunk := self._parser.finish():
             yield chunk
+
+    def _ticks(self) -> Iterator[Chunk]:
+        """A chunk without rows, where the first row has come and the newest chunk is long enough ago."""
+        if self._columns and (now := monotonic()) >= self._tick_due:
+            self._tick_due = now + TICK_SECONDS
+            yield Chunk.nothing(len(self._columns))
 
 
 class StdinSource(LiveSource):
@@ -81,6 +95,7 @@ class StdinSource(LiveSource):
     def __init__(
         self, stream: BinaryIO, selection: ColumnSelection = OBVIOUS, warn: Warn = ignore, reading: Reading = AS_FOUND
     ) -> None:
+        self._stream = stream
         self._read_available = getattr(stream, "read1", stream.read)  # an unbuffered stream has no read1 and needs none
         with suppress(OSError):  # a parent may have left the pipe non-blocking, and an empty one would then look closed
             os.set_blocking(stream.fileno(), True)
@@ -121,8 +136,20 @@ class StdinSource(LiveSource):
         yield from self._rest()
 
     def _rest(self) -> Iterator[bytes]:
-        while data := self._read_available(BLOCK_BYTES):
-            yield bytes(data)
+        while True:
+            if not self._has_come():
+                yield b""
+            elif data := self._read_available(BLOCK_BYTES):
+                yield bytes(data)
+            else:
+                break
+
+    def _has_come(self) -> bool:
+        """Whether the stream can be read without a wait, which is over after ``TICK_SECONDS``."""
+        try:
+            return bool(select.select([self._stream], [], [], TICK_SECONDS)[0])
+        except (OSError, ValueError):  # it has no descriptor
+            return True
 
 
 @dataclass(eq=False)
@@ -178,6 +205,7 @@ class FollowSource(LiveSource):
             elif self.idle_timeout is not None and monotonic() - quiet_since >= self.idle_timeout:
                 break
             else:
+                yield b""
                 sleep(self.poll_seconds)
                 continue
             quiet_since = monotonic()

@@ -41,7 +41,7 @@ _MICROSECOND = timedelta(microseconds=1)
 _NANOSECONDS = np.dtype("datetime64[ns]")  # made once: making it takes longer than viewing an array as it
 _INT64_MAX = int(np.iinfo(np.int64).max)
 # Nanoseconds in a unit, each with the range of numbers that are read as that unit: 1973 to 2255 in all four.
-_EPOCH_UNITS = ((10**9, 1e8, 9e9), (10**6, 1e11, 9e12), (10**3, 1e14, 9e15), (1, 1e17, 9e18))
+EPOCH_UNITS = ((10**9, 1e8, 9e9), (10**6, 1e11, 9e12), (10**3, 1e14, 9e15), (1, 1e17, 9e18))
 
 
 def is_time(text: str) -> bool:
@@ -83,7 +83,7 @@ def time_reader(texts: Sequence[str], order: DateOrder | None = None, *, may_cha
     number = float(first)
     if not math.isfinite(number):
         raise ValueError(BAD_TIME)
-    for nanoseconds, low, high in _EPOCH_UNITS:
+    for nanoseconds, low, high in EPOCH_UNITS:
         if low <= number < high:
             return NumberTimes(nanoseconds)
     return NumberTimes(None) if first.lstrip("+-").isdecimal() else None

@@ -158,7 +158,7 @@ class TransformedSource(Source):
         for chunk in self._source.chunks(start):
             self._rows, self._newest, self._before = rows, chunk, {} if self.rewindable else transform.state()
             rows += len(chunk)
-            yield transform.process(chunk)
+            yield transform.process(chunk) if len(chunk) else chunk
         count = transform.without_logarithm
         if count and not self._is_told:
             self._is_told = True

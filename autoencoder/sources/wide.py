@@ -52,7 +52,7 @@ class ColumnSeries(Source):
     def _cells(self) -> Iterator[Chunk]:
         width = len(self._names)
         for chunk in self._source.chunks():
-            for part in chunk.split(max(1, _ROWS // width)):
+            for part in chunk.split(max(1, _ROWS // width)) if len(chunk) else [chunk]:
                 rows = len(part)
                 first = np.zeros(rows, np.int64) if part.series is None else part.series * width
                 time: Time = part.time.repeat(width)

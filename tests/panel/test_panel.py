@@ -15,7 +15,8 @@ from autoencoder.core.types import Detections
 from autoencoder.detector import StreamDetector
 from autoencoder.panel.panel import Panel
 from autoencoder.panel.series import Series
-from autoencoder.reports.incidents import Incident, IncidentTracker
+from autoencoder.reports.incidents import Incident
+from autoencoder.reports.tracker import IncidentTracker
 from autoencoder.scorers.gaussian import WindowedGaussianScorer
 from autoencoder.sources.chunk import Chunk
 from autoencoder.thresholds.budget import Budget

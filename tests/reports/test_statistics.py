@@ -11,10 +11,11 @@ from helpers.detections import INCIDENT, scored, with_gaps
 
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import pack, unpack
-from autoencoder.reports.incidents import Incident, IncidentTracker
+from autoencoder.reports.incidents import Incident
 from autoencoder.reports.odometer import Known, Odometer
 from autoencoder.reports.sinks import Batch
 from autoencoder.reports.statistics import RunStatistics, summary
+from autoencoder.reports.tracker import IncidentTracker
 
 
 def restarted(statistics: RunStatistics) -> RunStatistics:

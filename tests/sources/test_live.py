@@ -319,7 +319,7 @@ class Followed:
         threading.Thread(target=wait, daemon=True).start()
 
     def next(self) -> list[float | None]:
-        return first_column(next(self._chunks))
+        return first_column(next(chunk for chunk in self._chunks if len(chunk)))
 
 
 @pytest.fixture

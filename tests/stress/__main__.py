@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from stress import faults, fuzz, hostile, kills, soak
+from stress import faults, fuzz, hostile, kills, serving, soak
 from stress.harness import ROOT, Count
 
 REPORT = ROOT / "docs" / "reliability.md"
@@ -20,6 +20,7 @@ REPORT = ROOT / "docs" / "reliability.md"
 GROUPS: dict[str, Callable[[Path, int, float], Sequence[Count]]] = {
     "kills": lambda folder, seed, share: kills.kill(folder, seed, max(5, round(200 * share))),
     "signals": lambda folder, seed, share: [kills.interrupt(folder, seed, max(3, round(48 * share)))],
+    "serve": lambda folder, seed, share: serving.kill(folder, seed, max(3, round(50 * share))),
     "faults": lambda folder, seed, share: faults.suffer(folder, seed, max(1, round(3 * share))),
     "hostile": lambda folder, seed, share: hostile.attack(folder, round(1000 * share)),
     "fuzz": lambda folder, seed, share: fuzz.shake(folder, seed, round(20_000 * share)),

@@ -1,0 +1,1 @@
+"""Rules: what keeps an incident from ringing."""

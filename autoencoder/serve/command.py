@@ -1,0 +1,164 @@
+"""The command ``serve``: the run loop with requests as its source, as long as it is not told to stop."""
+
+from __future__ import annotations
+
+import asyncio
+import ipaddress
+import os
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
+
+from autoencoder.commands.callbacks import run_metrics
+from autoencoder.commands.run import run
+from autoencoder.commands.train import RunOptions
+from autoencoder.config import Config
+from autoencoder.config.schema import Serve
+from autoencoder.console import Console
+from autoencoder.core.errors import ConfigError
+from autoencoder.core.extras import require
+from autoencoder.models import NO_NAME, SavedModel
+from autoencoder.pipeline import Run
+from autoencoder.reports.scores_csv import header
+from autoencoder.reports.sinks import Callback
+from autoencoder.serve import journal
+from autoencoder.serve.events import Events
+from autoencoder.serve.intake import Intake
+from autoencoder.serve.source import RequestSource
+from autoencoder.sources.schema import ALL
+
+MAX_CONNECTIONS = 1000
+GRACE_SECONDS = 3  # for answers that are under way when the server is told to stop
+
+
+def serve(config: Config, options: RunOptions, console: Console) -> int:
+    """Answer requests until the program is told to stop; the run folder holds all there is to go on with. Returns the exit code.
+
+    Raises:
+        ConfigError: the address cannot be had, or is open to others and no token is asked for.
+        AutoencoderError: as ``run``.
+    """
+    require("fastapi", "uvicorn", "prometheus_client", purpose="serve")
+    token = _token(config.serve)
+    with closing(_listen(config.serve)) as listener:
+        return run(config, options, console, HttpServer(config, listener, token, console))
+
+
+class HttpServer:
+    """Requests as the source of a run, and their answers, from a thread of its own.
+
+    Args:
+        config: settings.
+        listener: the socket that they come to.
+        token: what they must bring; None: nothing.
+        console: told where they may go.
+    """
+
+    def __init__(self, config: Config, listener: socket.socket, token: str | None, console: Console) -> None:
+        self._config, self._listener, self._token, self._console = config, listener, token, console
+
+    def open_source(self, model: SavedModel | None) -> RequestSource:
+        """The source, whose columns are those that the configuration or else the model names."""
+        asked = self._config.csv.columns
+        if ALL in asked or self._config.columns.joint is False:
+            raise ConfigError("serve judges the columns that --column names together; send others as series of their own")
+        columns = asked or (model.columns if model else ()) or (NO_NAME,)
+        self._source = RequestSource(model.in_order(columns) if model else columns)
+        return self._source
+
+    def recover(self, run: Run, kept: int | None) -> None:
+        """Have what was acknowledged behind the checkpoint judged again; it left ``kept`` bytes of scores.csv, None: there is none."""
+        found = journal.rescue(run.folder, header(run.source.columns, of_many=True), run.rows, kept)
+        self._source.replay(found)
+        if run.rows or found:
+            again = f"; {len(found[0]):,} behind the checkpoint are judged again" if found else ""
+            self._console.print(f"{run.folder.path}: goes on after {run.rows + len(found[0] if found else ()):,} points{again}")
+
+    @contextmanager
+    def serving(self, run: Run) -> Iterator[list[Callback]]:
+        """Requests are answered while this is entered, by callbacks of the run."""
+        from uvicorn import Config as ServerConfig
+        from uvicorn import Server
+
+        from autoencoder.serve.app import make_app
+        from autoencoder.serve.routes import Service
+
+        chosen, source = self._config.serve, self._source
+        intake, metrics = Intake(source, run.folder.path, chosen), run_metrics(self._config, run)
+        events = Events(intake.header, run.panel.open)
+        app = make_app(Service(run, intake, events, metrics.registry), self._token)
+        server = Server(
+            ServerConfig(
+                app,
+                lifespan="off",
+                access_log=False,
+                log_config=None,
+                log_level="critical",
+                limit_concurrency=MAX_CONNECTIONS,
+                timeout_graceful_shutdown=GRACE_SECONDS,
+            )
+        )
+        if chosen.fsync and run.results:
+            source.after_write = run.results.flush
+        loop = asyncio.new_event_loop()
+
+        def answer() -> None:
+            try:
+                loop.run_until_complete(server.serve(sockets=[self._listener]))
+            finally:
+                source.fail()
+
+        source.loop = events.loop = loop
+        thread = threading.Thread(target=answer, name="http", daemon=True)
+        thread.start()
+        self._console.print(f"serving on {_address(self._listener)}")
+        try:
+            yield [source, events, metrics]
+        finally:
+            loop.call_soon_threadsafe(source.close)
+            loop.call_soon_threadsafe(events.close)
+            server.should_exit = True
+            thread.join(2 * GRACE_SECONDS)
+
+
+def _token(chosen: Serve) -> str | None:
+    """What requests must bring; ConfigError where it is not set, and the address is open to others without one."""
+    if chosen.token_env is None:
+        with suppress(ValueError):  # no number but a name
+            if ipaddress.ip_address(chosen.host).is_loopback:
+                return None
+        if chosen.host == "localhost":
+            return None
+        raise ConfigError(
+            f"serve.host {chosen.host} is open to others, so a token is needed: put one into an environment variable and name it, "
+            "e.g. --set serve.token_env=ANOMALY_TOKEN"
+        )
+    token = os.environ.get(chosen.token_env, "").strip()
+    if not token or not (token.isascii() and token.isprintable()):
+        raise ConfigError(f"serve.token_env names the environment variable {chosen.token_env}, which holds no token; set it")
+    return token
+
+
+def _listen(chosen: Serve) -> socket.socket:
+    """A socket at the address; ConfigError where it cannot be had."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(chosen.host, chosen.port, type=socket.SOCK_STREAM)[0]
+        listener = socket.socket(family, kind, protocol)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(address)
+            listener.listen(128)
+        except OSError:
+            listener.close()
+            raise
+    except OSError as error:
+        reason = error.strerror or str(error)
+        where = f"{chosen.host} port {chosen.port}"
+        raise ConfigError(f"{where} cannot be listened on ({reason}); choose another with --host and --port") from None
+    return listener
+
+
+def _address(listener: socket.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"

@@ -1,0 +1,115 @@
+"""Intake: the points of a request become an answer: what is new is judged, what was sent again gets the answer of then."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from autoencoder.config.schema import Serve
+from autoencoder.core.types import Detections
+from autoencoder.reports.incidents import time_text
+from autoencoder.reports.scores_csv import header
+from autoencoder.serve import journal
+from autoencoder.serve.points import Points, Refusal
+from autoencoder.serve.source import RequestSource
+
+Known = dict[tuple[str, int], Detections]  # rows of scores.csv, by series and time
+
+
+class Intake:
+    """Takes the points of requests, all of one or none.
+
+    A point whose series has a newer one, or that very one, is looked up in scores.csv: sent again with the same values, it is answered as
+    it was, and not taken twice.
+
+    Args:
+        source: judges what is new.
+        folder: the run folder.
+        limits: most points that may wait, and most series.
+    """
+
+    def __init__(self, source: RequestSource, folder: Path, limits: Serve) -> None:
+        self.source, self.folder, self.limits = source, folder, limits
+        self.header = header(source.columns, of_many=True)
+
+    async def take(self, points: Points) -> bytes:
+        """The answer to a request, as JSON. Raises Refusal: a point that came too late, too many series, too much that waits."""
+        source, known = self.source, Known()
+        times = self._now(points) if points.times is None else points.times
+        keys = list(zip(points.series, times, strict=True))
+        while old := [key for key in keys if key not in known and key[1] <= source.accepted.get(key[0], key[1] - 1)]:
+            await source.settled()  # what is under way stands in scores.csv then
+            wanted: dict[str, set[int]] = {}
+            for name, moment in old:
+                wanted.setdefault(name, set()).add(moment)
+            known |= await asyncio.to_thread(journal.find, self.folder, self.header, wanted)
+            self._require_same(points, keys, old, known)
+        new = [row for row, key in enumerate(keys) if key not in known]
+        rows: dict[int, str] = {}
+        if new:
+            self._require_room(points, new)
+            names = [points.series[row] for row in new]
+            detections = await source.submit(names, [times[row] for row in new], [points.values[row] for row in new])
+            rows = dict(zip(new, record_texts(self.header, detections, names, is_seen=False), strict=True))
+        for row, key in enumerate(keys):
+            if row not in rows:
+                (rows[row],) = record_texts(self.header, known[key], [key[0]], is_seen=True)
+        return f'{{"detections":[{",".join(rows[row] for row in range(len(keys)))}]}}'.encode()
+
+    def _now(self, points: Points) -> list[int]:
+        """Times of points that have none: that of the server, and a nanosecond later for each further point of a series."""
+        newest, now, times = dict[str, int](), time.time_ns(), []
+        for name in points.series:
+            newest[name] = max(now, newest.get(name, self.source.accepted.get(name, 0)) + 1)
+            times.append(newest[name])
+        return times
+
+    def _require_same(self, points: Points, keys: list[tuple[str, int]], old: Iterable[tuple[str, int]], known: Known) -> None:
+        """Refuse points that came too late, or that had other values when they came first."""
+        for key in old:
+            row, found = keys.index(key), known.get(key)
+            if found is None:
+                (last,) = time_text(np.array([self.source.accepted[key[0]]], "datetime64[ns]"), "Z")
+                points.refuse(
+                    row, f"its series has points up to {last} and none of this time; send points in ascending order", 409
+                )
+            if not np.array_equal(found.values[0], points.values[row], equal_nan=True):
+                was = "/".join(map(repr, found.values[0].tolist()))
+                points.refuse(row, f"its time came before with the value {was}; send each time of a series once", 409)
+
+    def _require_room(self, points: Points, new: list[int]) -> None:
+        accepted, limits = self.source.accepted, self.limits
+        if self.source.waiting + len(new) > limits.max_waiting:
+            raise Refusal(
+                429, f"{self.source.waiting:,} points wait to be judged; send the request again in a moment, or less at a time"
+            )
+        others = {points.series[row] for row in new} - accepted.keys()
+        if len(accepted) + len(others) > limits.max_series:
+            row = next(row for row in new if points.series[row] in others)
+            points.refuse(row, f"its series is new, and there are {len(accepted):,}; at most serve.max_series are taken", 409)
+
+
+def record_texts(names: list[str], detections: Detections, series: Sequence[str], *, is_seen: bool) -> list[str]:
+    """A JSON object for each of N rows of ``series`` (N,), with the columns and digits of scores.csv; NaN is null.
+
+    ``is_seen`` says that they were judged before.
+    """
+    width = detections.values.shape[1]
+    kinds = ["%r"] * width + ["%.9g"] * (width + 3)
+    keys = (json.dumps(name).replace("%", "%%") for name in names[1:-2])
+    form = ",".join(f"{key}:{kind}" for key, kind in zip(keys, kinds, strict=True))
+    columns = (*detections.values.T, *detections.predictions.T, detections.errors, detections.thresholds, detections.scores)
+    numbers = "\n".join([form % row for row in zip(*(column.tolist() for column in columns), strict=True)])
+    for unknown in (":nan", ":inf", ":-inf"):
+        numbers = numbers.replace(unknown, ":null")
+    rows = zip(series, time_text(detections.time, "Z"), numbers.split("\n"), detections.anomalies.tolist(), strict=True)
+    end = f',"seen":{json.dumps(is_seen)}}}'
+    return [
+        f'{{"series":{json.dumps(name)},"time":"{moment}",{text},"anomaly":{"true" if flag else "false"}{end}'
+        for name, moment, text, flag in rows
+    ]
