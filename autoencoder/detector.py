@@ -155,7 +155,7 @@ class StreamDetector(Detector):
         """What the scorer says of points (N,), (N, F)."""
         if not self._slots:
             return self.scorer.score(values)
-        slots, places = self._slots.process(time, values)
+        slots, places = self._slots.process(time, self.scorer.impute(values))
         found = self.scorer.score(slots)  # of M slots
         if places is None:
             return found

@@ -78,6 +78,10 @@ class Scorer(Resettable, ABC):
         errors, predictions = self.process(values)
         return Scored(errors, predictions, errors, np.empty((len(values), 0)))
 
+    def impute(self, values: Array) -> Array:
+        """Values (N, F) with the missing cells filled that the others of their row tell; a scorer that cannot tell leaves all."""
+        return values
+
     @property
     @abstractmethod
     def window(self) -> int:

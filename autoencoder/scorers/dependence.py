@@ -10,7 +10,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 
 from autoencoder.core.state import Reader, Resettable, array, integer
-from autoencoder.core.types import Array
+from autoencoder.core.types import Array, Bools
 from autoencoder.scorers.regression import MAD_TO_STD
 
 GUESS = 1e-6  # see ``Surprise.fit``
@@ -18,6 +18,7 @@ LEVEL_POINTS = 16  # newest points whose mean tells of a level that stays away
 RIDGE = 0.03  # of the mean variance of the columns: keeps those apart that hardly differ, and fewer rows than columns are enough
 FAR = 4.0  # deviations at which a training value is cut off, so that no anomaly makes a dependence
 LEAST_MAD = 0.1  # of the standard deviation, below which the median deviation says nothing: a column that mostly stands still
+EXPLAINED = 0.5  # share of a column's variance that the others must explain for them to stand in for a missing value
 FOLDS = 5  # stretches of the training part, each judged by a model of the others
 LAGS = 8  # between which the wandering of a column is measured
 MAX_DEVIATION = 1e100  # squares of it stay finite
@@ -113,6 +114,8 @@ class Dependence(Resettable):
     def _set(self, partial: Partial) -> None:
         self._partial = partial
         self._centre, self._unit, self._precision, self._rows = partial
+        still = np.diag(partial.precision) == 0
+        self._variance = np.diag(np.linalg.inv(partial.precision + np.diag(still.astype(float))))  # (F,) of each column
 
     def fit(self, values: Array) -> Array:
         """Learn from values (N, F) -> their evidence (N, F, K), 0 where unknown; rows of NaN are gaps."""
@@ -150,6 +153,26 @@ class Dependence(Resettable):
         ages = 1.0 + (self._age + 1 + np.arange(count)) / self._learnt  # (N,) in lengths of the training part
         self._age += count
         return np.asarray(evidence / (ages[:, None] ** self._wander)[..., None])
+
+    def impute(self, values: Array) -> Array:
+        """Values (N, F) with what the known columns of a row say of the missing ones, where that is enough to go by."""
+        missing = np.isnan(values)
+        rows = np.flatnonzero(missing.any(axis=1) & ~missing.all(axis=1))
+        if not len(rows):
+            return values
+        filled = values.copy()
+        for row in rows.tolist():
+            filled[row, missing[row]] = self._expected(values[row], missing[row])
+        return filled
+
+    def _expected(self, point: Array, missing: Bools) -> Array:
+        """What the known columns of a point (F,) say of the missing ones (M,); NaN where they say little."""
+        own, others = self._precision[np.ix_(missing, missing)], self._precision[np.ix_(missing, ~missing)]
+        still = np.diag(own) == 0
+        left = np.linalg.inv(own + np.diag(still.astype(float)))  # (M, M) covariance that is left
+        scaled = -left @ np.add.reduce(others * self._scaled(point)[~missing], axis=-1)
+        explained = still | (np.diag(left) <= (1.0 - EXPLAINED) * self._variance[missing])
+        return np.where(explained, self._centre[missing] + self._unit[missing] * scaled, np.nan)
 
     def _evidence(self, values: Array) -> Array:
         evidence = np.zeros((*values.shape, joint_kinds(values.shape[1])))

@@ -45,9 +45,7 @@ class LstmAutoencoderScorer(Scorer):
     - how far the newest half of its window lies from the nearest normal one (``NearestWindow``),
     - how far the point lies outside the range of all values before it (``Excursion``),
     - what a linear model of the newest points says, in several kinds (``LinearForecast``), and
-    - of several columns, how far each lies from what the others say of it (``Dependence``).
-
-    ``Shadow`` tells what the point says by itself.
+    - of several columns, how far each lies from what the others say of it (``Dependence``); ``Shadow`` tells what the point says by itself.
 
     Args:
         window: points a window covers; None takes them from the dominant period of the training part.
@@ -78,9 +76,7 @@ class LstmAutoencoderScorer(Scorer):
         exclude_anomalies: bool = False,
         **training: float,
     ) -> None:
-        self._window = window
-        self._sequence_length = sequence_length
-        self._window_periods = window_periods
+        self._window, self._sequence_length, self._window_periods = window, sequence_length, window_periods
         self._architecture = Architecture(sequence_length, 1, tuple(units), latent_dim, dropout, horizon)
         self._training = TrainingConfig(**training)  # type: ignore[arg-type]  # its fields are whole numbers and floats
         self._threads = threads
@@ -233,6 +229,10 @@ class LstmAutoencoderScorer(Scorer):
         errors, predictions, contributions = (behind(early, part) for part in found)
         own = self.shadow.process(stream, errors, outside, self.forecast, self.surprise, joint, self._without)
         return Scored(errors, predictions, own, contributions)
+
+    def impute(self, values: Array) -> Array:
+        """See ``Scorer.impute``."""
+        return self.dependence.impute(values)
 
     def leave_out(self, part: str) -> None:
         """Go on without one of ``PARTS`` of the evidence, to tell what it adds; see ``keeps_surprises``."""

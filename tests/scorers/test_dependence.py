@@ -137,3 +137,25 @@ def test_a_damaged_state_is_refused() -> None:
     state["precision"] = state["precision"][:2]
     with pytest.raises(ModelFileError, match="the dependence of columns cannot be used: precision"):
         Dependence().load(state)
+
+
+def test_a_missing_value_is_what_the_others_say() -> None:
+    values = plant(TRAINING + 50, 4)
+    dependence, gaps = fitted(values[:TRAINING]), values[TRAINING:].copy()
+    gaps[10:40, 1] = gaps[20, :3] = gaps[30] = np.nan
+    found = dependence.impute(gaps)
+    assert np.isnan(found[30]).all()  # nothing says anything
+    here = np.r_[10:20, 21:30, 31:40]
+    misses = np.abs(found - values[TRAINING:])[here, 1]
+    assert misses.mean() < 0.3 * values[:TRAINING, 1].std()
+    assert (dependence.compare(found)[here[here > 30], 1, 0] < 1e-9).all()  # it is no evidence of its own column
+    assert np.isfinite(found[20]).all()
+    known = ~np.isnan(gaps)
+    assert np.array_equal(found[known], gaps[known])
+
+
+def test_a_column_that_the_others_do_not_know_stays_missing() -> None:
+    values = np.random.default_rng(0).normal(size=(TRAINING, 3))
+    dependence = fitted(values)
+    values[5, 1] = np.nan
+    assert np.isnan(dependence.impute(values)[5, 1])
