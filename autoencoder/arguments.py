@@ -34,7 +34,7 @@ def parser() -> argparse.ArgumentParser:
         description="Finds anomalies in a stream of numbers as they arrive.\n\n"
         "commands: run (when none is named): judge a source and leave a run folder\n"
         "          train: train on a source and save the model, which stands at its end\n"
-        "          serve: judge points that come over HTTP, and go on with what is in --out\n"
+        "          serve: judge points that come over HTTP; --out holds the state\n"
         "          report: what another budget or cooldown would have flagged in a run\n"
         "          bench: measure the detectors on benchmarks\n"
         "          dashboard: watch runs in a browser\n"
@@ -45,6 +45,7 @@ def parser() -> argparse.ArgumentParser:
         f"  {prog} --source yfinance --ticker AAPL --period 5y\n"
         f"  {prog} --source csv --path metrics.csv --column cpu\n"
         f"  {prog} --source csv --path metrics.csv --series-column host\n"
+        f"  {prog} --source prometheus --url http://host:9090 --query up\n"
         f"  some-producer | {prog} --source stdin\n"
         f"  {prog} train --source csv --path metrics.csv --out model\n"
         f"  {prog} --source csv --path new.csv --model model\n"
@@ -62,7 +63,8 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_flags(top: argparse.ArgumentParser) -> None:
     add = top.add_argument_group("source").add_argument
-    add("--source", choices=("synthetic", "yfinance", "csv", "stdin"), help="where the points come from (default: synthetic)")
+    kinds = ("synthetic", "yfinance", "csv", "stdin", "prometheus")
+    add("--source", choices=kinds, metavar="KIND", help=f"where the points come from: {', '.join(kinds)} (default: synthetic)")
     add("--ticker", help="yfinance: e.g. AAPL")
     add("--period", help="yfinance: how far back, e.g. 5y (default), 6mo, max")
     add("--start", metavar="DATE", help="yfinance: first day, YYYY-MM-DD, instead of a period")
@@ -79,7 +81,10 @@ def _add_flags(top: argparse.ArgumentParser) -> None:
     add("--time-column", metavar="NAME", help="column with the times (default: the obvious one)")
     add("--label-column", metavar="NAME", help="csv: 0/1 column with known anomalies, for the metrics")
     add("--series-column", metavar="NAME", help="csv: column that names a row's series, e.g. host; all are judged")
-    add("--follow", action="store_const", const=True, help="go on as lines or bars are added")
+    add("--url", help="prometheus: address of the server, e.g. http://localhost:9090")
+    add("--query", metavar="PROMQL", help="prometheus: what is asked for; each series that it gives is judged on its own")
+    add("--step", help="prometheus: time between two points, e.g. 60s (default)")
+    add("--follow", action="store_const", const=True, help="go on as lines, bars or points are added")
     add = top.add_argument_group("serve").add_argument
     add("--host", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
     add("--port", type=int, help="port to listen on (default: 8000; 0: any free one)")

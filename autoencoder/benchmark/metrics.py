@@ -108,6 +108,26 @@ def event_figures(flags: Bools, labels: Bools) -> EventFigures:
     )
 
 
+class RingFigures(NamedTuple):
+    """How what rings meets the events of one series."""
+
+    rung_events: int  # that lie in an alarm, or up to ``MARGIN`` points before it
+    rings: int
+    right_rings: int  # alarms that touch an event, or its margin
+
+
+def ring_figures(alarms: Sequence[Span], labels: Bools) -> RingFigures:
+    """Compare incidents that ring, as spans, with labels (N,)."""
+    near, inside = near_events(labels), np.zeros(len(labels), dtype=np.bool_)
+    for start, end in alarms:
+        inside[start:end] = True
+    return RingFigures(
+        rung_events=sum(bool(inside[start : end + MARGIN].any()) for start, end in events(labels)),
+        rings=len(alarms),
+        right_rings=sum(bool(near[start:end].any()) for start, end in alarms),
+    )
+
+
 def incidents_of(flags: Bools) -> list[Span]:
     """Flags (N,) with at most ``MARGIN`` points between them, as spans from the first to behind the last."""
     rows = np.flatnonzero(flags)

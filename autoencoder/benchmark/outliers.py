@@ -7,11 +7,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from autoencoder.config.schema import Incidents
 from autoencoder.core.types import Bools, Detections
-from autoencoder.factory.runs import gaps_of
-from autoencoder.reports.tracker import IncidentTracker
-from autoencoder.thresholds.budget import interval_of
+from autoencoder.reports.incidents import Incident
 
 BY_FLAGS, BY_INCIDENTS = "flags", "incidents"  # what a row counts as abnormal for: its flag, or that it lies inside an incident
 
@@ -57,12 +54,10 @@ class Confusion(NamedTuple):
         return _share(self.missed, self.missed + self.found)
 
 
-def confusions(detections: Detections, labels: Bools, incidents: Incidents, steps: int) -> dict[str, Confusion]:
-    """How detections of N points meet their labels (N,), by flags and by the incidents of a run whose windows have so many steps."""
-    tracker = IncidentTracker(hysteresis=incidents.hysteresis)
-    tracker.set_gaps(*gaps_of(incidents, steps, interval_of(detections.time)))
+def confusions(detections: Detections, labels: Bools, incidents: Sequence[Incident]) -> dict[str, Confusion]:
+    """How detections of N points meet their labels (N,), by flags and by incidents."""
     inside = np.zeros(len(labels), dtype=bool)
-    for incident in [*tracker.process(detections), *tracker.finish()]:
+    for incident in incidents:
         inside[incident.first_row : incident.last_row + 1] = True
     return {BY_FLAGS: Confusion.of(detections.anomalies, labels), BY_INCIDENTS: Confusion.of(inside, labels)}
 

@@ -26,7 +26,7 @@ from autoencoder.scorers.base import Progress, Scorer
 
 SETTINGS = "settings.yaml"
 # settings that results do not depend on, and files of the program that they do depend on
-WITHOUT_EFFECT = {"source", "follow", "detector", "plot", "checkpoint", "synthetic", "yfinance", "csv"}
+WITHOUT_EFFECT = {"source", "follow", "detector", "plot", "checkpoint", "metrics", "synthetic", "yfinance", "csv", "prometheus"}
 RESULT_CODE = (
     "detector.py",
     *(f"{package}/*.py" for package in ("adaptation", "scorers", "thresholds", "network", "benchmark")),

@@ -28,9 +28,11 @@ from autoencoder.core.errors import InputError, TrainingError
 from autoencoder.core.types import Array, Bools, Detections, unknown
 from autoencoder.detector import MAX_CALIBRATION_ERRORS, StreamDetector, to_detections
 from autoencoder.factory.detectors import make_detector
+from autoencoder.factory.runs import gaps_of, make_tracker
 from autoencoder.reports.files import reporting, write_whole
+from autoencoder.reports.incidents import Incident
 from autoencoder.scorers.base import Scored
-from autoencoder.scorers.evidence import PARTS
+from autoencoder.scorers.evidence import DEPENDENCE, PARTS
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.sources.chunk import Chunk
 from autoencoder.sources.files import FileSource
@@ -127,10 +129,18 @@ def _score(bench: Bench, out: Path, file: SeriesFile) -> list[Outcome]:
     series, outcomes = file.read(), []
     for name, judge in _judges(bench, series).items():
         detections, untrained = _result(series, file.result(out, name), judge, file.path)
-        figures = figures_of(detections, series.labels, series.share(bench.config), file.set_name)
-        rows = confusions(detections, series.labels, bench.config.incidents, bench.config.network.sequence_length)
+        incidents = _incidents(bench.config, detections)
+        figures = figures_of(detections, series.labels, series.share(bench.config), file.set_name, incidents)
+        rows = confusions(detections, series.labels, incidents)
         outcomes.append(Outcome(name, file.set_name, file.name, figures, untrained, rows, len(series.columns)))
     return outcomes
+
+
+def _incidents(config: Config, detections: Detections) -> list[Incident]:
+    """The incidents of a run with these detections."""
+    tracker = make_tracker(config.incidents)
+    tracker.set_gaps(*gaps_of(config.incidents, config.network.sequence_length, interval_of(detections.time)))
+    return [*tracker.process(detections), *tracker.finish()]
 
 
 def _judges(bench: Bench, series: Series) -> dict[str, Judge]:
@@ -155,14 +165,19 @@ def _judges(bench: Bench, series: Series) -> dict[str, Judge]:
 
     judges: dict[str, Judge] = {name: partial(judge, name) for name in bench.detectors}
     if bench.arguments.evidence:
-        judges |= {f"{name} without {part}": partial(judge, name, part) for name in bench.detectors for part in parts_of(name)}
+        judges |= {
+            f"{name} without {part}": partial(judge, name, part)
+            for name in bench.detectors
+            for part in parts_of(name, len(series.columns))
+        }
     judges |= {name: partial(_control, bench.config, errors_of, series) for name, errors_of in CONTROLS.items()}
     return judges | {T2Q: partial(_chart, series)} if len(series.columns) > 1 else judges
 
 
-def parts_of(detector: str) -> Iterable[str]:
-    """Parts that the evidence of a detector has."""
-    return PARTS if detector == LstmAutoencoderScorer.name else ()
+def parts_of(detector: str, columns: int) -> Iterable[str]:
+    """Parts that the evidence of a detector has on so many columns."""
+    parts = PARTS if detector == LstmAutoencoderScorer.name else ()
+    return [part for part in parts if part != DEPENDENCE or columns > 1]
 
 
 def _result(series: Series, path: Path, judge: Judge, data: Path) -> tuple[Detections, str | None]:

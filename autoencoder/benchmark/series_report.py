@@ -11,9 +11,10 @@ import numpy as np
 
 from autoencoder.benchmark import outliers
 from autoencoder.benchmark.controls import CONTROLS
-from autoencoder.benchmark.metrics import auc_pr, delay_f1, event_figures, vus_pr
+from autoencoder.benchmark.metrics import auc_pr, delay_f1, event_figures, ring_figures, vus_pr
 from autoencoder.benchmark.runner import Report, grouped, table, untrained_lines
 from autoencoder.core.types import Bools, Detections
+from autoencoder.reports.incidents import Incident
 from autoencoder.reports.wording import number_of
 from autoencoder.thresholds.budget import interval_of
 
@@ -27,6 +28,7 @@ ROWS = [f"{figure} by {by}" for by in (outliers.BY_FLAGS, outliers.BY_INCIDENTS)
 DAY = 86_400.0  # seconds
 RANKS, FLAGS = ("k-delay F1", "VUS-PR", "AUC-PR"), ("recall", "precision", "incident / event", "delay")
 FALSE = ("budgets", f"{KEPT[0]:g} to {KEPT[1]:g}", "most", "a day")
+RINGS = ("rings: recall", "precision", "a day")
 INTRODUCTION = (
     "How well errors rank, how well flags meet events, and what else is flagged. The controls show what a detector adds: diff is\n"
     "|x_t - x_(t-1)|, ar24 the error of a robust linear regression on the last 24 values; where there are several columns, t2q is\n"
@@ -42,6 +44,7 @@ What the columns mean:
 - budgets: flagged share of the normal points / the budget, as a median over the series, and share of the series where that is
   {KEPT[0]:g} to {KEPT[1]:g}; most: the largest flagged share of the normal points of a series.
 - a day: incidents a day on the series without events.
+- rings: the same of the incidents that would ring, joined as in a run; rings a day as a median.
 - F1, false, missed: of sets with several columns, every row by itself and all series together: F1, share of the normal rows that are
   called abnormal, share of the abnormal rows that are not; by flags, and by incidents from their first row to their last.
 
@@ -66,6 +69,9 @@ class SeriesFigures:
     delay: float
     normal_flagged: float  # share
     budgets: float  # the same in budgets
+    rung_events: int
+    rings: int
+    right_rings: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +87,11 @@ class Outcome:
     columns: int = 1
 
 
-def figures_of(detections: Detections, labels: Bools, share: float, set_name: str) -> SeriesFigures:
-    """Measure detections of N points by their labels (N,); ``share`` of the normal points may be flagged."""
+def figures_of(
+    detections: Detections, labels: Bools, share: float, set_name: str, incidents: Sequence[Incident] = ()
+) -> SeriesFigures:
+    """Measure detections of N points, and their incidents, by labels (N,); ``share`` of the normal points may be flagged."""
+    alarms = [(each.first_row, each.last_row + 1) for each in incidents if each.alarm]
     errors, time = detections.errors, detections.time
     known = errors[~np.isnan(errors)]
     ranked = np.where(np.isnan(errors), known.min(initial=0.0), errors)  # an unknown point ranks last
@@ -96,6 +105,7 @@ def figures_of(detections: Detections, labels: Bools, share: float, set_name: st
         auc_pr=auc_pr(ranked, labels),
         budgets=flags.normal_flagged / share,
         **flags._asdict(),
+        **ring_figures(alarms, labels)._asdict(),
     )
 
 
@@ -157,6 +167,9 @@ def _figures(series: Sequence[SeriesFigures]) -> dict[str, float]:
         "budget_kept": float(np.mean((budgets >= KEPT[0]) & (budgets <= KEPT[1]))),
         "most_flagged": _over(np.max, (one.normal_flagged for one in series)),
         "false_incidents_a_day": _over(np.mean, (one.incidents / one.days for one in calm)),
+        "ring_recall": _over(np.mean, (one.rung_events / one.events for one in eventful)),
+        "ring_precision": _over(np.mean, (one.right_rings / one.rings for one in eventful if one.rings)),
+        "false_rings_a_day": _over(np.median, (one.rings / one.days for one in calm)),
     }
 
 
@@ -174,13 +187,13 @@ def _set_text(name: str, figures: Mapping[str, Any], budget: float | str) -> str
             f"{_text(one['incident_points'], ',.0f')} / {_text(one['event_points'], ',.0f')}",
             *(_text(one[key], form) for key, form in (("delay_points", ",.0f"), ("budgets_flagged", ".2f"))),
             *(_text(one[key], form) for key, form in (("budget_kept", ".0%"), ("most_flagged", ".2%"))),
-            _text(one["false_incidents_a_day"], ".2f"),
+            *(_text(one[key], ".2f") for key in ("false_incidents_a_day", "ring_recall", "ring_precision", "false_rings_a_day")),
         ]
         for detector, one in figures["detectors"].items()
     ]
     used = f"k = {figures['delay']}, labels {figures['labels_lengthened_by']} points longer, budget {budget}"
     heading = f"## {name}: {figures['series']} series, {number_of(figures['events'], 'event')} ({used})"
-    text = f"{heading}\n\n{table(['detector', *RANKS, *FLAGS, *FALSE], rows)}"
+    text = f"{heading}\n\n{table(['detector', *RANKS, *FLAGS, *FALSE, *RINGS], rows)}"
     return text + _rows_text(figures) if figures["columns"] > 1 else text
 
 

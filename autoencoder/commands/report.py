@@ -17,18 +17,17 @@ from autoencoder.console import Console
 from autoencoder.core.errors import ConfigError, InputError, RunError
 from autoencoder.detector import DECADES
 from autoencoder.factory.rules import make_rule, settings_of
-from autoencoder.factory.runs import gaps_of
+from autoencoder.factory.runs import gaps_of, make_tracker
 from autoencoder.reports.incidents import GAPS
 from autoencoder.reports.odometer import PERIODS, brief
 from autoencoder.reports.replay import Totals, at_score
 from autoencoder.reports.run_folder import CONFIG, SCORES, has, is_folder, require_inside
 from autoencoder.reports.scores_csv import read_series
-from autoencoder.reports.tracker import IncidentTracker
 from autoencoder.thresholds.budget import Budget, interval_of
 from autoencoder.thresholds.peaks_over_threshold import AIM
 
 BUDGET = "threshold.budget"
-SETTINGS = (BUDGET, "incidents.cooldown", "incidents.merge_gap", "incidents.min_length", "incidents.hysteresis")
+SETTINGS = (BUDGET, *(f"incidents.{key}" for key in ("cooldown", "merge_gap", "min_length", "min_severity", "hysteresis")))
 WINDOWS = {  # detector -> the settings of its window; that of the network depends on the stream
     "isolation_forest": "forest",
     "isolation_forest_sliding": "forest",
@@ -135,7 +134,7 @@ def _replay(run: RunRecord, config: Config, asked: Config) -> Totals:
             detections = at_score(detections, _limit(now, share), is_larger=share > before)
         chosen, usual = _incidents(run, was, now, name)
         policy = make_rule(config, name, is_zoned=run.is_zoned)
-        tracker = IncidentTracker(hysteresis=chosen.hysteresis, policy=policy)
+        tracker = make_tracker(chosen, policy=policy)
         tracker.set_gaps(*gaps_of(chosen, usual, interval))
         anomalies = None if run.anomalies is None else run.anomalies.get(name, ())
         adopted = run.adopted.get(name, ())

@@ -25,6 +25,8 @@ FREE_KEYS = (
     "checkpoint.",
     "alerts.webhook.",
     "metrics.",
+    "prometheus.url",
+    "prometheus.http.",
     "serve.",
     "input.dates",
     "input.decimal",
@@ -166,6 +168,8 @@ def _explain(error: ValidationError) -> str:
     place = _dotted(fault)
     if fault["type"] in ("extra_forbidden", "invalid_key"):
         return f"{place} is not a setting; {_nearest(place)}"
+    if fault["type"] == "variable":  # what stands there may be the secret itself
+        return f"{place} is no name of an environment variable; it must be one in capitals, e.g. MY_TOKEN, that holds the secret"
     if fault["type"] == "missing":
         return f"{place} is missing; every {place.rsplit('.', 2)[-2].split('[')[0]} window needs it"
     if fault["type"] == "value_error":  # one of our own, which says it all

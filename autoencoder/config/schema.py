@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import re
 from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from autoencoder.config.prometheus import Metrics, Prometheus
 from autoencoder.config.rules import MAX_GAP, Rule
 from autoencoder.config.section import Count, Day, Names, NotNegative, Positive, Section, Share
 from autoencoder.core.durations import seconds_of
@@ -173,14 +173,6 @@ class Threshold(Section):
         return value
 
 
-def require_variable(setting: str, value: str | None, example: str) -> str | None:
-    """The name of an environment variable; a secret that is put here by mistake is kept out of the message and of the run folder."""
-    if value is not None and not re.fullmatch(r"[A-Z_][A-Z0-9_]*", value):
-        rule = f"it must be one in capitals, e.g. {example}, and the variable holds the secret"
-        raise ValueError(f"{setting} is no name of an environment variable; {rule}")
-    return value
-
-
 class Incidents(Section):
     """When flagged points are one incident."""
 
@@ -188,6 +180,7 @@ class Incidents(Section):
     hysteresis: Annotated[float, Field(gt=0, le=1)] = 1.0
     cooldown: int | str = "auto"
     min_length: int | str = 1
+    min_severity: Literal["low", "medium", "high", "critical"] = "medium"
 
     @field_validator("merge_gap", "cooldown", "min_length", mode="before")
     @classmethod
@@ -216,25 +209,12 @@ class Webhook(Section):
     max_queue: Annotated[int, Field(ge=2, le=100_000)] = 1000
     drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 5.0
 
-    @field_validator("url_env", "token_env")
-    @classmethod
-    def _name_of_a_variable(cls, value: str | None, info: ValidationInfo) -> str | None:
-        return require_variable(f"alerts.webhook.{info.field_name}", value, "ANOMALY_WEBHOOK_URL")
-
 
 class Alerts(Section):
     """Where incidents are reported, beside the run folder."""
 
     log: bool = True
     webhook: Webhook = Webhook()
-
-
-class Metrics(Section):
-    """The page that Prometheus scrapes."""
-
-    port: Annotated[int, Field(ge=0, le=65_535)] | None = None
-    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
-    max_series: Count = 10_000
 
 
 class Serve(Section):
@@ -247,12 +227,7 @@ class Serve(Section):
     max_body_bytes: Annotated[int, Field(ge=1000, le=1 << 30)] = 8_388_608
     max_points: Count = 10_000
     max_waiting: Count = 100_000
-    max_series: Count = 10_000
-
-    @field_validator("token_env")
-    @classmethod
-    def _is_variable(cls, value: str | None) -> str | None:
-        return require_variable("serve.token_env", value, "ANOMALY_TOKEN")
+    max_series: Annotated[int, Field(ge=1, le=50_000)] = 10_000
 
 
 class Plot(Section):
@@ -288,7 +263,7 @@ class Config(Section):
     """Every setting of a run."""
 
     seed: Annotated[int, Field(ge=0, le=2**31 - 1)] = 0
-    source: Literal["synthetic", "yfinance", "csv", "stdin", "http"] = "synthetic"
+    source: Literal["synthetic", "yfinance", "csv", "stdin", "prometheus", "http"] = "synthetic"
     follow: bool = False
     detector: Literal[
         "lstm_autoencoder", "isolation_forest", "isolation_forest_sliding", "half_space_trees", "windowed_gaussian"
@@ -310,5 +285,6 @@ class Config(Section):
     synthetic: Synthetic = Synthetic()
     yfinance: Yahoo = Yahoo()
     csv: Csv = Csv()
+    prometheus: Prometheus = Prometheus()
     input: Input = Input()
     columns: Columns = Columns()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from typing import Annotated, get_args
 
@@ -17,6 +18,9 @@ Names = Annotated[tuple[str, ...], BeforeValidator(lambda value: (value,) if isi
 Day = Annotated[str | None, BeforeValidator(lambda value: value.isoformat() if isinstance(value, date) else value)]
 
 
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")
+
+
 class Section(BaseModel):
     """A group of settings: no unknown keys, no changes, no infinities."""
 
@@ -30,4 +34,12 @@ class Section(BaseModel):
         kinds = {getattr(part, "__origin__", part) for part in (kind, *get_args(kind))}
         if isinstance(value, bool) and kinds & {int, float}:
             raise PydanticCustomError("switch", "a number")
+        return value
+
+    @field_validator("*")
+    @classmethod
+    def _secrets_stay_out(cls, value: object, info: ValidationInfo) -> object:
+        """A secret that is put in the place of its variable's name is kept out of the message and of the run folder."""
+        if (info.field_name or "").endswith("_env") and value is not None and not _VARIABLE.fullmatch(str(value)):
+            raise PydanticCustomError("variable", "the name of an environment variable")
         return value

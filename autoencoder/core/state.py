@@ -32,8 +32,10 @@ Shape: TypeAlias = tuple[int | str | None, ...]
 T = TypeVar("T")
 
 MAX_STATE_BYTES = 1 << 29  # bytes that are unpacked at most
-MAX_TEXT_BYTES = 1 << 22  # bytes of the JSON text, which takes many times as much once it is read
-MAX_INDEX_BYTES = 1 << 20  # bytes of the archive's table of contents
+MAX_TEXT_BYTES = 1 << 22  # bytes of the JSON text, which takes many times as much once it is read, or half of the archive
+MAX_INDEX_BYTES = (
+    1 << 20
+)  # bytes of the archive's table of contents, or an eighth of the archive: a panel of thousands makes a large one
 MAX_INTEGER = 1 << 62
 MAX_FLOAT = float(np.finfo(np.float64).max)
 POSITIVE = 5e-324  # the least number above 0
@@ -81,16 +83,16 @@ def unpack(data: bytes, name: str) -> State:
 def _read_archive(data: bytes, name: str) -> tuple[dict[str, AnyArray], bytes]:
     """The arrays of an archive, and its text; every size is looked at before anything of that size is made."""
     signature, *_, index_size, _, comment = _END.unpack(data[-_END.size :])
-    if signature != b"PK\5\6" or comment or index_size > MAX_INDEX_BYTES or data[-42:-38] == b"PK\6\7":
+    if signature != b"PK\5\6" or comment or index_size > max(MAX_INDEX_BYTES, len(data) // 8) or data[-42:-38] == b"PK\6\7":
         raise ValueError("ends in no table of contents that this program writes")
     with zipfile.ZipFile(io.BytesIO(data)) as archive:
         entries = archive.infolist()
         size = sum(entry.file_size for entry in entries)
         largest_text = max((entry.file_size for entry in entries if entry.filename == f"{_TEXT}.npy"), default=0)
-        most = max(MAX_STATE_BYTES, len(data))  # a panel of thousands makes a large file, which unpacks to no more than it is
-        if size > most or largest_text > MAX_TEXT_BYTES:
+        most, most_text = max(MAX_STATE_BYTES, len(data)), max(MAX_TEXT_BYTES, len(data) // 2)
+        if size > most or largest_text > most_text:
             raise ModelFileError(
-                f"{name} would unpack to {size:,} bytes, {largest_text:,} of them text; at most {most:,} and {MAX_TEXT_BYTES:,} "
+                f"{name} would unpack to {size:,} bytes, {largest_text:,} of them text; at most {most:,} and {most_text:,} "
                 "are read; it is damaged or was not written by this program; copy the run folder again or train again"
             )
         if not {entry.compress_type for entry in entries} <= {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}:

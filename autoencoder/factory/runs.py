@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -26,9 +26,10 @@ from autoencoder.reports.logs import AdaptationLog, AnomalyLog
 from autoencoder.reports.outbox import Outbox
 from autoencoder.reports.run_folder import RunFolder
 from autoencoder.reports.scores_csv import ResultWriter
+from autoencoder.reports.severity import LEVELS
 from autoencoder.reports.sinks import Sink
 from autoencoder.reports.statistics import RunStatistics
-from autoencoder.reports.tracker import IncidentTracker
+from autoencoder.reports.tracker import IncidentTracker, Policy
 from autoencoder.reports.webhook import FORMATS, Webhook
 from autoencoder.scorers.base import Progress
 from autoencoder.sources.chunk import Source
@@ -72,8 +73,7 @@ def make_panel(
                 raise
             fault = str(error)
         policy = make_rule(config, name, is_zoned=bool(source.timezone))
-        hysteresis = config.incidents.hysteresis
-        tracker = IncidentTracker(zone_of(source), hysteresis=hysteresis, policy=policy, columns=source.columns)
+        tracker = make_tracker(settings_of(config, name).incidents, zone_of(source), policy, source.columns)
         one = Series(name, make_one(name, training), tracker, partial(_gaps, config, name), left_out=fault)
         if model:
             is_known = model.apply_to(one.detector, name)
@@ -120,6 +120,12 @@ def _gaps(config: Config, series: str | None, detector: Detector) -> tuple[int, 
     if not config.adaptation.starts_early:  # there the first detector looks back on less than the one that follows it
         usual = min(usual, detector.current.scorer.window)
     return gaps_of(settings_of(config, series).incidents, usual, detector.current.interval)
+
+
+def make_tracker(asked: Incidents, zone: str = "", policy: Policy | None = None, columns: Sequence[str] = ()) -> IncidentTracker:
+    """What joins the flags of a series into incidents, before its gaps are known, see ``gaps_of``."""
+    least = LEVELS[asked.min_severity]
+    return IncidentTracker(zone, hysteresis=asked.hysteresis, min_severity=least, policy=policy, columns=columns)
 
 
 def gaps_of(asked: Incidents, usual: int, interval: float) -> tuple[int, int, int]:

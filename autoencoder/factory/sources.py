@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from autoencoder.config import Config
+from autoencoder.config.prometheus import duration
 from autoencoder.core.errors import ConfigError, InputError
+from autoencoder.factory.secrets import secret
 from autoencoder.sources.chunk import Source
 from autoencoder.sources.reading import Reading
 from autoencoder.sources.schema import ALL, ColumnSelection
@@ -111,9 +114,40 @@ def _stdin(config: Config, warn: Warn) -> Source:
     return StdinSource(sys.stdin.buffer, _columns(config), warn, _reading(config))
 
 
+def _prometheus(config: Config, warn: Warn) -> Source:
+    from autoencoder.sources.prometheus import PrometheusSource
+    from autoencoder.sources.prometheus_api import Access
+
+    chosen, http = config.prometheus, config.prometheus.http
+    if not chosen.url or not chosen.query:
+        missing = "query" if chosen.url else "url"
+        raise ConfigError(f"prometheus.{missing} is not set; give --{missing}, as in --url http://localhost:9090 --query up")
+    secrets = {
+        name: secret(f"prometheus.http.{name}", variable) if (variable := getattr(http, name)) else None
+        for name in ("token_env", "user_env", "password_env", "ca_env")
+    }
+    ca_file = secrets["ca_env"]
+    if ca_file and not Path(ca_file).is_file():
+        raise ConfigError(f"the environment variable {http.ca_env} holds no path of a file; set it to that of the certificates")
+    login = (secrets["user_env"], secrets["password_env"]) if secrets["user_env"] and secrets["password_env"] else None
+    limits = http.model_dump(include={"insecure", "timeout", "retries", "backoff", "max_backoff"})
+    return PrometheusSource(
+        chosen.url,
+        chosen.query,
+        step=duration(chosen.step),
+        history=duration(chosen.history),
+        delay=duration(chosen.delay),
+        max_series=chosen.max_series,
+        follow=config.follow,
+        access=Access(secrets["token_env"], login, ca_file, **limits),
+        warn=warn,
+    )
+
+
 _SOURCES: dict[str, Callable[[Config, Warn], Source]] = {
     "synthetic": _synthetic,
     "yfinance": _yfinance,
     "csv": _csv,
     "stdin": _stdin,
+    "prometheus": _prometheus,
 }

@@ -50,6 +50,7 @@ class IncidentTracker(Stateful):
         merge_gap: points without a flag that may lie inside one incident.
         cooldown: points after an error in which only one further above its threshold is an alarm.
         min_length: flagged points without which an incident is no alarm.
+        min_severity: in [0, 1), without which it is none either; see ``severity_of``.
         policy: what keeps incidents from ringing; None where all may.
         columns: names of the columns, where there are several: an incident then tells which of them made it.
     """
@@ -78,6 +79,7 @@ class IncidentTracker(Stateful):
         merge_gap: int = 0,
         cooldown: int = 1,
         min_length: int = 1,
+        min_severity: float = 0.0,
         policy: Policy | None = None,
         columns: Sequence[str] = (),
     ) -> None:
@@ -88,6 +90,7 @@ class IncidentTracker(Stateful):
         self.set_gaps(merge_gap, cooldown, min_length)
         self.row = self.count = 0
         self.open: Incident | None = None
+        self._min_severity = min_severity
         self._policy = policy
         self._data = DataWatch(policy, zone) if policy and policy.no_data else None
         self._free_until = -1  # last row before which an incident did not ring, so that the next need not be worse
@@ -210,7 +213,9 @@ class IncidentTracker(Stateful):
             duration_seconds=(moment - self._began) / 1e9 if is_dated else None,
             columns=shares,
         )
-        if before.alarm or not self._has_risen:
+        # a score that is unknown says nothing against it
+        is_severe = grown.severity >= self._min_severity or grown.peak_score is None
+        if before.alarm or not self._has_risen or not is_severe:
             return grown
         is_long, policy = count >= self.min_length, self._policy
         reason = policy.silences(grown, values, predictions, height, moment, is_long=is_long) if policy else None

@@ -22,12 +22,13 @@ ENOUGH_ERRORS = 1000  # with fewer, what does not belong to a tail cannot be tol
 SINGLE = 3  # kinds of evidence that a point has once; the others it has in each column
 SINGLE_GUESSES = (1e-6, 1e-6, 0.002)  # see ``Surprise.fit``: of error, distance and excursion
 USUAL = 3.0  # nats that evidence of a column that is well has at times; what is more tells of the column
+DEPENDENCE = "dependence"
 PARTS = {  # what the kinds come from
     "network": slice(0, 2),
     "range": slice(2, SINGLE),
     "linear forecast": slice(SINGLE, SINGLE + KINDS - 1),
     "repetitions": slice(SINGLE + KINDS - 1, SINGLE + KINDS),
-    "dependence": slice(SINGLE + KINDS, SINGLE + KINDS + joint_kinds(2)),  # of several columns
+    DEPENDENCE: slice(SINGLE + KINDS, SINGLE + KINDS + joint_kinds(2)),  # of several columns
 }
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
-import os
 import socket
 import threading
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from autoencoder.config.schema import Serve
 from autoencoder.console import Console
 from autoencoder.core.errors import ConfigError
 from autoencoder.core.extras import require
+from autoencoder.factory.detectors import make_scorer
+from autoencoder.factory.secrets import secret
 from autoencoder.models import NO_NAME, SavedModel
 from autoencoder.pipeline import Run
 from autoencoder.reports.scores_csv import header
@@ -61,9 +62,16 @@ class HttpServer:
     def open_source(self, model: SavedModel | None) -> RequestSource:
         """The source, whose columns are those that the configuration or else the model names."""
         asked = self._config.csv.columns
+        if {"series", "time"} & set(asked):
+            raise ConfigError("series and time are keys that every point has; give values other names with --column")
         if ALL in asked or self._config.columns.joint is False:
             raise ConfigError("serve judges the columns that --column names together; send others as series of their own")
+        if self._config.input.transform != "none":
+            raise ConfigError(
+                f"input.transform is {self._config.input.transform}, and serve judges values as they come; set it to none"
+            )
         columns = asked or (model.columns if model else ()) or (NO_NAME,)
+        make_scorer(self._config)  # imports what it needs now, and not while the first request waits
         self._source = RequestSource(model.in_order(columns) if model else columns)
         return self._source
 
@@ -134,10 +142,7 @@ def _token(chosen: Serve) -> str | None:
             f"serve.host {chosen.host} is open to others, so a token is needed: put one into an environment variable and name it, "
             "e.g. --set serve.token_env=ANOMALY_TOKEN"
         )
-    token = os.environ.get(chosen.token_env, "").strip()
-    if not token or not (token.isascii() and token.isprintable()):
-        raise ConfigError(f"serve.token_env names the environment variable {chosen.token_env}, which holds no token; set it")
-    return token
+    return secret("serve.token_env", chosen.token_env)
 
 
 def _listen(chosen: Serve) -> socket.socket:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -15,10 +15,11 @@ from autoencoder.core.types import Detections
 from autoencoder.reports.incidents import time_text
 from autoencoder.reports.scores_csv import header
 from autoencoder.serve import journal
-from autoencoder.serve.points import Points, Refusal
+from autoencoder.serve.journal import Key
+from autoencoder.serve.points import Points, Refusal, name_text
 from autoencoder.serve.source import RequestSource
 
-Known = dict[tuple[str, int], Detections]  # rows of scores.csv, by series and time
+Known = dict[Key, Detections]  # rows of scores.csv
 
 
 class Intake:
@@ -40,14 +41,11 @@ class Intake:
     async def take(self, points: Points) -> bytes:
         """The answer to a request, as JSON. Raises Refusal: a point that came too late, too many series, too much that waits."""
         source, known = self.source, Known()
-        times = self._now(points) if points.times is None else points.times
+        times = self._times(points)
         keys = list(zip(points.series, times, strict=True))
-        while old := [key for key in keys if key not in known and key[1] <= source.accepted.get(key[0], key[1] - 1)]:
+        while old := {key for key in keys if key not in known and key[1] <= source.accepted.get(key[0], key[1] - 1)}:
             await source.settled()  # what is under way stands in scores.csv then
-            wanted: dict[str, set[int]] = {}
-            for name, moment in old:
-                wanted.setdefault(name, set()).add(moment)
-            known |= await asyncio.to_thread(journal.find, self.folder, self.header, wanted)
+            known |= await asyncio.to_thread(journal.find, self.folder, self.header, old)
             self._require_same(points, keys, old, known)
         new = [row for row, key in enumerate(keys) if key not in known]
         rows: dict[int, str] = {}
@@ -61,26 +59,29 @@ class Intake:
                 (rows[row],) = record_texts(self.header, known[key], [key[0]], is_seen=True)
         return f'{{"detections":[{",".join(rows[row] for row in range(len(keys)))}]}}'.encode()
 
-    def _now(self, points: Points) -> list[int]:
-        """Times of points that have none: that of the server, and a nanosecond later for each further point of a series."""
+    def _times(self, points: Points) -> list[int]:
+        """The times of points; where they have none, that of the server, and a nanosecond later for each further point of a series."""
+        if given := [moment for moment in points.times if moment is not None]:
+            return given
         newest, now, times = dict[str, int](), time.time_ns(), []
         for name in points.series:
             newest[name] = max(now, newest.get(name, self.source.accepted.get(name, 0)) + 1)
             times.append(newest[name])
         return times
 
-    def _require_same(self, points: Points, keys: list[tuple[str, int]], old: Iterable[tuple[str, int]], known: Known) -> None:
+    def _require_same(self, points: Points, keys: list[Key], old: set[Key], known: Known) -> None:
         """Refuse points that came too late, or that had other values when they came first."""
-        for key in old:
-            row, found = keys.index(key), known.get(key)
+        for row, key in enumerate(keys):
+            if key not in old:
+                continue
+            place, found = points.places[row], known.get(key)
             if found is None:
                 (last,) = time_text(np.array([self.source.accepted[key[0]]], "datetime64[ns]"), "Z")
-                points.refuse(
-                    row, f"its series has points up to {last} and none of this time; send points in ascending order", 409
-                )
+                what = f"its series has points up to {last} and none of this time; send points in ascending order"
+                raise points.refusal(place, what, 409)
             if not np.array_equal(found.values[0], points.values[row], equal_nan=True):
                 was = "/".join(map(repr, found.values[0].tolist()))
-                points.refuse(row, f"its time came before with the value {was}; send each time of a series once", 409)
+                raise points.refusal(place, f"its time came before with the value {was}; send each time of a series once", 409)
 
     def _require_room(self, points: Points, new: list[int]) -> None:
         accepted, limits = self.source.accepted, self.limits
@@ -91,7 +92,8 @@ class Intake:
         others = {points.series[row] for row in new} - accepted.keys()
         if len(accepted) + len(others) > limits.max_series:
             row = next(row for row in new if points.series[row] in others)
-            points.refuse(row, f"its series is new, and there are {len(accepted):,}; at most serve.max_series are taken", 409)
+            what = f"its series is new, and there are {len(accepted):,}; at most serve.max_series are taken"
+            raise points.refusal(points.places[row], what, 409)
 
 
 def record_texts(names: list[str], detections: Detections, series: Sequence[str], *, is_seen: bool) -> list[str]:
@@ -110,6 +112,6 @@ def record_texts(names: list[str], detections: Detections, series: Sequence[str]
     rows = zip(series, time_text(detections.time, "Z"), numbers.split("\n"), detections.anomalies.tolist(), strict=True)
     end = f',"seen":{json.dumps(is_seen)}}}'
     return [
-        f'{{"series":{json.dumps(name)},"time":"{moment}",{text},"anomaly":{"true" if flag else "false"}{end}'
+        f'{{"series":{name_text(name)},"time":"{moment}",{text},"anomaly":{"true" if flag else "false"}{end}'
         for name, moment, text, flag in rows
     ]

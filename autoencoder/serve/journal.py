@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +12,7 @@ import numpy as np
 from autoencoder.core.errors import ResumeError
 from autoencoder.core.types import Detections, Integers
 from autoencoder.reports.files import open_inside
+from autoencoder.reports.incidents import time_text
 from autoencoder.reports.run_folder import MAX_CHECKPOINT_BYTES, REPLAY, SCORES, RunFolder, has, read_file
 from autoencoder.reports.scores_csv import parse_scores, series_field
 
@@ -20,6 +21,7 @@ BLOCK = 1 << 18
 
 _ESCAPE = re.compile(r"\\x[0-9a-f]{2}|\\u[0-9a-f]{4}|\\U[0-9a-f]{8}")
 
+Key = tuple[str, int]  # a point: its series, and its time in nanoseconds since 1970
 Named = tuple[list[str], Detections]  # N names of series, and the rows of scores.csv
 
 
@@ -91,24 +93,24 @@ def newest_first(folder: Path) -> Iterator[bytes]:
             position, rest = begin, first
 
 
-def find(folder: Path, header: list[str], wanted: Mapping[str, set[int]]) -> dict[tuple[str, int], Detections]:
-    """What was decided on points by series and time (nanoseconds since 1970); those that cannot be found are not there."""
-    fields = {series_field(name).encode(): name for name in wanted}
-    oldest = {name: min(times) for name, times in wanted.items()}
-    found: dict[tuple[str, int], Detections] = {}
+def find(folder: Path, header: list[str], wanted: Iterable[Key]) -> dict[Key, Detections]:
+    """What was decided on points; those that cannot be found are not there."""
+    places: dict[bytes, dict[bytes, Key]] = {}  # field of the series -> text of the time, whose order is that of the times
+    for name, moment in wanted:
+        (text,) = time_text(np.array([moment], "datetime64[ns]"))
+        places.setdefault(series_field(name).encode(), {})[text.encode()] = name, moment
+    found: dict[Key, bytes] = {}
     for line in newest_first(folder):
-        field = _field(line)
-        if not (name := fields.get(field)):
-            continue
-        _, one = parse(header, [line])
-        time = int(nanoseconds(one)[0])
-        if time in wanted[name]:
-            found[name, time] = one
-        if time <= oldest[name]:
-            del fields[field]
-            if not fields:
-                break
-    return found
+        if own := places.get(field := _field(line)):
+            time = line[: line.index(b"Z,")]
+            if time in own:
+                found[own[time]] = line
+            if time <= min(own):
+                del places[field]
+        if not places:
+            break
+    rows = parse(header, [*found.values()])[1] if found else Detections.unknown(np.empty(0, np.int64), np.empty((0, 1)))
+    return {key: rows[row : row + 1] for row, key in enumerate(found)}
 
 
 def newest_of(folder: Path, header: list[str], series: str, limit: int, *, anomalies: bool) -> Detections | None:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Any, NoReturn
@@ -16,7 +17,7 @@ from autoencoder.sources.times import EPOCH_UNITS
 
 ONE_DOCUMENT, JSON_LINES = "application/json", ("application/x-ndjson", "application/jsonl", "application/json-lines")
 LONE = "value"  # the series of points that name none
-MAX_NAME = 200  # characters of a series' name
+MAX_NAME = 200  # characters of a series' name as JSON in ASCII, where a quote counts two and what is no ASCII six
 GZIP = 31  # zlib's word for a window of 32 kB with a gzip header
 BAD_TIME = "a time must be ISO 8601, e.g. 2024-05-31T12:00:00Z, or an epoch in seconds, milli-, micro- or nanoseconds"
 
@@ -37,14 +38,14 @@ class Points:
     """The N points of one request, in order; times of a series ascend."""
 
     unit: str  # what ``places`` count: "line" or "point"
-    places: Sequence[int]
-    series: Sequence[str]
-    times: Sequence[int] | None  # nanoseconds since 1970; None: no point has one
-    values: Sequence[Sequence[float]]  # (N, F) NaN where a value is null
+    places: list[int] = field(default_factory=list)
+    series: list[str] = field(default_factory=list)
+    times: list[int | None] = field(default_factory=list)  # nanoseconds since 1970; all of them or none is None
+    values: list[list[float]] = field(default_factory=list)  # (N, F) NaN where a value is null
 
-    def refuse(self, row: int, what: str, status: int = 422) -> NoReturn:
-        """Raise the refusal of the whole request because of one of its points."""
-        raise Refusal(status, f"{self.unit} {self.places[row]}: {what}; nothing of this request was taken", self.places[row])
+    def refusal(self, place: int, what: str, status: int = 422) -> Refusal:
+        """The refusal of the whole request because of one of its points."""
+        return Refusal(status, f"{self.unit} {place}: {what}; nothing of this request was taken", place)
 
 
 def read_points(body: bytes, content_type: str, columns: Sequence[str], max_points: int) -> Points:
@@ -52,32 +53,44 @@ def read_points(body: bytes, content_type: str, columns: Sequence[str], max_poin
     kind = content_type.partition(";")[0].strip().lower()
     if kind != ONE_DOCUMENT and kind not in JSON_LINES:
         found = preview(content_type) if content_type else "none"
-        raise Refusal(
-            415, f"the content type is {found}; send application/x-ndjson (JSON lines) or application/json (an array of points)"
-        )
+        rule = f"send {JSON_LINES[0]} (JSON lines) or {ONE_DOCUMENT} (an array of points)"
+        raise Refusal(415, f"the content type is {found}; {rule}")
     try:
         text = body.decode()
     except UnicodeDecodeError as error:
         line = body.count(b"\n", 0, error.start) + 1
         raise Refusal(400, f"line {line}: byte {error.start:,} of the body is no UTF-8; send JSON in UTF-8", line) from None
-    unit, records = ("point", list(_of_document(text))) if kind == ONE_DOCUMENT else ("line", list(_of_lines(text)))
-    if not records:
-        raise Refusal(
-            400, 'the body holds no points; send at least one, e.g. {"series": "host1", "time": 1717156800, "value": 1.5}'
-        )
-    if len(records) > max_points:
-        raise Refusal(
-            413, f"{len(records):,} points are too many for one request; send at most {max_points:,} (serve.max_points)"
-        )
-    places = [place for place, _ in records]
-    series, times, values, fault = _read(records, columns)
-    points = Points(unit, places, series, None if None in times else times, values)  # type: ignore[arg-type]
-    if fault:
-        points.refuse(len(series), fault)
-    if points.times is None and (given := [row for row, time in enumerate(times) if time is not None]):
-        points.refuse(given[0], "it has a time, and others of this request have none; give all of them a time, or none")
-    _require_ascending(points)
+    is_document = kind == ONE_DOCUMENT
+    points, newest = Points("point" if is_document else "line"), dict[str, tuple[int, int]]()
+    for place, record in _of_document(text) if is_document else _of_lines(text):
+        if len(points.series) == max_points:
+            raise Refusal(413, f"the request has more than {max_points:,} points (serve.max_points); send fewer at a time")
+        try:
+            name, time, values = _point(record, columns)
+            if points.times and (time is None) != (points.times[0] is None):
+                which = "no time" if time is None else "a time"
+                raise ValueError(f"it has {which}, unlike those before it; give all points of a request a time, or none")
+            if time is not None:
+                before, where = newest.get(name, (time - 1, 0))
+                if time <= before:
+                    rule = "send the points of a series in the order of their times, each once"
+                    raise ValueError(f"its time is not after that of {points.unit} {where} of the same series; {rule}")
+                newest[name] = time, place
+        except ValueError as error:
+            raise points.refusal(place, str(error)) from None
+        points.places.append(place)
+        points.series.append(name)
+        points.times.append(time)
+        points.values.append(values)
+    if not points.series:
+        raise Refusal(400, f"the body holds no points; send at least one, such as {_example(columns)}")
     return points
+
+
+@functools.lru_cache(1 << 14)
+def name_text(name: str) -> str:
+    """The name of a series as JSON in ASCII."""
+    return json.dumps(name)
 
 
 def inflate(body: bytes, encoding: str, max_bytes: int) -> bytes:
@@ -129,40 +142,29 @@ def _decoded(text: str, where: str, line: int | None = None) -> Any:
     except RecursionError:
         fault = "it is nested too deeply"
     except json.JSONDecodeError as error:
-        line = line or error.lineno
-        hint = "; send JSON lines as application/x-ndjson" if error.msg == "Extra data" else ""
-        fault = f"{error.msg} at line {error.lineno}, column {error.colno}{hint}" if where == "the body" else f"{error.msg}{hint}"
+        place = f"column {error.colno}" if line else f"line {error.lineno}, column {error.colno}"
+        hint = "" if line or error.msg != "Extra data" else "; send JSON lines as application/x-ndjson"
+        fault, line = f"{error.msg} at {place}{hint}", line or error.lineno
     except ValueError as error:
-        fault = str(error).partition(";")[0] if "digits" in str(error) else str(error)
+        fault = str(error).partition(": value has")[0]
     raise Refusal(400, f"{where} is no JSON: {fault}; nothing of this request was taken", line)
 
 
-def _read(
-    records: Sequence[tuple[int, Any]], columns: Sequence[str]
-) -> tuple[list[str], list[int | None], list[list[float]], str]:
-    """Series, times and values (N, F) of the records up to the first that is wrong, and what is wrong with it; empty: all are right."""
-    series: list[str] = []
-    times: list[int | None] = []
-    values: list[list[float]] = []
-    known = {"series", "time", *columns}
-    for _, record in records:
-        try:
-            if type(record) is not dict:
-                raise ValueError(f"found {_shown(record)}; a point is an object such as {_example(columns)}")
-            if not record.keys() <= known:
-                other = min(record.keys() - known)
-                raise ValueError(f"unknown key {preview(other)}; a point is an object such as {_example(columns)}")
-            name = record.get("series", LONE)
-            if type(name) is not str or not 0 < len(name) <= MAX_NAME:
-                raise ValueError(f"series is {_shown(name)}; it must be a text of 1 to {MAX_NAME} characters")
-            row = [_number(record, column) for column in columns]
-            time = record.get("time")
-            times.append(None if time is None else _nanoseconds(time))
-        except ValueError as error:
-            return series, [*times, *[None] * (len(records) - len(times))], values, str(error)
-        series.append(name)
-        values.append(row)
-    return series, times, values, ""
+def _point(record: object, columns: Sequence[str]) -> tuple[str, int | None, list[float]]:
+    """Series, time and values (F,) of a record. Raises ValueError: it is no point."""
+    if type(record) is not dict:
+        raise ValueError(f"found {_shown(record)}; a point is an object such as {_example(columns)}")
+    name, time = record.pop("series", LONE), record.pop("time", None)
+    if type(name) is not str or not (0 < len(name) <= MAX_NAME and len(name_text(name)) <= MAX_NAME + 2):
+        raise ValueError(
+            f"series is {_shown(name)}; it must be a text of 1 to {MAX_NAME} characters (what is no ASCII counts six)"
+        )
+    values = [_number(record, column) for column in columns]
+    if len(record) > len(columns):
+        raise ValueError(
+            f"unknown key {preview(min(record.keys() - {*columns}))}; a point is an object such as {_example(columns)}"
+        )
+    return name, None if time is None else _nanoseconds(time), values
 
 
 def _number(record: Mapping[str, Any], column: str) -> float:
@@ -199,19 +201,6 @@ def _nanoseconds(time: object) -> int:
     if found is None or abs(found) >= 1 << 63:
         raise ValueError(f"time is {_shown(time)}; {BAD_TIME}, between the years 1678 and 2261")
     return found
-
-
-def _require_ascending(points: Points) -> None:
-    """Refuse a request in which a time of a series does not come after the one before."""
-    newest: dict[str, tuple[int, int]] = {}
-    for row, (name, time) in enumerate(zip(points.series, points.times or (), strict=False)):
-        before = newest.get(name)
-        if before and time <= before[0]:
-            where = f"that of {points.unit} {points.places[before[1]]} of the same series"
-            points.refuse(
-                row, f"its time is not after {where}; send the points of a series in the order of their times, each once"
-            )
-        newest[name] = time, row
 
 
 def _shown(value: object) -> str:

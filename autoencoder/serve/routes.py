@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
@@ -13,6 +14,7 @@ from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
 
 from autoencoder.pipeline import Run
+from autoencoder.reports.files import open_inside
 from autoencoder.reports.run_folder import INCIDENTS
 from autoencoder.serve import journal
 from autoencoder.serve.events import Events
@@ -79,7 +81,7 @@ def queries_router(service: Service) -> APIRouter:
     @router.get("/incidents", responses=problems(422))
     def get_incidents(series: Name | None = None, is_open: bool | None = None, limit: Limit = 100) -> Rows:
         """The newest incidents, oldest first, as in incidents.jsonl; ``is_open``: those alone that go on, or that are over."""
-        found = _incidents((folder / INCIDENTS).read_bytes()[-journal.LOOK_BACK :].split(b"\n"))
+        found = _incidents(folder / INCIDENTS)
         found = [each for each in found if series is None or each["series"] == series]
         return {"incidents": [each for each in found if is_open is None or (each["status"] == "open") == is_open][-limit:]}
 
@@ -123,9 +125,12 @@ def state_router(service: Service) -> APIRouter:
     return router
 
 
-def _incidents(lines: Iterable[bytes]) -> list[dict[str, Any]]:
-    """Incidents by number: the file may be in the middle of a change, where the first line of a number is the newer one."""
+def _incidents(path: Path) -> list[dict[str, Any]]:
+    """The newest incidents by number: the file may be in the middle of a change, where the first line of a number is the newer one."""
     found: dict[int, dict[str, Any]] = {}
+    with open_inside(path) as file:
+        file.seek(max(0, file.seek(0, 2) - journal.LOOK_BACK))
+        lines = file.read().split(b"\n")
     for line in lines:
         try:
             record = json.loads(line)

@@ -9,11 +9,12 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from time import monotonic
 
 import numpy as np
 
 from autoencoder.core.errors import ModelFileError, RunError
-from autoencoder.core.state import Reader, State
+from autoencoder.core.state import Reader, State, to_files
 from autoencoder.core.types import Array, Detections, Integers
 from autoencoder.reports.sinks import Batch
 from autoencoder.serve.journal import Named, nanoseconds
@@ -128,7 +129,7 @@ class RequestSource(Source):
         self.accepted = {**self.newest, **self.accepted}
 
     def chunks(self, start: int = 0) -> Iterator[Chunk]:
-        """Yield what was rescued, then what comes, as long as the server runs.
+        """Yield what was rescued, then what comes, as long as the server runs, and about every second a chunk without rows.
 
         Raises:
             RunError: the server ended.
@@ -136,21 +137,32 @@ class RequestSource(Source):
         if self._rescued:
             yield from self._rescued.split(MAX_ROWS)
             self._rescued = None
+        tick_due = monotonic() + TICK_SECONDS
         while True:
-            try:
-                tickets, rows = [self._queue.get(timeout=TICK_SECONDS)], 0
-            except queue.Empty:
+            taken = self._taken(tick_due)
+            if monotonic() >= tick_due:
                 yield Chunk.nothing(len(self.columns))
-                continue
-            while tickets[-1] and (rows := rows + len(tickets[-1].series)) < MAX_ROWS and not self._queue.empty():
-                tickets.append(self._queue.get())
-            taken = [ticket for ticket in tickets if ticket]
-            if len(taken) < len(tickets):
+                tick_due = monotonic() + TICK_SECONDS
+            if taken:
+                self._pending.extend(taken)
+                names = [name for ticket in taken for name in ticket.series]
+                times = np.array([time for ticket in taken for time in ticket.times], np.int64)
+                yield self._chunk(names, times, np.array([value for ticket in taken for value in ticket.values], float))
+
+    def _taken(self, until: float) -> list[Ticket]:
+        """The requests that wait, about ``MAX_ROWS`` of their points; none where none comes until that ``monotonic()``."""
+        tickets: list[Ticket] = []
+        rows = 0
+        while rows < MAX_ROWS:
+            try:
+                ticket = self._queue.get(timeout=0 if tickets else max(0.0, until - monotonic()))
+            except queue.Empty:
+                break
+            if ticket is None:
                 raise RunError("the HTTP server ended by itself; start again with the same command, --verbose says more")
-            self._pending.extend(taken)
-            names = [name for ticket in taken for name in ticket.series]
-            times = np.array([time for ticket in taken for time in ticket.times], np.int64)
-            yield self._chunk(names, times, np.array([value for ticket in taken for value in ticket.values], float))
+            tickets.append(ticket)
+            rows += len(ticket.series)
+        return tickets
 
     def _chunk(self, names: Sequence[str], times: Integers, values: Array) -> Chunk:
         places = self._places
@@ -184,13 +196,13 @@ class RequestSource(Source):
 
     def memory(self, rows: int) -> State:
         """How far each series is, of the rows that are written."""
-        return {"names": json.dumps([*self.newest]), "newest": np.array([*self.newest.values()], np.int64)}
+        names = json.dumps([*self.newest]).encode()
+        return {"names": np.frombuffer(names, np.uint8), "newest": np.array([*self.newest.values()], np.int64)}
 
     def recall(self, memory: State) -> None:
         """See ``Source``."""
-        saved = Reader(memory, "the source")
-        names = json.loads(saved.text("names"))
-        times = saved.integers("newest", (None,)).tolist()
-        if not isinstance(names, list) or len(names) != len(times) or not all(isinstance(name, str) for name in names):
-            raise ModelFileError("the checkpoint is damaged (the names of the series); run anew with another --out")
-        self.newest = dict(zip(names, times, strict=True))
+        times = Reader(memory, "the source").integers("newest", (None,)).tolist()
+        try:
+            self.newest = dict(zip(map(str, json.loads(to_files(memory)["names"])), times, strict=True))
+        except (KeyError, ValueError, TypeError, RecursionError):
+            raise ModelFileError("the checkpoint is damaged (the names of the series); run anew with another --out") from None

@@ -81,6 +81,15 @@ def different_names(labels: Sequence[dict[str, str]], name: str) -> list[str]:
     return names
 
 
+def full_name(labels: dict[str, str]) -> str:
+    """A series with all of its labels; empty where it has none.
+
+    >>> full_name({"job": "node", "__name__": "up", "host": "a"}), full_name({"__name__": "up"})
+    ('up{host="a",job="node"}', 'up')
+    """
+    return _name(labels, sorted(labels.keys() - {"__name__"})).removesuffix("{}")
+
+
 def _names(labels: Sequence[dict[str, str]]) -> list[str]:
     """A name for each set of labels: the metric's, and the labels that not all of them share."""
     keys = dict.fromkeys(key for each in labels for key in each)

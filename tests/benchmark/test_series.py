@@ -18,11 +18,11 @@ from autoencoder.benchmark.outliers import confusions
 from autoencoder.benchmark.series import series_files
 from autoencoder.benchmark.series_picture import draw
 from autoencoder.benchmark.series_report import delays_of
-from autoencoder.config.schema import Incidents
 from autoencoder.core.errors import InputError, TrainingError
 from autoencoder.detector import to_detections
+from autoencoder.reports.tracker import IncidentTracker
 from autoencoder.scorers.base import Scored
-from autoencoder.scorers.evidence import PARTS
+from autoencoder.scorers.evidence import DEPENDENCE, PARTS
 from benchmark.folders import (
     FOREST,
     GAUSSIAN,
@@ -86,6 +86,8 @@ def test_results_and_figures(program: Program, folder: Path, tmp_path: Path) -> 
     assert [wsd["detectors"][judge]["false_incidents_a_day"] for judge in JUDGES] == pytest.approx(
         [count * 86_400 / (REST * 300) for count in incidents]
     )
+    assert (ours["ring_recall"], one["rung_events"], one["right_rings"]) == (1, 1, 1)
+    assert one["rings"] <= one["incidents"]
     assert "## wsd: 2 series, 1 event (k = 10, labels 3 points longer, budget 0.001)" in done.out
     assert "| ar24 (control)    |" in done.out
     mine = found["sets"]["mine"]["detectors"]
@@ -208,7 +210,8 @@ def test_incidents_lengthen_what_flags_say() -> None:
     column = np.arange(200.0)[:, None]
     errors = np.where(flags, 2.0, 0.5)
     detections = to_detections(np.arange(200), column, Scored(errors, column, errors), np.ones(200), np.full(200, 0.5))
-    found = confusions(detections, labels, Incidents(), steps=48)
+    tracker = IncidentTracker(merge_gap=48)
+    found = confusions(detections, labels, [*tracker.process(detections), *tracker.finish()])
     assert found["flags"] == (2, 1, 38, 159)
     assert found["incidents"] == (26, 1, 14, 159)
 
@@ -266,7 +269,7 @@ def test_detector_without_each_part_of_its_evidence(program: Program, tmp_path: 
     quick = ("--set", "training.steps=50", "--set", "network.window=16")
     done = program("bench", "series", "--path", folder, "--out", "out", "--evidence", *quick)
     assert done.code == 0, done.err
-    names = ["lstm_autoencoder", *(f"lstm_autoencoder without {part}" for part in PARTS)]
+    names = ["lstm_autoencoder", *(f"lstm_autoencoder without {part}" for part in PARTS if part != DEPENDENCE)]
     assert list(summary(tmp_path / "out")["sets"]["mine"]["detectors"]) == [*names, "diff", "ar24"]
     errors = {name: column(tmp_path / f"out/{name}/mine/one.csv", "error") for name in names}
     whole = errors.pop("lstm_autoencoder")

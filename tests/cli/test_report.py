@@ -109,9 +109,11 @@ def test_another_budget_is_close_to_a_run_with_it(program: Program, asked: float
     assert number(said["the budget for normal points"][1]) == pytest.approx(odometer["allowed"], rel=0.01)
 
 
-@pytest.mark.parametrize("change", ["incidents.cooldown=300", "incidents.merge_gap=5 h", "incidents.min_length=3"])
+@pytest.mark.parametrize(
+    "change", ["incidents.cooldown=300", "incidents.merge_gap=5 h", "incidents.min_length=3", "incidents.min_severity=high"]
+)
 def test_other_incidents_are_those_of_a_run_with_them(program: Program, change: str) -> None:
-    stream = (*FOREST, "--set", "threshold.budget=0.01")
+    stream = (*FOREST, "--set", "threshold.budget=0.01", "--set", "incidents.min_severity=low")
     for name, settings in (("run", ()), ("again", ("--set", change))):
         assert program(*stream, *settings, "--out", name).code == 0
     said, odometer = table(program("report", "run", "--set", change)), cli.metrics(Path("again"))["odometer"]

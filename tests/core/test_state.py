@@ -237,3 +237,11 @@ def test_declared_state_that_does_not_fit(key: str, value: Any) -> None:
     with pytest.raises(ModelFileError, match=f"the saved state of the pump cannot be used: {key} "):
         pump.load({**Pump().state(), key: value})
     assert_same(pump.state(), Pump().state())
+
+
+def test_a_panel_of_thousands_has_a_long_text_and_a_long_table_of_contents() -> None:
+    packed: State = {str(place): np.zeros(64) for place in range(17_000)}
+    state: State = {"series": "x" * (MAX_TEXT_BYTES + 1), "packed": packed}
+    found = unpack(pack(state), "x")
+    assert found["series"] == state["series"]
+    assert len(found["packed"]) == 17_000  # type: ignore[arg-type]

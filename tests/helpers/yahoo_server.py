@@ -204,8 +204,8 @@ def chart_result(ticker: str, bars: Sequence[Bar], query: Mapping[str, str]) -> 
     return {"meta": meta, "timestamp": [bar.begin for bar in bars], "indicators": indicators}
 
 
-def make_certificate(path: Path) -> Path:
-    """A PEM file with a key and a certificate for ``HOSTS`` that vouches for itself, valid for a day."""
+def make_certificate(path: Path, hosts: Sequence[str] = HOSTS) -> Path:
+    """A PEM file with a key and a certificate for ``hosts`` that vouches for itself, valid for a day."""
     from cryptography import x509
     from cryptography.hazmat.primitives import hashes, serialization
     from cryptography.hazmat.primitives.asymmetric import ec
@@ -215,7 +215,7 @@ def make_certificate(path: Path) -> Path:
     builder = x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
     builder = builder.not_valid_before(now - timedelta(days=1)).not_valid_after(now + timedelta(days=1))
     builder = builder.add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
-    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in HOSTS]), critical=False)
+    builder = builder.add_extension(x509.SubjectAlternativeName([x509.DNSName(host) for host in hosts]), critical=False)
     pem, private = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
     path.write_bytes(
         key.private_bytes(pem, private, serialization.NoEncryption()) + builder.sign(key, hashes.SHA256()).public_bytes(pem)

@@ -180,6 +180,18 @@ def test_an_incident_that_is_too_short_is_no_alarm(least: int, alarm_time: str |
     assert [(each.alarm, each.alarm_time) for each in closed] == [(alarm_time is not None, alarm_time)]
 
 
+@pytest.mark.parametrize(
+    ("score", "level", "alarm_time"),
+    [(0.3, "low", "2"), (0.3, "medium", "6"), (0.5, "medium", "2"), (0.5, "high", None), (float("nan"), "critical", "2")],
+)
+def test_an_incident_rings_once_it_is_severe_enough(score: float, level: str, alarm_time: str | None) -> None:
+    tracker = IncidentTracker(merge_gap=1, min_severity=LEVELS[level])
+    detections = scored([0, 0, 1, 1, 1, 1, 1, 1, 0, 0])
+    detections.scores[2:8] = score
+    closed = [*tracker.process(detections), *tracker.finish()]
+    assert [(each.alarm, each.alarm_time) for each in closed] == [(alarm_time is not None, alarm_time)]
+
+
 @quick
 @given(score=st.floats(0, 0.99), more=st.floats(0.01, 0.2), count=st.integers(1, 10_000), longer=st.integers(1, 10_000))
 def test_severity_grows_with_the_score_and_with_the_length(score: float, more: float, count: int, longer: int) -> None:

@@ -87,8 +87,8 @@ def test_rows_are_found_from_the_end(tmp_path: Path, monkeypatch: pytest.MonkeyP
         assert found
         assert np.rint(found.values[:, 0] * 3).tolist() == [place + 42, place + 48, place + 54]
         assert journal.newest_of(tmp_path, HEADER, name, 3, anomalies=True) is None
-    wanted = {name: {place * 10**9 + 7, (place + 54) * 10**9 + 7, 5} for place, name in enumerate(NAMES)}
+    wanted = [(name, second * 10**9 + 7) for place, name in enumerate(NAMES) for second in (place, place + 54, place + 1)]
     found_again = journal.find(tmp_path, HEADER, wanted)
-    assert {(name, round(one.values[0, 0] * 3)) for (name, _), one in found_again.items()} == {
-        (name, place + more) for place, name in enumerate(NAMES) for more in (0, 54)
+    assert {key: round(one.values[0, 0] * 3) for key, one in found_again.items()} == {
+        (name, (place + more) * 10**9 + 7): place + more for place, name in enumerate(NAMES) for more in (0, 54)
     }

@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
-from helpers.cli import Program, assert_refused, finish, incidents, metrics, rows, start
+from helpers.cli import Program, assert_refused, finish, incidents, metrics, rows, start, wait_until, write_csv
 from helpers.http import GAUSSIAN, LINES, Client, start_server
 
 from serve.conftest import Served
@@ -95,8 +96,8 @@ def test_requests_at_once_are_taken_once(served: Served, points: Points) -> None
 def test_points_without_a_time_get_that_of_the_server(served: Served) -> None:
     found = served.client.judge([{"series": "now", "value": 1}, {"series": "now", "value": None}])
     found += served.client.judge([{"series": "now", "value": 3}])
-    times = [one["time"] for one in found]
-    assert times == sorted(times) and len(set(times)) == 3
+    times = np.array([one["time"].removesuffix("Z") for one in found], "datetime64[ns]")
+    assert (np.diff(times).astype(int) > 0).all()
     assert [one["value"] for one in found] == [1.0, None, 3.0]
 
 
@@ -107,7 +108,7 @@ def test_points_without_a_time_get_that_of_the_server(served: Served) -> None:
         (b'{"value": 1}', {"Content-Type": "text/csv"}, 415, "the content type is 'text/csv'"),
         (b"x" * 200_000, {"Content-Type": LINES}, 413, "at most 100,000 bytes"),
         (gzip.compress(b" " * 10**6), {"Content-Type": LINES, "Content-Encoding": "gzip"}, 413, "at most 100,000 bytes"),
-        (b'{"value": 1}\n' * 501, {"Content-Type": LINES}, 413, "at most 500"),
+        (b'{"value": 1}\n' * 501, {"Content-Type": LINES}, 413, "more than 500"),
         (
             b"\n".join(b'{"series": "s%d", "value": 1}' % each for each in range(61)),
             {"Content-Type": LINES},
@@ -186,6 +187,43 @@ def test_stop_and_go_on(tmp_path: Path, points: Points) -> None:
     assert "the same command goes on" in (tmp_path / "log").read_text()
 
 
+def test_a_model_judges_the_series_that_it_knows_at_once(tmp_path: Path, points: Points) -> None:
+    known = points("web", 0, 300)
+    write_csv(
+        tmp_path / "x.csv", *zip(*((each["time"], each["value"], "web") for each in known), strict=True), header="time,value,host"
+    )
+    assert finish(start("train", "x.csv", "--series-column", "host", *GAUSSIAN, "--out", "m", folder=tmp_path)).code == 0
+    for first in (300, 320):  # the same command goes on
+        process, port = start_server(tmp_path, "--detector", "windowed_gaussian", "--model", "m")
+        found = Client(port).judge([*points("web", first, first + 20, odd=first + 3), *points("other", first, first + 20)])
+        process.send_signal(signal.SIGTERM)
+        assert finish(process).code == 0
+        assert [row for row, one in enumerate(found) if one["anomaly"]][:1] == [3]
+        assert found[0]["score"] is not None
+    assert found[20]["score"] is None and found[39]["score"] is not None
+
+
+def test_a_series_that_falls_silent_is_an_incident_while_others_go_on(tmp_path: Path, points: Points) -> None:
+    process, port = start_server(tmp_path, *GAUSSIAN, "--set", "rules=[{series: quiet, no_data: 1 s}]")
+    client, row = Client(port), 110
+
+    def quick(series: str, first: int, end: int) -> list[dict[str, Any]]:
+        return [{**each, "time": 1_700_000_000 + row / 10} for row, each in enumerate(points(series, first, end), first)]
+
+    client.judge([*quick("quiet", 0, 110), *quick("loud", 0, 110)])
+
+    def has_come() -> bool:
+        nonlocal row
+        client.judge(quick("loud", row, row := row + 1))
+        return bool(client.get("/incidents?series=quiet")["incidents"])
+
+    wait_until(has_come, process)
+    (incident,) = client.get("/incidents?is_open=true&series=quiet")["incidents"]
+    assert incident["kind"] == "no data"
+    process.terminate()
+    assert finish(process).code == 0
+
+
 def test_a_token_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVE_TOKEN", "s3cret")
     process, port = start_server(tmp_path, *GAUSSIAN, "--host", "0.0.0.0", "--set", "serve.token_env=SERVE_TOKEN")
@@ -212,10 +250,12 @@ def test_a_token_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (("serve", "--out", "o", "x.csv"), ["'x.csv' means nothing to serve"]),
         (("serve", "--out", "o", "--source", "stdin"), ["'stdin' means nothing to serve"]),
         (("serve", "--out", "o", "--host", "0.0.0.0"), ["open to others, so a token is needed", "serve.token_env=ANOMALY_TOKEN"]),
-        (("serve", "--out", "o", "--set", "serve.token_env=NOT_THERE"), ["environment variable NOT_THERE, which holds no token"]),
+        (("serve", "--out", "o", "--set", "serve.token_env=NOT_THERE"), ["environment variable NOT_THERE, which is not set"]),
         (("serve", "--out", "o", "--set", "serve.token_env=s3cret"), ["serve.token_env is no name of an environment variable"]),
         (("serve", "--out", "o", "--host", "no.such.host.invalid", "--set", "serve.token_env=HOME"), ["cannot be listened on"]),
-        (("serve", "--out", "o", "--column", "all"), ["serve judges the columns that --column names together"]),
+        (("serve", "--out", "o", "--port", "0", "--column", "all"), ["serve judges the columns that --column names together"]),
+        (("serve", "--out", "o", "--port", "0", "--column", "time"), ["series and time are keys"]),
+        (("serve", "--out", "o", "--port", "0", "--set", "input.transform=rate"), ["serve judges values as they come"]),
         (("serve", "--out", "o", "--follow"), ["--follow means nothing to --source http"]),
         (("--source", "synthetic", "--port", "1"), ["--port means nothing to --source synthetic", "type serve"]),
         (("--set", "source=http"), ["type serve"]),
