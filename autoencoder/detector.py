@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
+from typing import cast
 
 import numpy as np
 
 from autoencoder.core.detector import Detector
 from autoencoder.core.errors import ModelFileError, NotFittedError
 from autoencoder.core.state import Reader, State
-from autoencoder.core.types import Detections, Time
+from autoencoder.core.types import Bools, Detections, Integers, Time
+from autoencoder.network.period import day_of
 from autoencoder.position import StreamPosition
 from autoencoder.profile import StreamProfile
 from autoencoder.scorers.base import Array, Progress, Scored, Scorer
@@ -62,7 +64,7 @@ class StreamDetector(Detector):
         fills_gaps: bool = True,
     ) -> None:
         self.scorer = scorer
-        self._slots = SlotFiller() if fills_gaps else None
+        self.slots = SlotFiller() if fills_gaps else None
         self.training_points = training_points
         self._make_threshold = make_threshold
         self._budget = budget
@@ -86,6 +88,13 @@ class StreamDetector(Detector):
         return self._interval
 
     @property
+    def lacks_season(self) -> str:
+        """See ``Detector.lacks_season``; a day is the season that is looked for."""
+        needed = 2 * day_of(self.interval) if self.trained and self.training_points else 0
+        is_known = not needed or self.training_points >= needed
+        return "" if is_known else f"a daily season needs {needed:,} points; {self.training_points:,} trained the model"
+
+    @property
     def training_seen(self) -> int:
         """Points of the training part seen so far; 0 once trained."""
         return sum(map(len, self._values))
@@ -105,17 +114,23 @@ class StreamDetector(Detector):
 
     def _train(self) -> None:
         began = perf_counter()
-        time, values = np.concatenate(self._times), np.concatenate(self._values)
-        self._interval = interval_of(time)
-        self._set_share(self._budget.share(self._interval))
-        self.scorer.fit(self._slots.fit(time, values) if self._slots else values, self._progress)
-        self._features = values.shape[1]
-        self.profile = StreamProfile.of(time, values)
-        self.position.advance(self._times[-1])
-        self.recalibrate(self.scorer.calibration_errors)
-        self.trained = True
+        self.learn(cast(Time, np.concatenate(self._times)), np.concatenate(self._values))
         self._times, self._values, self._progress = [], [], None
         self.training_seconds = perf_counter() - began
+
+    def learn(self, time: Time, values: Array, errors: Array | None = None) -> Array:
+        """Learn a training part (N,), (N, F), unless the scorer has, with ``errors`` (M,) -> its slots, see ``SlotFiller.fit``."""
+        self._interval = interval_of(time)
+        self._set_share(self._budget.share(self._interval))
+        slots = self.slots.fit(time, values) if self.slots else values
+        if errors is None:
+            errors = self.scorer.fit(slots, self._progress).calibration_errors
+        self._features = values.shape[1]
+        self.profile = StreamProfile.of(time, values)
+        self.position.advance(time)
+        self.recalibrate(errors)
+        self.trained = True
+        return slots
 
     def recalibrate(self, errors: Array) -> None:
         """Let the threshold begin anew, from errors (M,) on normal points."""
@@ -135,6 +150,15 @@ class StreamDetector(Detector):
         self._calibration = self.threshold if isinstance(self.threshold, PeaksOverThreshold) else PeaksOverThreshold(share)
 
     def _score(self, time: Time, values: Array) -> Detections:
+        slots, ends = self.fill(time, values)
+        scored = self.scorer.score(slots)
+        if ends is not None:
+            rows = np.flatnonzero(~np.isnan(values).all(axis=1))
+            scored = scored.take(ends[rows] - 1).at(rows, values)
+        return self._judge(time, values, scored)
+
+    def fill(self, time: Time, values: Array) -> tuple[Array, Integers | None]:
+        """The next rows (N,), (N, F) -> their slots (M, F), and how many of these there are with each row; see ``SlotFiller.process``."""
         if values.shape[1] != self._features:
             raise ModelFileError(
                 f"the model was trained on {self._features} columns, the stream has {values.shape[1]}; choose the columns it was trained on"
@@ -143,7 +167,14 @@ class StreamDetector(Detector):
             if self.position.is_at_start and not self.position.can_go_on(time):
                 self._begin_anew()
             self.position.advance(time)
-        scored = self._scored(time, values)
+        return self.slots.process(time, self.scorer.impute(values)) if self.slots else (values, None)
+
+    def detect(self, time: Time, slots: Array, is_row: Bools) -> Detections:
+        """Detections of the next slots (M,), (M, F); those that are no row are seen by the scorer and judged by nobody."""
+        scored = self.scorer.score(slots)
+        return self._judge(time, slots, scored._replace(own_errors=np.where(is_row, scored.own_errors, np.nan)))
+
+    def _judge(self, time: Time, values: Array, scored: Scored) -> Detections:
         if self.profile and not scored.contributions.shape[1]:
             scored = scored._replace(contributions=self.profile.distances(values, scored.predictions))
         limits, probabilities = self._calibration.judge(scored.own_errors)
@@ -151,22 +182,11 @@ class StreamDetector(Detector):
             limits = self.threshold.process(scored.own_errors)
         return to_detections(time, values, scored, limits, probabilities)
 
-    def _scored(self, time: Time, values: Array) -> Scored:
-        """What the scorer says of points (N,), (N, F)."""
-        if not self._slots:
-            return self.scorer.score(values)
-        slots, places = self._slots.process(time, self.scorer.impute(values))
-        found = self.scorer.score(slots)  # of M slots
-        if places is None:
-            return found
-        rows = np.flatnonzero(places >= 0)
-        return found.take(places[rows]).at(rows, values)
-
     def _begin_anew(self) -> None:
         """Forget the stream and keep what was learnt from the training part."""
         self.scorer.reset()
-        if self._slots:
-            self._slots.reset()
+        if self.slots:
+            self.slots.reset()
         self.position = StreamPosition()
         self._calibrate()
 
@@ -176,7 +196,7 @@ class StreamDetector(Detector):
             raise NotFittedError("a detector that is not trained has nothing to share; train it first")
         other = copy.copy(self)
         other.scorer = self.scorer.clone()
-        other._slots = self._slots.clone() if self._slots else None
+        other.slots = self.slots.clone() if self.slots else None
         other._set_share(self.share)
         other._calibrate()
         other.position = StreamPosition()
@@ -187,12 +207,18 @@ class StreamDetector(Detector):
         """Values (N, F) of the training part seen so far; empty once trained."""
         return np.concatenate(self._values) if self._values else np.empty((0, 1))
 
+    @property
+    def training_part(self) -> tuple[Sequence[Time], Sequence[Array]]:
+        """Chunks (N,), (N, F) of the training part seen so far; none once trained."""
+        return tuple(self._times), tuple(self._values)
+
     def with_scorer(self, scorer: Scorer, errors: Array, values: Array | None = None) -> StreamDetector:
         """A detector that goes on with another scorer, whose errors (M,) on normal points are known, and with the same budget.
 
         Where values (N, F) are given, they are what it was made for, and no longer those of the training part.
         """
-        successor = StreamDetector(scorer, self._make_threshold, self._budget, self.training_points, fills_gaps=False)
+        successor = StreamDetector(scorer, self._make_threshold, self._budget, self.training_points)
+        successor.slots = self.slots  # which are the stream's
         successor._interval, successor._features, successor.position = self._interval, self._features, copy.copy(self.position)
         profile = None if values is None else StreamProfile.of(np.arange(len(values)), values)
         successor.profile = replace(profile, interval=self._interval) if profile else self.profile
@@ -222,8 +248,8 @@ class StreamDetector(Detector):
             self._begin_anew()
         else:
             self._load_thresholds(saved)
-        if self._slots:
-            self._slots.allow_gap()
+        if self.slots:
+            self.slots.allow_gap()
 
     def _load_scorer(self, saved: Reader, files: Mapping[str, bytes]) -> None:
         self._features = saved.integer("features", 1)
@@ -232,10 +258,10 @@ class StreamDetector(Detector):
         self.profile = StreamProfile.load(saved.state("profile"), self._features)
         self.calibration_errors = saved.array("training_errors", (None,))
         self.scorer.load(saved.state("scorer"), files)
-        if not saved.has("slots"):  # it was made by an adaptation, which counts rows
-            self._slots = None
-        elif self._slots:
-            self._slots.load(saved.state("slots"))
+        if not saved.has("slots"):  # it counts rows, as a baseline does
+            self.slots = None
+        elif self.slots:
+            self.slots.load(saved.state("slots"))
 
     def _load_thresholds(self, saved: Reader) -> None:
         """What calibrates the scores goes on; so does the threshold, unless it is of another kind, which begins anew."""
@@ -264,8 +290,8 @@ class StreamDetector(Detector):
             "threshold": self.threshold.state(),
             "threshold_kind": type(self.threshold).__name__,
         }
-        if self._slots:
-            state["slots"] = self._slots.state()
+        if self.slots:
+            state["slots"] = self.slots.state()
         return state if self.threshold is self._calibration else {**state, "calibration": self._calibration.state()}
 
     def load(self, state: State, files: Mapping[str, bytes]) -> None:

@@ -167,11 +167,12 @@ def save_model(folder: RunFolder, kind: str, panel: Panel, given: SavedModel | N
     it was given.
 
     Returns:
-        Why that cannot be done, None where it can.
+        Why that cannot be done; empty or None where it can, or nothing is judged yet.
     """
     learnt = [one for one in panel.scored if one.detector.has_model]
     if not learnt:
-        return None
+        why = next((reason for one in panel.scored if (reason := one.detector.lacks_model)), "")
+        return why and f"no model is saved: {why}"
     main = max(learnt, key=lambda one: one.detector.current.training_points)
     state, files = main.detector.current.state(), dict(main.detector.current.scorer.artifacts())
     of_many = main.name is not None or (given is not None and given.is_of_many)

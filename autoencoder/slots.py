@@ -34,9 +34,9 @@ class SlotFiller(Resettable):
         >>> season = np.tile([0.0, 1.0, 4.0, 9.0, 4.0, 1.0], 20)[:, None]
         >>> filler.fit(np.arange(120), season).shape
         (120, 1)
-        >>> rows, places = filler.process(np.arange(120, 123), np.array([[0.0], [np.nan], [4.0]]))
-        >>> rows[:, 0].tolist(), places.tolist()
-        ([0.0, 1.0, 4.0], [0, -1, 2])
+        >>> slots, ends = filler.process(np.arange(120, 123), np.array([[0.0], [np.nan], [4.0]]))
+        >>> slots[:, 0].tolist(), ends.tolist()
+        ([0.0, 1.0, 4.0], [1, 2, 3])
     """
 
     name = "the filler of gaps"
@@ -69,11 +69,11 @@ class SlotFiller(Resettable):
         if missing > MAX_MISSING * (missing + len(values)):
             self._period = 0
         self.reset()
-        slots, places = self.process(time, values)
-        if self._period or places is None:
+        slots, ends = self.process(time, values)
+        if self._period or ends is None:
             return slots
         filled = values.copy()
-        filled[places >= 0] = slots[places[places >= 0]]
+        filled[~empty] = slots[ends[~empty] - 1]
         return filled
 
     def reset(self) -> None:
@@ -86,27 +86,27 @@ class SlotFiller(Resettable):
         self._allowance = 2 * self._period
 
     def process(self, time: npt.NDArray[np.generic], values: Array) -> tuple[Array, Integers | None]:
-        """Rows (N,), (N, F) -> their slots (M, F), and the slot of each row (N,), -1 where it is empty; None where slots are the rows."""
+        """Rows (N,), (N, F) -> slots (M, F), and how many of these there are with each row (N,): None where slots are the rows.
+
+        A row's slot is the last of these; an empty row has one where something repeats.
+        """
         empty = self._affordable(self._empty_slots(time))
         if self._step and len(time):
             self._last = time[-1:].astype("datetime64[ns]").astype(np.int64)
         if not np.count_nonzero(np.isnan(values)) and not np.count_nonzero(empty):
             self._recent = np.concatenate([self._recent, values])[-max(1, self._period) :]
             return values, None
-        slots, places = list(self._recent), np.full(len(values), -1)
+        slots, ends = list(self._recent), np.empty(len(values), np.int64)
         before = len(slots)
         for row, point in enumerate(values):
             for _ in range(empty[row]):
                 slots.append(self._expected(slots, values.shape[1]))
             missing = np.isnan(point)
-            if missing.all():
-                if self._period:
-                    slots.append(self._expected(slots, values.shape[1]))
-                continue
-            places[row] = len(slots) - before
-            slots.append(np.where(missing, self._expected(slots, values.shape[1]), point) if missing.any() else point)
+            if self._period or not missing.all():
+                slots.append(np.where(missing, self._expected(slots, values.shape[1]), point) if missing.any() else point)
+            ends[row] = len(slots) - before
         self._recent = np.array(slots[-max(1, self._period) :]).reshape(-1, values.shape[1])
-        return np.array(slots[before:]).reshape(-1, values.shape[1]), places
+        return np.array(slots[before:]).reshape(-1, values.shape[1]), ends
 
     def _expected(self, slots: list[Array], features: int) -> Array:
         """What stands for a missing slot (F,) after these."""

@@ -30,22 +30,22 @@ def fitted(values: Array = VALUES) -> SlotFiller:
 def test_a_gap_keeps_the_phase(gap: int) -> None:
     filler = fitted()
     after = slice(TRAINING + gap, TRAINING + gap + 30)
-    slots, places = filler.process(HOURS[after], VALUES[after])
-    assert places is not None
+    slots, ends = filler.process(HOURS[after], VALUES[after])
+    assert ends is not None
     inserted = len(slots) - 30
     assert inserted == gap if gap <= 2 * DAY else inserted < 3 * DAY
     assert (gap - inserted) % DAY == 0
-    np.testing.assert_array_equal(places, inserted + np.arange(30))
+    np.testing.assert_array_equal(ends, inserted + np.arange(1, 31))
     assert slots == pytest.approx(VALUES[TRAINING + gap - inserted : TRAINING + gap + 30])
 
 
 def test_empty_rows_are_slots_of_their_own() -> None:
     values = VALUES[TRAINING : TRAINING + 50].copy()
     values[10:20] = np.nan
-    slots, places = fitted().process(HOURS[TRAINING : TRAINING + 50], values)
-    assert places is not None
+    slots, ends = fitted().process(HOURS[TRAINING : TRAINING + 50], values)
+    assert ends is not None
     assert slots == pytest.approx(VALUES[TRAINING : TRAINING + 50])
-    assert places.tolist() == [*range(10), *[-1] * 10, *range(20, 50)]
+    assert ends.tolist() == [*range(1, 51)]
 
 
 @pytest.mark.parametrize("kind", ["irregular", "no times", "no season"])
@@ -58,8 +58,8 @@ def test_rows_are_slots_where_there_is_no_other_measure(kind: str) -> None:
     filler = SlotFiller()
     filler.fit(time[:300], values[:300])
     rows = np.r_[300:320, 360:400]
-    slots, places = filler.process(time[rows], values[rows])
-    assert places is None
+    slots, ends = filler.process(time[rows], values[rows])
+    assert ends is None
     assert slots is not None and len(slots) == len(rows)
 
 
@@ -68,8 +68,8 @@ def test_a_cell_is_filled_beside_the_others() -> None:
     filler = fitted(values)
     rows = values[TRAINING : TRAINING + 3].copy()
     rows[1, 1] = np.nan
-    slots, places = filler.process(HOURS[TRAINING : TRAINING + 3], rows)
-    assert places is not None and places.tolist() == [0, 1, 2]
+    slots, ends = filler.process(HOURS[TRAINING : TRAINING + 3], rows)
+    assert ends is not None and ends.tolist() == [1, 2, 3]
     assert slots[:, 0] == pytest.approx(VALUES[TRAINING : TRAINING + 3, 0])
     assert not np.isnan(slots).any()
 

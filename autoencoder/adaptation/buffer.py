@@ -1,30 +1,106 @@
-"""Buffers: the points of the block that is filling up, and the newest points of the stream."""
+"""Buffers: the slots of the block that is filling up, and the newest slots of the stream; see ``SlotFiller`` for slots."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+from typing import NamedTuple
 
 import numpy as np
 
 from autoencoder.core.state import Reader, State
-from autoencoder.core.types import Array, Bools, Detections
+from autoencoder.core.types import Array, Bools, Detections, Integers, Time
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Consecutive points without a missing value, and what the detector said of them."""
+    """Consecutive slots of a stream, and what the detector said of them."""
 
+    time: Time  # (B,) of the rows
     values: Array  # (B, F)
     errors: Array  # (B,) NaN where unknown
     anomalies: Bools  # (B,)
     predictions: Array  # (B, F) NaN where unknown
+    is_row: Bools  # (B,) False where no row came, or an empty one, and the value was filled in
+
+    def __len__(self) -> int:
+        return len(self.time)
+
+    def __getitem__(self, places: slice | Bools) -> Block:
+        return Block(*(getattr(self, field.name)[places] for field in fields(self)))
+
+    @staticmethod
+    def concatenate(parts: Sequence[Block]) -> Block:
+        """Join consecutive blocks, at least one."""
+        return Block(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Block)))
+
+    @staticmethod
+    def unjudged(slots: Slots, errors: Array) -> Block:
+        """Slots with errors (N,), of which none is an anomaly."""
+        count, unknown = len(slots.values), np.full(slots.values.shape, np.nan)
+        return Block(slots.time, slots.values, errors, np.zeros(count, bool), unknown, slots.is_row)
+
+    @staticmethod
+    def of(slots: Detections, is_row: Bools) -> Block:
+        """What was detected in slots (N,), some of which are rows."""
+        return Block(slots.time, slots.values, slots.errors, slots.anomalies, slots.predictions, is_row)
+
+    @property
+    def is_complete(self) -> Bools:
+        """Which slots (B,) have no missing value."""
+        return np.asarray(~np.isnan(self.values).any(axis=1))
+
+    @property
+    def judged_errors(self) -> Array:
+        """Errors (B,); NaN where unknown, and where no row came."""
+        return np.where(self.is_row, self.errors, np.nan)
+
+    def state(self) -> State:
+        """All slots."""
+        flags = np.column_stack([self.anomalies, self.is_row]).astype(np.int64)
+        numbers: State = {"values": self.values.copy(), "errors": self.errors.copy(), "predictions": self.predictions.copy()}
+        return {"time": self.time.astype(np.int64), "dated": self.time.dtype.kind == "M", "flags": flags, **numbers}
+
+    @staticmethod
+    def load(state: State) -> Block:
+        """The slots that ``state`` gave. Raises ModelFileError: damaged."""
+        saved = Reader(state, "a block")
+        values, predictions = (saved.array(name, ("N", "F"), finite=False) for name in ("values", "predictions"))
+        errors, time = saved.array("errors", ("N",), finite=False), saved.integers("time", ("N",))
+        anomalies, is_row = saved.integers("flags", ("N", 2)).astype(bool).T
+        dated = time.astype("datetime64[ns]") if saved.boolean("dated") else time
+        return Block(dated, values, errors, anomalies, predictions, is_row)
 
 
-COLUMNS = [field.name for field in fields(Block)]
+class Slots(NamedTuple):
+    """Slots of N rows."""
+
+    time: Time  # (M,) of the row with which each came
+    values: Array  # (M, F)
+    is_row: Bools  # (M,) see ``Block``
+    ends: Integers  # (N,) how many there are with each row
+
+    @staticmethod
+    def of(filled: tuple[Array, Integers | None], time: Time, values: Array) -> Slots:
+        """Slots that rows (N,), (N, F) were ``filled`` into, see ``SlotFiller.process``."""
+        slots, ends = filled
+        if ends is None:
+            return Slots(time, values, np.ones(len(values), bool), np.arange(1, len(values) + 1))
+        is_row = np.zeros(len(slots), bool)
+        is_row[ends[~np.isnan(values).all(axis=1)] - 1] = True
+        return Slots(time[np.searchsorted(ends, np.arange(1, len(slots) + 1))], slots, is_row, ends)
+
+    def to_rows(self, found: Detections, rows: int, time: Time, values: Array) -> Detections:
+        """Detections of the first so many rows, of rows (N,), (N, F), from those found in their slots."""
+        time, values = time[:rows], values[:rows]
+        detections, places = Detections.unknown(time, values), np.flatnonzero(~np.isnan(values).all(axis=1))
+        for name in ("predictions", "errors", "thresholds", "scores", "anomalies"):
+            getattr(detections, name)[places] = getattr(found, name)[self.ends[places] - 1]
+        return detections
 
 
 class BlockBuffer:
-    """Collects points until there are enough for a block; points with a missing value are left out."""
+    """Collects slots until enough of them are complete for a block."""
 
     def __init__(self) -> None:
         self._parts: list[Block] = []
@@ -33,84 +109,80 @@ class BlockBuffer:
     def __len__(self) -> int:
         return self._count
 
-    def add(self, detections: Detections) -> None:
-        """Add the points of detections (N)."""
-        rows = ~np.isnan(detections.values).any(axis=1)
-        self._parts.append(Block(*(getattr(detections, name)[rows] for name in COLUMNS)))
-        self._count += int(rows.sum())
+    def add(self, part: Block) -> None:
+        """Add slots."""
+        self._parts.append(part)
+        self._count += int(np.count_nonzero(part.is_complete))
 
     def pop(self) -> Block:
-        """Take all points out; the next block begins."""
-        block = self._joined()
+        """Take all slots out; the next block begins."""
+        block = Block.concatenate(self._parts)
         self._parts, self._count = [], 0
         return block
 
-    def _joined(self) -> Block:
-        return Block(*(np.concatenate([getattr(part, name) for part in self._parts]) for name in COLUMNS))
-
     def state(self) -> State:
-        """The points; empty without any."""
-        if not self._count:
-            return {}
-        block = self._joined()
-        flags = block.anomalies.astype(np.float64)
-        return {"values": block.values, "errors": block.errors, "flags": flags, "predictions": block.predictions}
+        """The slots; empty without any."""
+        return Block.concatenate(self._parts).state() if self._parts else {}
 
     def load(self, state: State) -> None:
         """Restore ``state``."""
         self._parts, self._count = [], 0
         if state:
-            saved = Reader(state, "a block")
-            values = saved.array("values", (None, None))
-            errors, flags = (saved.array(name, (len(values),), finite=False) for name in ("errors", "flags"))
-            predictions = saved.array("predictions", values.shape, finite=False)
-            self._parts, self._count = [Block(values, errors, flags.astype(bool), predictions)], len(values)
+            self.add(Block.load(state))
 
 
 class HistoryBuffer:
-    """The newest points of a stream without a missing value.
+    """The newest slots of a stream.
 
     Args:
-        capacity: points that are kept.
+        capacity: slots that are kept.
 
     Attributes:
-        values: (N, F).
-        errors: (N,) of the current model; NaN where unknown.
-        anomalies: (N,) bool.
-        seen: points added since the beginning of the stream.
+        slots: these; their errors are the current model's.
+        seen: slots added since the beginning of the stream.
     """
 
     def __init__(self, capacity: int) -> None:
         self._capacity = capacity
-        self.values: Array = np.empty((0, 1))
-        self.errors = np.empty(0)
-        self.anomalies: Bools = np.empty(0, bool)
+        self.slots = Block.unjudged(Slots.of((np.empty((0, 1)), None), np.empty(0, np.int64), np.empty((0, 1))), np.empty(0))
         self.seen = 0
 
     def __len__(self) -> int:
-        return len(self.values)
+        return len(self.slots)
 
-    def add(self, values: Array, errors: Array, anomalies: Bools) -> None:
-        """Add points (N, F); the oldest ones leave."""
-        kept = self.values if len(self) else values[:0]
-        self.values = np.concatenate([kept, values])[-self._capacity :]
-        self.errors = np.concatenate([self.errors, errors])[-self._capacity :]
-        self.anomalies = np.concatenate([self.anomalies, anomalies])[-self._capacity :]
-        self.seen += len(values)
+    @property
+    def values(self) -> Array:
+        """(N, F)."""
+        return self.slots.values
+
+    @property
+    def errors(self) -> Array:
+        """(N,) of the current model; NaN where unknown."""
+        return self.slots.judged_errors
+
+    @property
+    def anomalies(self) -> Bools:
+        """(N,)."""
+        return self.slots.anomalies
+
+    def add(self, block: Block) -> None:
+        """Add slots; the oldest ones leave."""
+        self.begin_with(Block.concatenate([self.slots, block]) if len(self) else block)
+        self.seen += len(block)
+
+    def begin_with(self, slots: Block) -> None:
+        """Keep these slots instead of the others."""
+        self.slots = slots[-self._capacity :]
 
     def replace_errors(self, errors: Array) -> None:
-        """Another model is the current one: its errors (K,) of the newest points; those of older points are unknown."""
-        self.errors = np.concatenate([np.full(len(self) - len(errors), np.nan), errors])
+        """Another model is the current one: its errors (K,) of the newest slots; those of older ones are unknown."""
+        self.slots = replace(self.slots, errors=np.concatenate([np.full(len(self) - len(errors), np.nan), errors]))
 
     def state(self) -> State:
         """All attributes."""
-        flags = self.anomalies.astype(np.int64)
-        return {"values": self.values.copy(), "errors": self.errors.copy(), "flags": flags, "seen": self.seen}
+        return {**self.slots.state(), "seen": self.seen}
 
     def load(self, state: State) -> None:
         """Restore ``state``."""
-        saved = Reader(state, "the recent points")
-        self.values = saved.array("values", (None, None))
-        self.errors = saved.array("errors", (len(self),), finite=False)
-        self.anomalies = saved.integers("flags", (len(self),)).astype(bool)
-        self.seen = saved.integer("seen", 0)
+        self.slots = Block.load(state)
+        self.seen = Reader(state, "the recent points").integer("seen", 0)

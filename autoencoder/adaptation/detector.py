@@ -7,7 +7,7 @@ from time import perf_counter
 
 import numpy as np
 
-from autoencoder.adaptation.buffer import BlockBuffer
+from autoencoder.adaptation.buffer import Block, BlockBuffer, Slots
 from autoencoder.adaptation.retraining import BASELINE, MODEL, ScorerSpec
 from autoencoder.adaptation.schedule import FIRST, AdaptationConfig
 from autoencoder.adaptation.trainer import Trainer
@@ -21,8 +21,8 @@ from autoencoder.detector import Detector, StreamDetector, Time
 class AdaptiveDetector(Detector):
     """Detects as ``StreamDetector`` does, while a ``ModelUpdater`` keeps its model fitting the stream.
 
-    The updater acts only between two blocks of one window each. Their places do not depend on how the stream is cut into chunks, so with a
-    ``SyncTrainer`` detections do not either.
+    The updater acts only between two blocks of one window each, counted in slots (see ``SlotFiller``). Their places do not depend on how
+    the stream is cut into chunks, so with a ``SyncTrainer`` detections do not either.
 
     Args:
         build: makes an untrained detector of a scorer and the length of its training part.
@@ -59,32 +59,41 @@ class AdaptiveDetector(Detector):
         current = self.current
         if current.trained:
             return self._detect(time, values)
-        rest = current.training_points - current.training_seen
-        parts = [part for part in (current.training_values, values[:rest]) if len(part)]
+        rest, (times, parts) = current.training_points - current.training_seen, current.training_part
         head = current.process(time[:rest], values[:rest])
         self._row += len(head)
         if not current.trained:
             return head
-        self._updater.start(np.concatenate(parts))
+        self._updater.start(np.concatenate([*times, time[:rest]]), np.concatenate([*parts, values[:rest]]))
         return Detections.concatenate([head, self._detect(time[rest:], values[rest:])])
 
     def _detect(self, time: Time, values: Array) -> Detections:
         """Detections of the points after the training part; the model is updated where a block ends."""
-        parts = []
-        while len(values):
+        current, newest = self.current, self.current.position.newest
+        slots = Slots.of(current.fill(time, values), time, values)
+        parts, done, rows = [current.detect(time[:0], slots.values[:0], slots.is_row[:0])], 0, len(values)
+        while done < len(slots.values) and self.current.slots is current.slots:
             size = self._updater.block_size
-            complete = np.cumsum(~np.isnan(values).any(axis=1))
-            stop = int(np.searchsorted(complete, size - len(self._block))) + 1
-            detections = self.current.process(time[:stop], values[:stop])
-            parts.append(detections)
-            self._block.add(detections)
-            self._row += len(detections)
+            complete = np.cumsum(~np.isnan(slots.values[done:]).any(axis=1))
+            part = slice(done, done + int(np.searchsorted(complete, size - len(self._block))) + 1)
+            parts.append(self.current.detect(slots.time[part], slots.values[part], slots.is_row[part]))
+            self._block.add(Block.of(parts[-1], slots.is_row[part]))
+            done += len(parts[-1])
             if len(self._block) >= size:
-                began = perf_counter()
-                self._updater.update(self._block.pop(), self._row, detections.time[-1])
-                self.longest_pause = max(self.longest_pause, perf_counter() - began)
-            time, values = time[stop:], values[stop:]
-        return Detections.concatenate(parts) if parts else self.current.process(time, values)
+                row = int(np.searchsorted(slots.ends, done))
+                row -= int(slots.ends[row] > done)  # slots before the next row are filled in
+                self._update(self._row + 1 + row, time[row] if row >= 0 else newest[-1])
+                rows = len(values) if self.current.slots is current.slots else row + 1
+        self._row += rows
+        found = slots.to_rows(Detections.concatenate(parts), rows, time, values)
+        rest = slice(rows, None)  # has other slots
+        return Detections.concatenate([found, self._detect(time[rest], values[rest])]) if rows < len(values) else found
+
+    def _update(self, row: int, time: np.generic) -> None:
+        """A block is full with the point of that row and time."""
+        began = perf_counter()
+        self._updater.update(self._block.pop(), row, time)
+        self.longest_pause = max(self.longest_pause, perf_counter() - began)
 
     # --- see ``Detector`` ---
 
@@ -97,6 +106,16 @@ class AdaptiveDetector(Detector):
     def has_model(self) -> bool:
         """Whether there is a model that can be saved for other streams: a baseline is none."""
         return self.current.trained and self._updater.kind == MODEL
+
+    @property
+    def lacks_model(self) -> str:
+        """See ``Detector.lacks_model``."""
+        return self._updater.lacks_model if self.current.trained else ""
+
+    @property
+    def lacks_season(self) -> str:
+        """See ``Detector.lacks_season``; one that fits into ``buffer_points`` is learnt once it can be."""
+        return self._updater.lacks_season(self._row + 1) if self.current.trained else ""
 
     @property
     def adaptations(self) -> Sequence[AdaptationEvent]:

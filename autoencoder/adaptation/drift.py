@@ -87,7 +87,7 @@ class DriftMonitor:
 
     def update(self, block: Block, previous: Array | None) -> Drift | None:
         """The next block, and the values (B, F) before it, if known -> the change that has now stayed for long enough, if there is one."""
-        statistics = _statistics(block.values, block.errors, block.anomalies, previous)
+        statistics = _statistics(block.values, block.judged_errors, block.anomalies, previous)
         if not self._features:
             self._begin(np.empty((0, len(statistics))))
         self._recent = np.concatenate([self._recent, statistics[None]])[-4 * self._confirm :]

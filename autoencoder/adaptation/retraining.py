@@ -77,11 +77,12 @@ class TrainingJob:
     holdout: Array  # (M, F) the points after that, free of NaN
     clean: Bools  # (M,) which of those count
     window: int  # points
+    is_anew: bool = False  # it does not go on from the current one, which is a baseline or looks back on less
 
     @property
-    def is_first(self) -> bool:
-        """Whether no model was trained before: the current scorer is the baseline."""
-        return self.current.spec == BASELINE_SPEC
+    def can_refit(self) -> bool:
+        """Whether the candidate starts from the current model."""
+        return not self.is_anew and self.current.spec == self.candidate and isinstance(self.candidate.create(), Refittable)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,9 +100,8 @@ def retrain(job: TrainingJob, progress: Progress | None = None) -> TrainingResul
     A model that can be refitted has two: one whose network is trained further, and one that only learns scale, evidence and normal windows
     anew. The latter is better where the stream looks as before but for its size or its noise, and there is little to train on yet.
     """
-    can_refit = job.current.spec == job.candidate and isinstance(job.candidate.create(), Refittable)
     results = [_train(job, progress, retrain_network=True)]
-    if can_refit:
+    if job.can_refit:
         results.append(_train(job, progress, retrain_network=False))
     accepted = [result for result in results if not result.rejection]
     tried = [result for result in results if result.figures]
@@ -113,18 +113,21 @@ def _train(job: TrainingJob, progress: Progress | None, *, retrain_network: bool
     """Train and backtest one candidate; one that cannot be trained is rejected."""
     try:
         candidate = job.candidate.create()
-        if job.current.spec == job.candidate and isinstance(candidate, Refittable):
+        if job.can_refit:
+            assert isinstance(candidate, Refittable)
             candidate.load(job.current.state, job.current.artifacts)
             candidate.refit(job.training, progress, freeze_network=not retrain_network)
         else:
             candidate.fit(job.training[~np.isnan(job.training).any(axis=1)], progress)
+        if job.is_anew and job.current.spec != BASELINE_SPEC and candidate.window <= job.window:
+            return TrainingResult("no season is found that the present model has no room for")
         errors, known = candidate.calibration_errors, job.current.calibration_errors
         # the tail of the training part's own errors says little: that of the current model stands for it
         errors = rescale(known, errors) if len(known) and len(errors) else errors
         saved = SavedScorer(job.candidate, candidate.state(), candidate.artifacts(), errors)
         backtest = compare(_before_holdout(job), saved, job.holdout, job.clean, job.window)
-        rejection = backtest.rejection_beside_baseline if job.is_first else backtest.rejection
-        if job.is_first and not rejection:
+        rejection = backtest.rejection_of_new if job.is_anew else backtest.rejection
+        if job.is_anew and not rejection:
             saved = _trained_on_all(job, progress)
     except (TrainingError, ModelFileError) as error:  # the stream goes on with the current model
         return TrainingResult(str(error))
@@ -132,7 +135,7 @@ def _train(job: TrainingJob, progress: Progress | None, *, retrain_network: bool
 
 
 def _trained_on_all(job: TrainingJob, progress: Progress | None) -> SavedScorer:
-    """The first model: what it would be without adaptation."""
+    """A model that begins anew: what it would be without adaptation."""
     scorer = job.candidate.create().fit(np.concatenate([job.training, job.holdout]), progress)
     return SavedScorer(job.candidate, scorer.state(), scorer.artifacts(), scorer.calibration_errors)
 
@@ -142,7 +145,7 @@ def _before_holdout(job: TrainingJob) -> SavedScorer:
 
     The baseline is what the stream has made of it, so it processes the training part anew. A model has only remembered them.
     """
-    if not job.is_first:
+    if job.current.spec != BASELINE_SPEC:
         return job.current
     scorer = job.current.load()
     scorer.reset()
@@ -182,12 +185,12 @@ class BacktestResult:
         return ""
 
     @property
-    def rejection_beside_baseline(self) -> str:
-        """The same for the first model, by what both find and flag: a forecast may be nearer to the points and see less."""
+    def rejection_of_new(self) -> str:
+        """The same for a model that begins anew, by what both find and flag: what looks back on less may be nearer and see less."""
         if not self.candidate_recall >= self.recall:
-            return f"it finds {self.candidate_recall:.0%} of injected anomalies, the baseline {self.recall:.0%}"
+            return f"it finds {self.candidate_recall:.0%} of injected anomalies, the present detector {self.recall:.0%}"
         if self.candidate_alarms > 2.0 * max(self.alarms, ALARMING):
-            return f"{self.candidate_alarms:.1%} of the held-back points look abnormal to it, {self.alarms:.1%} to the baseline"
+            return f"{self.candidate_alarms:.1%} of the held-back points look abnormal to it, {self.alarms:.1%} to the present detector"
         return ""
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from autoencoder.adaptation.buffer import Block
 from autoencoder.adaptation.cleaning import clean_rows, outlier_rows
-from autoencoder.adaptation.retraining import ALARMING, BASELINE, exclude, std_of, trimmed_loss, unit_of
+from autoencoder.adaptation.retraining import ALARMING, exclude, std_of, trimmed_loss, unit_of
 from autoencoder.core.state import Reader, State, from_files, to_files
 from autoencoder.core.types import Array
 from autoencoder.detector import StreamDetector
@@ -22,17 +22,19 @@ class RollbackMonitor:
     Args:
         detector: the previous one, which goes on with every block.
         kind: of its scorer.
+        is_anew: the current one did not go on from it, see ``TrainingJob``.
     """
 
-    def __init__(self, detector: StreamDetector, kind: str) -> None:
+    def __init__(self, detector: StreamDetector, kind: str, *, is_anew: bool = False) -> None:
         self.detector = detector
         self.kind = kind
+        self.is_anew = is_anew
         self.blocks = 0
         self._rows: list[Array] = []  # (B, 3 F + 2): values, predictions and anomalies of the current and the previous model
 
     def update(self, block: Block) -> None:
         """The previous model detects in a block, too."""
-        detections = self.detector.process(np.arange(len(block.values)), block.values)
+        detections = self.detector.detect(block.time, block.values, block.is_row)
         exclude(self.detector.scorer, detections.anomalies, detections.errors)
         anomalies = np.column_stack([block.anomalies, detections.anomalies]).astype(np.float64)
         self._rows.append(np.hstack([block.values, block.predictions, detections.predictions, anomalies]))
@@ -42,11 +44,11 @@ class RollbackMonitor:
     def is_better(self) -> bool:
         """Whether the previous model would have been: its loss is lower, unless it alarms all the time and the current one does not.
 
-        A baseline would have been where the current model alarms all the time and the baseline does not.
+        One from which the current one did not go on would have been where that alarms all the time and it does not.
         """
         found = self.report()
         alarms, before = found["alarms"], found["alarms_of_the_model_before"]
-        if self.kind == BASELINE:
+        if self.is_anew:
             return alarms >= ALARMING and before <= alarms / 2
         is_calmer = before >= ALARMING and alarms <= before / 2
         return not is_calmer and found["loss"] > (1.0 + MIN_GAIN) * found["loss_of_the_model_before"]
@@ -74,6 +76,7 @@ class RollbackMonitor:
         """The previous model, artifacts included, and the rows so far."""
         return {
             "kind": self.kind,
+            "anew": self.is_anew,
             "detector": self.detector.state(),
             "files": from_files(self.detector.scorer.artifacts()),
             "blocks": self.blocks,
@@ -84,7 +87,7 @@ class RollbackMonitor:
     def load(state: State, build: Callable[[str], StreamDetector]) -> RollbackMonitor:
         """The monitor of a ``state``; ``build`` makes an untrained detector of a kind."""
         saved = Reader(state, "the model before")
-        monitor = RollbackMonitor(build(saved.text("kind")), saved.text("kind"))
+        monitor = RollbackMonitor(build(saved.text("kind")), saved.text("kind"), is_anew=saved.boolean("anew"))
         monitor.detector.load(saved.state("detector"), to_files(saved.state("files")))
         monitor.blocks = saved.integer("blocks", 0)
         rows = saved.array("rows", (None, None), finite=False)

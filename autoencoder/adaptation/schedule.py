@@ -11,7 +11,7 @@ from autoencoder.core.state import Reader, State
 MAX_FAILURES = 2  # candidates in a row, after which the current distribution becomes the reference
 MAX_DOUBLINGS = 6  # of the pause after a failure
 
-FIRST, MORE, TIME = "first training", "more data", "schedule"  # reasons for a training, beside DRIFT
+FIRST, SEASON, MORE, TIME = "first training", "season", "more data", "schedule"  # reasons for a training, beside DRIFT
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +43,11 @@ class Schedule:
         self._failures = 0  # in a row
         self._last_try = 0
 
-    def update(self, seen: int, block: int, drift: Drift | None, *, is_baseline: bool) -> bool:
-        """Look for a reason after so many points, in blocks of ``block``; returns True where a new drift is one."""
+    def update(self, seen: int, block: int, drift: Drift | None, *, is_baseline: bool, finds_season: bool = False) -> bool:
+        """Look for a reason after so many points, in blocks of ``block``; returns True where a new drift is one.
+
+        A baseline is replaced, and so is a model where a season may be found (``finds_season``) that it had no room for.
+        """
         if self.reason:
             return False
         first, every = self._config.training_points, self._config.retrain_every
@@ -56,6 +59,8 @@ class Schedule:
             # the first block holds the change itself, and something of what was before
             self.since = seen - (drift.blocks - 1) * block
             return True
+        elif finds_season:
+            self.reason, self.since = SEASON, 0
         elif self._known and seen - self.since >= 2 * self._known:
             self.reason = MORE
         elif every and seen - self._last_try >= every:

@@ -6,9 +6,10 @@ from collections.abc import Callable
 
 import numpy as np
 
-from autoencoder.adaptation.buffer import Block, HistoryBuffer
+from autoencoder.adaptation.buffer import Block, HistoryBuffer, Slots
 from autoencoder.adaptation.cleaning import calibration_set, clean_rows, clean_windows, outlier_rows, trainable_rows
 from autoencoder.adaptation.drift import Drift, DriftMonitor
+from autoencoder.adaptation.first_model import HOLDOUT_SHARE, begin, can_find_season, lacks_season, training_part, training_slots
 from autoencoder.adaptation.retraining import (
     BASELINE,
     BASELINE_SPEC,
@@ -20,19 +21,18 @@ from autoencoder.adaptation.retraining import (
     exclude,
 )
 from autoencoder.adaptation.rollback import RollbackMonitor
-from autoencoder.adaptation.schedule import TIME, AdaptationConfig, Schedule
+from autoencoder.adaptation.schedule import FIRST, SEASON, TIME, AdaptationConfig, Schedule
 from autoencoder.adaptation.trainer import Trainer
 from autoencoder.core import events
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.events import AdaptationEvent, read_adaptations, write_adaptations
-from autoencoder.core.state import Reader, State, from_files, to_files
-from autoencoder.core.types import Array, Bools
+from autoencoder.core.state import MAX_INTEGER, Reader, State, from_files, to_files
+from autoencoder.core.types import Array, Bools, Time
 from autoencoder.detector import StreamDetector
 from autoencoder.scorers import Scorer
 
 MIN_WINDOW = 16  # points; a scorer that looks back on fewer gets blocks of
 SHORT_BLOCK = 48  # points, for a block must say something of level and scale
-HOLDOUT_SHARE = 0.25  # newest share of the points that candidates are backtested on
 MIN_BLOCKS = 3  # in the holdout, and as many clean windows to train on
 
 Build = Callable[[Scorer, int], StreamDetector]
@@ -61,21 +61,22 @@ class ModelUpdater:
         self.kind = BASELINE if config.cold_start_points else MODEL
         self.detector = self._build(self.kind)
         self.events: list[AdaptationEvent] = []
-        self._history = HistoryBuffer(config.buffer_points)
-        self._drift = DriftMonitor(config.confirm_windows)
+        self._history, self._drift = HistoryBuffer(config.buffer_points), DriftMonitor(config.confirm_windows)
         self._schedule = Schedule(config)
         self._rollback: RollbackMonitor | None = None
+        self._learnt = 0 if config.cold_start_points else MAX_INTEGER  # by the newest training anew; a saved model does not tell
         self._taught = 0  # points seen when the candidate in training has learnt its last one
         self._row = -1
         self._time: np.generic = np.int64(0)  # of the newest block's last point
 
     def _build(self, kind: str) -> StreamDetector:
         if kind not in self._specs:
-            raise ModelFileError(
-                f"the saved state of the adaptation cannot be used: kind is {kind:.40}; run anew without --resume"
-            )
+            raise ModelFileError(f"the saved state of the adaptation is damaged: kind is {kind:.40}; run anew without --resume")
         points = self._config.cold_start_points if kind == BASELINE else None
-        return self._build_detector(self._specs[kind].create(), points or self._config.training_points)
+        detector = self._build_detector(self._specs[kind].create(), points or self._config.training_points)
+        if kind == BASELINE:
+            detector.slots = None  # too few points to tell the season that fills gaps
+        return detector
 
     @property
     def block_size(self) -> int:
@@ -83,21 +84,44 @@ class ModelUpdater:
         span = self.detector.scorer.window
         return span if self.kind == MODEL and span >= MIN_WINDOW else SHORT_BLOCK
 
-    def start(self, training_values: Array) -> None:
-        """The training part (N, F) is over: it is the first history, and the reference for drift."""
-        valid = training_values[~np.isnan(training_values).any(axis=1)]
-        errors = _last(self.detector.calibration_errors, len(valid))
-        self._history.add(valid, errors, np.zeros(len(valid), dtype=bool))
-        self._drift.set_reference(valid, errors, self.block_size)
+    @property
+    def lacks_model(self) -> str:
+        """Why a baseline detects; empty where a model does."""
+        if self.kind == MODEL:
+            return ""
+        dropped = [event.details["why"] for event in self.events if event.event == events.DROPPED]
+        reason = f"the model that was tried last was no better: {dropped[-1]}" if dropped else "too few points have come"
+        return f"a forecast detects until a model is trained on the first {self._config.training_points:,} points; {reason}"
+
+    def lacks_season(self, seen: int) -> str:
+        """See ``Detector.lacks_season``, after so many points."""
+        return lacks_season(self.detector, self._learnt, seen, self._config.buffer_points)
+
+    def start(self, time: Time, values: Array) -> None:
+        """The training part (N,), (N, F) is over: it is the first history, and the reference for drift."""
+        if self.kind == BASELINE:
+            self._history.add(Block.unjudged(Slots.of((values, None), time, values), np.full(len(values), np.nan)))
+        else:
+            self._begin_after(training_part(self.detector, time, values))
+
+    def _begin_after(self, slots: Block) -> None:
+        """Slots are the whole history, and the reference for drift."""
+        self._history.begin_with(slots)
+        self._learnt = len(slots)
+        self._history.seen = max(self._history.seen, len(slots))
+        self._drift.set_reference(slots.values, slots.judged_errors, self.block_size)
 
     def update(self, block: Block, row: int, time: np.generic) -> None:
         """A block is full, with the point of a row and time."""
-        self._row, self._time = row, time
-        size, history = self.block_size, self._history
-        previous = history.values[-size:] if len(history) >= size else None
-        history.add(block.values, block.errors, block.anomalies)
+        self._row, self._time, drift = row, time, None
         exclude(self.detector.scorer, block.anomalies, block.errors)
-        drift = self._drift.update(block, previous)
+        if self.kind == BASELINE:
+            self._history.add(block)
+        else:
+            block, size, history = block[block.is_complete], self.block_size, self._history
+            previous = history.values[-size:] if len(history) >= size else None
+            history.add(block)
+            drift = self._drift.update(block, previous)
         if self._rollback:
             self._rollback.update(block)
             if self._rollback.blocks >= self._config.confirm_windows:
@@ -121,7 +145,9 @@ class ModelUpdater:
         if self._rollback:
             return
         seen, schedule = self._history.seen, self._schedule
-        if schedule.update(seen, self.block_size, drift, is_baseline=self.kind == BASELINE) and drift:
+        is_baseline = self.kind == BASELINE
+        may_find = not is_baseline and can_find_season(self.detector, self._learnt, len(self._history))
+        if schedule.update(seen, self.block_size, drift, is_baseline=is_baseline, finds_season=may_find) and drift:
             self._record(events.DECLARED, tests=list(drift.tests), since_points=drift.blocks * self.block_size)
         if schedule.reason and self._trainer.is_free and (job := self._job()):
             schedule.start(seen)
@@ -131,28 +157,31 @@ class ModelUpdater:
     def _job(self) -> TrainingJob | None:
         """A training on the points since the change; None while those are too few."""
         size, history = self.block_size, self._history
-        count = min(history.seen - self._schedule.since, len(history))
-        values, clean = history.values[-count:], self._trainable(count)
-        holdout = max(MIN_BLOCKS * size, round(HOLDOUT_SHARE * count))
+        if is_anew := self.kind == BASELINE or self._schedule.reason == SEASON:
+            values = training_slots(self._build(MODEL), history.slots[history.slots.is_row])
+            clean, self._learnt = ~outlier_rows(values), len(history)
+        else:
+            count = min(history.seen - self._schedule.since, len(history))
+            values, clean = history.values[-count:], self._trainable(count)
+        holdout = max(MIN_BLOCKS * size, round(HOLDOUT_SHARE * len(values)))
         windows = int(clean_windows(clean[:-holdout], size)[size - 1 :].sum())
         if windows < MIN_BLOCKS * size or clean[-holdout:].sum() < size:
             return None
-        is_first = self.kind == BASELINE  # a model copes with anomalies in its first training part, as without adaptation
-        self._taught = history.seen - (0 if is_first else holdout)
+        self._taught = history.seen - (0 if is_anew else holdout)  # a first training copes with anomalies
         scorer = self.detector.scorer
         return TrainingJob(
             current=SavedScorer(self._specs[self.kind], scorer.state(), scorer.artifacts(), self.detector.calibration_errors),
             candidate=self._specs[MODEL],
-            training=(values if is_first else np.where(clean[:, None], values, np.nan))[:-holdout],
+            training=(values if is_anew else np.where(clean[:, None], values, np.nan))[:-holdout],
             holdout=values[-holdout:].copy(),
             clean=clean[-holdout:],
             window=size,
+            is_anew=is_anew,
         )
 
     def _trainable(self, count: int) -> Bools:
         """Which of the newest ``count`` (K) points may be learnt (K,)."""
-        schedule = self._schedule
-        trusted = self._history.seen - schedule.promoted if schedule.promoted > schedule.since else 0
+        trusted = self._history.seen - schedule.promoted if (schedule := self._schedule).promoted > schedule.since else 0
         return trainable_rows(self._history, count, self.block_size, None if schedule.reason == TIME else trusted)
 
     # --- promote or drop ---
@@ -176,8 +205,8 @@ class ModelUpdater:
         except ModelFileError as error:
             return str(error)
         history = self._history
-        if self.kind == BASELINE:
-            self._begin_with(candidate, saved.calibration_errors)
+        if self._schedule.reason in (FIRST, SEASON):
+            self._begin_anew(candidate, saved.calibration_errors)
             return ""
         behind = min(history.seen - self._taught, len(history))
         since = max(behind, min(history.seen - self._schedule.since, len(history)))
@@ -188,7 +217,8 @@ class ModelUpdater:
         usable = errors[window:][clean_rows(clean[window:] & ~np.isnan(errors[window:]), window)]
         if len(usable) < window:
             return "too few points were left to set its threshold by"
-        older = history.errors[: len(history) - since][~history.anomalies[: len(history) - since]]
+        before = slice(0, len(history) - since)
+        older = history.errors[before][clean_windows(~history.anomalies[before], self.block_size)]  # it echoes in those after it
         self._rollback = RollbackMonitor(self.detector, self.kind)
         calibration = calibration_set(usable, [self.detector.calibration_errors, older])
         self.detector = self.detector.with_scorer(candidate, calibration, history.values[-since:])
@@ -197,16 +227,16 @@ class ModelUpdater:
         self._drift.set_reference(values, errors, self.block_size)
         return ""
 
-    def _begin_with(self, scorer: Scorer, calibration: Array) -> None:
-        """Let the first model take over from the baseline, as it would begin without adaptation."""
+    def _begin_anew(self, scorer: Scorer, calibration: Array) -> None:
+        """Let a model take over as it would begin without adaptation."""
         history = self._history
-        behind = min(history.seen - self._taught, len(history))
-        errors, _ = scorer.process(history.values[len(history) - behind :])
-        errors = np.concatenate([_last(calibration, len(history) - behind), errors])
-        self._rollback = RollbackMonitor(self.detector, self.kind)
-        self.detector, self.kind = self.detector.with_scorer(scorer, calibration, history.values), MODEL
-        history.replace_errors(errors)
-        self._drift.set_reference(history.values, errors, self.block_size)
+        taught = len(history) - min(history.seen - self._taught, len(history))
+        rows, since = history.slots[:taught], history.slots[taught:]
+        detector = self._build_detector(scorer, self._config.training_points)
+        slots = begin(detector, calibration, rows[rows.is_row], since)
+        self._rollback = RollbackMonitor(self.detector, self.kind, is_anew=True)
+        self.detector, self.kind = detector, MODEL
+        self._begin_after(slots)
 
     # --- confirm or roll back ---
 
@@ -214,21 +244,22 @@ class ModelUpdater:
         """The time of the previous model is over: the better one stays."""
         self._rollback = None
         if monitor.is_better:
-            monitor.detector.position = self.detector.position  # it was given blocks without their times
+            monitor.detector.position = self.detector.position  # it was given slots
+            monitor.detector.slots = self.detector.slots if monitor.kind == MODEL else None
             self.detector, self.kind = monitor.detector, monitor.kind
             self._history.replace_errors(np.empty(0))
             self._drift.reset()
             self._record(events.ROLLED_BACK, **monitor.report())
         else:
             self._record(events.CONFIRMED, **monitor.report())
-            if monitor.kind == MODEL:
+            if not monitor.is_anew:
                 self._recalibrate(monitor.blocks * self.block_size)
 
     def _recalibrate(self, points: int) -> None:
         """Calibrate the threshold anew on the first ``points`` of a promoted model, which tell more than its holdout."""
-        history = self._history
-        errors, outliers = history.errors[-points:], outlier_rows(history.values[-points:])
-        usable = errors[clean_rows(~(history.anomalies[-points:] | outliers | np.isnan(errors)), self.block_size)]
+        newest = self._history.slots[-points:]
+        errors, unusual = newest.judged_errors, newest.anomalies | outlier_rows(newest.values)
+        usable = errors[clean_rows(~(unusual | np.isnan(errors)), self.block_size)]
         if len(usable) >= self.block_size:
             calibration = calibration_set(usable, [self.detector.calibration_errors])
             self.detector = self.detector.with_scorer(self.detector.scorer, calibration)
@@ -245,6 +276,7 @@ class ModelUpdater:
             "watch": self._drift.state(),
             "schedule": self._schedule.state(),
             "probation": self._rollback.state() if self._rollback else {},
+            "learnt": self._learnt,
             "adaptations": write_adaptations(self.events),
         }
 
@@ -262,12 +294,7 @@ class ModelUpdater:
         self._history.load(saved.state("recent"))
         self._drift.load(saved.state("watch"))
         self._schedule.load(saved.state("schedule"))
+        self._learnt = saved.integer("learnt", 0)
         probation = saved.state("probation")
         self._rollback = RollbackMonitor.load(probation, self._build) if probation else None
         self.events = read_adaptations(saved.text("adaptations"))
-
-
-def _last(errors: Array, count: int) -> Array:
-    """The newest ``count`` (N,) of errors (M,), NaN before them where these are fewer."""
-    known = errors[max(0, len(errors) - count) :]
-    return np.concatenate([np.full(count - len(known), np.nan), known])

@@ -22,8 +22,8 @@ from autoencoder.benchmark.nab_score import PROFILES, FileResult, Times, Window,
 from autoencoder.benchmark.runner import Bench, Report, find_file, read_text, require_folder, table, untrained_lines
 from autoencoder.core.errors import InputError, TrainingError
 from autoencoder.core.types import Array, Detections, Progress
-from autoencoder.detector import StreamDetector
-from autoencoder.factory.detectors import make_detector
+from autoencoder.detector import Detector
+from autoencoder.factory.detectors import make_waited_for
 from autoencoder.factory.runs import points_of
 from autoencoder.reports.alarms import AlarmFilter
 from autoencoder.reports.files import reporting
@@ -32,7 +32,7 @@ from autoencoder.sources.files import FileSource
 from autoencoder.sources.schema import ColumnSelection
 from autoencoder.thresholds.budget import interval_of
 
-MakeDetector = Callable[[int, Progress], StreamDetector]  # points of the training part, progress of the training
+MakeDetector = Callable[[int, Progress], Detector]  # points of the training part, progress of the training
 Figures = dict[str, Any]  # of a detector, as in summary.json
 
 CHUNK = 4096  # points that are scored together
@@ -74,7 +74,7 @@ def run(bench: Bench) -> Report | None:
     files = nab_files(path)
     wanted = find_file(files, name) if name else None
     bench.scorers()
-    makers = {name: partial(make_detector, config) for name, config in bench.detectors.items()}
+    makers = {name: partial(make_waited_for, config) for name, config in bench.detectors.items()}
     out = bench.open_results()
     if wanted:
         for name, make in makers.items():

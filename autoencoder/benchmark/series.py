@@ -26,8 +26,8 @@ from autoencoder.benchmark.series_report import T2Q, Outcome, figures_of, report
 from autoencoder.config import Config
 from autoencoder.core.errors import InputError, TrainingError
 from autoencoder.core.types import Array, Bools, Detections, unknown
-from autoencoder.detector import MAX_CALIBRATION_ERRORS, StreamDetector, to_detections
-from autoencoder.factory.detectors import make_detector
+from autoencoder.detector import MAX_CALIBRATION_ERRORS, Detector, to_detections
+from autoencoder.factory.detectors import make_waited_for
 from autoencoder.factory.runs import gaps_of, make_tracker
 from autoencoder.reports.files import reporting, write_whole
 from autoencoder.reports.incidents import Incident
@@ -147,17 +147,19 @@ def _judges(bench: Bench, series: Series) -> dict[str, Judge]:
     """What judges a series, by name: detectors, these without a part of their evidence where it is asked for, and the controls."""
 
     @cache
-    def trained(name: str) -> StreamDetector:
+    def trained(name: str) -> Detector:
         with bench.training() as progress:
-            detector = make_detector(bench.detectors[name], series.train, progress)
-            if isinstance(detector.scorer, LstmAutoencoderScorer):
-                detector.scorer.keeps_surprises = bench.arguments.evidence
+            detector = make_waited_for(bench.detectors[name], series.train, progress)
+            scorer = detector.current.scorer
+            if isinstance(scorer, LstmAutoencoderScorer):
+                scorer.keeps_surprises = bench.arguments.evidence
             detector.process(series.rows.time[: series.train], series.rows.values[: series.train])
         return detector
 
     def judge(name: str, without: str | None = None) -> Detections:
         detector = copy.deepcopy(trained(name))
         if without:
+            detector = detector.current  # a model that is trained later has all parts again
             assert isinstance(detector.scorer, LstmAutoencoderScorer)
             detector.scorer.leave_out(without)
             detector.recalibrate(detector.scorer.calibration_errors)

@@ -58,7 +58,7 @@ def closing_lines(run: Run, metrics: dict[str, Any]) -> list[str]:
     files = [each for each in RESULTS if has(folder, each)]
     counts, quality = metrics["counts"], metrics["quality"]
     lines = summary(name, _odometer(run), counts, panel.training_points, quality, run.statistics.worst, folder, files)
-    lines[1:1] = [*_unjudged(run), *_cold(run)]
+    lines[1:1] = [*_unjudged(run), *_cold(run), *_season(run)]
     if not run.source.has_series:
         return lines
     left_out = len(panel) - len(panel.scored)
@@ -91,6 +91,15 @@ def _cold(run: Run) -> list[str]:
     return [
         f"{which} before the end of what the model has seen, so it took from it what it has learnt and filled its window anew"
     ]
+
+
+def _season(run: Run) -> list[str]:
+    """Which season was too long to be learnt, if there is one."""
+    short = [one for one in run.panel.scored if one.detector.lacks_season]
+    if not short:
+        return []
+    which = "" if not run.source.has_series else f" in {len(short):,} of {len(run.panel.scored):,} series"
+    return [f"{short[0].detector.lacks_season}{which}"]
 
 
 def draw_plot(run: Run) -> None:

@@ -32,6 +32,16 @@ class Detector(ABC):
         """Whether there is a model that can be saved for other streams."""
         return self.current.trained
 
+    @property
+    def lacks_model(self) -> str:
+        """Why there is none although points are judged; empty where there is one, or nothing is judged."""
+        return ""
+
+    @property
+    def lacks_season(self) -> str:
+        """Which season takes more points than were seen; empty where none does."""
+        return ""
+
     @abstractmethod
     def process(self, time: Time, values: Array) -> Detections:
         """Points (N,), (N, F) -> their detections, NaN where nothing is known; TrainingError where the training part cannot be learnt."""

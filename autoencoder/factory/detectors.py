@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from autoencoder.config import Config
+from autoencoder.core.detector import Detector
 from autoencoder.core.errors import ConfigError
 from autoencoder.detector import StreamDetector
 from autoencoder.scorers import create
@@ -36,7 +37,7 @@ def make_scorer(config: Config) -> Scorer:
     return create(config.detector, **_scorer_params(config))
 
 
-def _scorer_params(config: Config) -> dict[str, Any]:
+def _scorer_params(config: Config, *, adapts: bool = False) -> dict[str, Any]:
     """The parameters of that scorer, which bear the names of their settings."""
     seed = {"seed": config.seed}
     match config.detector:
@@ -51,12 +52,19 @@ def _scorer_params(config: Config) -> dict[str, Any]:
     network = config.network.model_dump() | config.training.model_dump(exclude={"points", "fraction"}) | seed
     window = None if network["window"] == "auto" else network["window"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return network | {"window": window, "threads": network["threads"] or cores, "exclude_anomalies": config.adaptation.enabled}
+    return network | {"window": window, "threads": network["threads"] or cores, "exclude_anomalies": adapts}
 
 
 def make_detector(config: Config, points: int, progress: Progress | None = None, *, fills_gaps: bool = True) -> StreamDetector:
     """The detector that the configuration names, to be trained on the first ``points`` points."""
     return _detector(config, make_scorer(config), points, progress, fills_gaps)
+
+
+def make_waited_for(config: Config, points: int, progress: Progress | None = None) -> Detector:
+    """The detector of a stream that waits for trainings and whose first ``points`` points get no detection; it adapts if it is to."""
+    if config.adaptation.enabled:
+        return make_adaptive(config, points, progress, early=False, waits=True)
+    return make_detector(config, points, progress)
 
 
 def make_adaptive(
@@ -92,8 +100,8 @@ def make_adaptive(
         training_points=points,
         cold_start_points=chosen.cold_start_points if early and chosen.starts_early else None,
     )
-    build = partial(_detector, config, progress=progress, fills_gaps=False)  # it counts rows, and learns nothing that was filled
-    spec = ScorerSpec(config.detector, _scorer_params(config))
+    build = partial(_detector, config, progress=progress)
+    spec = ScorerSpec(config.detector, _scorer_params(config, adapts=True))
     return AdaptiveDetector(build, spec, SyncTrainer() if is_synchronous else SubprocessTrainer(limit), adaptation)
 
 

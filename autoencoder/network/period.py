@@ -9,6 +9,8 @@ from autoencoder.core.types import Array
 SHORTEST_PERIOD = 4  # points; below that "periodic" and "noisy" cannot be told apart
 WEAKEST_PERIOD = 0.2  # autocorrelation that a dominant period must reach where at least three of it were seen
 WEAKEST_TWICE = 0.5  # and where it was seen only twice
+DAY = 86_400.0  # seconds
+SHORTEST_DAY = 8  # points of a day, below which it is no season
 
 
 def autocorrelation(values: Array) -> Array:
@@ -52,3 +54,13 @@ def dominant_period(values: Array) -> int | None:
 def first_period(values: Array) -> int:
     """Dominant period of the first column of values (N, F) that has one; 0 where nothing repeats."""
     return next((period for column in values.T if (period := dominant_period(column))), 0)
+
+
+def day_of(interval: float) -> int:
+    """Points of a day where these come every ``interval`` seconds; 0 where they carry no times or hardly resolve one.
+
+    >>> day_of(60.0), day_of(86_400.0), day_of(0.0)
+    (1440, 0, 0)
+    """
+    day = round(DAY / interval) if interval > 0 else 0
+    return day if day >= SHORTEST_DAY else 0

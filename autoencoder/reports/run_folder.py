@@ -199,6 +199,11 @@ def read_model(folder: Path) -> tuple[State, dict[str, bytes]]:
     if not is_folder(folder):
         raise ModelFileError(f"--model {folder} is not a folder; give the run folder that a run or 'train' left")
     if not has(folder, DETECTOR):
+        if "adaptation" in read_metrics(folder):
+            raise ModelFileError(
+                f"--model {folder} holds no model: the forecast that its run began with served to the end; "
+                "give a run with more points, or a model of 'train'"
+            )
         raise ModelFileError(f"--model {folder} holds no {DETECTOR}; give the run folder that a run or 'train' left")
     state = unpack(read_file(folder / DETECTOR), str(folder / DETECTOR))
     return state, read_model_files(folder)

@@ -22,8 +22,7 @@ SEARCH_EVERY = 16  # points after which the period is looked for anew
 MIN_MEASURE = 1e-3  # least measure of an error, in deviations of the points remembered
 # deviations from its forecast that a point is remembered with, at most, once a period is known (Gelper et al. 2010, doi 10.1002/for.1125)
 MAX_DEVIATION = 3.0
-DEGREES_OF_FREEDOM = 20  # degrees of freedom of the errors that are expected at first (Student's t)
-EXPECTED_ERRORS = 300  # of them
+EXPECTED_ERRORS = 300  # that are expected at first
 MAD_TO_STD = 1.4826  # median absolute deviation -> standard deviation of a normal distribution
 
 
@@ -170,8 +169,8 @@ class SeasonalScorer(Scorer):
 def _expected_errors() -> Array:
     """Errors (M,) as they must be expected: the points it begins with are too few to tell how often a large one comes.
 
-    They are those of normal noise whose deviation was taken from ``DEGREES_OF_FREEDOM`` points; what the stream shows soon outweighs them.
+    They are those of normal noise; what the stream shows soon outweighs them.
     """
-    from scipy.special import stdtrit
+    from scipy.special import ndtri
 
-    return np.asarray(stdtrit(DEGREES_OF_FREEDOM, 0.5 + 0.5 * (np.arange(EXPECTED_ERRORS) + 0.5) / EXPECTED_ERRORS))
+    return np.asarray(ndtri(0.5 + 0.5 * (np.arange(EXPECTED_ERRORS) + 0.5) / EXPECTED_ERRORS))

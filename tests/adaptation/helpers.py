@@ -9,7 +9,7 @@ import numpy as np
 from autoencoder.adaptation.detector import AdaptiveDetector
 from autoencoder.config import load
 from autoencoder.core.state import pack, unpack
-from autoencoder.core.types import Array, Detections
+from autoencoder.core.types import Array, Detections, Time
 from autoencoder.factory.detectors import make_adaptive
 
 TRAINING, COUNT, CHANGE = 400, 2600, 1000
@@ -57,15 +57,17 @@ def detect(detector: AdaptiveDetector, values: Array, first: int = 0) -> Detecti
     return detector.process(np.arange(first, first + len(values)), values)
 
 
-def cut(make: Callable[[], AdaptiveDetector], values: Array, cuts: list[int], saved: list[int]) -> tuple[Detections, Record]:
+def cut(
+    make: Callable[[], AdaptiveDetector], values: Array, cuts: list[int], saved: list[int], time: Time | None = None
+) -> tuple[Detections, Record]:
     """Detections of a stream that is cut at some places, and where it is ``saved`` goes on with a loaded detector; what was done."""
-    detector, parts, row = make(), [], 0
+    detector, parts, row, time = make(), [], 0, np.arange(len(values)) if time is None else time
     for part in np.split(values, sorted([*cuts, *saved])):
         if row in saved:
             state = unpack(pack(detector.state()), "x")
             detector = make()
             detector.load(state, {})
-        parts.append(detect(detector, part, row))
+        parts.append(detector.process(time[row : row + len(part)], part))
         row += len(part)
     return Detections.concatenate(parts), record(detector)
 

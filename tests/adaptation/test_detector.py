@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +38,7 @@ from autoencoder.config import load
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.events import CONFIRMED, DECLARED, DROPPED, PROMOTED, ROLLED_BACK, STARTED
 from autoencoder.core.state import pack, unpack
-from autoencoder.core.types import Array
+from autoencoder.core.types import Array, Time
 from autoencoder.detector import StreamDetector
 from autoencoder.factory.detectors import make_adaptive, make_detector
 from autoencoder.scorers.base import Scorer
@@ -65,6 +66,37 @@ def test_cutting_and_resuming_change_nothing(cuts: list[int], saved: list[int], 
     assert_same(found, expected)
     assert done == record(whole)
     assert PROMOTED in events(whole)
+
+
+def gappy(count: int, change: int) -> tuple[Time, Array]:
+    """Hours (N,) and a daily season (N, 1) that is lifted from row ``change`` on, with rows and cells missing."""
+    values = wave(count, 24) + 30.0 * (np.arange(count) >= change)[:, None]
+    values[np.random.default_rng(1).random(count) < 0.02] = np.nan
+    kept = np.delete(np.arange(count), np.r_[500:507, 620:650, 900:911, 1400:1590])
+    return (np.datetime64("2024-03-04", "ns") + kept * np.timedelta64(1, "h")), values[kept]
+
+
+@quick
+@given(cuts=st.lists(st.integers(0, 1700), max_size=15), saved=st.lists(st.integers(0, 1700), max_size=5))
+def test_cutting_changes_nothing_where_rows_are_missing(cuts: list[int], saved: list[int]) -> None:
+    time, values = gappy(2000, 800)
+    for early in ("null", "50"):
+        build = partial(make, f"adaptation.cold_start_points={early}")
+        whole = build()
+        expected = whole.process(time, values)
+        found, done = cut(build, values, cuts, saved, time)
+        assert_same(found, expected)
+        assert done == record(whole)
+    assert np.isnan(expected.thresholds[np.isnan(values[:, 0])]).all()
+
+
+def test_gaps_are_filled_as_without_adaptation() -> None:
+    time, values = gappy(2000, 5000)
+    config = load(None, {}, [*GAUSSIAN, "windowed_gaussian.window=48"])
+    expected = make_detector(config, TRAINING).process(time, values)
+    detector = make_adaptive(config, TRAINING)
+    assert_same(detector.process(time, values), expected)
+    assert not detector.adaptations
 
 
 @pytest.mark.parametrize(("key", "value"), [("kind", "other"), ("adaptations", "{"), ("watch", "x")])
@@ -248,6 +280,32 @@ def test_first_model_is_that_of_a_stream_that_is_not_adaptive() -> None:
     assert 299 <= row < 600
     assert ROLLED_BACK not in events(adaptive)
     assert_same(detections[row + 1 : row + 50], plain[row + 1 : row + 50])
+
+
+@pytest.mark.slow
+def test_season_is_learnt_once_it_can_be() -> None:
+    time = np.datetime64("2024-03-04", "ns") + np.arange(1500) * np.timedelta64(5, "m")
+    values, detector = wave(1500, 288, noise=0.1), make_lstm()
+    detector.process(time[:550], values[:550])
+    assert detector.lacks_season == "a daily season needs 771 points; 550 seen so far"
+    assert not detector.adaptations
+    detections = detector.process(time[550:], values[550:])
+    assert [(each.event, each.details["reason"]) for each in detector.adaptations[:2]] == [
+        (STARTED, "season"),
+        (PROMOTED, "season"),
+    ]
+    assert (detector.current.scorer.window, detector.lacks_season) == (256, "")
+    assert detections.anomalies.sum() < 5
+
+
+def test_season_needs_room() -> None:
+    time = np.datetime64("2024-03-04", "ns") + np.arange(1500) * np.timedelta64(1, "m")
+    detector = make("adaptation.cold_start_points=50", points=1000)
+    detector.process(time[:500], shifted(500))
+    assert detector.lacks_season == "a daily season needs 3,843 points; 500 seen so far"
+    plain = make_detector(load(None, {}, GAUSSIAN), 400)
+    plain.process(time, shifted(1500))
+    assert plain.lacks_season == "a daily season needs 2,880 points; 400 trained the model"
 
 
 # --- the program ---

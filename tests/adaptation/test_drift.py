@@ -28,6 +28,11 @@ def perfect(count: int, seed: int = 1) -> Array:
     return np.abs(np.random.default_rng(seed).normal(size=count))
 
 
+def block_of(values: Array, errors: Array, flags: Bools) -> Block:
+    """A block of rows."""
+    return Block(np.arange(len(values)), values, errors, flags, values, np.ones(len(values), bool))
+
+
 def monitor(reference: Array | None = None) -> DriftMonitor:
     made, reference = DriftMonitor(PATIENCE), wave(40 * BLOCK, seed=7) if reference is None else reference
     made.set_reference(reference, perfect(len(reference)), BLOCK)
@@ -44,7 +49,7 @@ def drifts(
     found = []
     for start in range(first * BLOCK, len(values) - BLOCK + 1, BLOCK):
         rows = slice(start, start + BLOCK)
-        found.append(watch.update(Block(values[rows], errors[rows], flags[rows], values[rows]), values[start - BLOCK : start]))
+        found.append(watch.update(block_of(values[rows], errors[rows], flags[rows]), values[start - BLOCK : start]))
     return found
 
 
