@@ -39,6 +39,10 @@ class Detections:
     def __getitem__(self, rows: slice) -> Detections:
         return Detections(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
 
+    def where(self, rows: Bools) -> Detections:
+        """The points at which ``rows`` (N,) is true."""
+        return Detections(*(getattr(self, field.name)[rows] for field in fields(Detections)))
+
     @staticmethod
     def unknown(time: Time, values: Array) -> Detections:
         """Detections of points (N,), (N, F) of which nothing is known; no two arrays share memory."""
