@@ -16,7 +16,7 @@ from autoencoder.core.errors import InputError, ModelFileError, SourceError
 from autoencoder.core.state import Reader, State
 from autoencoder.sources.chunk import Chunk, Source, Warn, ignore
 from autoencoder.sources.points import dicts_of, full_name, lists_of, texts_of
-from autoencoder.sources.prometheus_api import Access, PrometheusApi
+from autoencoder.sources.prometheus_api import Access, PrometheusApi, TooMuch
 
 MAX_STEPS = 11_000  # points a series that Prometheus gives in one answer
 PAGE_POINTS = 250_000  # of all series that are asked for at a time
@@ -88,7 +88,7 @@ class PrometheusSource(Source):
         self._recalled = _Position()
         # the newest chunk, and the number of rows and the position before it: set at once, so that no interrupt tears it apart
         self._given = 0, self._recalled, Chunk(_EMPTY, np.empty((0, 1)), series=_EMPTY)
-        self._is_open = False
+        self._is_open, self._max_steps = False, MAX_STEPS
         self._end = self._last_time()
         begin = self._end - round(self.history * 1000) // self._step * self._step
         now = self._api.ask("query", query=self.query, time=_seconds(self._end))
@@ -158,11 +158,15 @@ class PrometheusSource(Source):
     def _stretch(self, begin: int, end: int) -> Iterator[Chunk]:
         """The rows from one time to another, both included; one page is kept back until it is there in whole."""
         while begin <= end:
-            steps = max(1, min(MAX_STEPS, PAGE_POINTS // max(1, self._count, len(self.series))))
+            steps = max(1, min(self._max_steps, PAGE_POINTS // max(1, self._count, len(self.series))))
             last = min(end, begin + (steps - 1) * self._step)
+            steps = (last - begin) // self._step + 1
             times = {"start": _seconds(begin), "end": _seconds(last), "step": _seconds(self._step)}
             try:
-                page = self._page(self._api.ask("query_range", query=self.query, **times)["result"])
+                page = self._page(self._api.ask("query_range", can_shrink=steps > 1, query=self.query, **times)["result"])
+            except TooMuch:
+                self._max_steps = max(1, steps // 4)
+                continue
             except (SourceError, InputError, ValueError, TypeError) as error:
                 known = isinstance(error, SourceError | InputError)
                 fault = error if known else SourceError(f"{self.url}: its answer holds no points ({error})")
