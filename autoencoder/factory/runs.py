@@ -71,7 +71,7 @@ def make_panel(
     """
     if model:
         model.require_columns(source.name, source.columns, is_joint=is_joint(config))
-    make_one = _detector_maker(config, source, progress, adapts=adapts, early=not model)
+    make_one = _detector_maker(config, source, progress, labels, adapts=adapts, early=not model)
 
     def make(name: str | None, points: int | None) -> Series:
         training, fault = 0, ""
@@ -98,7 +98,7 @@ def make_panel(
 
 
 def _detector_maker(
-    config: Config, source: Source, progress: Progress | None, *, adapts: bool, early: bool
+    config: Config, source: Source, progress: Progress | None, labels: Labels | None, *, adapts: bool, early: bool
 ) -> Callable[[str | None, int], Detector]:
     """What builds the detector of a series, to be trained on so many points; they share a limit on training processes."""
     if not (adapts and config.adaptation.enabled):
@@ -106,7 +106,13 @@ def _detector_maker(
     from autoencoder.adaptation.trainer import ProcessLimit
 
     adaptive = partial(make_adaptive, progress=progress, early=early, waits=is_at_hand(source), limit=ProcessLimit())
-    return lambda name, points: adaptive(settings_of(config, name), points)
+    confirmed = partial(_confirmed, labels) if labels else lambda name: ()
+    return lambda name, points: adaptive(settings_of(config, name), points, confirmed=partial(confirmed, name))
+
+
+def _confirmed(labels: Labels, series: str | None) -> list[tuple[int, int]]:
+    """First and last times of the anomalies of a series that people have confirmed."""
+    return [(label.shape.start, label.end) for label in labels(series) if label.label]
 
 
 def _lengths(source: Source) -> dict[str | None, int | None]:
