@@ -19,7 +19,7 @@ from autoencoder.reports.incidents import Incident
 from autoencoder.reports.odometer import brief
 from autoencoder.reports.run_folder import CONFIG, INCIDENTS, LOG, METRICS, SCORES, has
 from autoencoder.reports.severity import level_of
-from autoencoder.reports.wording import length_text
+from autoencoder.reports.wording import COLUMNS, columns_text, length_text
 
 HERE = Path(__file__).resolve().parent
 EVERYTHING = "Everything"
@@ -116,9 +116,7 @@ def _incidents(snapshot: Snapshot) -> None:
         "Level": [level_of(incident.severity) for incident in shown],
         f"Start{zone}": [_moment(incident.start) for incident in shown],
         "Length": [length_text(incident) for incident in shown],
-        "Expected at its peak": [_numbers(incident.expected) for incident in shown],
-        "Seen at its peak": [_numbers(incident.peak_value) for incident in shown],
-        "Direction": ["/".join(each or "not known" for each in incident.direction) for incident in shown],
+        **_seen(shown),
         "State": [incident.close_reason or ("open" if snapshot.open else "closed") for incident in shown],
         "Rang": [_moment(incident.alarm_time or _why_not(incident)) for incident in shown],
         "Feedback": [FEEDBACK[said[incident.id]] if incident.id in said else "" for incident in shown],
@@ -152,6 +150,22 @@ def _why_not(incident: Incident) -> str:
     return f"no ({incident.silenced_by})" if incident.silenced_by else "no"
 
 
+def _seen(shown: Sequence[Incident]) -> dict[str, list[str]]:
+    """What was expected and seen at the peak of each incident, in its worst columns where there are several."""
+    if any(incident.columns for incident in shown):
+        worst = [[(each.expected, each.value) for each in incident.columns[:COLUMNS]] or [(None, None)] for incident in shown]
+        return {
+            "Columns": [columns_text(incident) for incident in shown],
+            "Expected there": [_numbers([expected for expected, _ in each]) for each in worst],
+            "Seen there": [_numbers([value for _, value in each]) for each in worst],
+        }
+    return {
+        "Expected at its peak": [_numbers(incident.expected) for incident in shown],
+        "Seen at its peak": [_numbers(incident.peak_value) for incident in shown],
+        "Direction": ["/".join(each or "not known" for each in incident.direction) for incident in shown],
+    }
+
+
 def _clicked() -> None:
     selection = st.session_state.incidents.selection
     rows = selection.rows or [row for row, _ in selection.cells]
@@ -172,8 +186,8 @@ def offer_files(folder: Path) -> None:
         st.caption(f"from {plain(str(folder))}")
 
 
-def _numbers(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:.5g}" if value == value else "not known" for value in values)
+def _numbers(values: Sequence[float | None]) -> str:
+    return ", ".join("not known" if value is None or value != value else f"{value:.5g}" for value in values)
 
 
 def plain(text: str) -> str:

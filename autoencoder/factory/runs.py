@@ -82,7 +82,7 @@ def make_panel(
                 raise
             fault = str(error)
         policy = make_policy(config, name, is_zoned=bool(source.timezone), labels=labels)
-        tracker = make_tracker(settings_of(config, name).incidents, zone_of(source), policy)
+        tracker = make_tracker(settings_of(config, name).incidents, zone_of(source), policy, source.columns)
         one = Series(name, make_one(name, training), tracker, partial(_gaps, config, name), left_out=fault)
         if model:
             is_known = model.apply_to(one.detector, name)
@@ -137,9 +137,10 @@ def _gaps(config: Config, series: str | None, detector: Detector) -> tuple[int, 
     return gaps_of(settings_of(config, series).incidents, usual, detector.current.interval)
 
 
-def make_tracker(asked: Incidents, zone: str = "", policy: Policy | None = None) -> IncidentTracker:
+def make_tracker(asked: Incidents, zone: str = "", policy: Policy | None = None, columns: Sequence[str] = ()) -> IncidentTracker:
     """What joins the flags of a series into incidents, before its gaps are known, see ``gaps_of``."""
-    return IncidentTracker(zone, hysteresis=asked.hysteresis, min_severity=LEVELS[asked.min_severity], policy=policy)
+    least = LEVELS[asked.min_severity]
+    return IncidentTracker(zone, hysteresis=asked.hysteresis, min_severity=least, policy=policy, columns=columns)
 
 
 def gaps_of(asked: Incidents, usual: int, interval: float) -> tuple[int, int, int]:

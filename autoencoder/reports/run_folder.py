@@ -24,10 +24,22 @@ ADAPTATIONS = "adaptations.jsonl"
 METRICS = "metrics.json"
 CONFIG = "config.yaml"
 PLOT = "plot.png"
+COLUMNS_PLOT = "columns.png"  # the worst incidents of several columns
 LOG = "anomalies.log"
 FEEDBACK = "feedback.jsonl"  # what people said of incidents, see ``autoencoder.feedback``
 MODEL_FILES = ("model.onnx", "model.keras")
-RESULTS = (SCORES, INCIDENTS, ADAPTATIONS, LOG, METRICS, PLOT, *MODEL_FILES, DETECTOR, CONFIG)  # what a finished run leaves
+RESULTS = (
+    SCORES,
+    INCIDENTS,
+    ADAPTATIONS,
+    LOG,
+    METRICS,
+    PLOT,
+    COLUMNS_PLOT,
+    *MODEL_FILES,
+    DETECTOR,
+    CONFIG,
+)  # what a finished run leaves
 CHECKPOINT = "checkpoint.npz"  # where a run stands
 STATE = "state.npz"  # where a detector of the Python API stands
 GIVEN = "given.npz"  # the model that a run was given, as it was, until the run is done
