@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from autoencoder import __version__
 
-COMMANDS = ("run", "train", "serve", "report", "bench", "dashboard")
+COMMANDS = ("run", "train", "serve", "report", "feedback", "bench", "dashboard")
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,6 +36,7 @@ def parser() -> argparse.ArgumentParser:
         "          train: train on a source and save the model, which stands at its end\n"
         "          serve: judge points that come over HTTP; --out holds the state\n"
         "          report: what another budget or cooldown would have flagged in a run\n"
+        "          feedback: say that an incident of a run was a false alarm\n"
         "          bench: measure the detectors on benchmarks\n"
         "          dashboard: watch runs in a browser\n"
         f"the last three have flags of their own: {prog} bench --help\n",
@@ -50,7 +51,8 @@ def parser() -> argparse.ArgumentParser:
         f"  {prog} train --source csv --path metrics.csv --out model\n"
         f"  {prog} --source csv --path new.csv --model model\n"
         f"  {prog} serve --out state --port 8000\n"
-        f"  {prog} report runs/one --set threshold.budget=0.01\n\n"
+        f"  {prog} report runs/one --set threshold.budget=0.01\n"
+        f"  {prog} feedback runs/one --incident 12 --label false --for 90d\n\n"
         "exit codes: 0 done, or SIGTERM ended a run that follows, serves or reads a pipe,\n"
         "            1 the run failed, 2 wrong usage, config or input,\n"
         "            130 interrupted",
@@ -113,6 +115,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
         from autoencoder.benchmark.command import parser as bench_parser
 
         return bench_parser(program_name()).parse_args(argv[1:])
+    if argv[:1] == ["feedback"]:
+        from autoencoder.commands.feedback import parser as feedback_parser
+
+        return feedback_parser(program_name(), Parser).parse_args(argv)
     if argv[:1] == ["report"]:
         from autoencoder.commands.report import parser as report_parser
 

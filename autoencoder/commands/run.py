@@ -27,6 +27,7 @@ from autoencoder.core.state import State
 from autoencoder.factory.rules import unused
 from autoencoder.factory.runs import is_at_hand, make_panel, make_sinks, make_webhook
 from autoencoder.factory.sources import open_source
+from autoencoder.feedback.store import LabelStore
 from autoencoder.interrupts import SignalGuard
 from autoencoder.models import SavedModel, save_model
 from autoencoder.pipeline import Run, require_same, rows_done
@@ -79,7 +80,7 @@ def run(config: Config, options: RunOptions, console: Console, server: Server | 
             training = console.progress("training")
             this = Run(
                 source=source,
-                panel=make_panel(config, source, model, console.print, training),
+                panel=make_panel(config, source, model, console.print, training, labels=LabelStore(folder.path).of),
                 statistics=RunStatistics(),
                 folder=folder,
                 settings=dump(config),

@@ -13,10 +13,11 @@ from autoencoder.dashboard.chart import View, describe, stretch_of
 from autoencoder.dashboard.follow import Follower, Snapshot, State
 from autoencoder.dashboard.sidebar import named
 from autoencoder.reports.files import open_inside
+from autoencoder.reports.incidents import Incident
 from autoencoder.reports.odometer import brief
 from autoencoder.reports.run_folder import CONFIG, INCIDENTS, LOG, METRICS, SCORES, has
 from autoencoder.reports.severity import level_of
-from autoencoder.reports.wording import length_text
+from autoencoder.reports.wording import COLUMNS, columns_text, length_text
 
 HERE = Path(__file__).resolve().parent
 EVERYTHING = "Everything"
@@ -112,9 +113,7 @@ def _incidents(snapshot: Snapshot) -> None:
         "Level": [level_of(incident.severity) for incident in shown],
         f"Start{zone}": [incident.start.rstrip("Z").replace("T", " ").removesuffix(":00") for incident in shown],
         "Length": [length_text(incident) for incident in shown],
-        "Expected at its peak": [_numbers(incident.expected) for incident in shown],
-        "Seen at its peak": [_numbers(incident.peak_value) for incident in shown],
-        "Direction": ["/".join(each or "not known" for each in incident.direction) for incident in shown],
+        **_seen(shown),
         "State": [incident.close_reason or ("open" if snapshot.is_open else "closed") for incident in shown],
     }
     bar = st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="%.2f", width="small")
@@ -122,6 +121,22 @@ def _incidents(snapshot: Snapshot) -> None:
     st.dataframe(table, key="incidents", on_select=_clicked, selection_mode=["single-row", "single-cell"], **look)
     worst = f" The {MAX_INCIDENTS:,} worst are listed; the file has all." if len(shown) < len(snapshot.incidents) else ""
     st.caption(f"The worst first. Click a row to see its stretch.{worst}")
+
+
+def _seen(shown: Sequence[Incident]) -> dict[str, list[str]]:
+    """What was expected and seen at the peak of each incident, in its worst columns where there are several."""
+    if any(incident.columns for incident in shown):
+        worst = [[(each.expected, each.value) for each in incident.columns[:COLUMNS]] or [(None, None)] for incident in shown]
+        return {
+            "Columns": [columns_text(incident) for incident in shown],
+            "Expected there": [_numbers([expected for expected, _ in each]) for each in worst],
+            "Seen there": [_numbers([value for _, value in each]) for each in worst],
+        }
+    return {
+        "Expected at its peak": [_numbers(incident.expected) for incident in shown],
+        "Seen at its peak": [_numbers(incident.peak_value) for incident in shown],
+        "Direction": ["/".join(each or "not known" for each in incident.direction) for incident in shown],
+    }
 
 
 def _clicked() -> None:
@@ -143,8 +158,8 @@ def offer_files(folder: Path) -> None:
         st.caption(f"from {plain(str(folder))}")
 
 
-def _numbers(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:.5g}" if value == value else "not known" for value in values)
+def _numbers(values: Sequence[float | None]) -> str:
+    return ", ".join("not known" if value is None or value != value else f"{value:.5g}" for value in values)
 
 
 def plain(text: str) -> str:

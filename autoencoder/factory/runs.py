@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
@@ -15,8 +15,9 @@ from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
 from autoencoder.detector import Detector
 from autoencoder.factory.detectors import make_adaptive, make_detector, training_points
-from autoencoder.factory.rules import make_rule, require_times, settings_of
+from autoencoder.factory.rules import make_policy, require_times, settings_of
 from autoencoder.factory.sources import is_joint
+from autoencoder.feedback.label import Label
 from autoencoder.models import SavedModel
 from autoencoder.panel.panel import Panel
 from autoencoder.panel.series import Series
@@ -35,6 +36,7 @@ from autoencoder.scorers.base import Progress
 from autoencoder.sources.chunk import Source
 
 Warn = Callable[[str], None]
+Labels = Callable[[str | None], Sequence[Label]]  # of a series
 
 
 def is_at_hand(source: Source) -> bool:
@@ -48,13 +50,20 @@ def zone_of(source: Source) -> str:
 
 
 def make_panel(
-    config: Config, source: Source, model: SavedModel | None, warn: Warn, progress: Progress | None = None, *, adapts: bool = True
+    config: Config,
+    source: Source,
+    model: SavedModel | None,
+    warn: Warn,
+    progress: Progress | None = None,
+    *,
+    adapts: bool = True,
+    labels: Labels | None = None,
 ) -> Panel:
     """The detectors and incident trackers of a source; its series are there already, if they are known.
 
     Each detector goes on where that of ``model`` stood, or is trained on its first points where there is none; ``warn`` is told in a
     sentence of each series that is left out or unlike what the model was trained on, ``progress`` how training goes. Nothing adapts where
-    ``adapts`` is false.
+    ``adapts`` is false; ``labels`` gives what people have said of a series.
 
     Raises:
         ModelFileError: the model does not fit the source.
@@ -72,8 +81,8 @@ def make_panel(
             if name is None:
                 raise
             fault = str(error)
-        policy = make_rule(config, name, is_zoned=bool(source.timezone))
-        tracker = make_tracker(settings_of(config, name).incidents, zone_of(source), policy)
+        policy = make_policy(config, name, is_zoned=bool(source.timezone), labels=labels)
+        tracker = make_tracker(settings_of(config, name).incidents, zone_of(source), policy, source.columns)
         one = Series(name, make_one(name, training), tracker, partial(_gaps, config, name), left_out=fault)
         if model:
             is_known = model.apply_to(one.detector, name)
@@ -122,9 +131,10 @@ def _gaps(config: Config, series: str | None, detector: Detector) -> tuple[int, 
     return gaps_of(settings_of(config, series).incidents, usual, detector.current.interval)
 
 
-def make_tracker(asked: Incidents, zone: str = "", policy: Policy | None = None) -> IncidentTracker:
+def make_tracker(asked: Incidents, zone: str = "", policy: Policy | None = None, columns: Sequence[str] = ()) -> IncidentTracker:
     """What joins the flags of a series into incidents, before its gaps are known, see ``gaps_of``."""
-    return IncidentTracker(zone, hysteresis=asked.hysteresis, min_severity=LEVELS[asked.min_severity], policy=policy)
+    least = LEVELS[asked.min_severity]
+    return IncidentTracker(zone, hysteresis=asked.hysteresis, min_severity=least, policy=policy, columns=columns)
 
 
 def gaps_of(asked: Incidents, usual: int, interval: float) -> tuple[int, int, int]:

@@ -6,6 +6,7 @@ import csv
 import functools
 import re
 import warnings
+from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import fields
@@ -164,6 +165,25 @@ def read_scores(folder: Path, series: str | None = None, *, max_rows: int = 1_00
                 parts += [parse_scores(names, rows)] if rows else []
             return Detections.concatenate(parts or [parse_scores(names, [])])
     except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
+        raise ModelFileError(f"{path} cannot be read as the scores of a run ({type(error).__name__}); run anew") from None
+
+
+def read_rows(folder: Path, series: str | None, stop: int, count: int) -> Detections:
+    """Up to ``count`` rows of a series, before its row ``stop``; None is that of a run with one series.
+
+    Raises:
+        ModelFileError: they cannot be read, or were not written by this program.
+    """
+    path, ending = folder / SCORES, b"\n" if series is None else f",{series_field(series)}\n".encode()
+    try:
+        with open_inside(path) as file:
+            names = next(csv.reader([file.readline().decode()]))
+            own = (line for line in file if line.endswith(ending))
+            if series is not None:  # some names end alike
+                own = (line for line in own if next(csv.reader([line.decode()]))[-1] == series_name(series))
+            newest = deque(islice(own, stop), count)
+            return parse_scores(names, list(csv.reader(line.decode() for line in newest)))
+    except (OSError, ValueError, TypeError, LookupError, StopIteration, csv.Error) as error:
         raise ModelFileError(f"{path} cannot be read as the scores of a run ({type(error).__name__}); run anew") from None
 
 

@@ -90,12 +90,17 @@ class PrometheusSource(Source):
         self._is_open = False
         self._end = self._last_time()
         begin = self._end - round(self.history * 1000) // self._step * self._step
-        self._count = len(dicts_of(self._api.ask("query", query=self.query, time=_seconds(self._end))["result"]))
+        now = self._api.ask("query", query=self.query, time=_seconds(self._end))
+        kind = now.get("resultType")
+        self._count = (
+            len(dicts_of(now["result"])) if kind == "vector" else int(kind == "scalar")
+        )  # of the series that there are now
         if self._count > self.max_series:
             raise self._too_many(f"{self._count:,}")
         past = self._stretch(begin, self._end)
-        self._first = list(islice(past, 1) if self.follow else past)
-        if not self._first:
+        is_good = self.follow and self._count > 0  # so the past can wait until it is clear that the run does not go on behind it
+        self._first = [] if is_good else list(islice(past, 1) if self.follow else past)
+        if not (is_good or self._first):
             since, until = (np.datetime64(moment, "ms").item().isoformat(" ", "seconds") for moment in (begin, self._end))
             remedy = f"try it on {self.url}, or look further back with prometheus.history"
             raise InputError(f"{self.name}: the query gives nothing from {since} to {until} UTC; {remedy}")
