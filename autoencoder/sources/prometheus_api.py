@@ -118,7 +118,7 @@ class PrometheusApi:
         match tree:
             case {"status": "error"}:
                 message = " ".join(str(tree.get("error")).split())[:300]
-                if tree.get("errorType") in _LATER or status in _LATER_STATUS:
+                if tree.get("errorType") in _LATER or status in _LATER_STATUS or status >= 500:
                     raise _Later(f"{tree.get('errorType')}: {message}", wait)
                 raise InputError(f"{self.url} refuses the query: {message}; correct it, and try it on the server's own page")
             case {"status": "success", "data": {"result": [*_]}}:

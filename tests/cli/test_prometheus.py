@@ -20,7 +20,7 @@ from helpers.webhook_server import closed_port, isolate
 
 pytestmark = [needs_prometheus, pytest.mark.timeout(120)]
 SCRAPE = 1.0  # seconds between two scrapes
-STEP = 0.5
+STEP = 0.25
 HISTORY = 400  # seconds
 QUERY = 'load{job="demo"}'
 
@@ -88,7 +88,7 @@ def follow(world: World, folder: Path, *more: str) -> subprocess.Popen[str]:
         "--out",
         "o",
     ]
-    settings = {"prometheus.history": HISTORY, "prometheus.delay": 0.1, "metrics.port": world.port, "training.points": 700}
+    settings = {"prometheus.history": HISTORY, "prometheus.delay": 0.1, "metrics.port": world.port, "training.points": 900}
     settings |= {"incidents.merge_gap": 0, "windowed_gaussian.window": 600, "checkpoint.every": 5, "threshold.budget": 1e-5}
     flags = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
     return start(*call, *GAUSSIAN, *flags, *more, folder=folder)
