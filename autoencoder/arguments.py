@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from autoencoder import __version__
 
-COMMANDS = ("run", "train", "serve", "report", "bench", "dashboard")
+COMMANDS = ("run", "train", "serve", "report", "feedback", "alert-test", "bench", "dashboard")
 
 
 class Parser(argparse.ArgumentParser):
@@ -36,9 +36,11 @@ def parser() -> argparse.ArgumentParser:
         "          train: train on a source and save the model, which stands at its end\n"
         "          serve: judge points that come over HTTP; --out holds the state\n"
         "          report: what another budget or cooldown would have flagged in a run\n"
+        "          feedback: say that an incident of a run was a false alarm\n"
+        "          alert-test: send each alert channel that is switched on an alert now\n"
         "          bench: measure the detectors on benchmarks\n"
         "          dashboard: watch runs in a browser\n"
-        f"the last three have flags of their own: {prog} bench --help\n",
+        f"the last five have flags of their own: {prog} bench --help\n",
         epilog="examples:\n"
         f"  {prog} metrics.csv\n"
         f"  {prog} --source synthetic\n"
@@ -50,7 +52,8 @@ def parser() -> argparse.ArgumentParser:
         f"  {prog} train --source csv --path metrics.csv --out model\n"
         f"  {prog} --source csv --path new.csv --model model\n"
         f"  {prog} serve --out state --port 8000\n"
-        f"  {prog} report runs/one --set threshold.budget=0.01\n\n"
+        f"  {prog} report runs/one --set threshold.budget=0.01\n"
+        f"  {prog} feedback runs/one --incident 12 --label false --for 90d\n\n"
         "exit codes: 0 done, or SIGTERM ended a run that follows, serves or reads a pipe,\n"
         "            1 the run failed, 2 wrong usage, config or input,\n"
         "            130 interrupted",
@@ -113,10 +116,18 @@ def parse(argv: list[str]) -> argparse.Namespace:
         from autoencoder.benchmark.command import parser as bench_parser
 
         return bench_parser(program_name()).parse_args(argv[1:])
+    if argv[:1] == ["feedback"]:
+        from autoencoder.commands.feedback import parser as feedback_parser
+
+        return feedback_parser(program_name(), Parser).parse_args(argv)
     if argv[:1] == ["report"]:
         from autoencoder.commands.report import parser as report_parser
 
         return report_parser(program_name(), Parser).parse_args(argv)
+    if argv[:1] == ["alert-test"]:
+        from autoencoder.commands.alert_test import parser as alert_test_parser
+
+        return alert_test_parser(program_name(), Parser).parse_args(argv)
     if argv[:1] == ["dashboard"]:
         from autoencoder.dashboard.command import parser as dashboard_parser
 

@@ -154,7 +154,7 @@ class StreamDetector(Detector):
         scored = self.scorer.score(slots)
         if ends is not None:
             rows = np.flatnonzero(~np.isnan(values).all(axis=1))
-            scored = Scored(*(part[ends[rows] - 1] for part in scored)).at(rows, values)
+            scored = scored.take(ends[rows] - 1).at(rows, values)
         return self._judge(time, values, scored)
 
     def fill(self, time: Time, values: Array) -> tuple[Array, Integers | None]:
@@ -167,7 +167,7 @@ class StreamDetector(Detector):
             if self.position.is_at_start and not self.position.can_go_on(time):
                 self._begin_anew()
             self.position.advance(time)
-        return self.slots.process(time, values) if self.slots else (values, None)
+        return self.slots.process(time, self.scorer.impute(values)) if self.slots else (values, None)
 
     def detect(self, time: Time, slots: Array, is_row: Bools) -> Detections:
         """Detections of the next slots (M,), (M, F); those that are no row are seen by the scorer and judged by nobody."""
@@ -175,6 +175,8 @@ class StreamDetector(Detector):
         return self._judge(time, slots, scored._replace(own_errors=np.where(is_row, scored.own_errors, np.nan)))
 
     def _judge(self, time: Time, values: Array, scored: Scored) -> Detections:
+        if self.profile and not scored.contributions.shape[1]:
+            scored = scored._replace(contributions=self.profile.distances(values, scored.predictions))
         limits, probabilities = self._calibration.judge(scored.own_errors)
         if self.threshold is not self._calibration:
             limits = self.threshold.process(scored.own_errors)
@@ -307,9 +309,8 @@ class StreamDetector(Detector):
             return
         share = saved.number("share")
         if not 0.0 < share < 1.0:
-            raise ModelFileError(
-                f"the saved state of the detector cannot be used: share is {share:g}; it must be in (0, 1); train again"
-            )
+            fault = f"share is {share:g}; it must be in (0, 1)"
+            raise ModelFileError(f"the saved state of the detector cannot be used: {fault}; train again")
         self._set_share(share)
         self._load_scorer(saved, files)
         self._load_thresholds(saved)
@@ -319,4 +320,6 @@ def to_detections(time: Time, values: Array, scored: Scored, limits: Array, prob
     """Detections of N points by their own errors, from limits (N,) and the probabilities (N,) that a normal error is larger."""
     decades = np.log10(np.maximum(probabilities, 1e-300)) / -DECADES
     scores = np.minimum(decades, 1.0) + 0.0  # a certain -0 becomes 0
-    return Detections(time, values, scored.predictions, scored.errors, limits, scores, scored.own_errors > limits)
+    flags = scored.own_errors > limits
+    contributions = scored.contributions if len(scored.contributions) == len(values) else np.empty((len(values), 0))
+    return Detections(time, values, scored.predictions, scored.errors, limits, scores, flags, contributions=contributions)

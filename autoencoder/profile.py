@@ -21,6 +21,7 @@ PLAIN_SEASON = 0.5  # autocorrelation from which on a season is plain enough to 
 SEASONS = 4  # of them that are looked at, where there is room
 MIN_SEASONS = 3  # of them that must be there to be looked for
 USUAL_POINTS, MOST_POINTS, LEAST_POINTS = 200, 4096, 50  # that a profile to compare is taken from
+MOST_SPREADS = 1e100  # squares of them stay finite
 LEVELS = 5  # rows of ``StreamProfile.levels``
 
 
@@ -57,6 +58,13 @@ class StreamProfile:
     def points(self) -> int:
         """How many points of another stretch are looked at to compare it."""
         return min(MOST_POINTS, max(USUAL_POINTS, SEASONS * self.period))
+
+    def distances(self, values: Array, predictions: Array) -> Array:
+        """How far values (N, F) lie from predictions, in spreads of their columns, squared -> (N, F); (N, 0) of a single column."""
+        if values.shape[1] == 1:
+            return np.empty((len(values), 0))
+        spread = np.where(self.levels[3] > 0, self.levels[3], 1.0)
+        return np.asarray(np.square(np.clip((values - predictions) / spread, -MOST_SPREADS, MOST_SPREADS)))
 
     def unlike(self, found: StreamProfile, columns: Sequence[str], points: int) -> Iterator[str]:
         """A sentence for each thing in which a stretch of so many points is far from this one, with the figures of both."""

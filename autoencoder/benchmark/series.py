@@ -32,7 +32,7 @@ from autoencoder.factory.runs import gaps_of, make_tracker
 from autoencoder.reports.files import reporting, write_whole
 from autoencoder.reports.incidents import Incident
 from autoencoder.scorers.base import Scored
-from autoencoder.scorers.evidence import PARTS
+from autoencoder.scorers.evidence import DEPENDENCE, PARTS
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.sources.chunk import Chunk
 from autoencoder.sources.files import FileSource
@@ -167,14 +167,19 @@ def _judges(bench: Bench, series: Series) -> dict[str, Judge]:
 
     judges: dict[str, Judge] = {name: partial(judge, name) for name in bench.detectors}
     if bench.arguments.evidence:
-        judges |= {f"{name} without {part}": partial(judge, name, part) for name in bench.detectors for part in parts_of(name)}
+        judges |= {
+            f"{name} without {part}": partial(judge, name, part)
+            for name in bench.detectors
+            for part in parts_of(name, len(series.columns))
+        }
     judges |= {name: partial(_control, bench.config, errors_of, series) for name, errors_of in CONTROLS.items()}
     return judges | {T2Q: partial(_chart, series)} if len(series.columns) > 1 else judges
 
 
-def parts_of(detector: str) -> Iterable[str]:
-    """Parts that the evidence of a detector has."""
-    return PARTS if detector == LstmAutoencoderScorer.name else ()
+def parts_of(detector: str, columns: int) -> Iterable[str]:
+    """Parts that the evidence of a detector has on so many columns."""
+    parts = PARTS if detector == LstmAutoencoderScorer.name else ()
+    return [part for part in parts if part != DEPENDENCE or columns > 1]
 
 
 def _result(series: Series, path: Path, judge: Judge, data: Path) -> tuple[Detections, str | None]:

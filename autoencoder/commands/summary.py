@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from autoencoder.alerts.sink import Alerts
 from autoencoder.config import Config
 from autoencoder.console import Stopwatch
 from autoencoder.core.events import DECLARED, PROMOTED, ROLLED_BACK
@@ -15,10 +16,9 @@ from autoencoder.pipeline import Run
 from autoencoder.reports.incidents import GAPS
 from autoencoder.reports.logs import event_time
 from autoencoder.reports.odometer import DAY, Odometer
-from autoencoder.reports.run_folder import PLOT, RESULTS, has
+from autoencoder.reports.run_folder import COLUMNS_PLOT, PLOT, RESULTS, has
 from autoencoder.reports.scores_csv import read_scores
 from autoencoder.reports.statistics import SeriesStatistics, summary
-from autoencoder.reports.webhook import Webhook
 
 MARKED = (DECLARED, PROMOTED, ROLLED_BACK)  # events that the plot shows
 FEW_JUDGED = 0.9  # share of the points below which the reason is told
@@ -26,7 +26,7 @@ MAX_DETAILED = 10  # series whose counts are in metrics.json
 
 
 def write_metrics(
-    config: Config, run: Run, fault: BaseException | None, watch: Stopwatch, webhook: Webhook | None
+    config: Config, run: Run, fault: BaseException | None, watch: Stopwatch, alerts: Alerts | None
 ) -> dict[str, Any]:
     """Write metrics.json; returns what it holds."""
     source = run.source
@@ -45,7 +45,7 @@ def write_metrics(
         "known_anomalies": run.statistics.known_anomalies(_training_points(run)),
         **({"adaptation": adaptation} if adaptation else {}),
         **({"series": _series(run)} if source.has_series else {}),
-        "alerts": webhook.counts() if webhook else None,
+        "alerts": alerts.counts() if alerts else None,
         "seconds": watch.report(),
     }
     run.folder.write_metrics(metrics)
@@ -103,7 +103,8 @@ def _season(run: Run) -> list[str]:
 
 
 def draw_plot(run: Run) -> None:
-    """Draw plot.png, of many series the one with the worst incident."""
+    """Draw plot.png, of many series the one with the worst incident, and of several columns columns.png."""
+    from autoencoder.reports import culprit_plot
     from autoencoder.reports.plot import draw, save
 
     source, statistics = run.source, run.statistics
@@ -125,6 +126,9 @@ def draw_plot(run: Run) -> None:
         spans=[(max(0, start - left_out), end - left_out) for start, end in one.spans if end >= left_out],
     )
     save(figure, run.folder.path / PLOT)
+    worst = [each for each in statistics.worst if each.series == name and each.columns and each.first_row >= left_out]
+    if worst:
+        save(culprit_plot.draw(detections, worst, source.columns, source.timezone, left_out), run.folder.path / COLUMNS_PLOT)
 
 
 def _title(run: Run, name: str | None, one: SeriesStatistics, *, newest: bool) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 
 import numpy as np
 import numpy.typing as npt
@@ -26,23 +26,36 @@ class Detections:
     thresholds: Array  # (N,) the threshold that held before each error was seen
     scores: Array  # (N,) calibrated abnormality in [0, 1]
     anomalies: Bools  # (N,) True where the error lies above the threshold
+    #: (N, F) how much each of several columns adds to the error, in a unit of its own; (N, 0) where there is one, or nothing is known.
+    contributions: Array = field(default=None, kw_only=True)  # type: ignore[arg-type]  # an array once it is made
+
+    def __post_init__(self) -> None:
+        if self.contributions is None:
+            object.__setattr__(self, "contributions", np.empty((len(self.values), 0)))
 
     def __len__(self) -> int:
         return len(self.values)
 
     def __getitem__(self, rows: slice) -> Detections:
-        return Detections(*(getattr(self, field.name)[rows] for field in fields(self)))
+        return Detections(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
+
+    def where(self, rows: Bools) -> Detections:
+        """The points at which ``rows`` (N,) is true."""
+        return Detections(**{each.name: getattr(self, each.name)[rows] for each in fields(Detections)})
 
     @staticmethod
     def unknown(time: Time, values: Array) -> Detections:
         """Detections of points (N,), (N, F) of which nothing is known; no two arrays share memory."""
         errors, thresholds, scores = (unknown(len(values)) for _ in range(3))
-        return Detections(time, values, unknown(*values.shape), errors, thresholds, scores, np.zeros(len(values), dtype=bool))
+        contributions = unknown(len(values), values.shape[1] if values.shape[1] > 1 else 0)
+        flags = np.zeros(len(values), dtype=bool)
+        return Detections(time, values, unknown(*values.shape), errors, thresholds, scores, flags, contributions=contributions)
 
     @staticmethod
     def concatenate(parts: Sequence[Detections]) -> Detections:
         """Join detections of consecutive chunks; at least one part is needed."""
-        return Detections(*(np.concatenate([getattr(part, field.name) for part in parts]) for field in fields(Detections)))
+        names = (each.name for each in fields(Detections))
+        return Detections(**{name: np.concatenate([getattr(part, name) for part in parts]) for name in names})
 
 
 def unknown(*shape: int) -> Array:
@@ -50,3 +63,8 @@ def unknown(*shape: int) -> Array:
     array = np.empty(shape)
     array.fill(np.nan)
     return array
+
+
+def behind(early: int, part: Array) -> Array:
+    """What is known of points (N, ...), behind ``early`` of which nothing is -> (early + N, ...)."""
+    return np.concatenate([unknown(early, *part.shape[1:]), part]) if early else part

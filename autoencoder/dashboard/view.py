@@ -9,19 +9,23 @@ from typing import Any
 
 import streamlit as st
 
+from autoencoder.core.errors import AutoencoderError
 from autoencoder.dashboard.chart import View, describe, stretch_of
 from autoencoder.dashboard.follow import Follower, Snapshot, State
 from autoencoder.dashboard.sidebar import named
+from autoencoder.feedback.store import LabelStore, add_feedback
 from autoencoder.reports.files import open_inside
+from autoencoder.reports.incidents import Incident
 from autoencoder.reports.odometer import brief
 from autoencoder.reports.run_folder import CONFIG, INCIDENTS, LOG, METRICS, SCORES, has
 from autoencoder.reports.severity import level_of
-from autoencoder.reports.wording import length_text
+from autoencoder.reports.wording import COLUMNS, columns_text, length_text
 
 HERE = Path(__file__).resolve().parent
 EVERYTHING = "Everything"
 VIEWS = {EVERYTHING: None, "Newest 5,000": 5000, "Newest 1,000": 1000}
 MAX_INCIDENTS = 500  # worst ones in the table; incidents.jsonl has them all
+FEEDBACK = {False: "false alarm", True: "anomaly"}  # what a person may say of an incident
 COLORS = {State.RUNNING: "green", State.DONE: "blue", State.FAILED: "red", State.STOPPED: "gray"}
 FILES = {SCORES: "text/csv", INCIDENTS: "application/x-ndjson", LOG: "text/plain"}  # name -> its kind
 FILES |= {METRICS: "application/json", CONFIG: "application/yaml"}
@@ -106,22 +110,60 @@ def _incidents(snapshot: Snapshot) -> None:
         st.caption("None so far." if snapshot.is_live else "None.")
         return
     st.session_state.incident_rows = [(incident.first_row, incident.last_row) for incident in shown]
-    zone = " (UTC)" if snapshot.is_zoned else ""
+    zone, said = " (UTC)" if snapshot.is_zoned else "", LabelStore(snapshot.folder).said
     table = {
         "Severity": [incident.severity for incident in shown],
         "Level": [level_of(incident.severity) for incident in shown],
-        f"Start{zone}": [incident.start.rstrip("Z").replace("T", " ").removesuffix(":00") for incident in shown],
+        f"Start{zone}": [_moment(incident.start) for incident in shown],
         "Length": [length_text(incident) for incident in shown],
-        "Expected at its peak": [_numbers(incident.expected) for incident in shown],
-        "Seen at its peak": [_numbers(incident.peak_value) for incident in shown],
-        "Direction": ["/".join(each or "not known" for each in incident.direction) for incident in shown],
-        "State": [incident.close_reason or ("open" if snapshot.is_open else "closed") for incident in shown],
+        **_seen(shown),
+        "State": [incident.close_reason or ("open" if snapshot.open else "closed") for incident in shown],
+        "Rang": [_moment(incident.alarm_time or _why_not(incident)) for incident in shown],
+        "Feedback": [FEEDBACK[said[incident.id]] if incident.id in said else "" for incident in shown],
     }
     bar = st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="%.2f", width="small")
     look: dict[str, Any] = {"hide_index": True, "height": min(38 + 35 * len(shown), 320), "column_config": {"Severity": bar}}
     st.dataframe(table, key="incidents", on_select=_clicked, selection_mode=["single-row", "single-cell"], **look)
     worst = f" The {MAX_INCIDENTS:,} worst are listed; the file has all." if len(shown) < len(snapshot.incidents) else ""
-    st.caption(f"The worst first. Click a row to see its stretch.{worst}")
+    st.caption(f"The worst first. Click a row to see its stretch, and to say what it was.{worst}")
+    chosen = next((each for each in shown if (each.first_row, each.last_row) == st.session_state.chosen), None)
+    if chosen and chosen.close_reason:
+        with st.container(horizontal=True, vertical_alignment="center", key="feedback"):
+            for label, text in FEEDBACK.items():
+                st.button(text, key=f"feedback {label}", on_click=_say, args=(snapshot.folder, chosen.id, label))
+            st.caption(plain(st.session_state.get("said", "")))
+
+
+def _say(folder: Path, number: int, label: bool) -> None:
+    try:
+        add_feedback(folder, number, label=label)
+        st.session_state.said = "What is like it does not ring any more." if not label else "It is never learnt as normal."
+    except AutoencoderError as error:
+        st.session_state.said = str(error)
+
+
+def _moment(time: str) -> str:
+    return time.rstrip("Z").replace("T", " ").removesuffix(":00")
+
+
+def _why_not(incident: Incident) -> str:
+    return f"no ({incident.silenced_by})" if incident.silenced_by else "no"
+
+
+def _seen(shown: Sequence[Incident]) -> dict[str, list[str]]:
+    """What was expected and seen at the peak of each incident, in its worst columns where there are several."""
+    if any(incident.columns for incident in shown):
+        worst = [[(each.expected, each.value) for each in incident.columns[:COLUMNS]] or [(None, None)] for incident in shown]
+        return {
+            "Columns": [columns_text(incident) for incident in shown],
+            "Expected there": [_numbers([expected for expected, _ in each]) for each in worst],
+            "Seen there": [_numbers([value for _, value in each]) for each in worst],
+        }
+    return {
+        "Expected at its peak": [_numbers(incident.expected) for incident in shown],
+        "Seen at its peak": [_numbers(incident.peak_value) for incident in shown],
+        "Direction": ["/".join(each or "not known" for each in incident.direction) for incident in shown],
+    }
 
 
 def _clicked() -> None:
@@ -130,6 +172,7 @@ def _clicked() -> None:
     known = st.session_state.incident_rows
     snapshot = st.session_state.follower.poll()
     st.session_state.chosen = known[rows[0]] if rows and rows[0] < len(known) else None
+    st.session_state.said = ""
     _look_at(stretch_of(snapshot, *st.session_state.chosen) if st.session_state.chosen else None)
 
 
@@ -143,8 +186,8 @@ def offer_files(folder: Path) -> None:
         st.caption(f"from {plain(str(folder))}")
 
 
-def _numbers(values: Sequence[float]) -> str:
-    return ", ".join(f"{value:.5g}" if value == value else "not known" for value in values)
+def _numbers(values: Sequence[float | None]) -> str:
+    return ", ".join("not known" if value is None or value != value else f"{value:.5g}" for value in values)
 
 
 def plain(text: str) -> str:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 from autoencoder.config import Config
 from autoencoder.config.rules import deviation_of
 from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
+from autoencoder.feedback.label import Label
+from autoencoder.feedback.policy import Silencer
 from autoencoder.rules.calendar import Calendar, holidays_of, zone_named
 from autoencoder.rules.rule import Rule, first_match
 
@@ -42,6 +45,14 @@ def make_rule(config: Config, series: str | None, *, is_zoned: bool) -> Rule | N
         chosen.holiday_tolerance,
         (seconds_of(chosen.no_data) or 0.0) if chosen.no_data else 0.0,
     )
+
+
+def make_policy(
+    config: Config, series: str | None, *, is_zoned: bool, labels: Callable[[str | None], Sequence[Label]] | None = None
+) -> Silencer | None:
+    """What keeps incidents of a series from ringing, its rule and its ``labels``; None where there can be nothing."""
+    rule = make_rule(config, series, is_zoned=is_zoned)
+    return Silencer(rule, partial(labels, series) if labels else tuple) if rule or labels else None
 
 
 def name_of(config: Config, place: int) -> str:

@@ -11,11 +11,14 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.core.errors import TrainingError
+from autoencoder.core.errors import ModelFileError, TrainingError
+from autoencoder.core.state import Reader
 from autoencoder.core.types import Array, Bools, Integers
 from autoencoder.network.period import first_period
 
 MIN_STEPS = 4  # of a window
+MAX_STEPS = 1 << 14
+MAX_WINDOW = 1 << 20  # points
 MIN_WINDOWS = 64  # below that there is nothing to train on and nothing to validate with
 OUTLIER_VARIANCES = 1e4  # times it, beyond which a value in it is no reading, such as -9999; bursts are less
 OUTLIER_STRETCHES = 3  # of windows with such a value, at most
@@ -34,6 +37,14 @@ class WindowSpec:
     def points(self) -> int:
         """Points a window covers."""
         return self.steps * self.stride
+
+    @staticmethod
+    def load(saved: Reader) -> WindowSpec:
+        """What is saved as steps and stride; ModelFileError where it is damaged, or no window that a program makes."""
+        spec = WindowSpec(saved.integer("steps", MIN_STEPS, MAX_STEPS), saved.integer("stride", 1, MAX_STEPS))
+        if spec.points > MAX_WINDOW:
+            raise ModelFileError(f"the saved window covers {spec.points:,} points; at most {MAX_WINDOW:,} are let through")
+        return spec
 
 
 def choose_spec(values: Array, missing: int, window: int | None, steps: int, periods: float) -> WindowSpec:

@@ -194,7 +194,7 @@ class Panel:
                 self._leave_out(one, str(fault))
                 continue
             self._update(one)
-            for name in ("predictions", "errors", "thresholds", "scores", "anomalies"):
+            for name in ("predictions", "errors", "thresholds", "scores", "anomalies", "contributions"):
                 getattr(detections, name)[rows] = getattr(own, name)
         return detections
 

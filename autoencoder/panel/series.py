@@ -130,8 +130,8 @@ class PanelIncidents:
         begun: list[tuple[int, Series, int]] = []  # the row with which a new incident began, and its number in its series
         ended: list[tuple[int, Series, Incident]] = []  # the row after which an incident is over
         for one, rows in parts:
-            arrays = (getattr(detections, each.name) for each in fields(Detections))
-            own = detections if rows is ALL else Detections(*(array[rows] for array in arrays))
+            names = (each.name for each in fields(Detections))
+            own = detections if rows is ALL else Detections(**{name: getattr(detections, name)[rows] for name in names})
             first, places = one.tracker.row, places_of(rows, len(detections))
             closed = one.tracker.process(own, one.adopted)
             for incident in closed:

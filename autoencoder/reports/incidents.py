@@ -11,6 +11,7 @@ import numpy.typing as npt
 
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import Field
+from autoencoder.reports.culprits import ColumnShare
 from autoencoder.reports.severity import level_of
 
 UP, DOWN, BOTH = "up", "down", "both"  # directions
@@ -47,6 +48,7 @@ class Incident:
     close_reason: str | None = None  # why it is over; None while it is open
     kind: str = ANOMALY  # of one that is MISSING the rows are those with which that was noticed, and with which data are back
     silenced_by: str | None = None  # the rule or the label that keeps it from ringing; None where none does
+    columns: tuple[ColumnShare, ...] = ()  # those that made it, the worst first; none where there is a single column
 
     @property
     def length(self) -> int:
@@ -57,7 +59,7 @@ class Incident:
         """One JSON object with its status, "open" or "closed"; a single column's values are plain, unknown ones null."""
         record = {"id": self.id, "status": status, **asdict(self), "length": self.length}
         record["severity_level"] = level_of(self.severity)
-        usual = {"series": None, "kind": ANOMALY, "silenced_by": None}  # of most incidents, and left out
+        usual = {"series": None, "kind": ANOMALY, "silenced_by": None, "columns": ()}  # of most incidents, and left out
         record = {key: value for key, value in record.items() if key not in usual or value != usual[key]}
         for key in _LISTS:
             known = [None if isinstance(value, float) and not np.isfinite(value) else value for value in record[key]]
@@ -72,6 +74,7 @@ class Incident:
             for key in _LISTS[:2]:
                 values[key] = tuple(float("nan") if value is None else float(value) for value in _listed(values[key]))
             values["direction"] = tuple(_listed(values.get("direction")))
+            values["columns"] = tuple(map(ColumnShare.from_record, values.get("columns", ())))
             incident = Incident(**values)
         except (TypeError, KeyError, AttributeError) as error:
             raise ValueError(f"no incident ({error})") from None

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoencoder.core.errors import ConfigError
+from autoencoder.core.types import Detections
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.sinks import Batch
 from autoencoder.reports.statistics import RunStatistics
@@ -65,7 +66,6 @@ class RunMetrics:
         statistics: counts of the run, which it reads.
         share: name of a series -> share of its normal points that may be flagged.
         columns: names of the F columns; several become the label ``column``.
-        is_dated: times are timestamps, not counts.
         max_series: series that are shown one by one: those with an open incident, and else the first ones.
         info: labels of the metric ``autoencoder_run_info``, such as the source's name.
         open: incidents that go on already, in a run that is resumed.
@@ -92,6 +92,7 @@ class RunMetrics:
         self._statistics, self._share, self._columns, self._max_series = statistics, share, columns, max_series
         self._info, self._open, self._clock = dict(info or {}), open, clock
         self._newest: dict[str | None, _Newest] = {}
+        self._only: Detections | None = None  # the newest of a run without series, whose last point is read when it is asked for
         self._labels: dict[str | None, dict[str, str]] = {}
         self._is_dated = False
         self.registry: CollectorRegistry = CollectorRegistry(auto_describe=False)
@@ -101,18 +102,19 @@ class RunMetrics:
         """Remember the newest point of each series in a batch."""
         detections, count = batch.detections, len(batch.detections)
         self._open, self._is_dated = batch.open, detections.time.dtype.kind == "M"
-        rows = dict(zip(batch.series, range(count), strict=True)) if batch.series is not None else {None: count - 1}
-        places = slice(count - 1, count) if len(rows) == 1 and batch.series is None else list(rows.values())
-        if count:
-            fields = (getattr(detections, name)[places] for name in _FIELDS)
-            cells = (array.view("int64") if array.dtype.kind == "M" else array for array in fields)
-            self._newest.update(zip(rows, map(_Newest, *(array.tolist() for array in cells)), strict=True))
+        if batch.series is None:
+            self._only = detections if count else self._only
+        else:
+            rows = dict(zip(batch.series, range(count), strict=True))
+            self._newest.update(zip(rows, _points(detections, list(rows.values())), strict=True))
 
     def collect(self) -> Iterator[Metric]:
         """The metrics of now, as ``prometheus_client`` asks for them; it may come from another thread."""
         from prometheus_client.core import Metric
 
-        names = self._shown()
+        names, now = self._shown(), self._clock()
+        if self._only:
+            self._newest[None] = next(_points(self._only, [-1]))
         kinds = dict.fromkeys(GAUGES, "gauge") | dict.fromkeys(COUNTERS, "counter")
         families = {key: Metric(PREFIX + key, text, kinds[key]) for key, text in (GAUGES | COUNTERS).items()}
         ongoing: dict[str | None, list[Incident]] = {}
@@ -120,7 +122,7 @@ class RunMetrics:
             ongoing.setdefault(incident.series, []).append(incident)
         for name in names:
             labels = self._labels.get(name) or self._labels.setdefault(name, labels_of(name))
-            for key, value in self._numbers(name, ongoing.get(name, [])):
+            for key, value in self._numbers(name, ongoing.get(name, []), now):
                 suffix = "_total" if kinds[key] == "counter" else ""
                 families[key].add_sample(PREFIX + key + suffix, labels, value)
             for key, label, value in self._cells(name):
@@ -145,9 +147,9 @@ class RunMetrics:
         first = dict.fromkeys(incident.series for incident in self._open)
         return [*dict.fromkeys([*first, *names])][: self._max_series]
 
-    def _numbers(self, name: str | None, ongoing: Sequence[Incident]) -> Iterator[tuple[str, float]]:
+    def _numbers(self, name: str | None, ongoing: Sequence[Incident], now: float) -> Iterator[tuple[str, float]]:
         """The numbers of a series that are known."""
-        counts, newest = self._statistics.series[name], self._newest.get(name)
+        counts = self._statistics.series[name]
         spans, rung = list(counts.spans), list(counts.rung)
         known = {first for first, _ in spans[-2:]}
         ongoing = [each for each in ongoing if each.first_row not in known]  # else it is over, and counted already
@@ -157,9 +159,9 @@ class RunMetrics:
         yield from (("open_alarms", alarms), ("alarms", sum(rung) + alarms))
         if counts.judged:
             yield "allowed_points", self._share(name) * counts.judged
-        if newest:
+        if newest := self._newest.get(name):
             if self._is_dated:
-                yield from (("last_time_seconds", newest.time / 1e9), ("lag_seconds", self._clock() - newest.time / 1e9))
+                yield from (("last_time_seconds", newest.time / 1e9), ("lag_seconds", now - newest.time / 1e9))
             numbers = {key: getattr(newest, key) for key in ("error", "threshold", "score", "anomaly")}
             yield from ((key, value) for key, value in numbers.items() if math.isfinite(value))
 
@@ -170,6 +172,12 @@ class RunMetrics:
             for column, value in zip(self._columns, cells, strict=True):
                 if math.isfinite(value):
                     yield key, {"column": column} if len(self._columns) > 1 else {}, value
+
+
+def _points(detections: Detections, rows: Sequence[int]) -> Iterator[_Newest]:
+    """Some points of many."""
+    fields = (getattr(detections, name)[rows] for name in _FIELDS)
+    return map(_Newest, *((array.view("int64") if array.dtype.kind == "M" else array).tolist() for array in fields))
 
 
 def labels_of(name: str | None) -> dict[str, str]:

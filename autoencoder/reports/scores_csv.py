@@ -6,6 +6,7 @@ import csv
 import functools
 import re
 import warnings
+from collections import deque
 from collections.abc import Sequence
 from contextlib import closing
 from dataclasses import fields
@@ -167,6 +168,25 @@ def read_scores(folder: Path, series: str | None = None, *, max_rows: int = 1_00
         raise ModelFileError(f"{path} cannot be read as the scores of a run ({type(error).__name__}); run anew") from None
 
 
+def read_rows(folder: Path, series: str | None, stop: int, count: int) -> Detections:
+    """Up to ``count`` rows of a series, before its row ``stop``; None is that of a run with one series.
+
+    Raises:
+        ModelFileError: they cannot be read, or were not written by this program.
+    """
+    path, ending = folder / SCORES, b"\n" if series is None else f",{series_field(series)}\n".encode()
+    try:
+        with open_inside(path) as file:
+            names = next(csv.reader([file.readline().decode()]))
+            own = (line for line in file if line.endswith(ending))
+            if series is not None:  # some names end alike
+                own = (line for line in own if next(csv.reader([line.decode()]))[-1] == series_name(series))
+            newest = deque(islice(own, stop), count)
+            return parse_scores(names, list(csv.reader(line.decode() for line in newest)))
+    except (OSError, ValueError, TypeError, LookupError, StopIteration, csv.Error) as error:
+        raise ModelFileError(f"{path} cannot be read as the scores of a run ({type(error).__name__}); run anew") from None
+
+
 def read_series(folder: Path) -> tuple[dict[str | None, Detections], bool]:
     """All rows of scores.csv, by the name in their last field (see ``series_name``), None where a run has one series.
 
@@ -209,12 +229,11 @@ def parse_scores(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Detecti
         np.stack([known[name] for name in names if name.startswith(what)], axis=1) for what in ("value", "prediction")
     )
     flags = np.array([field == "1" for field in fields["anomaly"]], dtype=bool)
-    return Detections(
-        _parse_times(fields["time"]), values, predictions, known["error"], known["threshold"], known["score"], flags
-    )
+    return Detections(parse_times(fields["time"]), values, predictions, known["error"], known["threshold"], known["score"], flags)
 
 
-def _parse_times(fields: Sequence[str]) -> npt.NDArray[np.datetime64] | npt.NDArray[np.int64]:
+def parse_times(fields: Sequence[str]) -> npt.NDArray[np.datetime64] | npt.NDArray[np.int64]:
+    """Times (N,) as scores.csv and incidents hold them. Raises ValueError: they are none."""
     if fields and all(field.lstrip("-").isdigit() for field in fields[:3]):
         return np.array(fields, dtype=np.int64)
     with warnings.catch_warnings(action="error", category=UserWarning):  # numpy warns of a zone and goes on

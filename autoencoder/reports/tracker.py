@@ -11,6 +11,7 @@ import numpy as np
 from autoencoder.core.state import Field, Reader, State, Stateful, array, integer, number
 from autoencoder.core.types import Array, Detections
 from autoencoder.reports.alarms import AlarmFilter
+from autoencoder.reports.culprits import column_shares
 from autoencoder.reports.data_watch import Awake, DataWatch
 from autoencoder.reports.incidents import (
     BOTH,
@@ -51,6 +52,7 @@ class IncidentTracker(Stateful):
         min_length: flagged points without which an incident is no alarm.
         min_severity: in [0, 1), without which it is none either; see ``severity_of``.
         policy: what keeps incidents from ringing; None where all may.
+        columns: names of the columns, where there are several: an incident then tells which of them made it.
     """
 
     name = "the incidents"
@@ -79,8 +81,11 @@ class IncidentTracker(Stateful):
         min_length: int = 1,
         min_severity: float = 0.0,
         policy: Policy | None = None,
+        columns: Sequence[str] = (),
     ) -> None:
         self._zone = zone
+        self._columns = columns if len(columns) > 1 else ()
+        self._contributions = np.zeros(len(self._columns))  # (F,) of the open incident's points, in all
         self._hysteresis = hysteresis
         self.set_gaps(merge_gap, cooldown, min_length)
         self.row = self.count = 0
@@ -185,15 +190,19 @@ class IncidentTracker(Stateful):
         if not before:
             self._next_number()
             self._began, self._has_risen, self._deviations = moment, False, np.zeros((2, len(values)))
+            self._contributions = np.zeros(len(self._columns))
             before = Incident(self.count, now, now, **peak, severity=0.0, n_points=0, first_row=row, last_row=row, alarm=False)
         deviations = np.clip(np.nan_to_num(values - predictions), -MAX_ERROR, MAX_ERROR)
         # squared, so that many points near what was expected do not hide a few far from it
         self._deviations = self._deviations + np.maximum([deviations, -deviations], 0.0) ** 2
+        if self._columns:
+            self._contributions = np.minimum(self._contributions + np.nan_to_num(detections.contributions[index]), MAX_ERROR)
         self._has_risen |= rises
         count = before.n_points + 1
         known = before.peak_score or 0.0
         if count == 1 or (peak_score or 0.0, height) > (known, self._peak_height):
             before, known, self._peak_height = replace(before, peak_score=peak_score, **peak), peak_score or 0.0, height
+        shares = column_shares(self._columns, self._contributions, before.peak_value, before.expected)
         grown = replace(
             before,
             end=now,
@@ -202,6 +211,7 @@ class IncidentTracker(Stateful):
             severity=severity_of(known, count),
             direction=tuple(_direction(*column) for column in self._deviations.T.tolist()),
             duration_seconds=(moment - self._began) / 1e9 if is_dated else None,
+            columns=shares,
         )
         # a score that is unknown says nothing against it
         is_severe = grown.severity >= self._min_severity or grown.peak_score is None
@@ -215,12 +225,15 @@ class IncidentTracker(Stateful):
     def state(self) -> State:
         """See ``Stateful``."""
         data: State = {"data": self._data.state()} if self._data else {}
-        return {**super().state(), "alarms": self._alarms.state(), **data}
+        joint: State = {"contributions": self._contributions.copy()} if self._columns else {}
+        return {**super().state(), "alarms": self._alarms.state(), **data, **joint}
 
     def _complete(self, saved: Reader) -> None:
         self._alarms.load(saved.state("alarms"))
         if self._data and saved.has("data"):  # a rule may be newer than the checkpoint
             self._data.load(saved.state("data"))
+        if self._columns and saved.has("contributions"):
+            self._contributions = saved.array("contributions", (len(self._columns),), low=0.0)
 
 
 def _direction(above: float, below: float) -> str | None:

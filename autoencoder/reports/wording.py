@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import math
+from urllib.parse import quote
 
 from autoencoder.reports.incidents import MISSING, Incident
 from autoencoder.reports.severity import level_of
 
+COLUMNS = 3  # of an incident that are named, at most
+LINK_FIELDS = ("out", "source", "series", "incident", "start", "end")  # of the template of a link
 UNITS = {"days": 86_400.0, "h": 3600.0, "min": 60.0, "s": 1.0}  # of a duration, the longest first
 
 
@@ -16,19 +19,31 @@ def number_of(count: int, noun: str) -> str:
 
 
 def seen_text(incident: Incident, digits: int = 6) -> str:
-    """What was seen and expected at the peak of an incident, and where its points lie of that, one entry a column.
+    """What was seen and expected at the peak of an incident, and where its points lie of that; of several columns the worst.
 
-    "seen 61.309/7, expected 56.161/unknown (up/unknown)"; of missing data what came last, "no data after 61.309"
+    "seen 61.309, expected 56.161 (up)"; "'flow' 62 %: seen 29, expected 32; 'pressure' 38 %: seen 7, expected unknown"; of missing data
+    what came last, "no data after 61.309"
     """
-    seen, expected = (
-        "/".join(f"{value:.{digits}g}" if math.isfinite(value) else "unknown" for value in values)
-        for values in (incident.peak_value, incident.expected)
-    )
+    if incident.columns:
+        return "; ".join(
+            f"{each.name!r} {100 * each.share:.0f} %: seen {_number(each.value, digits)}, expected {_number(each.expected, digits)}"
+            for each in incident.columns[:COLUMNS]
+        )
+    seen, expected = ("/".join(_number(value, digits) for value in values) for values in (incident.peak_value, incident.expected))
     if incident.kind == MISSING:
         return f"no data after {seen}"
     known = any(incident.direction)
     direction = f" ({'/'.join(each or 'unknown' for each in incident.direction)})" if known else ""
     return f"seen {seen}, expected {expected}{direction}"
+
+
+def columns_text(incident: Incident) -> str:
+    """The worst columns of an incident with their shares: "flow 62 %, pressure 38 %"."""
+    return ", ".join(f"{each.name} {100 * each.share:.0f} %" for each in incident.columns[:COLUMNS])
+
+
+def _number(value: float | None, digits: int) -> str:
+    return "unknown" if value is None or not math.isfinite(value) else f"{value:.{digits}g}"
 
 
 def severity_text(incident: Incident) -> str:
@@ -59,3 +74,14 @@ def duration_text(seconds: float) -> str:
         ((unit, size) for unit, size in UNITS.items() if seconds >= size * (2 if unit == "days" else 1)), ("s", 1.0)
     )
     return f"{float(f'{seconds / size:.2g}'):,g} {unit}" if seconds < 100 * size else f"{seconds / size:,.0f} {unit}"
+
+
+def linked(template: str, out: object, source: object, incident: Incident) -> str:
+    """The address that an alert leads to: ``template`` with its fields, of ``LINK_FIELDS``, filled in as parts of a URL.
+
+    >>> incident = Incident(7, "2025-02-15T10:00", "2025-02-16", "2025-02-16", (), (), 0.82, 2, 40, 41, True, series="web 1")
+    >>> linked("https://grafana/d/x?var-series={series}&from={start}", "runs/a", "a.csv", incident)
+    'https://grafana/d/x?var-series=web%201&from=2025-02-15T10%3A00'
+    """
+    values = (out, source, incident.series or "", incident.id, incident.start, incident.end)
+    return template.format(**{name: quote(str(value), safe="") for name, value in zip(LINK_FIELDS, values, strict=True)})

@@ -6,6 +6,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Mapping
 from typing import ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
+import numpy as np
+
 from autoencoder.core.errors import NotFittedError
 from autoencoder.core.state import Resettable, State
 from autoencoder.core.types import Array, Bools, Integers, Progress, unknown
@@ -19,15 +21,22 @@ class Scored(NamedTuple):
     errors: Array  # (N,) how unusual what ends at each point is
     predictions: Array  # (N, F)
     own_errors: Array  # (N,) how unusual the point itself is: no more than that, and less in the shadow of an anomaly before it
+    #: (N, F) how much each of several columns adds to the error; (N, 0) of a single column, and where a scorer cannot tell.
+    contributions: Array = np.empty((0, 0))
 
     @staticmethod
-    def unknown(values: Array) -> Scored:
-        """Nothing is known of values (N, F)."""
-        return Scored(unknown(len(values)), unknown(*values.shape), unknown(len(values)))
+    def unknown(values: Array, contributions: int = 0) -> Scored:
+        """Nothing is known of values (N, F), with so many columns that contribute."""
+        errors = (unknown(len(values)) for _ in range(2))
+        return Scored(next(errors), unknown(*values.shape), next(errors), unknown(len(values), contributions))
+
+    def take(self, rows: Integers) -> Scored:
+        """What is said of these rows (M,)."""
+        return Scored(self.errors[rows], self.predictions[rows], self.own_errors[rows], self.contributions[rows])
 
     def at(self, rows: Integers, values: Array) -> Scored:
         """What is said here of points (M,) as said of the ``rows`` (M,) of values (N, F); of the others nothing is known."""
-        whole = Scored.unknown(values)
+        whole = Scored.unknown(values, self.contributions.shape[1])
         for each, part in zip(whole, self, strict=True):
             each[rows] = part
         return whole
@@ -67,7 +76,11 @@ class Scorer(Resettable, ABC):
     def score(self, values: Array) -> Scored:
         """As ``process``, and what each point says by itself; the same where a scorer cannot tell."""
         errors, predictions = self.process(values)
-        return Scored(errors, predictions, errors)
+        return Scored(errors, predictions, errors, np.empty((len(values), 0)))
+
+    def impute(self, values: Array) -> Array:
+        """Values (N, F) with the missing cells filled that the others of their row tell; a scorer that cannot tell leaves all."""
+        return values
 
     @property
     @abstractmethod

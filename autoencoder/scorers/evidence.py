@@ -9,7 +9,8 @@ import numpy as np
 
 from autoencoder.core.state import Reader, Stateful, array
 from autoencoder.core.types import Array
-from autoencoder.scorers.linear_forecast import KINDS
+from autoencoder.scorers.dependence import GUESS, joint_kinds
+from autoencoder.scorers.linear_forecast import GUESSES, KINDS
 
 TAIL = 0.1  # share of the training points whose evidence makes the tail
 PIECES = 8  # straight pieces of the surprise below the tail
@@ -19,11 +20,15 @@ MOST = np.array([PIECE] * PIECES + [np.inf])  # nats that evidence beyond each k
 LEAST_WIDTH = 1e-150  # of a piece; evidence that takes few values puts several quantiles on one of them
 ENOUGH_ERRORS = 1000  # with fewer, what does not belong to a tail cannot be told from it
 SINGLE = 3  # kinds of evidence that a point has once; the others it has in each column
+SINGLE_GUESSES = (1e-6, 1e-6, 0.002)  # see ``Surprise.fit``: of error, distance and excursion
+USUAL = 3.0  # nats that evidence of a column that is well has at times; what is more tells of the column
+DEPENDENCE = "dependence"
 PARTS = {  # what the kinds come from
     "network": slice(0, 2),
     "range": slice(2, SINGLE),
     "linear forecast": slice(SINGLE, SINGLE + KINDS - 1),
     "repetitions": slice(SINGLE + KINDS - 1, SINGLE + KINDS),
+    DEPENDENCE: slice(SINGLE + KINDS, SINGLE + KINDS + joint_kinds(2)),  # of several columns
 }
 
 
@@ -86,27 +91,58 @@ def surprises(evidence: Array, knots: Array, slopes: Array) -> Array:
     return np.asarray(np.add.reduce(nats, axis=-1))
 
 
-def side_by_side(error: Array, distance: Array, outside: Array, linear: Array) -> Array:
-    """Evidence (N, SINGLE + F K) from reconstruction errors, window distances, excursions (N,) and the linear forecast's (N, F, K)."""
-    evidence = np.empty((len(error), SINGLE + linear.shape[1] * linear.shape[2]))
+def side_by_side(error: Array, distance: Array, outside: Array, linear: Array, joint: Array | None = None) -> Array:
+    """Evidence (N, K) of all kinds: errors, distances, excursions (N,), and of each column (N, F, ...) linear and joint evidence."""
+    each = [part.reshape(len(part), part.shape[1] * part.shape[2]) for part in (linear, joint) if part is not None]
+    evidence = np.empty((len(error), SINGLE + sum(part.shape[1] for part in each)))
     evidence[:, 0], evidence[:, 1], evidence[:, 2] = error, distance, outside
-    evidence[:, SINGLE:] = linear.reshape(len(linear), evidence.shape[1] - SINGLE)
+    np.concatenate(each, axis=1, out=evidence[:, SINGLE:])
     return evidence
 
 
+def guesses(features: int) -> Array:
+    """Scales (K,) of the tails of such evidence of F columns, see ``Surprise.fit``."""
+    return np.array(SINGLE_GUESSES + GUESSES * features + (GUESS,) * (joint_kinds(features) * features))
+
+
+def of_columns(surprises: Array, features: int) -> tuple[Array, Array]:
+    """The parts of surprises (N, K) that each column has: of the linear forecast, and of the dependence, (N, F, ...)."""
+    end = SINGLE + features * KINDS
+    linear, joint = surprises[:, SINGLE:end], surprises[:, end:]
+    return linear.reshape(len(linear), features, KINDS), joint.reshape(len(joint), features, joint.shape[1] // features)
+
+
 def total(surprises: Array, features: int, without: Iterable[str] = ()) -> Array:
-    """Surprises (N, SINGLE + F K) -> their norm of exponent 1.5 (N,); of several columns the most surprising one of a kind counts.
+    """Surprises (N, K) -> their norm of exponent 1.5 (N,); of several columns the most surprising one of a kind counts.
 
     The sum (exponent 1) would be right for independent kinds, and hides an anomaly that only one of them sees; the largest (infinity)
     wastes what several of them say. ``without`` some of ``PARTS`` it is the norm of the others.
     """
-    linear = surprises[:, SINGLE:].reshape(len(surprises), features, KINDS)
-    largest = linear[:, 0] if features == 1 else np.maximum.reduce(linear, axis=1)  # (N, K)
-    kinds = np.concatenate([surprises[:, :SINGLE], largest], axis=1)  # (N, SINGLE + K)
+    largest = [each[:, 0] if features == 1 else np.maximum.reduce(each, axis=1) for each in of_columns(surprises, features)]
+    kinds = np.concatenate([surprises[:, :SINGLE], *largest], axis=1)
     for part in without:
         kinds[:, PARTS[part]] = 0.0
     np.minimum(kinds, MAX_SURPRISE, out=kinds)
     return np.asarray(np.cbrt(np.square(np.add.reduce(kinds * np.sqrt(kinds), axis=1))))
+
+
+def contributing(features: int) -> int:
+    """Columns that ``by_column`` tells of: all, where there are several."""
+    return features if features > 1 else 0
+
+
+def by_column(surprises: Array, features: int) -> Array:
+    """How much each column adds to the total of surprises (N, K) -> (N, F), in its powers; (N, 0) of a single column.
+
+    Only what is more than ``USUAL`` counts, as long as any column has that much: of many columns that are well, the sum of small
+    surprises would hide the one that is not.
+    """
+    if features == 1:
+        return np.empty((len(surprises), 0))
+    kinds = np.minimum(np.concatenate(of_columns(surprises, features), axis=2), MAX_SURPRISE)  # (N, F, K)
+    beyond = np.maximum(kinds - USUAL, 0.0)
+    kinds = np.where(np.any(beyond, axis=(1, 2), keepdims=True), beyond, kinds)
+    return np.asarray(np.add.reduce(kinds * np.sqrt(kinds), axis=2))
 
 
 def believable(errors: Array, rarity: float) -> Array:

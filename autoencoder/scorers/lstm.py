@@ -10,12 +10,11 @@ import numpy as np
 
 from autoencoder.core.errors import ModelFileError, TrainingError
 from autoencoder.core.state import Reader, State, Stateful
-from autoencoder.core.types import Array, Bools, Integers, Progress, unknown
+from autoencoder.core.types import Array, Bools, Integers, Progress, behind
 from autoencoder.network.model import Architecture
 from autoencoder.network.runtime import TrainedNetwork, Windows
 from autoencoder.network.training import TrainingConfig
 from autoencoder.network.windows import (
-    MIN_STEPS,
     WindowScaler,
     WindowSpec,
     choose_spec,
@@ -25,16 +24,14 @@ from autoencoder.network.windows import (
     without_outlying,
 )
 from autoencoder.scorers.base import Scored, Scorer
-from autoencoder.scorers.evidence import SINGLE, Surprise, believable, side_by_side, total
+from autoencoder.scorers.dependence import Dependence
+from autoencoder.scorers.evidence import Surprise, believable, by_column, contributing, guesses, side_by_side, total
 from autoencoder.scorers.excursion import Excursion
-from autoencoder.scorers.linear_forecast import GUESSES, KINDS, POINTS, LinearForecast
+from autoencoder.scorers.linear_forecast import POINTS, LinearForecast
 from autoencoder.scorers.nearest_window import NearestWindow
 from autoencoder.scorers.shadow import Shadow
 
-SINGLE_GUESSES = (1e-6, 1e-6, 0.002)  # see ``Surprise.fit``: of error, distance and excursion
 MEMORY_WINDOWS = 4096  # normal windows that are remembered
-MAX_WINDOW = 1 << 20  # points
-MAX_STEPS = 1 << 14
 
 
 class LstmAutoencoderScorer(Scorer):
@@ -46,10 +43,9 @@ class LstmAutoencoderScorer(Scorer):
 
     - how far the point lies from the prediction (the reconstruction error),
     - how far the newest half of its window lies from the nearest normal one (``NearestWindow``),
-    - how far the point lies outside the range of all values before it (``Excursion``), and
-    - what a linear model of the newest points says, in several kinds (``LinearForecast``).
-
-    ``Shadow`` tells what the point says by itself.
+    - how far the point lies outside the range of all values before it (``Excursion``),
+    - what a linear model of the newest points says, in several kinds (``LinearForecast``), and
+    - of several columns, how far each lies from what the others say of it (``Dependence``); ``Shadow`` tells what the point says by itself.
 
     Args:
         window: points a window covers; None takes them from the dominant period of the training part.
@@ -80,9 +76,7 @@ class LstmAutoencoderScorer(Scorer):
         exclude_anomalies: bool = False,
         **training: float,
     ) -> None:
-        self._window = window
-        self._sequence_length = sequence_length
-        self._window_periods = window_periods
+        self._window, self._sequence_length, self._window_periods = window, sequence_length, window_periods
         self._architecture = Architecture(sequence_length, 1, tuple(units), latent_dim, dropout, horizon)
         self._training = TrainingConfig(**training)  # type: ignore[arg-type]  # its fields are whole numbers and floats
         self._threads = threads
@@ -90,8 +84,7 @@ class LstmAutoencoderScorer(Scorer):
         self.network: TrainedNetwork | None = None
         self._has_shared_network = False
         self.memory: NearestWindow
-        self.forecast = LinearForecast()
-        self.surprise = Surprise()
+        self.forecast, self.dependence, self.surprise = LinearForecast(), Dependence(), Surprise()
         self.keeps_surprises = False  #: of the training part, for ``leave_out``
         self._without: tuple[str, ...] = ()  # of ``PARTS``
         self._calibration_surprises = np.empty((0, 0))
@@ -161,10 +154,15 @@ class LstmAutoencoderScorer(Scorer):
         error = self.network.start(windows, values[ends], self.scaler)()[0]
         self.memory = self._new_memory()
         distance = self.memory.fit(self.scaler.half_windows(windows), gap=self.window // 2)
-        self.forecast, self.surprise = LinearForecast(), Surprise()  # clones may share those from before
-        evidence = side_by_side(error, distance, outside[ends], self.forecast.fit(values)[ends])
+        self.forecast, self.dependence, self.surprise = (
+            LinearForecast(),
+            Dependence(),
+            Surprise(),
+        )  # clones may share those from before
+        linear, joint = self.forecast.fit(values)[ends], self.dependence.fit(values)[ends]
+        evidence = side_by_side(error, distance, outside[ends], linear, joint)
         ordinary = without_outlier(windows)
-        self.surprise.fit(evidence[ordinary], np.array(SINGLE_GUESSES + GUESSES * values.shape[1]))
+        self.surprise.fit(evidence[ordinary], guesses(values.shape[1]))
         surprises = self.surprise.of(evidence)
         self.calibration_errors = total(surprises, values.shape[1])
         self.calibration_errors[~ordinary] = np.median(self.calibration_errors[ordinary])
@@ -215,23 +213,26 @@ class LstmAutoencoderScorer(Scorer):
         before = len(self.history)
         early = min(len(values), max(0, self.window - 1 - before))  # points without a full window
         self._begin_after(stream)
+        joint = self.dependence.compare(stream, len(values))  # (N, F, K)
         if early == len(values):
             self.excursion.compare(values)
             self.shadow.skip(early)
-            return Scored.unknown(values)
+            return Scored.unknown(values, contributing(values.shape[1]))
         windows = sliding_windows(stream[max(0, before - self.window + 1) :], self.scaler.spec)  # (N - early, T, F)
         reconstruction = self.network.start(windows, values[early:], self.scaler)
         outside = self.excursion.compare(values)  # (N,); other threads run the network meanwhile
         distance = self.memory.compare(self.scaler.half_windows(windows))
         linear = self.forecast.compare(stream, len(values) - early)  # (N - early, F, K)
         error, predictions = reconstruction()
-        surprises = self.surprise.of(side_by_side(error, distance, outside[early:], linear))
-        errors = total(surprises, values.shape[1], self._without)
-        if early:
-            errors = np.concatenate([unknown(early), errors])
-            predictions = np.concatenate([unknown(early, values.shape[1]), predictions])
-        own = self.shadow.process(stream, errors, outside, self.forecast, self.surprise, self._without)
-        return Scored(errors, predictions, own)
+        surprises = self.surprise.of(side_by_side(error, distance, outside[early:], linear, joint[early:]))
+        found = total(surprises, values.shape[1], self._without), predictions, by_column(surprises, values.shape[1])
+        errors, predictions, contributions = (behind(early, part) for part in found)
+        own = self.shadow.process(stream, errors, outside, self.forecast, self.surprise, joint, self._without)
+        return Scored(errors, predictions, own, contributions)
+
+    def impute(self, values: Array) -> Array:
+        """See ``Scorer.impute``."""
+        return self.dependence.impute(values)
 
     def leave_out(self, part: str) -> None:
         """Go on without one of ``PARTS`` of the evidence, to tell what it adds; see ``keeps_surprises``."""
@@ -251,13 +252,14 @@ class LstmAutoencoderScorer(Scorer):
     def reset(self) -> None:
         """Forget the recent points; the next window fills anew."""
         self.history = self.history[:0]
-        for part in (self.memory, self.excursion, self.shadow):
+        for part in (self.memory, self.excursion, self.shadow, self.dependence):
             part.reset()
 
     def _parts(self) -> dict[str, Stateful]:
         """What has a state of its own, by its key in that of the scorer."""
         learnt: dict[str, Stateful] = {"forecast": self.forecast, "surprise": self.surprise}
-        return {**learnt, "memory": self.memory, "range": self.excursion, "shadow": self.shadow}
+        joint = {"dependence": self.dependence} if self._architecture.features > 1 else {}
+        return {**learnt, **joint, "memory": self.memory, "range": self.excursion, "shadow": self.shadow}
 
     def state(self) -> State:
         """Window, scaling, the recent points and which network they belong to."""
@@ -280,9 +282,7 @@ class LstmAutoencoderScorer(Scorer):
     def load(self, state: State, artifacts: Mapping[str, bytes] | None = None) -> None:
         """Take back state and network; see ``Scorer.load``."""
         saved = Reader(state, self.name)
-        spec = WindowSpec(saved.integer("steps", MIN_STEPS, MAX_STEPS), saved.integer("stride", 1, MAX_STEPS))
-        if spec.points > MAX_WINDOW:
-            raise ModelFileError(f"the saved window covers {spec.points:,} points; at most {MAX_WINDOW:,} are let through")
+        spec = WindowSpec.load(saved)
         network = TrainedNetwork.load(artifacts or {}, saved.text("network"), self._threads)
         steps, features = network.runtime.shape
         if steps != spec.steps:
@@ -292,9 +292,9 @@ class LstmAutoencoderScorer(Scorer):
         self.scaler = WindowScaler(spec, spec.steps - max(1, horizon), saved.array("scale", (features,)))
         self.history = saved.array("history", (None, features))[-(max(spec.points, POINTS) - 1) :]
         self.memory, self.shadow = self._new_memory(), Shadow(spec.points)
-        self.forecast, self.surprise = LinearForecast(), Surprise()
+        self.forecast, self.dependence, self.surprise = LinearForecast(), Dependence(), Surprise()
         for key, part in self._parts().items():
             part.load(saved.state(key))
-        if len(self.surprise.model[0]) != SINGLE + features * KINDS:
+        if len(self.surprise.model[0]) != len(guesses(features)):
             raise saved.fault("surprise", f"is not of {features} columns")
         self.network = network

@@ -11,7 +11,8 @@ from autoencoder.core.errors import TrainingError
 from autoencoder.core.types import Array, Integers, Progress, unknown
 from autoencoder.network.windows import downsample
 from autoencoder.scorers.base import Scored
-from autoencoder.scorers.evidence import side_by_side, surprises, total
+from autoencoder.scorers.dependence import LEVEL_POINTS, joint_kinds
+from autoencoder.scorers.evidence import by_column, contributing, side_by_side, surprises, total
 from autoencoder.scorers.excursion import shares_outside
 from autoencoder.scorers.linear_forecast import POINTS, linear_evidence
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
@@ -92,15 +93,17 @@ class LstmPanel:
         """Score one point a stream, (S, F), NaN where there is none; see ``Scorer.score``."""
         errors, predictions = unknown(len(values)), unknown(*values.shape)
         valid = np.flatnonzero(~np.isnan(values).any(axis=1))
-        outside = self._outside(valid, values[valid])  # (V,)
+        outside, joint = self._outside(valid, values[valid]), self._joint(valid, values)  # (V,), (V, F, K)
+        contributions = unknown(len(values), contributing(values.shape[1]))
         is_full = self._filled[valid] >= self._before[valid]
         rows = valid[is_full]
         if len(rows):
-            errors[rows], predictions[rows] = self._score(rows, values[rows], outside[is_full])
-        own = self._own(valid, values, errors, outside)
+            whole = self._score(rows, values[rows], outside[is_full], joint[is_full])
+            errors[rows], predictions[rows], contributions[rows] = whole
+        own = self._own(valid, values, errors, outside, joint)
         self._history[valid] = np.concatenate([self._history[valid, 1:], values[valid, None]], axis=1)
         self._filled[valid] = np.minimum(self._filled[valid] + 1, self._kept[valid])
-        return Scored(errors, predictions, own)
+        return Scored(errors, predictions, own, contributions)
 
     def write_back(self) -> None:
         """Bring each scorer to where the panel stands, so that it can be saved or go on by itself."""
@@ -109,8 +112,8 @@ class LstmPanel:
             scorer.history = self._history[row, length - int(self._filled[row]) :].copy()
             scorer.excursion.widen(self._low[row].copy(), self._high[row].copy())
 
-    def _score(self, rows: Integers, values: Array, outside: Array) -> tuple[Array, Array]:
-        """Points (V, F) of streams (V,) whose windows are full -> errors (V,), predictions (V, F)."""
+    def _score(self, rows: Integers, values: Array, outside: Array, joint: Array) -> tuple[Array, Array, Array]:
+        """Points (V, F) of streams (V,) whose windows are full -> errors (V,), predictions and contributions (V, F)."""
         points = np.concatenate([self._history[rows], values[:, None]], axis=1).transpose(0, 2, 1)  # (V, F, longest)
         spec = self._model.scaler.spec
         windows = np.empty((len(rows), spec.steps, values.shape[1]))  # (V, T, F)
@@ -123,10 +126,19 @@ class LstmPanel:
         linear = linear_evidence(points[:, :, -POINTS:], *(part[rows] for part in self._linear))  # (V, F, K)
         linear[self._filled[rows] < POINTS - 1] = 0.0
         error, predictions = reconstruction()
-        found = surprises(side_by_side(error, distance, outside, linear), *(part[rows] for part in self._surprise))
-        return total(found, values.shape[1]), predictions
+        found = surprises(side_by_side(error, distance, outside, linear, joint), *(part[rows] for part in self._surprise))
+        return total(found, values.shape[1]), predictions, by_column(found, values.shape[1])
 
-    def _own(self, rows: Integers, values: Array, errors: Array, outside: Array) -> Array:
+    def _joint(self, rows: Integers, values: Array) -> Array:
+        """Evidence (V, F, K) of the dependence of the columns in values (S, F) of streams (V,)."""
+        joint = np.empty((len(rows), values.shape[1], joint_kinds(values.shape[1])))
+        for place, row in enumerate(rows.tolist() if joint.size else ()):
+            before = self._history.shape[1] - min(int(self._filled[row]), LEVEL_POINTS - 1)
+            points = np.concatenate([self._history[row, before:], values[row, None]])
+            joint[place] = self._scorers[row].dependence.compare(points, 1)[0]
+        return joint
+
+    def _own(self, rows: Integers, values: Array, errors: Array, outside: Array, joint: Array) -> Array:
         """Own errors (S,) of values (S, F) with errors (S,), of which those of streams (V,) are known, (V,) outside of their range."""
         own = errors.copy()
         for place, row in enumerate(rows.tolist()):
@@ -135,7 +147,7 @@ class LstmPanel:
                 scorer.shadow.skip(1)
                 continue
             stream = np.concatenate([self._history[row, self._history.shape[1] - int(self._filled[row]) :], values[row, None]])
-            judged = errors[row, None], outside[place, None], scorer.forecast, scorer.surprise
+            judged = errors[row, None], outside[place, None], scorer.forecast, scorer.surprise, joint[place, None]
             own[row] = scorer.shadow.process(stream, *judged)[0]
         return own
 

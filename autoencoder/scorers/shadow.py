@@ -73,6 +73,7 @@ class Shadow(Resettable):
         outside: Array,
         forecast: LinearForecast,
         surprise: Surprise,
+        joint: Array | None = None,
         without: tuple[str, ...] = (),
     ) -> Array:
         """What the newest N points of a stream (H + N, F) say by themselves -> errors (N,).
@@ -83,6 +84,7 @@ class Shadow(Resettable):
             outside: (N,) how far they lie outside the range.
             forecast: of the newest points.
             surprise: of all kinds of evidence.
+            joint: (N, F, K) evidence of the dependence of columns, from the values as they were.
             without: ``PARTS`` of it that are left out, beside the network's.
         """
         first = len(stream) - len(errors)
@@ -102,7 +104,8 @@ class Shadow(Resettable):
                     [forecast.compare(part, 1) for part in (stretch, seen[row - POINTS + 1 : row + 1])]
                 )  # (2, F, K)
                 linear[0, :, -1] = linear[1, :, -1]  # repetitions are of what was there
-                evidence = side_by_side(NO_ERROR, NO_ERROR, np.repeat(outside[place], 2), linear)
+                others = None if joint is None else np.repeat(joint[place, None], 2, axis=0)
+                evidence = side_by_side(NO_ERROR, NO_ERROR, np.repeat(outside[place], 2), linear, others)
                 both = total(surprise.of(evidence), stream.shape[1], ("network", *without))
                 own[place] = min(own[place], *both.tolist())
             if own[place] > self._bound:

@@ -9,15 +9,17 @@ import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
 
+import numpy as np
+
 from autoencoder.commands.callbacks import run_metrics
 from autoencoder.commands.run import run
 from autoencoder.commands.train import RunOptions
 from autoencoder.config import Config
 from autoencoder.config.schema import Serve
 from autoencoder.console import Console
-from autoencoder.core.errors import ConfigError
+from autoencoder.core.errors import AutoencoderError, ConfigError
 from autoencoder.core.extras import require
-from autoencoder.factory.detectors import make_scorer
+from autoencoder.factory.detectors import make_adaptive, make_detector
 from autoencoder.factory.secrets import secret
 from autoencoder.models import NO_NAME, SavedModel
 from autoencoder.pipeline import Run
@@ -30,6 +32,7 @@ from autoencoder.serve.source import RequestSource
 from autoencoder.sources.schema import ALL
 
 MAX_CONNECTIONS = 1000
+REHEARSED = 200  # points
 GRACE_SECONDS = 3  # for answers that are under way when the server is told to stop
 
 
@@ -43,6 +46,7 @@ def serve(config: Config, options: RunOptions, console: Console) -> int:
     require("fastapi", "uvicorn", "prometheus_client", purpose="serve")
     token = _token(config.serve)
     with closing(_listen(config.serve)) as listener:
+        _rehearse(config)
         return run(config, options, console, HttpServer(config, listener, token, console))
 
 
@@ -71,7 +75,6 @@ class HttpServer:
                 f"input.transform is {self._config.input.transform}, and serve judges values as they come; set it to none"
             )
         columns = asked or (model.columns if model else ()) or (NO_NAME,)
-        make_scorer(self._config)  # imports what it needs now, and not while the first request waits
         self._source = RequestSource(model.in_order(columns) if model else columns)
         return self._source
 
@@ -128,6 +131,17 @@ class HttpServer:
             loop.call_soon_threadsafe(events.close)
             server.should_exit = True
             thread.join(2 * GRACE_SECONDS)
+
+
+def _rehearse(config: Config) -> None:
+    """Let a detector judge noise, so that what it imports is there before the first request."""
+    is_early = config.adaptation.starts_early
+    if config.detector == "lstm_autoencoder" and not is_early:  # what trains is imported anyway
+        return
+    detector = make_adaptive(config, 10 * REHEARSED) if is_early else make_detector(config, REHEARSED // 2)
+    times = (np.arange(REHEARSED) * 60).astype("datetime64[s]").astype("datetime64[ns]")
+    with suppress(AutoencoderError):  # that is for the series that have the same fault
+        detector.process(times, np.random.default_rng(0).normal(size=(REHEARSED, 1)))
 
 
 def _token(chosen: Serve) -> str | None:

@@ -89,7 +89,11 @@ def read_points(body: bytes, content_type: str, columns: Sequence[str], max_poin
 
 @functools.lru_cache(1 << 14)
 def name_text(name: str) -> str:
-    """The name of a series as JSON in ASCII."""
+    """The name of a series as JSON in ASCII. Raises ValueError: half a character, which is no text."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        raise ValueError(f"series is {preview(name)}, which is no Unicode text; leave lone surrogates out") from None
     return json.dumps(name)
 
 
@@ -155,7 +159,7 @@ def _point(record: object, columns: Sequence[str]) -> tuple[str, int | None, lis
     if type(record) is not dict:
         raise ValueError(f"found {_shown(record)}; a point is an object such as {_example(columns)}")
     name, time = record.pop("series", LONE), record.pop("time", None)
-    if type(name) is not str or not (0 < len(name) <= MAX_NAME and len(name_text(name)) <= MAX_NAME + 2):
+    if type(name) is not str or not 0 < len(name) <= MAX_NAME or len(name_text(name)) > MAX_NAME + 2:
         raise ValueError(
             f"series is {_shown(name)}; it must be a text of 1 to {MAX_NAME} characters (what is no ASCII counts six)"
         )
@@ -195,16 +199,18 @@ def _nanoseconds(time: object) -> int:
         except (ValueError, OverflowError):
             pass
     elif type(time) is int or type(time) is float:
-        scale = next((scale for scale, low, high in EPOCH_UNITS if low <= time < high), None)
-        if scale is not None:
-            found = time * scale if type(time) is int else int(Decimal(repr(time)) * scale)
+        for scale, low, high in EPOCH_UNITS:
+            if low <= time < high:
+                found = time * scale if type(time) is int else int(Decimal(repr(time)) * scale)
     if found is None or abs(found) >= 1 << 63:
         raise ValueError(f"time is {_shown(time)}; {BAD_TIME}, between the years 1678 and 2261")
     return found
 
 
 def _shown(value: object) -> str:
-    return preview(value) if isinstance(value, str) else preview(json.dumps(value)[:60]).strip("'")
+    if isinstance(value, list | dict):
+        return "a list" if isinstance(value, list) else "an object"
+    return preview(value) if isinstance(value, str) else preview(json.dumps(value)).strip("'")
 
 
 def _example(columns: Sequence[str]) -> str:

@@ -9,10 +9,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from fastapi import Path as InPath
 from fastapi.responses import Response, StreamingResponse
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4
+from pydantic import BaseModel, ConfigDict, Field
 
+from autoencoder.core.errors import InputError, RunError
+from autoencoder.feedback.store import MAX_NOTE, add_feedback
 from autoencoder.pipeline import Run
 from autoencoder.reports.files import open_inside
 from autoencoder.reports.run_folder import INCIDENTS
@@ -108,6 +112,32 @@ def queries_router(service: Service) -> APIRouter:
     return router
 
 
+class Feedback(BaseModel):
+    """What is said of an incident."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    label: bool  # whether it was an anomaly
+    duration: str | None = Field(None, alias="for", max_length=50)
+    note: str = Field("", max_length=MAX_NOTE)
+
+
+def feedback_router(service: Service) -> APIRouter:
+    """What people say of incidents."""
+    router, folder = APIRouter(), service.intake.folder
+
+    @router.post("/incidents/{number}/feedback", responses=problems(422, 503))
+    def post_feedback(number: Annotated[int, InPath(ge=1, le=1 << 53)], said: Feedback) -> dict[str, Any]:
+        """Say whether an incident was an anomaly; what is like a false alarm does not ring again ``for`` so long ("90d")."""
+        try:
+            made = add_feedback(folder, number, label=said.label, duration=said.duration, note=said.note)
+        except (InputError, RunError) as error:
+            raise Refusal(422 if isinstance(error, InputError) else 503, str(error).replace("--", "")) from None
+        return {key: value for key, value in made.to_record().items() if key != "shape"}
+
+    return router
+
+
 def state_router(service: Service) -> APIRouter:
     """How the server is."""
     router, source = APIRouter(), service.intake.source
@@ -140,4 +170,4 @@ def _incidents(path: Path) -> list[dict[str, Any]]:
     return [found[number] for number in sorted(found)]
 
 
-ROUTERS: tuple[Callable[[Service], APIRouter], ...] = (points_router, queries_router, state_router)
+ROUTERS: tuple[Callable[[Service], APIRouter], ...] = (points_router, queries_router, feedback_router, state_router)

@@ -67,10 +67,11 @@ def ready(kind: str, columns: int = 1) -> Scorer:
 @one_or_three
 def test_shapes(kind: str, columns: int) -> None:
     for count in (100, 0):
-        errors, predictions, own = scored = ready(kind, columns).score(values := series(count, columns, seed=1))
+        errors, predictions, own, contributions = scored = ready(kind, columns).score(values := series(count, columns, seed=1))
         assert errors.shape == (count,)
         assert predictions.shape == (count, columns)
-        assert np.isfinite(errors).all()
+        assert contributions.shape == (count, columns if kind == "lstm_autoencoder" and columns > 1 else 0)
+        assert np.isfinite(errors).all() and np.isfinite(contributions).all()
         assert (own <= errors).all()
         assert_same(ready(kind, columns).process(values), scored[:2])
         assert (np.abs(predictions - values) < 15).all()  # in the data's units

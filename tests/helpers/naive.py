@@ -383,3 +383,19 @@ def transformed(kind: str, times: Sequence[float], values: Sequence[float], seri
         before[one] = value
         out.append(result)
     return out
+
+
+# --- dependence of columns ---
+
+
+def partial_residual(
+    scaled: Sequence[float], covariance: Sequence[Sequence[float]], ridge: float, rows: int, column: int
+) -> float:
+    """What the other columns do not explain of one, less by the leverage of those others: a ridge regression solved for it alone."""
+    others = [other for other in range(len(scaled)) if other != column]
+    square = [[covariance[a][b] + ridge * (a == b) for b in others] for a in others]
+    weights = _solved([list(row) for row in square], [covariance[a][column] for a in others])
+    explained = sum(weight * scaled[other] for weight, other in zip(weights, others, strict=True))
+    heights = _solved([list(row) for row in square], [scaled[other] for other in others])
+    leverage = sum(height * scaled[other] for height, other in zip(heights, others, strict=True)) / rows
+    return (scaled[column] - explained) / math.sqrt(1.0 + leverage)

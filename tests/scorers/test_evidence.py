@@ -9,7 +9,7 @@ from helpers.series import Array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.scorers.evidence import Surprise, believable, side_by_side, surprises, total
+from autoencoder.scorers.evidence import Surprise, believable, by_column, guesses, side_by_side, surprises, total
 
 quick = settings(deadline=None, max_examples=50, derandomize=True)
 numbers = st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.5]) | st.floats(0, 1e3, allow_subnormal=False), min_size=1, max_size=60)
@@ -64,6 +64,23 @@ def test_of_several_columns_the_most_surprising_one_counts() -> None:
     linear = np.array([[[4.0, 0, 0, 0, 0.0], [1.0, 0, 12, 0, 0]]])
     found = total(side_by_side(np.array([9.0]), np.array([1.0]), np.array([0.25]), linear), features=2)
     assert found == pytest.approx([(9**1.5 + 1 + 0.25**1.5 + 4**1.5 + 12**1.5) ** (2 / 3)])
+
+
+def test_what_columns_depend_on_counts_beside_the_rest() -> None:
+    nothing, linear = np.zeros(1), np.zeros((1, 2, 5))
+    joint = np.array([[[0.0, 4.0], [9.0, 0.0]]])
+    evidence = side_by_side(nothing, nothing, nothing, linear, joint)
+    assert evidence.shape[1] == len(guesses(2))
+    assert total(evidence, 2) == pytest.approx([(9**1.5 + 4**1.5) ** (2 / 3)])
+    assert total(evidence, 2, ["dependence"]).tolist() == [0.0]
+    assert by_column(evidence, 2) == pytest.approx(np.array([[1.0, 6**1.5]]))  # beyond what is usual
+
+
+def test_of_columns_that_are_all_well_the_worst_is_told() -> None:
+    linear = np.array([[[1.0, 0, 0, 0, 0.0], [2.0, 1, 0, 0, 0]]])
+    nothing = np.zeros(1)
+    assert by_column(side_by_side(nothing, nothing, nothing, linear), 2) == pytest.approx(np.array([[1.0, 2**1.5 + 1]]))
+    assert by_column(side_by_side(nothing, nothing, nothing, linear[:, :1]), 1).shape == (1, 0)
 
 
 # --- what of a training part is believed ---

@@ -21,7 +21,7 @@ from autoencoder.thresholds.panel import PeaksOverThresholdPanel
 from autoencoder.thresholds.peaks_over_threshold import PeaksOverThreshold
 
 STREAMS, TICKS, TRAINING = 5, 700, 300
-FIELDS = ("predictions", "errors", "thresholds", "scores", "anomalies")
+FIELDS = ("predictions", "errors", "thresholds", "scores", "anomalies", "contributions")
 
 
 def stream(seed: int, points: int) -> Array:
@@ -101,7 +101,7 @@ def test_running_scorers_of_one_network(columns: int) -> None:
     together = [panel.score(values[tick]) for tick in range(300)]
     panel.write_back()
     for row in rows:
-        found = tuple(np.array([tick[kind][row] for tick in together]) for kind in range(3))
+        found = tuple(np.array([tick[kind][row] for tick in together]) for kind in range(4))
         assert_same(found, singles[row].score(values[:300, row]))
         assert pack(batched[row].state()) == pack(singles[row].state())
         np.testing.assert_array_equal(batched[row].process(values[300:, row])[0], singles[row].process(values[300:, row])[0])

@@ -161,6 +161,7 @@ def test_events_tell_of_flags_and_incidents(served: Served, points: Points) -> N
     assert data[1] == served.client.get("/incidents?series=told")["incidents"][0]
 
 
+@pytest.mark.slow
 def test_stop_and_go_on(tmp_path: Path, points: Points) -> None:
     columns = ("--column", "value", "--column", "load", *GAUSSIAN, "--set", "training.points=70")
     arguments = (*columns, "--set", "checkpoint.every=30", "--set", "serve.fsync=true")
@@ -187,6 +188,7 @@ def test_stop_and_go_on(tmp_path: Path, points: Points) -> None:
     assert "the same command goes on" in (tmp_path / "log").read_text()
 
 
+@pytest.mark.slow
 def test_a_model_judges_the_series_that_it_knows_at_once(tmp_path: Path, points: Points) -> None:
     known = points("web", 0, 300)
     write_csv(
@@ -203,6 +205,7 @@ def test_a_model_judges_the_series_that_it_knows_at_once(tmp_path: Path, points:
     assert found[20]["score"] is None and found[39]["score"] is not None
 
 
+@pytest.mark.slow
 def test_a_series_that_falls_silent_is_an_incident_while_others_go_on(tmp_path: Path, points: Points) -> None:
     process, port = start_server(tmp_path, *GAUSSIAN, "--set", "rules=[{series: quiet, no_data: 1 s}]")
     client, row = Client(port), 110
@@ -224,6 +227,7 @@ def test_a_series_that_falls_silent_is_an_incident_while_others_go_on(tmp_path: 
     assert finish(process).code == 0
 
 
+@pytest.mark.slow
 def test_a_token_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVE_TOKEN", "s3cret")
     process, port = start_server(tmp_path, *GAUSSIAN, "--host", "0.0.0.0", "--set", "serve.token_env=SERVE_TOKEN")

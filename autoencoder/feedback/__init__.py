@@ -1,0 +1,1 @@
+"""Feedback: what people say of incidents, and which later ones are alike."""

@@ -1,0 +1,143 @@
+"""Label: what somebody said of an incident, and how near another one comes to it."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from typing import Any
+
+import numpy as np
+
+from autoencoder.core.types import Array, Detections, Time
+from autoencoder.reports.incidents import BOTH, Incident
+from autoencoder.thresholds.budget import interval_of
+
+NORMAL_PAIRS = 0.9  # share of pairs of normal points that differ by no more than two incidents that are alike may
+SEASONS = (86_400.0, 604_800.0)  # seconds of a day and a week: the first that has ``MIN_POINTS`` points tells the phase
+MIN_POINTS = 6
+PHASE = 1 / 8  # of a season, by which two that are alike may differ
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """An incident of F columns: where it begins in its season, and from where to where its deviations grow.
+
+    The tolerances are those of the series itself: by so much, or less, ``NORMAL_PAIRS`` of all pairs of its normal points differ.
+    """
+
+    season: float  # seconds; 0 where there is none
+    start: int  # nanoseconds since 1970, or a count
+    direction: tuple[str | None, ...]  # (F,)
+    first: tuple[float, ...]  # (F,) absolute deviation of its first flagged point from what was expected
+    largest: tuple[float, ...]  # (F,) of all of its flagged points
+    tolerance: tuple[float, ...]  # (F,)
+    largest_height: float  # error in thresholds of all of them
+    height_tolerance: float
+
+    @staticmethod
+    def of(incident: Incident, rows: Detections, normal: Detections) -> Shape:
+        """The shape of an incident with these ``rows`` (N), beside ``normal`` ones (M) of the same series."""
+        flagged = rows.where(rows.anomalies)
+        deviations, heights = deviations_of(flagged), heights_of(flagged)
+        interval = interval_of(normal.time) if len(normal) else 0.0
+        return Shape(
+            season=next((each for each in SEASONS if 0 < interval <= each / MIN_POINTS), 0.0),
+            start=moment_of(rows.time),
+            direction=incident.direction,
+            first=tuple(deviations[0].tolist()),
+            largest=tuple(deviations.max(axis=0).tolist()),
+            tolerance=tuple(_difference(column) for column in (normal.values - normal.predictions).T),
+            largest_height=float(heights.max()),
+            height_tolerance=_difference(heights_of(normal)),
+        )
+
+    def distance(self, incident: Incident, start: int, deviations: Array, height: float) -> float:
+        """How far an incident, as far as it has come, is from this one, in tolerances: 1 or less is alike.
+
+        Args:
+            incident: with its newest point in it.
+            start: of its first flagged point, as ``start`` here.
+            deviations: (F,) absolute ones of its newest point.
+            height: error of that point in thresholds.
+        """
+        apart = (start - self.start) / 1e9 / self.season % 1.0 if self.season else 0.0
+        alike = all(
+            BOTH in pair or None in pair or pair[0] == pair[1] for pair in zip(self.direction, incident.direction, strict=False)
+        )
+        if not alike or min(apart, 1.0 - apart) > PHASE:
+            return math.inf
+        found = [*deviations.tolist(), height]
+        # it must begin as far off as the other did, and become no worse
+        low = [*self.first, 0.0] if incident.n_points == 1 else [0.0] * len(found)
+        high, tolerances = [*self.largest, self.largest_height], [*self.tolerance, self.height_tolerance]
+        distances = (
+            max(least - each, each - most, 0.0) / max(tolerance, 1e-300)
+            for each, least, most, tolerance in zip(found, low, high, tolerances, strict=True)
+        )
+        return float(max(distances))
+
+    @staticmethod
+    def from_record(record: dict[str, Any]) -> Shape:
+        """The shape of a parsed line. Raises TypeError, ValueError: it is none."""
+        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
+        shape = Shape(**values)
+        columns = (shape.first, shape.largest, shape.tolerance)
+        numbers = [shape.season, shape.start, shape.largest_height, shape.height_tolerance, *sum(columns, ())]
+        if not all(isinstance(each, int | float) for each in numbers) or len({len(shape.direction), *map(len, columns)}) > 1:
+            raise ValueError("no shape")
+        return shape
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One line of feedback.jsonl."""
+
+    incident: int  # its id
+    label: bool  # whether it was an anomaly; False: a false alarm
+    given: str  # when, in UTC
+    series: str | None
+    first_row: int  # of the incident, in its series
+    last_row: int
+    end: int  # time of that row; it starts with ``shape.start``
+    shape: Shape
+    until: int | None = None  # nanoseconds since 1970, of the stream, from which on it does not hold; None: it always does
+    note: str = ""
+
+    def to_record(self) -> dict[str, Any]:
+        """As a JSON object."""
+        return asdict(self)
+
+    @staticmethod
+    def from_record(record: dict[str, Any]) -> Label:
+        """The label of a parsed line. Raises TypeError, KeyError, ValueError: it is none."""
+        label = Label(**{**record, "shape": Shape.from_record(record["shape"])})
+        for field in fields(label):
+            kinds = str(field.type).split(" | ")
+            if type(getattr(label, field.name)).__name__.removesuffix("Type") not in kinds:
+                raise ValueError(f"{field.name} is no {kinds[0]}")
+        return label
+
+
+def moment_of(time: Time) -> int:
+    """The first of times (N,) as a whole number."""
+    return int((time.astype("datetime64[ns]") if time.dtype.kind == "M" else time)[:1].astype(np.int64)[0])
+
+
+def deviations_of(rows: Detections) -> Array:
+    """Absolute deviations (N, F) from what was expected; 0 where that is not known."""
+    return np.abs(np.nan_to_num(rows.values - rows.predictions))
+
+
+def heights_of(rows: Detections) -> Array:
+    """Errors (N,) in thresholds."""
+    return rows.errors / np.maximum(rows.thresholds, 1e-100)
+
+
+def _difference(values: Sequence[float] | Array) -> float:
+    """What ``NORMAL_PAIRS`` of pairs of values (N,) differ by at most; each is paired with the one half of all later."""
+    known = np.sort(np.asarray(values, float)[np.isfinite(values)])
+    if len(known) < 2:
+        return 0.0
+    shuffled = np.random.default_rng(0).permutation(known)
+    return float(np.quantile(np.abs(shuffled - np.roll(shuffled, 1)), NORMAL_PAIRS))

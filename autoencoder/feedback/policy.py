@@ -1,0 +1,56 @@
+"""Silencer: what keeps the incidents of one series from ringing: its rule, and the labels of false alarms that they are like."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from autoencoder.core.types import Array
+from autoencoder.feedback.label import Label
+from autoencoder.reports.incidents import Incident
+from autoencoder.rules.rule import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Silencer:
+    """See ``Policy`` in ``autoencoder.reports.tracker``.
+
+    Attributes:
+        rule: of the series; None where it has none.
+        labels: those of the series, as they are now.
+    """
+
+    rule: Rule | None
+    labels: Callable[[], Sequence[Label]] = tuple
+
+    @property
+    def no_data(self) -> float:
+        """Seconds without a point that are an incident; 0 for none."""
+        return self.rule.no_data if self.rule else 0.0
+
+    def awake_from(self, moment: int) -> tuple[int, str | None]:
+        """See ``Rule.awake_from``."""
+        return self.rule.awake_from(moment) if self.rule else (moment, None)
+
+    def silences(
+        self, incident: Incident, values: Array, expected: Array, height: float, moment: int, *, is_long: bool
+    ) -> str | None:
+        """See ``Rule.silences``; behind the rule, the label of the false alarm that the incident is like."""
+        reason = self.rule.silences(incident, values, expected, height, moment, is_long=is_long) if self.rule else None
+        return reason or self._held_back(incident, np.abs(np.nan_to_num(values - expected)), height, moment)
+
+    def _held_back(self, incident: Incident, deviations: Array, height: float, moment: int) -> str | None:
+        """The nearest label that is near enough, if it is that of a false alarm."""
+        start = moment - round((incident.duration_seconds or 0.0) * 1e9)
+        near = []
+        for label in self.labels():
+            if label.last_row >= incident.first_row or (label.until is not None and moment >= label.until):
+                continue
+            distance = label.shape.distance(incident, start, deviations, height)
+            if distance <= 1.0:
+                near.append((distance, not label.label, -label.incident, label))  # as near, an anomaly counts more
+        if not near or (label := min(near)[-1]).label:
+            return None
+        return f"the label of incident {label.incident}"
