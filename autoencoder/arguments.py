@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from autoencoder import __version__
 
-COMMANDS = ("run", "train", "serve", "report", "feedback", "bench", "dashboard")
+COMMANDS = ("run", "train", "serve", "report", "feedback", "alert-test", "bench", "dashboard")
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,9 +37,10 @@ def parser() -> argparse.ArgumentParser:
         "          serve: judge points that come over HTTP; --out holds the state\n"
         "          report: what another budget or cooldown would have flagged in a run\n"
         "          feedback: say that an incident of a run was a false alarm\n"
+        "          alert-test: send each alert channel that is switched on an alert now\n"
         "          bench: measure the detectors on benchmarks\n"
         "          dashboard: watch runs in a browser\n"
-        f"the last three have flags of their own: {prog} bench --help\n",
+        f"the last five have flags of their own: {prog} bench --help\n",
         epilog="examples:\n"
         f"  {prog} metrics.csv\n"
         f"  {prog} --source synthetic\n"
@@ -123,6 +124,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
         from autoencoder.commands.report import parser as report_parser
 
         return report_parser(program_name(), Parser).parse_args(argv)
+    if argv[:1] == ["alert-test"]:
+        from autoencoder.commands.alert_test import parser as alert_test_parser
+
+        return alert_test_parser(program_name(), Parser).parse_args(argv)
     if argv[:1] == ["dashboard"]:
         from autoencoder.dashboard.command import parser as dashboard_parser
 

@@ -103,6 +103,10 @@ def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
         from autoencoder.commands.feedback import feedback
 
         return feedback(arguments, console)
+    if arguments.command == "alert-test":
+        from autoencoder.commands.alert_test import alert_test
+
+        return alert_test(arguments, console)
     if arguments.command == "dashboard":
         from autoencoder.dashboard.command import dashboard
 

@@ -94,14 +94,14 @@ def test_a_command_is_understood(command: str) -> None:
         bench_parser().parse_args(rest)
     elif first == "report":
         report_parser().parse_args(arguments)
-    elif first in ("dashboard", "feedback"):
+    elif first in ("dashboard", "feedback", "alert-test"):
         cli.parse(arguments)
     else:
         cli.read_config(cli.parse(arguments))
 
 
 def test_every_source_has_a_command() -> None:
-    apart = ("bench", "dashboard", "feedback", "report")
+    apart = ("alert-test", "bench", "dashboard", "feedback", "report")
     runs = [shlex.split(command, comments=True) for command in commands() if not command.startswith(apart)]
     sources = {cli.parse(arguments).source for arguments in runs}
     assert {"synthetic", "yfinance", "csv", "stdin"} <= sources

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autoencoder.adaptation.buffer import Confirmed
 from autoencoder.adaptation.drift import Drift
 from autoencoder.core.events import DRIFT
 from autoencoder.core.state import Reader, State
@@ -23,6 +24,7 @@ class AdaptationConfig:
     buffer_points: int = 4000  # newest points that are remembered and that candidates are trained on
     training_points: int = 1000  # that train the first model
     cold_start_points: int | None = None  # after which a baseline detects until then; None for no baseline
+    confirmed: Confirmed = tuple  # anomalies that people have confirmed
 
 
 class Schedule:

@@ -61,7 +61,7 @@ class ModelUpdater:
         self.kind = BASELINE if config.cold_start_points else MODEL
         self.detector = self._build(self.kind)
         self.events: list[AdaptationEvent] = []
-        self._history, self._drift = HistoryBuffer(config.buffer_points), DriftMonitor(config.confirm_windows)
+        self._history, self._drift = HistoryBuffer(config.buffer_points, config.confirmed), DriftMonitor(config.confirm_windows)
         self._schedule = Schedule(config)
         self._rollback: RollbackMonitor | None = None
         self._learnt = 0 if config.cold_start_points else MAX_INTEGER  # by the newest training anew; a saved model does not tell
@@ -158,7 +158,7 @@ class ModelUpdater:
         """A training on the points since the change; None while those are too few."""
         size, history = self.block_size, self._history
         if is_anew := self.kind == BASELINE or self._schedule.reason == SEASON:
-            values = training_slots(self._build(MODEL), history.slots[history.slots.is_row])
+            values = training_slots(self._build(MODEL), history.rows)
             clean, self._learnt = ~outlier_rows(values), len(history)
         else:
             count = min(history.seen - self._schedule.since, len(history))

@@ -6,6 +6,7 @@ from typing import Annotated, Literal, Self
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
+from autoencoder.config.alerts import Alerts
 from autoencoder.config.prometheus import Metrics, Prometheus
 from autoencoder.config.rules import MAX_GAP, Rule
 from autoencoder.config.section import Count, Day, Names, NotNegative, Positive, Section, Share
@@ -193,28 +194,6 @@ class Incidents(Section):
             rule = f"{auto and 'auto, '}a number of points from {least} to {MAX_GAP:,}, or a duration such as '30 min'"
             raise ValueError(f"incidents.{name} is {value!r}; it must be {rule}")
         return value
-
-
-class Webhook(Section):
-    """Alerts that are posted to an address, which is a secret: the settings hold names of environment variables only."""
-
-    enabled: bool = False
-    url_env: str = "ANOMALY_WEBHOOK_URL"
-    token_env: str | None = None
-    format: Literal["json", "slack"] = "json"
-    alarms_only: bool = True
-    timeout: Annotated[float, Field(gt=0, le=300)] = 10.0
-    backoff: Annotated[float, Field(gt=0, le=3600)] = 1.0
-    max_backoff: Annotated[float, Field(gt=0, le=86_400)] = 300.0
-    max_queue: Annotated[int, Field(ge=2, le=100_000)] = 1000
-    drain_seconds: Annotated[float, Field(ge=0, le=3600)] = 5.0
-
-
-class Alerts(Section):
-    """Where incidents are reported, beside the run folder."""
-
-    log: bool = True
-    webhook: Webhook = Webhook()
 
 
 class Serve(Section):

@@ -17,6 +17,7 @@ from autoencoder.thresholds.base import Threshold
 from autoencoder.thresholds.budget import Budget
 
 if TYPE_CHECKING:
+    from autoencoder.adaptation.buffer import Confirmed
     from autoencoder.adaptation.detector import AdaptiveDetector
     from autoencoder.adaptation.trainer import ProcessLimit
 
@@ -75,6 +76,7 @@ def make_adaptive(
     early: bool = True,
     waits: bool = False,
     limit: ProcessLimit | None = None,
+    confirmed: Confirmed = tuple,
 ) -> AdaptiveDetector:
     """The same, replaced by a better one when the stream changes.
 
@@ -85,6 +87,7 @@ def make_adaptive(
         early: a baseline begins, where ``adaptation.cold_start_points`` says so; a saved model needs none.
         waits: the source waits for a training, where ``adaptation.synchronous`` does not say.
         limit: on training processes, shared by the detectors of a panel.
+        confirmed: gives the times of anomalies that people have confirmed.
     """
     from autoencoder.adaptation.detector import AdaptiveDetector
     from autoencoder.adaptation.retraining import ScorerSpec
@@ -99,6 +102,7 @@ def make_adaptive(
         buffer_points=max(chosen.buffer_points, points),
         training_points=points,
         cold_start_points=chosen.cold_start_points if early and chosen.starts_early else None,
+        confirmed=confirmed,
     )
     build = partial(_detector, config, progress=progress)
     spec = ScorerSpec(config.detector, _scorer_params(config, adapts=True))
