@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pytest
 from helpers.cli import GAUSSIAN, ROOT, count_lines, finish, rows, start, wait_until
 from helpers.prometheus_server import Exporter, Prometheus, backfill, needs_prometheus
@@ -45,7 +46,7 @@ class World(NamedTuple):
     exporter: Exporter
     prometheus: Prometheus
     port: int
-    set_value: Callable[[float | None], None]  # None: a wave again
+    set_value: Callable[[float | None], None]  # None: a wave again; NaN: the series is gone
 
 
 @pytest.fixture(scope="module")
@@ -53,16 +54,18 @@ def world(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
     """The configuration of docs/prometheus.md and the rules, faster; the past of the exporter is there already."""
     folder, noise, fixed = tmp_path_factory.mktemp("world"), random.Random(3), list[float | None]([None])
 
-    def value(at: float | None = None) -> float:
-        usual = 10 + 3 * math.sin((at or time.time()) / 10) + noise.gauss(0, 0.3)
-        return usual if fixed[0] is None else fixed[0]
+    def usual(at: float) -> float:
+        return 10 + 3 * math.sin(at / 10) + noise.gauss(0, 0.3)
+
+    def value() -> float | None:
+        return usual(time.time()) if fixed[0] is None else None if math.isnan(fixed[0]) else fixed[0]
 
     config, rules = documented()
     port, now = closed_port(), time.time()
     with Exporter("load", value) as exporter:
         labels = f'{{instance="{exporter.target}",job="demo"}}'
         past = [now - HISTORY - 10 + second for second in range(HISTORY + 10)]
-        backfill(folder, ["# TYPE load gauge", *(f"load{labels} {value(at)} {at:.3f}" for at in past)])
+        backfill(folder, ["# TYPE load gauge", *(f"load{labels} {usual(at)} {at:.3f}" for at in past)])
         (folder / "anomalies.yml").write_text(rules)
         config = config.replace("15s", f"{SCRAPE:g}s").replace("5s", "200ms").replace("localhost:9464", f"127.0.0.1:{port}")
         config += f'  - {{job_name: demo, static_configs: [{{targets: ["{exporter.target}"]}}]}}\n'
@@ -121,13 +124,16 @@ def test_a_metric_that_misbehaves_is_an_alert_within_two_scrapes_and_resolves(wo
 def test_a_run_that_is_killed_while_it_follows_loses_and_doubles_nothing(world: World, tmp_path: Path) -> None:
     world.set_value(None)
     out = tmp_path / "o" / "scores.csv"
-    for _ in range(2):
-        process = follow(world, tmp_path, "--resume", "--set", "prometheus.delay=0.4")
+    for value in (None, math.nan):
+        world.set_value(value)
+        process = follow(world, tmp_path, "--resume", "--set", "prometheus.delay=1")
+        time.sleep(1.5 * SCRAPE)
+        world.set_value(None)
         before = count_lines(out)
         wait_until(lambda before=before: count_lines(out) > max(before, HISTORY / STEP) + 5, process)
         os.kill(process.pid, signal.SIGKILL)
         process.communicate()
-    process = follow(world, tmp_path, "--resume", "--set", "prometheus.delay=0.4")
+    process = follow(world, tmp_path, "--resume", "--set", "prometheus.delay=1")
     before = count_lines(out)
     wait_until(lambda: count_lines(out) > before + 5, process)
     process.send_signal(signal.SIGTERM)
@@ -135,6 +141,9 @@ def test_a_run_that_is_killed_while_it_follows_loses_and_doubles_nothing(world: 
     assert outcome.code == 0 and "interrupted" in outcome.err, outcome.err
     found = [(row["time"].removesuffix("Z"), float(row["value"])) for row in rows(tmp_path / "o")]
     begin, end = found[0][0], found[-1][0]
+    assert np.diff(np.array([at for at, _ in found], "datetime64[ms]")).max() >= np.timedelta64(
+        int(SCRAPE * 1000), "ms"
+    )  # it was gone
     (series,) = world.prometheus.ask("query_range", query=QUERY, start=f"{begin}Z", end=f"{end}Z", step=STEP)["result"]
     expected = [(at, float(value)) for at, value in series["values"]]
     assert len(found) == len(expected) == len({at for at, _ in found})
