@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="examples:\n"
         f"  {prog} metrics.csv\n"
         f"  {prog} --source synthetic\n"
-        f"  {prog} --source yfinance --ticker AAPL --ticker MSFT --ticker IBM\n"
+        f"  {prog} --source yfinance --ticker AAPL --ticker MSFT\n"
         f"  {prog} --source csv --path metrics.csv --column cpu\n"
         f"  {prog} --source csv --path metrics.csv --series-column host\n"
         f"  {prog} --source prometheus --url http://host:9090 --query up\n"
