@@ -111,8 +111,8 @@ def _found(
 def report(cases: Sequence[Case]) -> Report:
     """A table by size and kind of stream, one by fault, and the bars."""
     groups = grouped(cases, lambda case: (case.columns, case.kind))
-    rows = [[str(columns), kind, *_cells(group)] for (columns, kind), group in groups.items()]
-    header = ["columns", "stream", "budgets", "found alone", "found joint", "top 1", "top 3"]
+    rows = [[f"{kind}, {columns} columns", *_cells(group)] for (columns, kind), group in groups.items()]
+    header = ["stream", "budgets", "found alone", "found joint", "top 1", "top 3"]
     faults = [
         [fault, *(f"{_recall(group, (fault,)):.2f}" for group in grouped(cases, lambda case: case.columns).values())]
         for fault in (*ALONE, *JOINT)
