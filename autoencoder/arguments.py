@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from autoencoder import __version__
 
-COMMANDS = ("run", "train", "serve", "report", "feedback", "bench", "dashboard")
+COMMANDS = ("run", "train", "serve", "report", "feedback", "alert-test", "bench", "dashboard")
 
 
 class Parser(argparse.ArgumentParser):
@@ -37,13 +37,14 @@ def parser() -> argparse.ArgumentParser:
         "          serve: judge points that come over HTTP; --out holds the state\n"
         "          report: what another budget or cooldown would have flagged in a run\n"
         "          feedback: say that an incident of a run was a false alarm\n"
+        "          alert-test: send each alert channel that is switched on an alert now\n"
         "          bench: measure the detectors on benchmarks\n"
         "          dashboard: watch runs in a browser\n"
-        f"the last three have flags of their own: {prog} bench --help\n",
+        f"the last five have flags of their own: {prog} bench --help\n",
         epilog="examples:\n"
         f"  {prog} metrics.csv\n"
         f"  {prog} --source synthetic\n"
-        f"  {prog} --source yfinance --ticker AAPL --period 5y\n"
+        f"  {prog} --source yfinance --ticker AAPL --ticker MSFT\n"
         f"  {prog} --source csv --path metrics.csv --column cpu\n"
         f"  {prog} --source csv --path metrics.csv --series-column host\n"
         f"  {prog} --source prometheus --url http://host:9090 --query up\n"
@@ -67,7 +68,7 @@ def _add_flags(top: argparse.ArgumentParser) -> None:
     add = top.add_argument_group("source").add_argument
     kinds = ("synthetic", "yfinance", "csv", "stdin", "prometheus")
     add("--source", choices=kinds, metavar="KIND", help=f"where the points come from: {', '.join(kinds)} (default: synthetic)")
-    add("--ticker", help="yfinance: e.g. AAPL")
+    add("--ticker", action="append", help="yfinance: e.g. AAPL; repeat it for several and their market")
     add("--period", help="yfinance: how far back, e.g. 5y (default), 6mo, max")
     add("--start", metavar="DATE", help="yfinance: first day, YYYY-MM-DD, instead of a period")
     add("--end", metavar="DATE", help="yfinance: day after the last one")
@@ -123,6 +124,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
         from autoencoder.commands.report import parser as report_parser
 
         return report_parser(program_name(), Parser).parse_args(argv)
+    if argv[:1] == ["alert-test"]:
+        from autoencoder.commands.alert_test import parser as alert_test_parser
+
+        return alert_test_parser(program_name(), Parser).parse_args(argv)
     if argv[:1] == ["dashboard"]:
         from autoencoder.dashboard.command import parser as dashboard_parser
 

@@ -103,6 +103,10 @@ def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
         from autoencoder.commands.feedback import feedback
 
         return feedback(arguments, console)
+    if arguments.command == "alert-test":
+        from autoencoder.commands.alert_test import alert_test
+
+        return alert_test(arguments, console)
     if arguments.command == "dashboard":
         from autoencoder.dashboard.command import dashboard
 
@@ -171,7 +175,7 @@ def _require_packages(arguments: argparse.Namespace, config: Config) -> None:
     if arguments.command == "run" and config.metrics.port is not None:
         require("prometheus_client", purpose="metrics.port")
     if config.source == "yfinance":
-        require("yfinance", purpose="--source yfinance")
+        require("yfinance", "exchange_calendars", purpose="--source yfinance")
     goes_on = arguments.resume and has(arguments.out, CONFIG)
     if config.detector == "lstm_autoencoder" and not (arguments.model or goes_on):
         require("tensorflow", "onnx", purpose="training", otherwise=", or use a saved model with --model")

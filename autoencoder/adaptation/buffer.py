@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
 from typing import NamedTuple
 
@@ -10,6 +10,8 @@ import numpy as np
 
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Bools, Detections, Integers, Time
+
+Confirmed = Callable[[], Sequence[tuple[int, int]]]  # first and last times, as whole numbers
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,14 +138,15 @@ class HistoryBuffer:
 
     Args:
         capacity: slots that are kept.
+        confirmed: gives first and last times of anomalies that people have confirmed, as they are now.
 
     Attributes:
         slots: these; their errors are the current model's.
         seen: slots added since the beginning of the stream.
     """
 
-    def __init__(self, capacity: int) -> None:
-        self._capacity = capacity
+    def __init__(self, capacity: int, confirmed: Confirmed = tuple) -> None:
+        self._capacity, self._confirmed = capacity, confirmed
         self.slots = Block.unjudged(Slots.of((np.empty((0, 1)), None), np.empty(0, np.int64), np.empty((0, 1))), np.empty(0))
         self.seen = 0
 
@@ -164,6 +167,20 @@ class HistoryBuffer:
     def anomalies(self) -> Bools:
         """(N,)."""
         return self.slots.anomalies
+
+    @property
+    def confirmed(self) -> Bools:
+        """Which slots (N,) lie in an anomaly that was confirmed."""
+        time, found = self.slots.time.astype(np.int64), np.zeros(len(self), np.bool_)
+        for first, last in self._confirmed():
+            found |= (first <= time) & (time <= last)
+        return found
+
+    @property
+    def rows(self) -> Block:
+        """The slots that are rows, without the values of confirmed anomalies."""
+        known = replace(self.slots, values=np.where(self.confirmed[:, None], np.nan, self.values))
+        return known[known.is_row]
 
     def add(self, block: Block) -> None:
         """Add slots; the oldest ones leave."""

@@ -27,13 +27,13 @@ def trainable_rows(history: HistoryBuffer, count: int, window: int, trusted: int
 
     Where the model still fits, its anomalies and half a ``window`` around each are excluded from training. A model that does not fit flags
     everything: then outliers among the points themselves are excluded, and anomalies only where they were flagged by a model
-    trained since the change, the newest ``trusted`` points; None where there was no change.
+    trained since the change, the newest ``trusted`` points; None where there was no change. What people have confirmed is never learnt.
     """
-    anomalies = history.anomalies[-count:].copy()
+    anomalies, confirmed = history.anomalies[-count:].copy(), history.confirmed[-count:]
     if trusted is None:
-        return ~(np.convolve(anomalies, np.ones(window + 1), mode="same") > 0.5)[:count]
+        return ~(np.convolve(anomalies | confirmed, np.ones(window + 1), mode="same") > 0.5)[:count]
     anomalies[: max(0, count - trusted)] = False
-    clean: Bools = ~(outlier_rows(history.values[-count:]) | anomalies)
+    clean: Bools = ~(outlier_rows(history.values[-count:]) | anomalies | confirmed)
     return clean
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from autoencoder.adaptation.buffer import Confirmed
 from autoencoder.adaptation.drift import Drift
 from autoencoder.core.events import DRIFT
 from autoencoder.core.state import Reader, State
@@ -23,6 +24,7 @@ class AdaptationConfig:
     buffer_points: int = 4000  # newest points that are remembered and that candidates are trained on
     training_points: int = 1000  # that train the first model
     cold_start_points: int | None = None  # after which a baseline detects until then; None for no baseline
+    confirmed: Confirmed = tuple  # anomalies that people have confirmed
 
 
 class Schedule:
@@ -81,6 +83,10 @@ class Schedule:
     def promote(self, seen: int) -> None:
         """The candidate is the current model."""
         self.reason, self._failures, self.promoted = "", 0, seen
+
+    def roll_back(self) -> None:
+        """The current model is no more: nothing of what it learnt is learnt again from more points."""
+        self._known = 0
 
     def drop(self, *, was_tried: bool) -> bool:
         """The candidate is dropped; returns True when the current distribution becomes the new reference."""

@@ -61,7 +61,7 @@ class ModelUpdater:
         self.kind = BASELINE if config.cold_start_points else MODEL
         self.detector = self._build(self.kind)
         self.events: list[AdaptationEvent] = []
-        self._history, self._drift = HistoryBuffer(config.buffer_points), DriftMonitor(config.confirm_windows)
+        self._history, self._drift = HistoryBuffer(config.buffer_points, config.confirmed), DriftMonitor(config.confirm_windows)
         self._schedule = Schedule(config)
         self._rollback: RollbackMonitor | None = None
         self._learnt = 0 if config.cold_start_points else MAX_INTEGER  # by the newest training anew; a saved model does not tell
@@ -90,8 +90,8 @@ class ModelUpdater:
         if self.kind == MODEL:
             return ""
         dropped = [event.details["why"] for event in self.events if event.event == events.DROPPED]
-        reason = f"the model that was tried last was no better: {dropped[-1]}" if dropped else "too few points have come"
-        return f"a forecast detects until a model is trained on the first {self._config.training_points:,} points; {reason}"
+        why = f"the model that was tried last was no better: {dropped[-1]}" if dropped else "too few points have come"
+        return f"a forecast detects until a model is trained on the first {self._config.training_points:,} points; {why}"
 
     def lacks_season(self, seen: int) -> str:
         """See ``Detector.lacks_season``, after so many points."""
@@ -122,10 +122,10 @@ class ModelUpdater:
             previous = history.values[-size:] if len(history) >= size else None
             history.add(block)
             drift = self._drift.update(block, previous)
-        if self._rollback:
-            self._rollback.update(block)
-            if self._rollback.blocks >= self._config.confirm_windows:
-                self._confirm_or_roll_back(self._rollback)
+        if monitor := self._rollback:
+            monitor.update(block)
+            if monitor.blocks >= self._config.confirm_windows or monitor.is_useless:
+                self._confirm_or_roll_back(monitor)
         self._consider_training(drift)
         if result := self._trainer.poll():
             self._promote_or_drop(result)
@@ -158,7 +158,7 @@ class ModelUpdater:
         """A training on the points since the change; None while those are too few."""
         size, history = self.block_size, self._history
         if is_anew := self.kind == BASELINE or self._schedule.reason == SEASON:
-            values = training_slots(self._build(MODEL), history.slots[history.slots.is_row])
+            values = training_slots(self._build(MODEL), history.rows)
             clean, self._learnt = ~outlier_rows(values), len(history)
         else:
             count = min(history.seen - self._schedule.since, len(history))
@@ -167,8 +167,7 @@ class ModelUpdater:
         windows = int(clean_windows(clean[:-holdout], size)[size - 1 :].sum())
         if windows < MIN_BLOCKS * size or clean[-holdout:].sum() < size:
             return None
-        self._taught = history.seen - (0 if is_anew else holdout)  # a first training copes with anomalies
-        scorer = self.detector.scorer
+        self._taught, scorer = history.seen - (0 if is_anew else holdout), self.detector.scorer
         return TrainingJob(
             current=SavedScorer(self._specs[self.kind], scorer.state(), scorer.artifacts(), self.detector.calibration_errors),
             candidate=self._specs[MODEL],
@@ -249,6 +248,7 @@ class ModelUpdater:
             self.detector, self.kind = monitor.detector, monitor.kind
             self._history.replace_errors(np.empty(0))
             self._drift.reset()
+            self._schedule.roll_back()
             self._record(events.ROLLED_BACK, **monitor.report())
         else:
             self._record(events.CONFIRMED, **monitor.report())

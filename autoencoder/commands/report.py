@@ -21,7 +21,7 @@ from autoencoder.factory.runs import gaps_of, make_tracker
 from autoencoder.reports.incidents import GAPS
 from autoencoder.reports.odometer import PERIODS, brief
 from autoencoder.reports.replay import Totals, at_score
-from autoencoder.reports.run_folder import CONFIG, SCORES, has, is_folder, require_inside
+from autoencoder.reports.run_folder import CONFIG, FEEDBACK, SCORES, has, is_folder, require_inside
 from autoencoder.reports.scores_csv import read_series
 from autoencoder.thresholds.budget import Budget, interval_of
 from autoencoder.thresholds.peaks_over_threshold import AIM
@@ -87,6 +87,9 @@ def report(arguments: argparse.Namespace, console: Console) -> int:
     lines += [f"{key}: {_value(config, key)} as run, {_value(asked, key)} asked for" for key in changed]
     lines += _table(columns)
     lines += [ESTIMATE] if BUDGET in changed else []
+    lines += (
+        [f"What was said in {FEEDBACK} is left out: the incidents that it held back ring here."] if has(folder, FEEDBACK) else []
+    )
     _print(lines)
     return 0
 

@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, closing, contextmanager, nullcont
 from pathlib import Path
 from typing import Protocol
 
+from autoencoder.alerts.sink import Alerts
 from autoencoder.commands.callbacks import callbacks
 from autoencoder.commands.summary import closing_lines, draw_plot, write_metrics
 from autoencoder.commands.train import RunOptions, import_training, naming, open_folder, too_short, train_network
@@ -24,8 +25,9 @@ from autoencoder.core.errors import (
     UsageError,
 )
 from autoencoder.core.state import State
+from autoencoder.factory.alerts import make_alerts
 from autoencoder.factory.rules import unused
-from autoencoder.factory.runs import is_at_hand, make_panel, make_sinks, make_webhook
+from autoencoder.factory.runs import is_at_hand, make_panel, make_sinks
 from autoencoder.factory.sources import open_source
 from autoencoder.feedback.store import LabelStore
 from autoencoder.interrupts import SignalGuard
@@ -35,7 +37,6 @@ from autoencoder.reports import run_folder
 from autoencoder.reports.run_folder import CHECKPOINT, CONFIG, OUTBOX, Found, RunFolder, has
 from autoencoder.reports.sinks import Callback
 from autoencoder.reports.statistics import RunStatistics
-from autoencoder.reports.webhook import Webhook
 from autoencoder.sources.chunk import Source
 from autoencoder.sources.ordered import OrderedSource
 
@@ -65,9 +66,9 @@ def run(config: Config, options: RunOptions, console: Console, server: Server | 
     """
     watch = Stopwatch(options.began)
     watch.seconds["start"] = time.perf_counter() - options.began
-    if options.resume and options.out and config.alerts.webhook.enabled and _has_only_alerts_left(options.out):
-        return _send_alerts(config, options.out, console)
-    with SignalGuard() as signals, _webhook(config, console) as webhook:
+    with SignalGuard() as signals, _alerts(config, console) as alerts:
+        if alerts and options.resume and options.out and _has_only_alerts_left(options.out):
+            return _send_alerts(alerts, options.out, console)
         with open_folder(options, config.source, signals) as folder:
             found = folder.find_run() if options.resume else Found.NOTHING
             if found is Found.DONE:
@@ -92,7 +93,7 @@ def run(config: Config, options: RunOptions, console: Console, server: Server | 
             keep = this.resume(checkpoint, run_folder.read_model_files(folder.path)) if checkpoint else None
             if server:
                 server.recover(this, keep[0] if keep else None)
-            this.results, this.sinks = make_sinks(config, source, this.panel, folder, this.statistics, webhook, keep)
+            this.results, this.sinks = make_sinks(config, source, this.panel, folder, this.statistics, alerts, keep)
             if found is Found.RUN:
                 folder.write(CONFIG, this.settings)
             if not (model or this.panel.is_fitted):
@@ -101,7 +102,7 @@ def run(config: Config, options: RunOptions, console: Console, server: Server | 
         if fault and not _is_worth_keeping(this, fault):
             folder.discard()
             raise fault
-        return _conclude(config, this, fault, webhook, signals, watch, console)
+        return _conclude(config, this, fault, alerts, signals, watch, console)
 
 
 def _leave_done(config: Config, folder: RunFolder, console: Console) -> int:
@@ -199,24 +200,24 @@ def _conclude(
     config: Config,
     run: Run,
     fault: BaseException | None,
-    webhook: Webhook | None,
+    alerts: Alerts | None,
     signals: SignalGuard,
     watch: Stopwatch,
     console: Console,
 ) -> int:
     """Leave the metrics and the plot, and say how it went."""
     with closing(run.folder):
-        if webhook:
-            webhook.stop()
+        if alerts:
+            alerts.stop()
         try:
             if config.plot.kind != "none":
                 with watch.part("picture"):
                     draw_plot(run)
             signals.ignore()
-            metrics = write_metrics(config, run, fault, watch, webhook)
+            metrics = write_metrics(config, run, fault, watch, alerts)
         except RunError as worse:
             raise fault if isinstance(fault, RunError) else worse from None
-        lines = [webhook.closing_line()] if webhook else []
+        lines = alerts.closing_lines() if alerts else []
         lines += unused(config, [one.name for one in run.panel])
         if isinstance(fault, KeyboardInterrupt):
             how = "the same command" if config.source == "http" else "--resume"
@@ -224,8 +225,8 @@ def _conclude(
             fault = type(fault)(f"interrupted after {run.rows:,} points; what was done is in {run.folder.path}{go_on}")
         elif not fault:
             run.folder.end()
-            if webhook:
-                webhook.discard_if_empty()
+            if alerts:
+                alerts.discard_if_empty()
             lines += closing_lines(run, metrics)
     for line in lines:
         console.print(line)
@@ -235,14 +236,14 @@ def _conclude(
 
 
 @contextmanager
-def _webhook(config: Config, console: Console) -> Iterator[Webhook | None]:
-    """What posts alerts, if that is switched on; it ends at once where an error ends the run."""
-    webhook = make_webhook(config, console.print)
+def _alerts(config: Config, console: Console) -> Iterator[Alerts | None]:
+    """What sends alerts, if that is switched on; it ends at once where an error ends the run."""
+    alerts = make_alerts(config, console.print)
     try:
-        yield webhook
+        yield alerts
     finally:
-        if webhook:
-            webhook.stop(wait=False)
+        if alerts:
+            alerts.stop(wait=False)
 
 
 def _close_after(fault: BaseException, run: Run, save: Callable[[], object]) -> BaseException:
@@ -267,14 +268,14 @@ def _has_only_alerts_left(folder: Path) -> bool:
     return has(folder, OUTBOX) and run_folder.read_metrics(folder).get("status") == "done"
 
 
-def _send_alerts(config: Config, path: Path, console: Console) -> int:
+def _send_alerts(alerts: Alerts, path: Path, console: Console) -> int:
     """Deliver what a run that is done could not; returns the exit code, 1 where something still waits."""
-    with SignalGuard(), _webhook(config, console) as webhook, closing(RunFolder(path, resume=True)) as folder:
-        assert webhook
-        webhook.start(folder)
-        webhook.stop()
-        folder.write_metrics({**run_folder.read_metrics(path), "alerts": webhook.counts()})
+    with closing(RunFolder(path, resume=True)) as folder:
+        alerts.start(folder)
+        alerts.stop()
+        folder.write_metrics({**run_folder.read_metrics(path), "alerts": alerts.counts()})
         folder.end()  # a kill at the very end may have left something
-        webhook.discard_if_empty()
-        console.print(webhook.closing_line())
+        alerts.discard_if_empty()
+        for line in alerts.closing_lines():
+            console.print(line)
     return 1 if has(path, OUTBOX) else 0

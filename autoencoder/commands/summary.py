@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from autoencoder.alerts.sink import Alerts
 from autoencoder.config import Config
 from autoencoder.console import Stopwatch
 from autoencoder.core.events import DECLARED, PROMOTED, ROLLED_BACK
@@ -18,7 +19,6 @@ from autoencoder.reports.odometer import DAY, Odometer
 from autoencoder.reports.run_folder import COLUMNS_PLOT, PLOT, RESULTS, has
 from autoencoder.reports.scores_csv import read_scores
 from autoencoder.reports.statistics import SeriesStatistics, summary
-from autoencoder.reports.webhook import Webhook
 
 MARKED = (DECLARED, PROMOTED, ROLLED_BACK)  # events that the plot shows
 FEW_JUDGED = 0.9  # share of the points below which the reason is told
@@ -26,7 +26,7 @@ MAX_DETAILED = 10  # series whose counts are in metrics.json
 
 
 def write_metrics(
-    config: Config, run: Run, fault: BaseException | None, watch: Stopwatch, webhook: Webhook | None
+    config: Config, run: Run, fault: BaseException | None, watch: Stopwatch, alerts: Alerts | None
 ) -> dict[str, Any]:
     """Write metrics.json; returns what it holds."""
     source = run.source
@@ -45,7 +45,7 @@ def write_metrics(
         "known_anomalies": run.statistics.known_anomalies(_training_points(run)),
         **({"adaptation": adaptation} if adaptation else {}),
         **({"series": _series(run)} if source.has_series else {}),
-        "alerts": webhook.counts() if webhook else None,
+        "alerts": alerts.counts() if alerts else None,
         "seconds": watch.report(),
     }
     run.folder.write_metrics(metrics)

@@ -19,23 +19,35 @@ OLD_NAMES: dict[str, dict[str, str]] = {  # group -> former name -> present name
     "incidents": {"refractory": "cooldown"},
     "adaptation": {"patience": "confirm_windows", "every": "retrain_every", "history": "buffer_points"}
     | {"early": "cold_start_points", "deterministic": "synchronous"},
-    "alerts.webhook": {"retry": "backoff", "longest_retry": "max_backoff", "queue": "max_queue", "deadline": "drain_seconds"},
     "synthetic": {"pace": "points_per_second"},
     "synthetic.anomalies": {"clean": "start_after"},
     "yfinance": {"deadline": "timeout", "cache_age": "cache_ttl", "poll": "poll_seconds"},
     "csv": {"poll": "poll_seconds"},
 }
+MOVED: dict[str, dict[str, str]] = {  # group -> former name -> present name in the group around it
+    "alerts.webhook": {"retry": "backoff", "longest_retry": "max_backoff", "queue": "max_queue", "deadline": "drain_seconds"}
+    | {name: name for name in ("alarms_only", "timeout", "backoff", "max_backoff", "max_queue", "drain_seconds")},
+}
 
 
 def renamed(tree: Tree, where: str, warn: Warn = str, group: str = "") -> dict[str, Any]:
     """A layer under the present names of its keys. Raises ConfigError: a setting is there under both of its names."""
-    out = {}
+    out: dict[str, Any] = {}
     for key, value in tree.items():
         name = OLD_NAMES.get(group, {}).get(key, key)
         if name != key:
-            news = f"{where}: {group}.{key} is now {group}.{name}"
-            if name in tree:
-                raise ConfigError(f"{news}; give one of the two")
-            warn(news)
-        out[name] = renamed(value, where, warn, f"{group}.{key}".lstrip(".")) if isinstance(value, Mapping) else value
+            _tell(f"{where}: {group}.{key} is now {group}.{name}", name in tree, warn)
+        inner = f"{group}.{key}".lstrip(".")
+        for former, present in MOVED.get(inner, {}).items() if isinstance(value, Mapping) else ():
+            if former in value:
+                _tell(f"{where}: {inner}.{former} is now {group}.{present}", present in tree or present in out, warn)
+                out[present] = value[former]
+                value = {each: value[each] for each in value if each != former}
+        out[name] = renamed(value, where, warn, inner) if isinstance(value, Mapping) else value
     return out
+
+
+def _tell(news: str, is_twice: bool, warn: Warn) -> None:
+    if is_twice:
+        raise ConfigError(f"{news}; give one of the two")
+    warn(news)

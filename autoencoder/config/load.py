@@ -23,14 +23,14 @@ MODEL_KEYS = ("detector", "network", "forest", "half_space_trees", "windowed_gau
 FREE_KEYS = (
     "plot.",
     "checkpoint.",
-    "alerts.webhook.",
+    "alerts.",
     "metrics.",
     "prometheus.url",
     "prometheus.http.",
     "serve.",
     "input.dates",
     "input.decimal",
-)  # may change between the parts of a resumed run
+)  # may change between the parts of a resumed run, but for alerts.log
 RULES = {  # by the start of the fault's type, where pydantic's own words speak to programmers
     "bool": "true or false",
     "float": "a number",
@@ -112,7 +112,8 @@ def difference(then: str, now: str) -> str | None:
     trees = [_parse(text, where) for text in (then, now)]
     before, after = (_carried(dict(leaves(renamed(tree, where) if isinstance(tree, dict) else {}))) for tree in trees)
     for key in (*after, *before):
-        if not key.startswith(FREE_KEYS) and before.get(key) != after.get(key):
+        is_free = key.startswith(FREE_KEYS) and key != "alerts.log"
+        if not is_free and before.get(key) != after.get(key):
             return f"{key} was {_shown(before.get(key))} and is {_shown(after.get(key))} now"
     return None
 

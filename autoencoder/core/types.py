@@ -41,7 +41,7 @@ class Detections:
 
     def where(self, rows: Bools) -> Detections:
         """The points at which ``rows`` (N,) is true."""
-        return Detections(*(getattr(self, field.name)[rows] for field in fields(Detections)))
+        return Detections(**{each.name: getattr(self, each.name)[rows] for each in fields(Detections)})
 
     @staticmethod
     def unknown(time: Time, values: Array) -> Detections:

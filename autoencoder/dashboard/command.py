@@ -47,7 +47,7 @@ def dashboard(arguments: argparse.Namespace, console: Console) -> int:
         RunError: the server does not start.
         KeyboardInterrupt: the user has ended it.
     """
-    if not hasattr(arguments, "port"):  # the command came after flags, which are those of another command then
+    if hasattr(arguments, "words"):  # the command came after flags, which are those of another command then
         raise ConfigError("dashboard must come first, and takes --port N alone: python main.py dashboard")
     if importlib.util.find_spec("streamlit") is None:
         raise ConfigError("the dashboard needs streamlit, which is not installed; pip install -r requirements-dashboard.txt")

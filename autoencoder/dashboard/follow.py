@@ -68,7 +68,7 @@ class Snapshot:
     flagged: int = 0
     training_points: int = 0  # points before the first that is judged
     incidents: tuple[Incident, ...] = ()  # all of them, in order
-    is_open: bool = False  # the last one goes on
+    open: int = 0  # of them, the last ones, that go on
     known: Known | None = None  # how it met the known anomalies, as it says at its end
 
     @property
@@ -191,19 +191,19 @@ class Follower:
         )
 
     def _read_incidents(self, path: Path) -> None:
-        """Take in what is new; the last line is written anew as long as its incident is open."""
+        """Take in what is new; the last lines are written anew as long as their incidents are open."""
         last: list[Incident] = []
-        closed = list(self._now.incidents[:-1] if self._now.is_open else self._now.incidents)
+        closed = list(self._now.incidents[: len(self._now.incidents) - self._now.open])
         with suppress(OSError, ValueError, LookupError, TypeError, RecursionError):
             for line in _whole_lines(path, self._incidents_read):
                 record = json.loads(line)
                 incident = Incident.from_record(record)
                 if record["status"] == "open":
-                    last = [incident]
+                    last.append(incident)
                 else:
                     closed.append(incident)
                     self._incidents_read += len(line)
-        self._now = replace(self._now, incidents=(*closed, *last), is_open=bool(last))
+        self._now = replace(self._now, incidents=(*closed, *last), open=len(last))
 
     def _is_over(self) -> bool:
         """Whether nothing more is written; a resumed run leaves the metrics of the one before lying, and writes newer rows."""
@@ -225,7 +225,7 @@ class Follower:
         if not fault and status not in ("done", "interrupted"):
             fault = f"{self._now.folder}: {status}"
         state = State.FAILED if fault else State.DONE if status == "done" else State.STOPPED
-        self._now = replace(self._now, state=state, fault=fault, is_open=False, known=known)
+        self._now = replace(self._now, state=state, fault=fault, open=0, known=known)
 
 
 def _whole_lines(path: Path, start: int) -> list[bytes]:

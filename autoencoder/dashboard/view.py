@@ -9,9 +9,11 @@ from typing import Any
 
 import streamlit as st
 
+from autoencoder.core.errors import AutoencoderError
 from autoencoder.dashboard.chart import View, describe, stretch_of
 from autoencoder.dashboard.follow import Follower, Snapshot, State
 from autoencoder.dashboard.sidebar import named
+from autoencoder.feedback.store import LabelStore, add_feedback
 from autoencoder.reports.files import open_inside
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.odometer import brief
@@ -23,6 +25,7 @@ HERE = Path(__file__).resolve().parent
 EVERYTHING = "Everything"
 VIEWS = {EVERYTHING: None, "Newest 5,000": 5000, "Newest 1,000": 1000}
 MAX_INCIDENTS = 500  # worst ones in the table; incidents.jsonl has them all
+FEEDBACK = {False: "false alarm", True: "anomaly"}  # what a person may say of an incident
 COLORS = {State.RUNNING: "green", State.DONE: "blue", State.FAILED: "red", State.STOPPED: "gray"}
 FILES = {SCORES: "text/csv", INCIDENTS: "application/x-ndjson", LOG: "text/plain"}  # name -> its kind
 FILES |= {METRICS: "application/json", CONFIG: "application/yaml"}
@@ -107,20 +110,44 @@ def _incidents(snapshot: Snapshot) -> None:
         st.caption("None so far." if snapshot.is_live else "None.")
         return
     st.session_state.incident_rows = [(incident.first_row, incident.last_row) for incident in shown]
-    zone = " (UTC)" if snapshot.is_zoned else ""
+    zone, said = " (UTC)" if snapshot.is_zoned else "", LabelStore(snapshot.folder).said
     table = {
         "Severity": [incident.severity for incident in shown],
         "Level": [level_of(incident.severity) for incident in shown],
-        f"Start{zone}": [incident.start.rstrip("Z").replace("T", " ").removesuffix(":00") for incident in shown],
+        f"Start{zone}": [_moment(incident.start) for incident in shown],
         "Length": [length_text(incident) for incident in shown],
         **_seen(shown),
-        "State": [incident.close_reason or ("open" if snapshot.is_open else "closed") for incident in shown],
+        "State": [incident.close_reason or ("open" if snapshot.open else "closed") for incident in shown],
+        "Rang": [_moment(incident.alarm_time or _why_not(incident)) for incident in shown],
+        "Feedback": [FEEDBACK[said[incident.id]] if incident.id in said else "" for incident in shown],
     }
     bar = st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="%.2f", width="small")
     look: dict[str, Any] = {"hide_index": True, "height": min(38 + 35 * len(shown), 320), "column_config": {"Severity": bar}}
     st.dataframe(table, key="incidents", on_select=_clicked, selection_mode=["single-row", "single-cell"], **look)
     worst = f" The {MAX_INCIDENTS:,} worst are listed; the file has all." if len(shown) < len(snapshot.incidents) else ""
-    st.caption(f"The worst first. Click a row to see its stretch.{worst}")
+    st.caption(f"The worst first. Click a row to see its stretch, and to say what it was.{worst}")
+    chosen = next((each for each in shown if (each.first_row, each.last_row) == st.session_state.chosen), None)
+    if chosen and chosen.close_reason:
+        with st.container(horizontal=True, vertical_alignment="center", key="feedback"):
+            for label, text in FEEDBACK.items():
+                st.button(text, key=f"feedback {label}", on_click=_say, args=(snapshot.folder, chosen.id, label))
+            st.caption(plain(st.session_state.get("said", "")))
+
+
+def _say(folder: Path, number: int, label: bool) -> None:
+    try:
+        add_feedback(folder, number, label=label)
+        st.session_state.said = "What is like it does not ring any more." if not label else "It is never learnt as normal."
+    except AutoencoderError as error:
+        st.session_state.said = str(error)
+
+
+def _moment(time: str) -> str:
+    return time.rstrip("Z").replace("T", " ").removesuffix(":00")
+
+
+def _why_not(incident: Incident) -> str:
+    return f"no ({incident.silenced_by})" if incident.silenced_by else "no"
 
 
 def _seen(shown: Sequence[Incident]) -> dict[str, list[str]]:
@@ -145,6 +172,7 @@ def _clicked() -> None:
     known = st.session_state.incident_rows
     snapshot = st.session_state.follower.poll()
     st.session_state.chosen = known[rows[0]] if rows and rows[0] < len(known) else None
+    st.session_state.said = ""
     _look_at(stretch_of(snapshot, *st.session_state.chosen) if st.session_state.chosen else None)
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 from functools import partial
 
 import numpy as np
 
+from autoencoder.alerts.sink import Alerts
 from autoencoder.config import Config
 from autoencoder.config.rules import MAX_GAP
 from autoencoder.config.schema import Incidents
@@ -22,16 +22,13 @@ from autoencoder.models import SavedModel
 from autoencoder.panel.panel import Panel
 from autoencoder.panel.series import Series
 from autoencoder.panel.start import ModelStart
-from autoencoder.reports.delivery import WebhookSender, is_web_address, post
 from autoencoder.reports.logs import AdaptationLog, AnomalyLog
-from autoencoder.reports.outbox import Outbox
 from autoencoder.reports.run_folder import RunFolder
 from autoencoder.reports.scores_csv import ResultWriter
 from autoencoder.reports.severity import LEVELS
 from autoencoder.reports.sinks import Sink
 from autoencoder.reports.statistics import RunStatistics
 from autoencoder.reports.tracker import IncidentTracker, Policy
-from autoencoder.reports.webhook import FORMATS, Webhook
 from autoencoder.scorers.base import Progress
 from autoencoder.sources.chunk import Source
 
@@ -71,12 +68,16 @@ def make_panel(
     """
     if model:
         model.require_columns(source.name, source.columns, is_joint=is_joint(config))
-    make_one = _detector_maker(config, source, progress, adapts=adapts, early=not model)
+    if adapts and config.adaptation.enabled and config.judges_prices:
+        warn(f"{source.name}: returns are judged by their volatility, which is followed anyway; no model is trained again")
+        adapts = False
+    make_one = _detector_maker(config, source, progress, labels, adapts=adapts, early=not model)
+    first_times = next(source.chunks()).time if is_at_hand(source) and config.judges_prices else None
 
     def make(name: str | None, points: int | None) -> Series:
         training, fault = 0, ""
         try:
-            training = 0 if model else training_points(config, points)
+            training = 0 if model else training_points(config, points, first_times)
         except ConfigError as error:
             if name is None:
                 raise
@@ -86,7 +87,8 @@ def make_panel(
         one = Series(name, make_one(name, training), tracker, partial(_gaps, config, name), left_out=fault)
         if model:
             is_known = model.apply_to(one.detector, name)
-            one.start = ModelStart(one.detector.current.profile if is_known or not model.is_of_many else None, source.columns)
+            is_compared = (is_known or not model.is_of_many) and not config.judges_prices  # the model has seen returns
+            one.start = ModelStart(one.detector.current.profile if is_compared else None, source.columns)
             tracker.set_gaps(*one.gaps(one.detector))
         return one
 
@@ -98,15 +100,21 @@ def make_panel(
 
 
 def _detector_maker(
-    config: Config, source: Source, progress: Progress | None, *, adapts: bool, early: bool
+    config: Config, source: Source, progress: Progress | None, labels: Labels | None, *, adapts: bool, early: bool
 ) -> Callable[[str | None, int], Detector]:
     """What builds the detector of a series, to be trained on so many points; they share a limit on training processes."""
     if not (adapts and config.adaptation.enabled):
-        return lambda name, points: make_detector(settings_of(config, name), points, progress)
+        return lambda name, points: make_detector(settings_of(config, name), points, progress, series=name)
     from autoencoder.adaptation.trainer import ProcessLimit
 
     adaptive = partial(make_adaptive, progress=progress, early=early, waits=is_at_hand(source), limit=ProcessLimit())
-    return lambda name, points: adaptive(settings_of(config, name), points)
+    confirmed = partial(_confirmed, labels) if labels else lambda name: ()
+    return lambda name, points: adaptive(settings_of(config, name), points, confirmed=partial(confirmed, name))
+
+
+def _confirmed(labels: Labels, series: str | None) -> list[tuple[int, int]]:
+    """First and last times of the anomalies of a series that people have confirmed."""
+    return [(label.shape.start, label.end) for label in labels(series) if label.label]
 
 
 def _lengths(source: Source) -> dict[str | None, int | None]:
@@ -125,7 +133,7 @@ def _lengths(source: Source) -> dict[str | None, int | None]:
 def _gaps(config: Config, series: str | None, detector: Detector) -> tuple[int, int, int]:
     """The gaps of the detector of a series that is trained, see ``gaps_of``."""
     require_times(config, series, detector.current.interval)
-    usual = config.network.sequence_length
+    usual = config.network.sequence_length if detector.usual_gap is None else detector.usual_gap
     if not config.adaptation.starts_early:  # there the first detector looks back on less than the one that follows it
         usual = min(usual, detector.current.scorer.window)
     return gaps_of(settings_of(config, series).incidents, usual, detector.current.interval)
@@ -168,7 +176,7 @@ def make_sinks(
     panel: Panel,
     folder: RunFolder,
     statistics: RunStatistics,
-    webhook: Webhook | None,
+    alerts: Alerts | None,
     keep: tuple[int, int] | None,
 ) -> tuple[ResultWriter, list[Sink]]:
     """What writes rows and incidents down, behind the first ``keep`` bytes of both files, and all sinks of a run with it."""
@@ -176,40 +184,10 @@ def make_sinks(
     sinks: list[Sink] = [results]
     if config.alerts.log:
         sinks.append(AnomalyLog(folder))
-    if webhook:
-        webhook.start(folder, source.name, source.columns)
-        sinks.append(webhook)
+    if alerts:
+        alerts.start(folder, source.name, source.columns, panel.open)
+        sinks.append(alerts)
     sinks.append(statistics)
     if config.adaptation.enabled:
         sinks.append(AdaptationLog(folder, lambda: panel.adaptations, zone_of(source)))
     return results, sinks
-
-
-def make_webhook(config: Config, warn: Warn) -> Webhook | None:
-    """What posts alerts, by the configuration and the environment variables that it names; None where it is switched off."""
-    chosen = config.alerts.webhook
-    if not chosen.enabled:
-        return None
-    url = _secret("url_env", chosen.url_env)
-    if not is_web_address(url):
-        raise ConfigError(f"the environment variable {chosen.url_env} holds no http or https address; set it to the webhook's")
-    token = _secret("token_env", chosen.token_env) if chosen.token_env else None
-    send = partial(post, url=url, token=token, form=FORMATS[chosen.format], timeout=chosen.timeout)
-
-    def deliver(outbox: Outbox) -> WebhookSender:
-        waits = {"backoff": chosen.backoff, "max_backoff": chosen.max_backoff, "drain_seconds": chosen.drain_seconds}
-        return WebhookSender(outbox, send, warn, **waits)
-
-    return Webhook(deliver, capacity=chosen.max_queue, alarms_only=chosen.alarms_only, warn=warn)
-
-
-def _secret(setting: str, variable: str) -> str:
-    """What an environment variable holds; no message may."""
-    text = os.environ.get(variable, "").strip()
-    if not text:
-        raise ConfigError(
-            f"alerts.webhook.{setting} names the environment variable {variable}, which is not set; set it, or switch the webhook off"
-        )
-    if not (text.isascii() and text.isprintable()):
-        raise ConfigError(f"the environment variable {variable} holds characters that fit into no HTTP request; set it again")
-    return text

@@ -103,6 +103,12 @@ class LabelStore:
         self._labels: dict[int, Label] = {}
         self._by_series: dict[str | None, list[Label]] = {}
 
+    @property
+    def said(self) -> dict[int, bool]:
+        """What was said of incidents, by their numbers: whether they were anomalies."""
+        self._refresh()
+        return {number: label.label for number, label in self._labels.items()}
+
     def of(self, series: str | None) -> list[Label]:
         """The labels of a series."""
         self._refresh()

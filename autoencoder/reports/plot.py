@@ -134,14 +134,20 @@ def paint(
 
 def save(figure: Figure, path: Path) -> None:
     """Write the plot to a file; the suffix says in which format. Raises RunError: the file cannot be written."""
+    content = render(figure, path.suffix.removeprefix("."))
+    try:
+        write_whole(path, content)
+    except OSError as error:
+        raise RunError(f"{path}: the plot cannot be written ({error.strerror or error}); choose another --out") from error
+
+
+def render(figure: Figure, form: str = "") -> bytes:
+    """The content of a file of that form, e.g. "png"."""
     content = BytesIO()
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="Glyph .* missing")  # a box for a rare letter is no news to anyone
-        figure.savefig(content, format=path.suffix.removeprefix(".") or None)
-    try:
-        write_whole(path, content.getvalue())
-    except OSError as error:
-        raise RunError(f"{path}: the plot cannot be written ({error.strerror or error}); choose another --out") from error
+        figure.savefig(content, format=form or None)
+    return content.getvalue()
 
 
 def headline(title: str, points: int, flagged: int, incidents: int | None = None) -> str:

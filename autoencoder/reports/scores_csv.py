@@ -229,12 +229,11 @@ def parse_scores(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Detecti
         np.stack([known[name] for name in names if name.startswith(what)], axis=1) for what in ("value", "prediction")
     )
     flags = np.array([field == "1" for field in fields["anomaly"]], dtype=bool)
-    return Detections(
-        _parse_times(fields["time"]), values, predictions, known["error"], known["threshold"], known["score"], flags
-    )
+    return Detections(parse_times(fields["time"]), values, predictions, known["error"], known["threshold"], known["score"], flags)
 
 
-def _parse_times(fields: Sequence[str]) -> npt.NDArray[np.datetime64] | npt.NDArray[np.int64]:
+def parse_times(fields: Sequence[str]) -> npt.NDArray[np.datetime64] | npt.NDArray[np.int64]:
+    """Times (N,) as scores.csv and incidents hold them. Raises ValueError: they are none."""
     if fields and all(field.lstrip("-").isdigit() for field in fields[:3]):
         return np.array(fields, dtype=np.int64)
     with warnings.catch_warnings(action="error", category=UserWarning):  # numpy warns of a zone and goes on

@@ -26,7 +26,7 @@ class Batch:
 
 
 class Sink(ABC):
-    """Writes a run down: scores.csv and incidents.jsonl, anomalies.log, a webhook, adaptations.jsonl, the statistics."""
+    """Writes a run down: scores.csv and incidents.jsonl, anomalies.log, alerts, adaptations.jsonl, the statistics."""
 
     @abstractmethod
     def write(self, batch: Batch) -> None:

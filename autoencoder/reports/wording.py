@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
+from urllib.parse import quote
 
 from autoencoder.reports.incidents import MISSING, Incident
 from autoencoder.reports.severity import level_of
 
 COLUMNS = 3  # of an incident that are named, at most
+LINK_FIELDS = ("out", "source", "series", "incident", "start", "end")  # of the template of a link
 UNITS = {"days": 86_400.0, "h": 3600.0, "min": 60.0, "s": 1.0}  # of a duration, the longest first
 
 
@@ -32,7 +34,15 @@ def seen_text(incident: Incident, digits: int = 6) -> str:
         return f"no data after {seen}"
     known = any(incident.direction)
     direction = f" ({'/'.join(each or 'unknown' for each in incident.direction)})" if known else ""
-    return f"seen {seen}, expected {expected}{direction}"
+    return f"{move_text(incident)}seen {seen}, expected {expected}{direction}"
+
+
+def move_text(incident: Incident) -> str:
+    """What a move of prices was: "-17.9 %, own move (market -4.1 %): "; empty where values are no prices."""
+    if incident.change is None:
+        return ""
+    market = f" (market {incident.market_change:+.1%})" if incident.market_change is not None else ""
+    return f"{incident.change:+.1%}, {incident.move}{market}: ".replace("%", " %")
 
 
 def columns_text(incident: Incident) -> str:
@@ -72,3 +82,14 @@ def duration_text(seconds: float) -> str:
         ((unit, size) for unit, size in UNITS.items() if seconds >= size * (2 if unit == "days" else 1)), ("s", 1.0)
     )
     return f"{float(f'{seconds / size:.2g}'):,g} {unit}" if seconds < 100 * size else f"{seconds / size:,.0f} {unit}"
+
+
+def linked(template: str, out: object, source: object, incident: Incident) -> str:
+    """The address that an alert leads to: ``template`` with its fields, of ``LINK_FIELDS``, filled in as parts of a URL.
+
+    >>> incident = Incident(7, "2025-02-15T10:00", "2025-02-16", "2025-02-16", (), (), 0.82, 2, 40, 41, True, series="web 1")
+    >>> linked("https://grafana/d/x?var-series={series}&from={start}", "runs/a", "a.csv", incident)
+    'https://grafana/d/x?var-series=web%201&from=2025-02-15T10%3A00'
+    """
+    values = (out, source, incident.series or "", incident.id, incident.start, incident.end)
+    return template.format(**{name: quote(str(value), safe="") for name, value in zip(LINK_FIELDS, values, strict=True)})

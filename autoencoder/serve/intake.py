@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
+from math import isnan
 from pathlib import Path
 
 import numpy as np
@@ -54,9 +55,10 @@ class Intake:
             names = [points.series[row] for row in new]
             detections = await source.submit(names, [times[row] for row in new], [points.values[row] for row in new])
             rows = dict(zip(new, record_texts(self.header, detections, names, is_seen=False), strict=True))
-        for row, key in enumerate(keys):
-            if row not in rows:
-                (rows[row],) = record_texts(self.header, known[key], [key[0]], is_seen=True)
+        if seen := [row for row, key in enumerate(keys) if key in known]:
+            detections = Detections.concatenate([known[keys[row]] for row in seen])
+            texts = record_texts(self.header, detections, [points.series[row] for row in seen], is_seen=True)
+            rows |= zip(seen, texts, strict=True)
         return f'{{"detections":[{",".join(rows[row] for row in range(len(keys)))}]}}'.encode()
 
     def _times(self, points: Points) -> list[int]:
@@ -79,8 +81,11 @@ class Intake:
                 (last,) = time_text(np.array([self.source.accepted[key[0]]], "datetime64[ns]"), "Z")
                 what = f"its series has points up to {last} and none of this time; send points in ascending order"
                 raise points.refusal(place, what, 409)
-            if not np.array_equal(found.values[0], points.values[row], equal_nan=True):
-                was = "/".join(map(repr, found.values[0].tolist()))
+            before = found.values[0].tolist()
+            if any(
+                one != other and not (isnan(one) and isnan(other)) for one, other in zip(before, points.values[row], strict=True)
+            ):
+                was = "/".join(map(repr, before))
                 raise points.refusal(place, f"its time came before with the value {was}; send each time of a series once", 409)
 
     def _require_room(self, points: Points, new: list[int]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -93,19 +93,19 @@ def newest_first(folder: Path) -> Iterator[bytes]:
             position, rest = begin, first
 
 
-def find(folder: Path, header: list[str], wanted: Iterable[Key]) -> dict[Key, Detections]:
+def find(folder: Path, header: list[str], wanted: Collection[Key]) -> dict[Key, Detections]:
     """What was decided on points; those that cannot be found are not there."""
     places: dict[bytes, dict[bytes, Key]] = {}  # field of the series -> text of the time, whose order is that of the times
-    for name, moment in wanted:
-        (text,) = time_text(np.array([moment], "datetime64[ns]"))
+    texts = time_text(np.array([moment for _, moment in wanted], "datetime64[ns]"))
+    for (name, moment), text in zip(wanted, texts, strict=True):
         places.setdefault(series_field(name).encode(), {})[text.encode()] = name, moment
-    found: dict[Key, bytes] = {}
+    oldest, found = {field: min(own) for field, own in places.items()}, dict[Key, bytes]()
     for line in newest_first(folder):
         if own := places.get(field := _field(line)):
             time = line[: line.index(b"Z,")]
             if time in own:
                 found[own[time]] = line
-            if time <= min(own):
+            if time <= oldest[field]:
                 del places[field]
         if not places:
             break

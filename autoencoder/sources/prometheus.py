@@ -16,7 +16,7 @@ from autoencoder.core.errors import InputError, ModelFileError, SourceError
 from autoencoder.core.state import Reader, State
 from autoencoder.sources.chunk import Chunk, Source, Warn, ignore
 from autoencoder.sources.points import dicts_of, full_name, lists_of, texts_of
-from autoencoder.sources.prometheus_api import Access, PrometheusApi
+from autoencoder.sources.prometheus_api import Access, PrometheusApi, TooMuch
 
 MAX_STEPS = 11_000  # points a series that Prometheus gives in one answer
 PAGE_POINTS = 250_000  # of all series that are asked for at a time
@@ -85,9 +85,10 @@ class PrometheusSource(Source):
         self.series: list[str] = []
         self._places: dict[str, int] = {}  # of the series, by name
         self._told: set[str] = set()
-        self._recalled = self._position = _Position()
-        self._rows, self._newest = 0, Chunk(_EMPTY, np.empty((0, 1)), series=_EMPTY)
-        self._is_open = False
+        self._recalled = _Position()
+        # the newest chunk, and the number of rows and the position before it: set at once, so that no interrupt tears it apart
+        self._given = 0, self._recalled, Chunk(_EMPTY, np.empty((0, 1)), series=_EMPTY)
+        self._is_open, self._max_steps = False, MAX_STEPS
         self._end = self._last_time()
         begin = self._end - round(self.history * 1000) // self._step * self._step
         now = self._api.ask("query", query=self.query, time=_seconds(self._end))
@@ -116,14 +117,15 @@ class PrometheusSource(Source):
         chunks: Iterator[Chunk] = chain(self._first, self._rest)
         if (before := self._recalled).time:
             chunks = (rest for chunk in self._stretch(before.time, self._end) if len(rest := before.rest_of(chunk)))
-        self._rows, self._position = start, before
+        position = before
         for chunk in chain(chunks, self._new() if self.follow else ()):
-            self._newest = chunk
+            self._given = start, position, chunk
             yield chunk
-            self._rows, self._position, self._newest = self._rows + len(chunk), self._position.advanced(chunk), chunk[:0]
+            start, position = start + len(chunk), position.advanced(chunk)
 
     def memory(self, rows: int) -> State:  # noqa: D102 - as in the base class
-        at = self._position.advanced(self._newest[: rows - self._rows])
+        before, position, newest = self._given
+        at = position.advanced(newest[: rows - before])
         return {"time": at.time, "done": at.done, "end": self._end, "series": json.dumps(self.series)}
 
     def recall(self, memory: State) -> None:  # noqa: D102 - as in the base class
@@ -134,6 +136,7 @@ class PrometheusSource(Source):
             raise ModelFileError("the checkpoint is damaged (the names of the series); run anew without --resume") from None
         self._places = {name: place for place, name in enumerate(self.series)}
         self._recalled = _Position(saved.integer("time"), saved.integers("done", (None,), 0))
+        self._given = 0, self._recalled, self._given[2][:0]
         if not self.follow:
             self._end = saved.integer("end")
 
@@ -155,11 +158,15 @@ class PrometheusSource(Source):
     def _stretch(self, begin: int, end: int) -> Iterator[Chunk]:
         """The rows from one time to another, both included; one page is kept back until it is there in whole."""
         while begin <= end:
-            steps = max(1, min(MAX_STEPS, PAGE_POINTS // max(1, self._count, len(self.series))))
+            steps = max(1, min(self._max_steps, PAGE_POINTS // max(1, self._count, len(self.series))))
             last = min(end, begin + (steps - 1) * self._step)
+            steps = (last - begin) // self._step + 1
             times = {"start": _seconds(begin), "end": _seconds(last), "step": _seconds(self._step)}
             try:
-                page = self._page(self._api.ask("query_range", query=self.query, **times)["result"])
+                page = self._page(self._api.ask("query_range", can_shrink=steps > 1, query=self.query, **times)["result"])
+            except TooMuch:
+                self._max_steps = max(1, steps // 4)
+                continue
             except (SourceError, InputError, ValueError, TypeError) as error:
                 known = isinstance(error, SourceError | InputError)
                 fault = error if known else SourceError(f"{self.url}: its answer holds no points ({error})")

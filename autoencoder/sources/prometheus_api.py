@@ -23,12 +23,19 @@ _LATER_STATUS = (408, 425, 429)  # of the 4xx, those that mean the same
 _ABOUT_THE_QUERY = ("PromQL ", "promql ")  # so begin warnings that do not say that something is missing
 
 
-class _Later(Exception):
-    """An answer that did not come, or not in whole; ``wait`` is how many seconds the server asks to be left alone."""
+class TooMuch(SourceError):
+    """The server did not manage so much at once."""
 
-    def __init__(self, reason: str, wait: float = 0.0) -> None:
+
+class _Later(Exception):
+    """An answer that did not come, or not in whole.
+
+    ``wait`` is how many seconds the server asks to be left alone; ``is_much``: a question about less may be answered.
+    """
+
+    def __init__(self, reason: str, wait: float = 0.0, *, is_much: bool = False) -> None:
         super().__init__(reason)
-        self.wait = wait
+        self.wait, self.is_much = wait, is_much
 
 
 class Access(NamedTuple):
@@ -67,10 +74,11 @@ class PrometheusApi:
         if self.access.token:
             self._session.headers["Authorization"] = f"Bearer {self.access.token}"
 
-    def ask(self, what: str, **parameters: str) -> Mapping[str, Any]:
+    def ask(self, what: str, *, can_shrink: bool = False, **parameters: str) -> Mapping[str, Any]:
         """The ``data`` of the whole answer to ``/api/v1/<what>``.
 
         Raises:
+            TooMuch: the server did not manage the answer; only where the question ``can_shrink``, and else it is asked again as it is.
             InputError: the server, or what answers there, refuses this question for good.
             SourceError: no retry helped.
         """
@@ -83,6 +91,9 @@ class PrometheusApi:
             try:
                 data = self._ask(what, parameters)
             except _Later as fault:
+                if fault.is_much and can_shrink:
+                    self.tell_of_failure(f"{self.url}: {fault}")
+                    raise TooMuch(str(fault)) from None
                 try:
                     retry = retry.increment(error=fault)
                 except MaxRetryError:
@@ -118,8 +129,10 @@ class PrometheusApi:
         match tree:
             case {"status": "error"}:
                 message = " ".join(str(tree.get("error")).split())[:300]
-                if tree.get("errorType") in _LATER or status in _LATER_STATUS:
-                    raise _Later(f"{tree.get('errorType')}: {message}", wait)
+                if tree.get("errorType") in _LATER or status in _LATER_STATUS or status >= 500:
+                    raise _Later(f"{tree.get('errorType')}: {message}", wait, is_much=tree.get("errorType") == "timeout")
+                if "too many samples" in message:
+                    raise _Later(message, is_much=True)
                 raise InputError(f"{self.url} refuses the query: {message}; correct it, and try it on the server's own page")
             case {"status": "success", "data": {"result": [*_]}}:
                 self._require_whole(tree.get("warnings"))
@@ -175,7 +188,7 @@ class PrometheusApi:
             ) as response:
                 return response.status_code, self._body(response), _seconds(response.headers.get("Retry-After"))
         except exceptions.Timeout:
-            raise _Later(f"no answer within {chosen.timeout:g} s") from None
+            raise _Later(f"no answer within {chosen.timeout:g} s", is_much=True) from None
         except exceptions.SSLError as error:
             if "CERTIFICATE_VERIFY_FAILED" not in repr(error):
                 raise InputError(
@@ -198,9 +211,7 @@ class PrometheusApi:
             blocks.append(block)
             size += len(block)
             if size > MAX_ANSWER_BYTES:
-                raise InputError(
-                    f"{self.url} answers with more than {MAX_ANSWER_BYTES >> 20} MiB; ask for fewer series, e.g. with sum by (job) (...)"
-                )
+                raise _Later(f"its answer is longer than {MAX_ANSWER_BYTES >> 20} MiB; ask for fewer series", is_much=True)
         return b"".join(blocks)
 
 

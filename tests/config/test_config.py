@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoencoder.config import Config, difference, dump, keys, load
-from autoencoder.config.aliases import OLD_NAMES
+from autoencoder.config.aliases import MOVED, OLD_NAMES
 from autoencoder.core.errors import ConfigError
 from autoencoder.factory.detectors import make_scorer
 from autoencoder.scorers import SCORERS
@@ -125,13 +125,18 @@ def test_the_first_difference_of_two_configurations_is_named_but_for_what_may_ch
     assert difference(dump(then), dump(load(None, {"plot.kind": "none", "checkpoint.every": 5}))) is None
     changed = difference(dump(then), dump(load(None, {"threshold.kind": "sigma", "csv.path": "x"})))
     assert changed == "threshold.kind was 'tail' and is 'sigma' now"
-    assert difference(dump(then), dump(load(None, {"alerts.webhook.enabled": True, "alerts.webhook.max_queue": 9}))) is None
+    assert difference(dump(then), dump(load(None, {"alerts.webhook.enabled": True, "alerts.max_queue": 9}))) is None
     assert difference(dump(then), dump(load(None, {"alerts.log": False}))) == "alerts.log was true and is false now"
 
 
 # --- former names ---
 
 OLD_TO_NEW = {f"{group}.{old}": f"{group}.{new}" for group, names in OLD_NAMES.items() for old, new in names.items()}
+OLD_TO_NEW |= {
+    f"{group}.{old}": f"{group.rpartition('.')[0]}.{new}"
+    for group, names in MOVED.items()
+    for new, old in {new: old for old, new in names.items()}.items()  # one of the former names of each
+}
 
 
 def old_text(text: str) -> str:
@@ -139,15 +144,15 @@ def old_text(text: str) -> str:
     tree = yaml.safe_load(text)
     for key, new in OLD_TO_NEW.items():
         *groups, old = key.split(".")
-        group = reduce(dict.__getitem__, groups, tree)
-        group[old] = group.pop(new.rpartition(".")[2])
+        *present, name = new.split(".")
+        reduce(dict.__getitem__, groups, tree)[old] = reduce(dict.__getitem__, present, tree).pop(name)
     return yaml.safe_dump(tree)
 
 
 def test_saved_file_with_former_names(tmp_path: Path) -> None:
     assert set(OLD_TO_NEW.values()) <= set(keys())
     assert not set(OLD_TO_NEW) & set(keys())
-    config = load(None, {"training.max_steps": 7, "alerts.webhook.backoff": 2.0, "synthetic.anomalies.start_after": 9})
+    config = load(None, {"training.max_steps": 7, "alerts.backoff": 2.0, "synthetic.anomalies.start_after": 9})
     (tmp_path / "config.yaml").write_text(old_text(dump(config)))
     warnings: list[str] = []
     assert load(None, saved=tmp_path / "config.yaml", whole=True, warn=warnings.append) == config
@@ -158,12 +163,13 @@ def test_saved_file_with_former_names(tmp_path: Path) -> None:
 
 def test_typed_former_name_is_read_with_a_warning(tmp_path: Path) -> None:
     mine = tmp_path / "mine.yaml"
-    mine.write_text("alerts: {webhook: {queue: 5}}\ntraining: {steps: 8}\n")
+    mine.write_text("alerts: {webhook: {queue: 5, timeout: 3}}\ntraining: {steps: 8}\n")
     warnings: list[str] = []
     config = load(mine, texts=["training.max_steps=9", "csv.poll=2"], warn=warnings.append)
-    assert (config.alerts.webhook.max_queue, config.training.max_steps, config.csv.poll_seconds) == (5, 9, 2)
+    assert (config.alerts.max_queue, config.alerts.timeout, config.training.max_steps, config.csv.poll_seconds) == (5, 3, 9, 2)
     assert warnings == [
-        f"{mine}: alerts.webhook.queue is now alerts.webhook.max_queue",
+        f"{mine}: alerts.webhook.queue is now alerts.max_queue",
+        f"{mine}: alerts.webhook.timeout is now alerts.timeout",
         f"{mine}: training.steps is now training.max_steps",
         "the command line: csv.poll is now csv.poll_seconds",
     ]

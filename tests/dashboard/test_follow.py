@@ -96,7 +96,7 @@ def test_an_open_incident_is_replaced_as_it_grows(run: Path) -> None:
     ):
         file.write_bytes(content)
         now = settled(follower)
-        assert (len(now.incidents), now.is_open) == (count, is_open)
+        assert (len(now.incidents), now.open) == (count, is_open)
 
 
 def overwrite(name: str, content: bytes) -> Callable[[Path], object]:

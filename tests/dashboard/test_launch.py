@@ -65,7 +65,7 @@ def test_a_second_run_ends_the_first_whole(program: Program, launcher: Launcher)
     launcher.begin(Choice({**SYNTHETIC, "synthetic.points_per_second": 10.0}))
     wait_until(lambda: not first.poll().is_live)
     snapshot = first.poll()
-    assert (snapshot.state, snapshot.fault, snapshot.is_open) == (State.STOPPED, None, False)
+    assert (snapshot.state, snapshot.fault, snapshot.open) == (State.STOPPED, None, 0)
     assert count_lines(snapshot.folder / "scores.csv") == snapshot.points + 1 < 6001
     assert metrics(snapshot.folder)["status"] == "interrupted"
     assert program("--resume", "--out", snapshot.folder).code == 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shlex
 import shutil
@@ -13,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from helpers.cli import PATIENCE, Outcome, finish, metrics, start, wait_until, wave, write_csv
+from helpers.cli import PATIENCE, Outcome, finish, incidents, metrics, start, wait_until, wave, write_csv
 
 from autoencoder.reports.odometer import Known
 
@@ -193,7 +194,7 @@ def test_a_run_is_watched_and_downloaded(page: Page, dashboard: Dashboard, tmp_p
     assert metrics(dashboard.newest_run())["status"] == "interrupted"
 
 
-def test_zoom_and_a_clicked_incident(page: Page) -> None:
+def test_zoom_and_a_clicked_incident(page: Page, dashboard: Dashboard) -> None:
     begin(page)
     badge(page, "Done")
     at_rest(page)  # what comes when a run is done moves the chart
@@ -216,6 +217,11 @@ def test_zoom_and_a_clicked_incident(page: Page) -> None:
     page.wait_for_timeout(300)  # as a person does, and as the table needs to find out where the mouse is
     table.click(**first_row, delay=80)
     wait_until(lambda: chart(page)["to"] - chart(page)["from"] < (whole["to"] - whole["from"]) / 20)
+    page.get_by_role("button", name="false alarm").click()
+    expect(page.locator(".st-key-feedback")).to_contain_text("What is like it does not ring any more.")
+    (said,) = (dashboard.newest_run() / "feedback.jsonl").read_text().splitlines()
+    worst = max(incidents(dashboard.newest_run()), key=lambda each: each["severity"])
+    assert (json.loads(said)["incident"], json.loads(said)["label"]) == (worst["id"], False)
     page.get_by_role("button", name="Reset").click()
     wait_until(lambda: chart(page)["from"] == whole["from"])
     page.get_by_test_id("stButtonGroup").get_by_text("Newest 1,000").click()

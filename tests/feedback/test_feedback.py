@@ -12,7 +12,10 @@ import pytest
 from helpers import cli
 from helpers.cli import GAUSSIAN, Program, write_csv
 
+from autoencoder.config import load
 from autoencoder.core.errors import InputError, RunError
+from autoencoder.core.events import PROMOTED
+from autoencoder.factory.detectors import make_adaptive
 from autoencoder.feedback.store import LabelStore, add_feedback
 
 MINUTES = 5
@@ -162,3 +165,21 @@ def test_counted_rows_have_no_duration(tmp_path: Path, program: Program) -> None
     with pytest.raises(InputError, match="without timestamps"):
         add_feedback(Path("bare"), 1, label=False, duration="1 d")
     assert add_feedback(Path("bare"), 1, label=False).shape.season == 0.0
+
+
+def test_what_was_confirmed_is_never_learnt() -> None:
+    """A level that lasts is learnt, but not where people say that it is an anomaly; what comes after it is."""
+    random, settings = np.random.default_rng(0), ("enabled=true", "synchronous=true", "confirm_windows=5", "buffer_points=1000")
+    texts = [f"adaptation.{each}" for each in (*settings, "cold_start_points=null")]
+    config = load(None, {}, [*texts, "detector=windowed_gaussian", "windowed_gaussian.window=2000"])
+    values = random.normal(size=(2600, 1)) + np.where(np.arange(2600) < 1000, 50.0, 80.0)[:, None]
+
+    def learnt(*confirmed: tuple[int, int]) -> list[int]:
+        detector = make_adaptive(config, 400, confirmed=lambda: confirmed)
+        detector.process(np.arange(2600), values)
+        return [event.row for event in detector.adaptations if event.event == PROMOTED]
+
+    usual = learnt()
+    assert usual and usual[0] < 1500
+    assert learnt((1000, 2599)) == []
+    assert usual[0] + 500 < learnt((1000, 1499))[0]

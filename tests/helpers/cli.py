@@ -48,6 +48,11 @@ Program = Callable[..., Outcome]  # the fixture ``program``
 Run = tuple[Path, Outcome]  # the fixture ``lstm_run``
 
 
+def settings(*texts: str) -> tuple[str, ...]:
+    """Options that change these settings."""
+    return tuple(part for text in texts for part in ("--set", text))
+
+
 def start(*arguments: object, folder: Path, **options: Any) -> subprocess.Popen[str]:
     """The program as a process of its own, in that folder."""
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}

@@ -64,10 +64,6 @@ class Prometheus:
         """The ``data`` of an answer."""
         return json.loads(fetch(f"{self.url}/api/v1/{what}?{urlencode(parameters)}")[1])["data"]
 
-    def alerts(self) -> list[str]:
-        """The names of the alerts that are firing."""
-        return [each["labels"]["alertname"] for each in self.ask("alerts")["alerts"] if each["state"] == "firing"]
-
 
 class Gate:
     """Passes requests on to a server, but answers the first ones to ``query_range`` as ``first`` says, a number being a status.
@@ -80,15 +76,15 @@ class Gate:
 
     def __init__(self, target: str, first: Sequence[Behaviour | int] = (), authorization: str | None = None) -> None:
         self.ranges: list[str] = []  # paths of the requests to query_range
-        self.then: Behaviour | int | None = None  # what befalls all others; None: they are passed on
+        self.then: Behaviour | int | None = None  # what befalls the others; None: they are passed on
         self.first, self._released, outer = list(first), threading.Event(), self
 
         class Handler(BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                behaviour = outer.then
+                behaviour: Behaviour | int | None = None
                 if "/query_range" in self.path:
                     outer.ranges.append(self.path)
-                    behaviour = outer.first.pop(0) if outer.first else behaviour
+                    behaviour = outer.first.pop(0) if outer.first else outer.then
                 if authorization and self.headers.get("Authorization") != authorization:
                     behaviour = 401
                 if behaviour is None:
@@ -127,17 +123,18 @@ def says_json(status: int, body: bytes | object, length: int | None = None) -> B
 
 
 class Exporter:
-    """A program with one gauge, which ``value`` gives when it is scraped; ``scrapes`` are time and value of each."""
+    """A program with one gauge, which ``value`` gives when it is scraped (None: it is gone); ``scrapes`` are time and value of each."""
 
-    def __init__(self, name: str, value: Callable[[], float]) -> None:
-        self.scrapes: list[tuple[float, float]] = []
+    def __init__(self, name: str, value: Callable[[], float | None]) -> None:
+        self.scrapes: list[tuple[float, float | None]] = []
         self._name, self._value = name, value
 
     def collect(self) -> Iterable[Any]:
         from prometheus_client.core import GaugeMetricFamily
 
         self.scrapes.append((time.time(), value := self._value()))
-        yield GaugeMetricFamily(self._name, "A gauge.", value)
+        if value is not None:
+            yield GaugeMetricFamily(self._name, "A gauge.", value)
 
     def __enter__(self) -> Self:
         from prometheus_client import CollectorRegistry, start_http_server

@@ -90,7 +90,7 @@ def test_one_that_did_not_ring_hides_no_other() -> None:
 def test_missing_data_are_an_incident_of_their_own_kind() -> None:
     kept = np.r_[0:50, 53:100, 110:200]
     detections = stream((52, 6, 5.0))[:200]
-    rows = Detections(*(getattr(detections, name)[kept] for name in Detections.__slots__))
+    rows = Detections(**{name: getattr(detections, name)[kept] for name in Detections.__slots__})
     rows.values[61:76] = np.nan  # rows without a value are none
     found = [each for each in judged(Rule("a", no_data=5 * 3600.0), rows) if each.kind == MISSING]
     assert [(each.start, each.end, each.alarm_time) for each in found] == [
@@ -105,7 +105,7 @@ def test_missing_data_are_an_incident_of_their_own_kind() -> None:
 def test_missing_data_ring_when_the_quiet_window_is_over() -> None:
     def found(*kept: slice) -> list[tuple[bool, str | None, str | None]]:
         detections = stream()
-        rows = Detections(*(np.concatenate([getattr(detections, name)[each] for each in kept]) for name in Detections.__slots__))
+        rows = Detections.concatenate([detections[each] for each in kept])
         incidents = judged(Rule("a", no_data=2 * 3600.0, calendar=CALENDAR), rows)
         return [(each.alarm, each.alarm_time, each.silenced_by) for each in incidents]
 

@@ -146,6 +146,28 @@ def test_queries_that_mean_nothing(served: Served, path: str, status: int, words
     assert found == status and words in problem["detail"]
 
 
+def test_feedback_holds_back_what_is_alike(served: Served, points: Points) -> None:
+    def say(number: int, said: dict[str, Any]) -> tuple[int, Any]:
+        body = json.dumps(said).encode()
+        return served.client.ask("POST", f"/incidents/{number}/feedback", body, **{"Content-Type": "application/json"})
+
+    served.client.judge(points("labelled", 0, 180, odd=130))
+    first = served.client.get("/incidents?series=labelled")["incidents"][0]
+    assert first["alarm"] and first["status"] == "closed"
+    status, answer = say(first["id"], {"label": False, "for": "90d", "note": "the backup"})
+    assert (status, answer["incident"], answer["note"]) == (200, first["id"], "the backup")
+    served.client.judge(points("labelled", 180, 230, odd=210))
+    later = served.client.get("/incidents?series=labelled")["incidents"][-1]
+    assert (later["peak_value"], later["alarm"], later["silenced_by"]) == (900.0, False, f"the label of incident {first['id']}")
+    assert "has no incident 999999; they are 1 to " in say(999_999, {"label": False})[1]["detail"]
+    assert (
+        say(first["id"], {"label": False, "for": "soon"})[0]
+        == say(first["id"], {"label": "no"})[0]
+        == say(first["id"], {})[0]
+        == 422
+    )
+
+
 def test_events_tell_of_flags_and_incidents(served: Served, points: Points) -> None:
     served.client.judge(points("told", 0, 110))
     with socket.create_connection(("127.0.0.1", served.port), timeout=30) as listener:
@@ -161,6 +183,7 @@ def test_events_tell_of_flags_and_incidents(served: Served, points: Points) -> N
     assert data[1] == served.client.get("/incidents?series=told")["incidents"][0]
 
 
+@pytest.mark.slow
 def test_stop_and_go_on(tmp_path: Path, points: Points) -> None:
     columns = ("--column", "value", "--column", "load", *GAUSSIAN, "--set", "training.points=70")
     arguments = (*columns, "--set", "checkpoint.every=30", "--set", "serve.fsync=true")
@@ -187,6 +210,7 @@ def test_stop_and_go_on(tmp_path: Path, points: Points) -> None:
     assert "the same command goes on" in (tmp_path / "log").read_text()
 
 
+@pytest.mark.slow
 def test_a_model_judges_the_series_that_it_knows_at_once(tmp_path: Path, points: Points) -> None:
     known = points("web", 0, 300)
     write_csv(
@@ -203,6 +227,7 @@ def test_a_model_judges_the_series_that_it_knows_at_once(tmp_path: Path, points:
     assert found[20]["score"] is None and found[39]["score"] is not None
 
 
+@pytest.mark.slow
 def test_a_series_that_falls_silent_is_an_incident_while_others_go_on(tmp_path: Path, points: Points) -> None:
     process, port = start_server(tmp_path, *GAUSSIAN, "--set", "rules=[{series: quiet, no_data: 1 s}]")
     client, row = Client(port), 110
@@ -224,6 +249,7 @@ def test_a_series_that_falls_silent_is_an_incident_while_others_go_on(tmp_path: 
     assert finish(process).code == 0
 
 
+@pytest.mark.slow
 def test_a_token_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SERVE_TOKEN", "s3cret")
     process, port = start_server(tmp_path, *GAUSSIAN, "--host", "0.0.0.0", "--set", "serve.token_env=SERVE_TOKEN")

@@ -189,7 +189,7 @@ def _clock_back(one: Try) -> str | None:
 
 def _webhook_down(one: Try) -> str | None:
     """Nobody listens at the webhook's address: the run is the same, says so, and keeps the alerts."""
-    alerts = settings(*(f"alerts.webhook.{text}" for text in ("enabled=true", "retry=0.01", "deadline=0.2")))
+    alerts = settings("alerts.webhook.enabled=true", "alerts.backoff=0.01", "alerts.drain_seconds=0.2")
     ended = one.run(*LONG, *alerts, environment={"ANOMALY_WEBHOOK_URL": "http://127.0.0.1:9/nobody"})
     if "webhook" not in ended.said:
         return f"said {ended.said[-300:]!r}"

@@ -15,14 +15,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from helpers.cli import ROOT
+from helpers.cli import ROOT, settings
 
 PATIENCE = 240.0  # seconds after which a process hangs
 SAME = ("scores.csv", "incidents.jsonl", "anomalies.log", "adaptations.jsonl", "config.yaml")  # to the byte
-
-
-def settings(*texts: str) -> tuple[str, ...]:
-    return tuple(part for text in texts for part in ("--set", text))
 
 
 # under which a run is short and still has checkpoints all the time

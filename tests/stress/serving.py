@@ -19,6 +19,7 @@ from stress.harness import Count, Process, noisy_wave, settings, torn
 
 CLIENTS = 3
 SERIES = 2  # of each client
+POLITE = 6  # one in so many kills is a SIGTERM
 DETECTOR = (
     "--detector",
     "windowed_gaussian",
@@ -74,19 +75,21 @@ class Sender(threading.Thread):
 
 
 def kill(folder: Path, seed: int, kills: int) -> list[Count]:
-    """Kill a server under load so often; a count."""
+    """Kill a server under load with SIGKILL so often, and now and then with SIGTERM; a count."""
     count, port, dice = Count("SIGKILL, serving under load"), free_port(), random.Random(seed)
     out = folder / "o"
     command = ("serve", "--out", out, "--port", port, *DETECTOR)
     senders = [Sender(number, port, seed) for number in range(CLIENTS)]
     for sender in senders:
         sender.start()
-    for number in range(kills):
+    for number in range(kills * POLITE // (POLITE - 1)):
         process = Process(folder, *command)
         process.wait_while(lambda: "serving on" not in process.said(), 0.005)  # noqa: B023 - asked before the next one
         time.sleep(dice.uniform(0.0, 1.0))
-        ended = count.hear(process.end(signal.SIGKILL))
-        count.judge(f"kill {number}", None if ended.code == -signal.SIGKILL else f"exit code {ended.code} ({ended.said[-300:]})")
+        is_polite = number % POLITE == POLITE - 1
+        ended = count.hear(process.end(signal.SIGTERM if is_polite else signal.SIGKILL))
+        is_right = ended.code == (0 if is_polite else -signal.SIGKILL)
+        count.judge(f"kill {number}", None if is_right else f"exit code {ended.code} ({ended.said[-300:]})")
     process = Process(folder, *command)
     acknowledged = len(senders[0].answers)
     process.wait_while(lambda: len(senders[0].answers) <= acknowledged, 0.01)  # it goes on

@@ -14,7 +14,7 @@ from stress.harness import Count
 GROUPS: dict[str, Callable[[Path, Path], Sequence[Count]]] = {
     "kills": lambda folder, model: kills.kill(folder, 11, 8),
     "signals": lambda folder, model: [kills.interrupt(folder, 11, 3)],
-    "serve": lambda folder, model: serving.kill(folder, 11, 4),
+    "serve": lambda folder, model: serving.kill(folder, 11, 5),
     "faults": lambda folder, model: faults.suffer(folder, 11, 1),
     "fuzz": lambda folder, model: fuzz.shake(folder, 11, 500),
     "soak": lambda folder, model: soak.soak(folder, 11, 30_000),

@@ -6,7 +6,7 @@ import functools
 import os
 import re
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -23,7 +23,13 @@ POINTS = 2000
 def webhook(**settings: object) -> tuple[str, ...]:
     """Options that switch the webhook on, with these settings."""
     chosen = {"enabled": "true", "drain_seconds": 30, "backoff": 0.01, "max_backoff": 0.05, **settings}
-    return tuple(text for name, value in chosen.items() for text in ("--set", f"alerts.webhook.{name}={value}"))
+    own = ("enabled", "url_env", "token_env", "format")
+    return settings_of({f"webhook.{name}" if name in own else name: value for name, value in chosen.items()})
+
+
+def settings_of(alerts: Mapping[str, object]) -> tuple[str, ...]:
+    """Options that change these settings of the alerts."""
+    return tuple(text for name, value in alerts.items() for text in ("--set", f"alerts.{name}={value}"))
 
 
 @pytest.fixture
@@ -110,7 +116,7 @@ def test_a_receiver_that_is_gone_gets_the_rest_later(program: Program, table: Pa
     assert (still_gone.code, still_gone.err.splitlines()[-1]) == (1, waiting)
     with WebhookServer() as server:
         monkeypatch.setenv(VARIABLE, server.url())
-        outcome = program("--resume", "--out", "o", "--set", "alerts.webhook.drain_seconds=30")
+        outcome = program("--resume", "--out", "o", "--set", "alerts.drain_seconds=30")
         assert (outcome.code, outcome.err.splitlines()[-1]) == (0, f"webhook: {len(expected)} alerts delivered")
     assert events(server) == expected
     assert metrics(Path("o"))["alerts"]["waiting"] == 0 and not Path("o/alerts.sqlite").exists()
@@ -127,7 +133,7 @@ def test_a_full_queue_drops_the_oldest(program: Program, table: Path, monkeypatc
     assert metrics(Path("o"))["alerts"] == {"delivered": 0, "refused": 0, "dropped": len(expected) - 5, "waiting": 5}
     with WebhookServer() as server:
         monkeypatch.setenv(VARIABLE, server.url())
-        assert program("--resume", "--out", "o", "--set", "alerts.webhook.drain_seconds=30").code == 0
+        assert program("--resume", "--out", "o", "--set", "alerts.drain_seconds=30").code == 0
     assert events(server)[-4:] == expected[-4:] and len(events(server)) == 5  # the first may have been on its way
 
 

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoencoder.alerts.outbox import Outbox
 from autoencoder.core.errors import ModelFileError, RunError
-from autoencoder.reports.outbox import Outbox
 
 STEPS = ["put", "delivered", "refused", "reopen", "kill", "flush"]
 
@@ -20,9 +20,10 @@ STEPS = ["put", "delivered", "refused", "reopen", "kill", "flush"]
 def queued(outbox: Outbox) -> list[str]:
     """What waits, in order; the outbox is emptied for that."""
     found = []
-    while head := outbox.head():
+    while heads := outbox.heads("c"):
+        (head,) = heads
         found.append(head[0])
-        outbox.settle(head[0], "delivered")
+        outbox.settle("c", head[0], "delivered")
     return found
 
 
@@ -47,14 +48,15 @@ def test_only_the_oldest_is_lost_when_it_is_full(tmp_path_factory: pytest.TempPa
             is_new = key not in seen
             seen.add(key)
             waiting += [key] if is_new else []
-            assert outbox.put(key, {"number": place}) == (len(waiting) <= capacity)
+            assert outbox.put("c", key, {"number": place}) == (len(waiting) <= capacity)
+            outbox.put("dead", key, {})
             if len(waiting) > capacity:
                 waiting.pop(0)
                 counts["dropped"] += 1
         elif step in counts and waiting:
-            head = outbox.head()
-            assert head and head[0] == waiting.pop(0) and head[1] == {"number": int(head[0][4:])}
-            outbox.settle(head[0], step)
+            (head,) = outbox.heads("c")
+            assert head[0] == waiting.pop(0) and head[1] == {"number": int(head[0][4:])}
+            outbox.settle("c", head[0], step)
             counts[step] += 1
         elif step in ("reopen", "kill"):
             killed = after_a_kill(path, folder / str(next(number)))
@@ -64,7 +66,8 @@ def test_only_the_oldest_is_lost_when_it_is_full(tmp_path_factory: pytest.TempPa
             outbox = Outbox(path, capacity)
         elif step == "flush":
             outbox.flush()
-        assert outbox.counts() == {**counts, "waiting": len(waiting)}
+        assert outbox.counts("c") == {**counts, "waiting": len(waiting)}
+        assert outbox.counts("dead")["waiting"] == min(len(seen), capacity)  # whose receiver takes nothing
         assert outbox.run == run
     assert queued(outbox) == waiting
     outbox.close()
@@ -74,11 +77,11 @@ def test_dropped_alerts_take_no_room_and_a_queue_may_shrink(tmp_path: Path) -> N
     path = tmp_path / "alerts.sqlite"
     outbox = Outbox(path, 10)
     for number in range(1000):
-        outbox.put(str(number), {"text": "x" * 1000})
+        outbox.put("c", str(number), {"text": "x" * 1000})
     outbox.close()
     assert path.stat().st_size < 100_000
     smaller = Outbox(path, 2)
-    assert smaller.counts()["dropped"] == 998
+    assert smaller.counts("c")["dropped"] == 998
     assert queued(smaller) == ["998", "999"]
 
 
@@ -95,7 +98,7 @@ def test_triggers_links_and_foreign_journals_are_refused(tmp_path: Path) -> None
     path = tmp_path / "alerts.sqlite"
     path.with_name("alerts.sqlite-journal").write_bytes(b"\xd9\xd5\x05\xf9\x20\xa1\x63\xd7" + bytes(1000))  # is not played back
     outbox = Outbox(path, 5)
-    assert outbox.put("a", {})
+    assert outbox.put("c", "a", {})
     outbox.close()
     assert [each.name for each in tmp_path.iterdir()] == ["alerts.sqlite"]
     with sqlite3.connect(path) as database:  # a trigger would run with every alert

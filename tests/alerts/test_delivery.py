@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,9 +9,10 @@ from helpers import webhook_server as receiver
 from helpers.cli import wait_until
 from helpers.webhook_server import Behaviour, Say, WebhookServer, isolate
 
-from autoencoder.reports.delivery import Post, WebhookSender, post, read_answer
-from autoencoder.reports.outbox import Outbox
-from autoencoder.reports.webhook import as_json
+from autoencoder.alerts.http import read_answer
+from autoencoder.alerts.outbox import Outbox
+from autoencoder.alerts.sender import Sender, Waits
+from autoencoder.alerts.webhook import Webhook
 
 
 @pytest.mark.parametrize(
@@ -29,18 +29,14 @@ def test_retry_after_is_read_where_it_is_one(header: str | None, wait: float) ->
 environment = pytest.fixture(autouse=True)(isolate)
 
 
-def poster(url: str, token: str | None = None, timeout: float = 20.0) -> Post:
-    return partial(post, url=url, token=token, form=as_json, timeout=timeout)
-
-
 class Sending:
     """An outbox, a sender and what they said."""
 
     def __init__(self, folder: Path, url: str, *, token: str | None = None, timeout: float = 20.0, **waits: float) -> None:
         self._lines: list[str] = []
         self.outbox = Outbox(folder / "alerts.sqlite", 100)
-        self._waits = {"backoff": 0.01, "max_backoff": 0.02, "drain_seconds": 60.0, **waits}
-        self._post = poster(url, token, timeout)
+        self._waits = Waits(**{"backoff": 0.01, "max_backoff": 0.02, "drain": 60.0, **waits})
+        self._channel = Webhook(url=url, token=token, timeout=timeout)
 
     @property
     def said(self) -> list[str]:
@@ -49,9 +45,9 @@ class Sending:
 
     def begin(self, *keys: str) -> None:
         """Start, and queue alerts."""
-        self.sender = WebhookSender(self.outbox, self._post, self._lines.append, **self._waits)
+        self.sender = Sender(self._channel, self.outbox, self._lines.append, self._waits)
         for key in keys:
-            self.outbox.put(key, {"event": "opened", "about": key})
+            self.outbox.put("webhook", key, {"event": "opened", "about": key})
 
     def send(self, *keys: str) -> dict[str, int]:
         """Queue and deliver alerts; how many were."""
@@ -61,7 +57,9 @@ class Sending:
     def stop(self) -> dict[str, int]:
         """End it; how many alerts ended how."""
         self.sender.stop()
-        return {name: count for name, count in self.outbox.counts().items() if count}
+        self.sender.silence()
+        self.outbox.close()
+        return {name: count for name, count in self.outbox.counts("webhook").items() if count}
 
 
 def keys_of(server: WebhookServer) -> str:
@@ -106,7 +104,7 @@ def test_a_refused_alert_is_not_sent_again(tmp_path: Path, status: int) -> None:
 
 def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
     with WebhookServer() as elsewhere, WebhookServer(then=Say(307, {"Location": elsewhere.url()})) as server:
-        sending = Sending(tmp_path, server.url(), token="t0ken", drain_seconds=0.2)
+        sending = Sending(tmp_path, server.url(), token="t0ken", drain=0.2)
         assert (sending.send("a"), elsewhere.requests) == ({"waiting": 1}, [])
     assert "307, a redirect, which is not followed" in sending.said[0]
 
@@ -115,7 +113,7 @@ def test_a_redirect_is_not_followed(tmp_path: Path) -> None:
     ("answer", "options", "left"),
     [
         # a test that waited would time out
-        (Say(429, {"Retry-After": "3600"}), {"max_backoff": 7200, "drain_seconds": 600}, {"waiting": 1}),
+        (Say(429, {"Retry-After": "3600"}), {"max_backoff": 7200, "drain": 600}, {"waiting": 1}),
         (500, {"backoff": 3000, "max_backoff": 3000}, {"delivered": 1}),  # the end cuts a pause short for one more try
         (Say(503, {"Retry-After": "999999"}), {"max_backoff": 0.05}, {"delivered": 1}),  # what it may ask for is bounded
     ],
@@ -137,7 +135,7 @@ def test_the_end_does_not_wait_for_a_busy_receiver(
 )
 def test_an_answer_without_end_holds_nothing_up(tmp_path: Path, answer: Behaviour, left: str, requests: int) -> None:
     with WebhookServer(then=answer) as server:
-        assert Sending(tmp_path, server.url(), drain_seconds=0.5 if requests == 1 else 60.0).send("a", "b") == {left: 2}
+        assert Sending(tmp_path, server.url(), drain=0.5 if requests == 1 else 60.0).send("a", "b") == {left: 2}
         assert len(server.requests) == requests
 
 
@@ -147,7 +145,7 @@ def test_netrc_is_not_read(tmp_path: Path) -> None:
     with WebhookServer() as server:
         user = server.url().replace("//", "//user:w%20rd@")
         for url, token in ((server.url(), "t0ken"), (server.url(), None), (user, None)):
-            poster(url, token)("a", {})
+            Webhook(url=url, token=token, timeout=20.0).send("a", {}, bytes)
     sent = [request.headers.get("Authorization") for request in server.requests]
     assert sent == ["Bearer t0ken", None, "Basic dXNlcjp3IHJk"]
 
@@ -157,14 +155,14 @@ def test_a_post_that_breaks_down_does_not_end_the_sender(tmp_path: Path) -> None
         sending = Sending(tmp_path, "http://" + "a" * 100 + ".example/")  # too long for a name
         sending.begin("a")
         wait_until(lambda: bool(sending.said))
-        sending.sender._post = poster(server.url())
+        sending.sender._channel = Webhook(url=server.url(), timeout=20.0)
         assert sending.stop() == {"delivered": 1}
 
 
 def test_a_full_disk_ends_the_sending(tmp_path: Path) -> None:
     with WebhookServer() as server:
         sending = Sending(tmp_path, server.url())
-        sending.outbox.put("a", {})
+        sending.outbox.put("webhook", "a", {"event": "opened"})
         sending.outbox._db.execute("PRAGMA query_only = 1")
         assert sending.send() == {"waiting": 1}
         assert Sending(tmp_path, server.url()).send() == {"delivered": 1}

@@ -7,6 +7,7 @@ import os
 import sqlite3
 import threading
 import uuid
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -19,23 +20,32 @@ Alert: TypeAlias = Mapping[str, Any]  # the content of an alert, fit for JSON
 OUTCOMES = ("delivered", "refused", "dropped", "waiting")
 _SCHEMA = (
     "CREATE TABLE run (id TEXT NOT NULL)",
-    "CREATE TABLE alert (place INTEGER PRIMARY KEY, key TEXT NOT NULL UNIQUE, content TEXT NOT NULL)",
-    "CREATE TABLE settled (key TEXT PRIMARY KEY, outcome TEXT NOT NULL) WITHOUT ROWID",  # some 70 bytes an alert
+    "CREATE TABLE alert (place INTEGER PRIMARY KEY, channel TEXT NOT NULL, key TEXT NOT NULL, content TEXT NOT NULL, "
+    "UNIQUE (channel, key))",
+    # some 80 bytes an alert
+    "CREATE TABLE settled (channel TEXT, key TEXT, outcome TEXT NOT NULL, PRIMARY KEY (channel, key)) WITHOUT ROWID",
 )
-_PUT = "INSERT OR IGNORE INTO alert (key, content) SELECT ?1, ?2 WHERE NOT EXISTS (SELECT 1 FROM settled WHERE key = ?1)"
-_COUNTS = "SELECT outcome, count(*) FROM settled GROUP BY outcome UNION ALL SELECT 'waiting', count(*) FROM alert"
-_TOO_MANY = "place <= (SELECT place FROM alert ORDER BY place DESC LIMIT 1 OFFSET ?)"
+_PUT = (
+    "INSERT OR IGNORE INTO alert (channel, key, content) SELECT ?1, ?2, ?3 "
+    "WHERE NOT EXISTS (SELECT 1 FROM settled WHERE channel = ?1 AND key = ?2)"
+)
+_HEADS = "SELECT key, content FROM alert WHERE channel = ? ORDER BY place LIMIT ?"
+_COUNTS = (
+    "SELECT outcome, count(*) FROM settled WHERE channel = ?1 GROUP BY outcome "
+    "UNION ALL SELECT 'waiting', count(*) FROM alert WHERE channel = ?1"
+)
+_TOO_MANY = "channel = ?1 AND place <= (SELECT place FROM alert WHERE channel = ?1 ORDER BY place DESC LIMIT 1 OFFSET ?2)"
 
 
 class Outbox:
-    """A bounded queue between the thread of the stream and the one that sends.
+    """A bounded queue for each channel, between the thread of the stream and the one that sends: none holds up another.
 
     An alert costs the stream one append to sqlite's write-ahead log: a process that is killed loses none that it queued, and ``flush``
     makes them outlive a power cut. Keys are remembered: a resumed run that comes by the same incident again queues nothing twice.
 
     Args:
         path: the file; made, or read where there is one.
-        capacity: alerts that may wait; the oldest makes room for one more.
+        capacity: alerts of a channel that may wait; the oldest makes room for one more.
 
     Raises:
         ModelFileError: the file was not written by an outbox.
@@ -45,8 +55,8 @@ class Outbox:
     def __init__(self, path: Path, capacity: int) -> None:
         self.path, self._capacity = path, capacity
         self._lock = threading.RLock()
-        self.arrived = threading.Event()  # set when an alert is queued
-        self._counts: dict[str, int] | None = None  # once it is closed
+        self.arrived = defaultdict[str, threading.Event](threading.Event)  # by channel; set when an alert is queued
+        self._counts: dict[str, dict[str, int]] | None = None  # by channel, once it is closed
         try:
             _require_own_files(path)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -56,7 +66,8 @@ class Outbox:
         except (sqlite3.DatabaseError, ValueError, TypeError) as error:
             raise ModelFileError(f"{path} is damaged ({error}); move it away: the alerts in it are lost") from None
         with self._locked():
-            self._make_room()
+            for (channel,) in self._db.execute("SELECT DISTINCT channel FROM alert").fetchall():
+                self._settle("dropped", _TOO_MANY, channel, capacity)
 
     def _prepare(self) -> str:
         """Make or check the tables; returns the id of the run."""
@@ -71,52 +82,59 @@ class Outbox:
         ((run,),) = self._db.execute("SELECT id FROM run")
         return str(uuid.UUID(run))
 
-    def put(self, key: str, alert: Alert) -> bool:
-        """Queue an alert, unless its key was seen before; it is in the file when this returns.
+    def put(self, channel: str, key: str, alert: Alert) -> bool:
+        """Queue an alert, unless the channel had its key before; it is in the file when this returns.
 
         Returns:
             Whether there was room, so that no older one was dropped for it.
         """
         with self._locked():
-            self._db.execute(_PUT, (key, json.dumps(alert)))
-            self.arrived.set()
-            return self._make_room()
+            self._db.execute(_PUT, (channel, key, json.dumps(alert)))
+            self.arrived[channel].set()
+            return self._settle("dropped", _TOO_MANY, channel, self._capacity) == 0
 
     def flush(self) -> None:
         """What was queued outlives a power cut when this returns."""
         with self._locked():
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
 
-    def head(self) -> tuple[str, Alert] | None:
-        """Key and content of the oldest alert, which stays in the queue; None where nothing waits."""
+    def heads(self, channel: str, count: int = 1) -> list[tuple[str, Alert]]:
+        """Key and content of a channel's oldest alerts, at most so many, which stay in the queue."""
         with self._locked():
-            found = self._db.execute("SELECT key, content FROM alert ORDER BY place LIMIT 1").fetchone()
-            return (found[0], json.loads(found[1])) if found else None
+            return [(key, json.loads(content)) for key, content in self._db.execute(_HEADS, (channel, count))]
 
-    def settle(self, key: str, outcome: str) -> None:
+    def settle(self, channel: str, key: str, outcome: str) -> None:
         """An alert is dealt with."""
         with self._locked():
-            self._settle(outcome, "key = ?", key)
+            self._settle(outcome, "channel = ?1 AND key = ?2", channel, key)
 
     def close(self) -> None:
         """Close the file; from now on all but ``counts`` fails."""
         with self._locked():
-            self._counts = self.counts()
+            self._counts = {channel: self.counts(channel) for channel in self.channels}
             self._db.close()
 
-    def counts(self) -> dict[str, int]:
-        """Alerts delivered, refused by the receiver, dropped for want of room, and still waiting, since the run began."""
+    @property
+    def channels(self) -> list[str]:
+        """The channels that had alerts since the run began."""
         with self._locked():
-            return self._counts or dict.fromkeys(OUTCOMES, 0) | dict(self._db.execute(_COUNTS))
+            if self._counts is not None:
+                return list(self._counts)
+            return [channel for (channel,) in self._db.execute("SELECT channel FROM alert UNION SELECT channel FROM settled")]
 
-    def _make_room(self) -> bool:
-        """Drop the oldest alerts that are too many; returns whether there was room for all."""
-        return self._settle("dropped", _TOO_MANY, self._capacity) == 0
+    def counts(self, channel: str) -> dict[str, int]:
+        """Alerts of a channel delivered, refused by the receiver, dropped for want of room, and still waiting, since the run began."""
+        with self._locked():
+            none = dict.fromkeys(OUTCOMES, 0)
+            if self._counts is not None:
+                return self._counts.get(channel, none)
+            return none | dict(self._db.execute(_COUNTS, (channel,)))
 
-    def _settle(self, outcome: str, which: str, value: object) -> int:
+    def _settle(self, outcome: str, which: str, channel: str, value: object) -> int:
         """Move alerts to the settled ones; returns how many. One that a kill leaves in both tables is only sent again."""
-        new = self._db.execute(f"INSERT OR IGNORE INTO settled SELECT key, ? FROM alert WHERE {which}", (outcome, value)).rowcount
-        self._db.execute(f"DELETE FROM alert WHERE {which}", (value,))
+        move = f"INSERT OR IGNORE INTO settled SELECT channel, key, ?3 FROM alert WHERE {which}"
+        new = self._db.execute(move, (channel, value, outcome)).rowcount
+        self._db.execute(f"DELETE FROM alert WHERE {which}", (channel, value))
         return new
 
     @contextmanager
