@@ -77,8 +77,9 @@ class Dependence(Resettable):
 
     The evidence of a point is, in each column, the size of its residual there, that of the residual of the mean of the newest
     ``LEVEL_POINTS`` points (a state that neither the training part nor the other columns know), and the deviation of their residuals (a
-    column that goes its own way around the level that it should have). That of the training part is cross-validated over ``FOLDS`` stretches, so that wandering columns that were alike by chance are not taken for dependent. How much
-    a residual wanders with time is measured, too, and it counts for less the longer ago it was learnt.
+    column that goes its own way around the level that it should have). That of the training part is cross-validated over ``FOLDS``
+    stretches, so that wandering columns that were alike by chance are not taken for dependent. How much a residual wanders with time is
+    measured, too, and it counts for less the longer ago it was learnt.
 
     Source: the decomposition of T-squared, Mason, Tracy and Young, Journal of Quality Technology 1995, doi 10.1080/00224065.1995.11979573.
 
