@@ -21,8 +21,8 @@ BENCHMARKS: dict[str, Callable[[Bench], Report | None]] = {
     "nab": nab.run,
     "ucr": ucr.run,
     "series": series.run,
-    "columns": columns.run,
     "budget": budget.run,
+    "columns": columns.run,
     "drift": drift.run,
     "speed": speed.run,
 }
