@@ -14,6 +14,7 @@ from autoencoder.reports.incidents import BOTH, Incident
 from autoencoder.thresholds.budget import interval_of
 
 NORMAL_PAIRS = 0.9  # share of pairs of normal points that differ by no more than two incidents that are alike may
+NORMAL_POINTS = 5000  # before an incident, of which the normal ones say how they differ
 SEASONS = (86_400.0, 604_800.0)  # seconds of a day and a week: the first that has ``MIN_POINTS`` points tells the phase
 MIN_POINTS = 6
 PHASE = 1 / 8  # of a season, by which two that are alike may differ
@@ -102,6 +103,15 @@ class Label:
     shape: Shape
     until: int | None = None  # nanoseconds since 1970, of the stream, from which on it does not hold; None: it always does
     note: str = ""
+
+    @staticmethod
+    def of(incident: Incident, rows: Detections, *, label: bool, given: str = "", seconds: float = 0.0, note: str = "") -> Label:
+        """What is said of an incident, with the ``rows`` (N) of its series that end with its last; ``seconds`` that it holds, 0: always."""
+        own, before = rows[-incident.length :], rows[: -incident.length]
+        shape = Shape.of(incident, own, before.where(~before.anomalies & ~np.isnan(before.errors)))
+        end = moment_of(own.time[-1:])
+        until = end + min(round(seconds * 1e9), 1 << 61) if seconds else None
+        return Label(incident.id, label, given, incident.series, incident.first_row, incident.last_row, end, shape, until, note)
 
     def to_record(self) -> dict[str, Any]:
         """As a JSON object."""
