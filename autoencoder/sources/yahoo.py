@@ -92,7 +92,8 @@ class YahooSource(Source):
         positions = [COLUMNS.index(name) for name in self.columns]
         for bars in skip_rows(self._follow() if self.follow else iter((self._complete,)), start):
             values = bars.values[:, positions]  # (N, 5) -> (N, F)
-            yield from Chunk(bars.time, values, aside=self._aside(bars) if self.aside else None).split(self.chunk_size)
+            chunk = Chunk(bars.time, values, aside=self._aside(bars) if self.aside else None)
+            yield from chunk.split(self.chunk_size) if len(chunk) else [Chunk.nothing(len(positions))]
 
     def _aside(self, bars: Chunk) -> npt.NDArray[np.float64]:
         """What ``ASIDE`` lists, of bars (N, 5)."""
@@ -141,8 +142,8 @@ class YahooSource(Source):
         newest: np.datetime64 | None = None
         failing = False
         while True:
+            yield bars
             if len(bars):
-                yield bars
                 newest = bars.time[-1]
                 # From the day of the newest bar on: so no bar is lost, however long a failure lasts.
                 request = replace(request, period=None, start=self._exchange_day(newest).isoformat())
