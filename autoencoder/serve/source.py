@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from time import monotonic
 
 import numpy as np
 
@@ -129,7 +128,7 @@ class RequestSource(Source):
         self.accepted = {**self.newest, **self.accepted}
 
     def chunks(self, start: int = 0) -> Iterator[Chunk]:
-        """Yield what was rescued, then what comes, as long as the server runs, and about every second a chunk without rows.
+        """Yield what was rescued, then what comes, as long as the server runs; a chunk without rows where nothing comes.
 
         Raises:
             RunError: the server ended.
@@ -137,25 +136,22 @@ class RequestSource(Source):
         if self._rescued:
             yield from self._rescued.split(MAX_ROWS)
             self._rescued = None
-        tick_due = monotonic() + TICK_SECONDS
         while True:
-            taken = self._taken(tick_due)
-            if monotonic() >= tick_due:
+            if not (taken := self._taken()):
                 yield Chunk.nothing(len(self.columns))
-                tick_due = monotonic() + TICK_SECONDS
-            if taken:
-                self._pending.extend(taken)
-                names = [name for ticket in taken for name in ticket.series]
-                times = np.array([time for ticket in taken for time in ticket.times], np.int64)
-                yield self._chunk(names, times, np.array([value for ticket in taken for value in ticket.values], float))
+                continue
+            self._pending.extend(taken)
+            names = [name for ticket in taken for name in ticket.series]
+            times = np.array([time for ticket in taken for time in ticket.times], np.int64)
+            yield self._chunk(names, times, np.array([value for ticket in taken for value in ticket.values], float))
 
-    def _taken(self, until: float) -> list[Ticket]:
-        """The requests that wait, about ``MAX_ROWS`` of their points; none where none comes until that ``monotonic()``."""
+    def _taken(self) -> list[Ticket]:
+        """The requests that wait, about ``MAX_ROWS`` of their points; none where none comes for a while."""
         tickets: list[Ticket] = []
         rows = 0
         while rows < MAX_ROWS:
             try:
-                ticket = self._queue.get(timeout=0 if tickets else max(0.0, until - monotonic()))
+                ticket = self._queue.get(timeout=0 if tickets else TICK_SECONDS)
             except queue.Empty:
                 break
             if ticket is None:
