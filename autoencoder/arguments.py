@@ -44,7 +44,7 @@ def parser() -> argparse.ArgumentParser:
         epilog="examples:\n"
         f"  {prog} metrics.csv\n"
         f"  {prog} --source synthetic\n"
-        f"  {prog} --source yfinance --ticker AAPL --period 5y\n"
+        f"  {prog} --source yfinance --ticker AAPL --ticker MSFT\n"
         f"  {prog} --source csv --path metrics.csv --column cpu\n"
         f"  {prog} --source csv --path metrics.csv --series-column host\n"
         f"  {prog} --source prometheus --url http://host:9090 --query up\n"
@@ -68,7 +68,7 @@ def _add_flags(top: argparse.ArgumentParser) -> None:
     add = top.add_argument_group("source").add_argument
     kinds = ("synthetic", "yfinance", "csv", "stdin", "prometheus")
     add("--source", choices=kinds, metavar="KIND", help=f"where the points come from: {', '.join(kinds)} (default: synthetic)")
-    add("--ticker", help="yfinance: e.g. AAPL")
+    add("--ticker", action="append", help="yfinance: e.g. AAPL; repeat it for several and their market")
     add("--period", help="yfinance: how far back, e.g. 5y (default), 6mo, max")
     add("--start", metavar="DATE", help="yfinance: first day, YYYY-MM-DD, instead of a period")
     add("--end", metavar="DATE", help="yfinance: day after the last one")

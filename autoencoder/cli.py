@@ -175,7 +175,7 @@ def _require_packages(arguments: argparse.Namespace, config: Config) -> None:
     if arguments.command == "run" and config.metrics.port is not None:
         require("prometheus_client", purpose="metrics.port")
     if config.source == "yfinance":
-        require("yfinance", purpose="--source yfinance")
+        require("yfinance", "exchange_calendars", purpose="--source yfinance")
     goes_on = arguments.resume and has(arguments.out, CONFIG)
     if config.detector == "lstm_autoencoder" and not (arguments.model or goes_on):
         require("tensorflow", "onnx", purpose="training", otherwise=", or use a saved model with --model")

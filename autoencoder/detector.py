@@ -207,6 +207,10 @@ class StreamDetector(Detector):
         """Values (N, F) of the training part seen so far; empty once trained."""
         return np.concatenate(self._values) if self._values else np.empty((0, 1))
 
+    def training_view(self, time: Time, values: Array) -> Array:
+        """What the scorer is to see of the training part so far and of these further points (N,), (N, F)."""
+        return self.view(np.concatenate([*self._times, time]), np.concatenate([*self._values, values]))
+
     @property
     def training_part(self) -> tuple[Sequence[Time], Sequence[Array]]:
         """Chunks (N,), (N, F) of the training part seen so far; none once trained."""

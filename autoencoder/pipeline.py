@@ -19,7 +19,7 @@ from autoencoder.reports.run_folder import CHECKPOINT, RunFolder
 from autoencoder.reports.scores_csv import ResultWriter
 from autoencoder.reports.sinks import Batch, Callback, Sink
 from autoencoder.reports.statistics import RunStatistics
-from autoencoder.sources.chunk import Chunk, Source
+from autoencoder.sources.chunk import TICK_SECONDS, Chunk, Source
 
 VERSION = 7  # of the checkpoint; raised when its meaning changes
 CHECKPOINT_COST = 0.1  # share of a run's time that may go into checkpoints that take a second or more each
@@ -47,6 +47,7 @@ class Run:
     _is_over: bool = False  # the source has no more points
     _is_closed: bool = False
     _is_whole: bool = True  # all that has a memory stands at ``rows``
+    _tick_due: float = 0.0  # ``time.monotonic()`` from which on the time that passes is looked at
     _checkpoint_due: float = 0.0  # ``time.monotonic()`` before which no other one is written
     _has_checkpoint: bool = True  # the newest one that was due could be written
 
@@ -74,6 +75,10 @@ class Run:
                         self._write(batch, writer)
                         if just_trained or self._is_checkpoint_due(before):
                             self.checkpoint()  # also after training: nothing costs as much time to repeat
+                if (
+                    self.source.length is None and time.monotonic() >= self._tick_due
+                ):  # a series may be silent while others are not
+                    self._pass_time(writer)
         self._settle()
         self._is_over = True
 
@@ -104,7 +109,8 @@ class Run:
     # --- batches ---
 
     def _pass_time(self, writer: ThreadPoolExecutor) -> None:
-        """Nothing comes for now, which may be worth an incident."""
+        """A series of which nothing comes for now may be worth an incident."""
+        self._tick_due = time.monotonic() + TICK_SECONDS
         with self.critical():
             if batch := self.panel.pass_time():
                 self._write(batch, writer)

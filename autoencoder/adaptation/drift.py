@@ -144,13 +144,14 @@ class DriftMonitor:
             for column, name in enumerate(self._names())
             if abs(sums[column]) >= MIN_SHARE * self._confirm
         }
-        lasting = {name: length for name, length in lengths.items() if length >= self._confirm}
+        # more than so many, for the change may have begun at the end of the first
+        lasting = {name: length for name, length in lengths.items() if length > self._confirm}
         if not lasting:
             return None
         # what deviates for longer may have begun with an event: all of these points must be of the new normal
         blocks = min(lasting.values())
         settled = _settled_blocks(distances[:, : 3 * self._features])
-        if settled >= self._confirm:
+        if settled > self._confirm:
             return Drift(tuple(lasting), min(blocks, settled))
         # values that never settle are waited for twice as long
         return Drift(tuple(lasting), blocks) if max(lasting.values()) >= 2 * self._confirm else None

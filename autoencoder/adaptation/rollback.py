@@ -13,6 +13,7 @@ from autoencoder.core.state import Reader, State, from_files, to_files
 from autoencoder.core.types import Array
 from autoencoder.detector import StreamDetector
 
+USELESS, HARMLESS = 0.5, 0.05  # shares of two blocks that the current and the previous model flag where the change has gone again
 MIN_GAIN = 0.02  # share of the previous model's loss by which the current one's must be higher for a rollback
 
 
@@ -41,17 +42,26 @@ class RollbackMonitor:
         self.blocks += 1
 
     @property
-    def is_better(self) -> bool:
-        """Whether the previous model would have been: its loss is lower, unless it alarms all the time and the current one does not.
+    def is_useless(self) -> bool:
+        """Whether the current model flags most of the newest two blocks and the previous one next to nothing: all is as before."""
+        rows = np.concatenate(self._rows)
+        alarms, before = rows[-2 * (len(rows) // self.blocks) :, -2:].mean(axis=0)
+        return self.blocks > 1 and bool(alarms >= USELESS and before <= HARMLESS)
 
-        One from which the current one did not go on would have been where that alarms all the time and it does not.
+    @property
+    def is_better(self) -> bool:
+        """Whether the previous model would have been: the current one alarms all the time where it does not, or its loss is lower.
+
+        The latter counts only where the current one went on from it, and it does not alarm all the time itself.
         """
+        if self.is_useless:
+            return True
         found = self.report()
         alarms, before = found["alarms"], found["alarms_of_the_model_before"]
-        if self.is_anew:
-            return alarms >= ALARMING and before <= alarms / 2
+        if alarms >= ALARMING and before <= alarms / 2:
+            return True
         is_calmer = before >= ALARMING and alarms <= before / 2
-        return not is_calmer and found["loss"] > (1.0 + MIN_GAIN) * found["loss_of_the_model_before"]
+        return not (self.is_anew or is_calmer) and found["loss"] > (1.0 + MIN_GAIN) * found["loss_of_the_model_before"]
 
     def report(self) -> dict[str, float]:
         """Losses of both models on the same points, those that no anomaly affects, and the share of normal points that each flags."""

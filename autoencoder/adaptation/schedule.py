@@ -84,6 +84,10 @@ class Schedule:
         """The candidate is the current model."""
         self.reason, self._failures, self.promoted = "", 0, seen
 
+    def roll_back(self) -> None:
+        """The current model is no more: nothing of what it learnt is learnt again from more points."""
+        self._known = 0
+
     def drop(self, *, was_tried: bool) -> bool:
         """The candidate is dropped; returns True when the current distribution becomes the new reference."""
         self.reason = ""

@@ -90,8 +90,8 @@ class ModelUpdater:
         if self.kind == MODEL:
             return ""
         dropped = [event.details["why"] for event in self.events if event.event == events.DROPPED]
-        reason = f"the model that was tried last was no better: {dropped[-1]}" if dropped else "too few points have come"
-        return f"a forecast detects until a model is trained on the first {self._config.training_points:,} points; {reason}"
+        why = f"the model that was tried last was no better: {dropped[-1]}" if dropped else "too few points have come"
+        return f"a forecast detects until a model is trained on the first {self._config.training_points:,} points; {why}"
 
     def lacks_season(self, seen: int) -> str:
         """See ``Detector.lacks_season``, after so many points."""
@@ -122,10 +122,10 @@ class ModelUpdater:
             previous = history.values[-size:] if len(history) >= size else None
             history.add(block)
             drift = self._drift.update(block, previous)
-        if self._rollback:
-            self._rollback.update(block)
-            if self._rollback.blocks >= self._config.confirm_windows:
-                self._confirm_or_roll_back(self._rollback)
+        if monitor := self._rollback:
+            monitor.update(block)
+            if monitor.blocks >= self._config.confirm_windows or monitor.is_useless:
+                self._confirm_or_roll_back(monitor)
         self._consider_training(drift)
         if result := self._trainer.poll():
             self._promote_or_drop(result)
@@ -167,8 +167,7 @@ class ModelUpdater:
         windows = int(clean_windows(clean[:-holdout], size)[size - 1 :].sum())
         if windows < MIN_BLOCKS * size or clean[-holdout:].sum() < size:
             return None
-        self._taught = history.seen - (0 if is_anew else holdout)  # a first training copes with anomalies
-        scorer = self.detector.scorer
+        self._taught, scorer = history.seen - (0 if is_anew else holdout), self.detector.scorer
         return TrainingJob(
             current=SavedScorer(self._specs[self.kind], scorer.state(), scorer.artifacts(), self.detector.calibration_errors),
             candidate=self._specs[MODEL],
@@ -249,6 +248,7 @@ class ModelUpdater:
             self.detector, self.kind = monitor.detector, monitor.kind
             self._history.replace_errors(np.empty(0))
             self._drift.reset()
+            self._schedule.roll_back()
             self._record(events.ROLLED_BACK, **monitor.report())
         else:
             self._record(events.CONFIRMED, **monitor.report())

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import uuid
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -22,6 +22,7 @@ _SCHEMA = (
     "CREATE TABLE run (id TEXT NOT NULL)",
     "CREATE TABLE alert (place INTEGER PRIMARY KEY, channel TEXT NOT NULL, key TEXT NOT NULL, content TEXT NOT NULL, "
     "UNIQUE (channel, key))",
+    "CREATE INDEX queue ON alert (channel, place)",
     # some 80 bytes an alert
     "CREATE TABLE settled (channel TEXT, key TEXT, outcome TEXT NOT NULL, PRIMARY KEY (channel, key)) WITHOUT ROWID",
 )
@@ -34,7 +35,7 @@ _COUNTS = (
     "SELECT outcome, count(*) FROM settled WHERE channel = ?1 GROUP BY outcome "
     "UNION ALL SELECT 'waiting', count(*) FROM alert WHERE channel = ?1"
 )
-_TOO_MANY = "channel = ?1 AND place <= (SELECT place FROM alert WHERE channel = ?1 ORDER BY place DESC LIMIT 1 OFFSET ?2)"
+_OLDEST = "place IN (SELECT place FROM alert WHERE channel = ?1 ORDER BY place LIMIT ?2)"
 
 
 class Outbox:
@@ -66,8 +67,9 @@ class Outbox:
         except (sqlite3.DatabaseError, ValueError, TypeError) as error:
             raise ModelFileError(f"{path} is damaged ({error}); move it away: the alerts in it are lost") from None
         with self._locked():
-            for (channel,) in self._db.execute("SELECT DISTINCT channel FROM alert").fetchall():
-                self._settle("dropped", _TOO_MANY, channel, capacity)
+            self._waiting = Counter(dict(self._db.execute("SELECT channel, count(*) FROM alert GROUP BY channel").fetchall()))
+            for channel in list(self._waiting):
+                self._make_room(channel)
 
     def _prepare(self) -> str:
         """Make or check the tables; returns the id of the run."""
@@ -89,9 +91,9 @@ class Outbox:
             Whether there was room, so that no older one was dropped for it.
         """
         with self._locked():
-            self._db.execute(_PUT, (channel, key, json.dumps(alert)))
+            self._waiting[channel] += self._db.execute(_PUT, (channel, key, json.dumps(alert))).rowcount
             self.arrived[channel].set()
-            return self._settle("dropped", _TOO_MANY, channel, self._capacity) == 0
+            return self._make_room(channel)
 
     def flush(self) -> None:
         """What was queued outlives a power cut when this returns."""
@@ -130,11 +132,16 @@ class Outbox:
                 return self._counts.get(channel, none)
             return none | dict(self._db.execute(_COUNTS, (channel,)))
 
+    def _make_room(self, channel: str) -> bool:
+        """Drop the oldest alerts of a channel that are too many; returns whether there was room for all."""
+        excess = self._waiting[channel] - self._capacity
+        return excess <= 0 or self._settle("dropped", _OLDEST, channel, excess) == 0
+
     def _settle(self, outcome: str, which: str, channel: str, value: object) -> int:
         """Move alerts to the settled ones; returns how many. One that a kill leaves in both tables is only sent again."""
         move = f"INSERT OR IGNORE INTO settled SELECT channel, key, ?3 FROM alert WHERE {which}"
         new = self._db.execute(move, (channel, value, outcome)).rowcount
-        self._db.execute(f"DELETE FROM alert WHERE {which}", (channel, value))
+        self._waiting[channel] -= self._db.execute(f"DELETE FROM alert WHERE {which}", (channel, value)).rowcount
         return new
 
     @contextmanager

@@ -130,9 +130,9 @@ class Alerts(Sink):
 
     def _queue(self, event: str, incident: Incident) -> None:
         """Queue an event of an incident, its opening first."""
-        if self._alarms_only and not incident.alarm:
-            return
         place = (incident.series, incident.first_row, incident.kind)
+        if self._alarms_only and not incident.alarm and place not in self._open:
+            return
         _, levels = self._open.get(place, (incident, []))
         level = level_of(incident.severity)
         self._open[place] = (incident, levels if level in levels else [*levels, level])

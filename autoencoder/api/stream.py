@@ -49,7 +49,7 @@ class Stream:
         self._libraries = ThreadpoolController()
         if training is None:
             is_whole = config.training.points is None and len(points.time) >= MIN_WHOLE_SERIES
-            training = training_points(config, len(points.time) if is_whole else None)
+            training = training_points(config, len(points.time) if is_whole else None, points.time)
         else:
             config = config.model_copy(update={"adaptation": config.adaptation.model_copy(update={"cold_start_points": None})})
         config = config.model_copy(update={"training": config.training.model_copy(update={"points": training})})

@@ -18,10 +18,12 @@ from autoencoder.core.errors import ConfigError, InputError, RunError
 from autoencoder.detector import DECADES
 from autoencoder.factory.rules import make_rule, settings_of
 from autoencoder.factory.runs import gaps_of, make_tracker
+from autoencoder.feedback.oracle import Oracle
+from autoencoder.feedback.policy import Silencer
 from autoencoder.reports.incidents import GAPS
 from autoencoder.reports.odometer import PERIODS, brief
 from autoencoder.reports.replay import Totals, at_score
-from autoencoder.reports.run_folder import CONFIG, SCORES, has, is_folder, require_inside
+from autoencoder.reports.run_folder import CONFIG, FEEDBACK, SCORES, has, is_folder, require_inside
 from autoencoder.reports.scores_csv import read_series
 from autoencoder.thresholds.budget import Budget, interval_of
 from autoencoder.thresholds.peaks_over_threshold import AIM
@@ -34,6 +36,7 @@ WINDOWS = {  # detector -> the settings of its window; that of the network depen
     "half_space_trees": "half_space_trees",
     "windowed_gaussian": "windowed_gaussian",
 }
+ORACLES = ("false", "both")
 ESTIMATE = (
     "What another budget flags is an estimate: points count whose score promises to be as rare, and the threshold of such a run would have "
     "learnt from other points."
@@ -52,6 +55,8 @@ def parser(
     made.add_argument("folder", type=Path, metavar="DIR", help="the --out folder of a run")
     help_ = f"what is asked for instead; repeatable: {', '.join(SETTINGS)}"
     made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=help_)
+    help_ = "what would ring if each false alarm had been labelled as it was over; both: each anomaly that rang, too"
+    made.add_argument("--oracle", choices=ORACLES, help=help_)
     made.add_argument("--verbose", action="store_true", help="show tracebacks")
     return made
 
@@ -80,13 +85,20 @@ def report(arguments: argparse.Namespace, console: Console) -> int:
     if is_torn:
         console.print(f"{folder / SCORES}: the last line is cut off, and left out")
     run = read_record(folder, series)
+    if arguments.oracle and not run.anomalies:
+        raise ConfigError(f"report: --oracle needs known anomalies, and {folder} has none; run with --label-column")
     columns = {"as run": _replay(run, config, config), **({"asked for": _replay(run, config, asked)} if changed else {})}
+    if arguments.oracle:
+        columns["labelled"] = _replay(run, config, asked, arguments.oracle)
     points, done = sum(map(len, series.values())), columns["as run"].odometer
     days = f", {brief(done.days)} days" if done.days > 0 else ""
     lines = [f"{folder}: {points:,} points, {done.judged:,} judged{days}"]
     lines += [f"{key}: {_value(config, key)} as run, {_value(asked, key)} asked for" for key in changed]
     lines += _table(columns)
     lines += [ESTIMATE] if BUDGET in changed else []
+    lines += (
+        [f"What was said in {FEEDBACK} is left out: the incidents that it held back ring here."] if has(folder, FEEDBACK) else []
+    )
     _print(lines)
     return 0
 
@@ -123,8 +135,8 @@ def _value(config: Config, key: str) -> Any:
     return dict(leaves(config.model_dump()))[key]
 
 
-def _replay(run: RunRecord, config: Config, asked: Config) -> Totals:
-    """Go through the rows of a run again with what is asked for instead of its own configuration."""
+def _replay(run: RunRecord, config: Config, asked: Config, oracle: str | None = None) -> Totals:
+    """Go through the rows of a run again with what is asked for instead of its own configuration, and what an oracle says."""
     totals = Totals()
     for name, detections in run.series.items():
         interval = interval_of(detections.time)
@@ -133,12 +145,21 @@ def _replay(run: RunRecord, config: Config, asked: Config) -> Totals:
         if share != before:
             detections = at_score(detections, _limit(now, share), is_larger=share > before)
         chosen, usual = _incidents(run, was, now, name)
-        policy = make_rule(config, name, is_zoned=run.is_zoned)
+        anomalies = None if run.anomalies is None else run.anomalies.get(name, ())
+        said = Oracle(detections, anomalies or (), confirms=oracle == "both") if oracle else None
+        policy = Silencer(make_rule(config, name, is_zoned=run.is_zoned), said.labels if said else tuple)
         tracker = make_tracker(chosen, policy=policy)
         tracker.set_gaps(*gaps_of(chosen, usual, interval))
-        anomalies = None if run.anomalies is None else run.anomalies.get(name, ())
         adopted = run.adopted.get(name, ())
-        totals.add(detections, tracker, adopted, share=share, interval=interval, anomalies=anomalies)
+        totals.add(
+            detections,
+            tracker,
+            adopted,
+            share=share,
+            interval=interval,
+            anomalies=anomalies,
+            on_closed=said.say if said else None,
+        )
     return totals
 
 
@@ -178,7 +199,7 @@ def _table(columns: Mapping[str, Totals]) -> list[str]:
     add("alarms (rings)", [meter.alarms for meter in meters])
     silenced = [sum(bool(incident.silenced_by) for incident in each.incidents) for each in columns.values()]
     if any(silenced):
-        add("held back by rules", silenced)
+        add("held back", silenced)
     known = [each.known for each in columns.values() if each.known and each.known.anomalies]
     if known:
         rows.append(["known anomalies found", *(each.found_text for each in known)])

@@ -4,72 +4,27 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, ValidationInfo, field_validator, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from autoencoder.config.alerts import Alerts
 from autoencoder.config.prometheus import Metrics, Prometheus
 from autoencoder.config.rules import MAX_GAP, Rule
 from autoencoder.config.section import Count, Day, Names, NotNegative, Positive, Section, Share
+from autoencoder.config.synthetic import Synthetic
 from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
 from autoencoder.thresholds.budget import Budget
 
-MAX_STREAM_SECONDS = 7e9  # of a synthetic stream: times are counted in nanoseconds, which end in 2262
-
-
-class Season(Section):
-    """One season of the synthetic stream."""
-
-    period: Annotated[int, Field(ge=4, le=1_000_000)] = 48
-    amplitude: NotNegative = 5.0
-
-
-class Anomalies(Section):
-    """Injected anomalies of the synthetic stream; each kind can be switched off."""
-
-    rate: NotNegative = 1.66
-    size: Positive = 10.0
-    start_after: Annotated[int, Field(ge=0)] = 1800
-    spike: bool = True
-    dip: bool = True
-    level_shift: bool = True
-    variance: bool = True
-    flat: bool = True
-    season: bool = True
-    slow_drift: bool = True
-
-
-class Synthetic(Section):
-    """The synthetic stream."""
-
-    points: Count | None = 6000
-    points_per_second: NotNegative = 0.0
-    interval: Annotated[float, Field(ge=1e-6, le=1e9)] = 1800.0
-    level: float = 50.0
-    trend: float = 0.5
-    drift: NotNegative = 1.0
-    level_shift: float = 0.0
-    level_shift_at: Annotated[float, Field(ge=0, le=1)] = 0.6
-    season: Season = Season()
-    long_season: Season = Season(period=336, amplitude=1.5)
-    noise: NotNegative = 0.5
-    missing: Annotated[float, Field(ge=0, lt=1)] = 0.0
-    anomalies: Anomalies = Anomalies()
-
-    @model_validator(mode="after")
-    def _within_time(self) -> Self:
-        if self.points and self.points * self.interval > MAX_STREAM_SECONDS:
-            raise ValueError(
-                f"synthetic.points is {self.points:,} and synthetic.interval {self.interval:g} seconds, which leads beyond the year 2240; "
-                "take fewer points or a shorter interval"
-            )
-        return self
+Tickers = Annotated[
+    str | Annotated[tuple[str, ...], Field(min_length=2)] | None,
+    BeforeValidator(lambda value: value[0] if isinstance(value, list | tuple) and len(value) == 1 else value),
+]
 
 
 class Yahoo(Section):
     """Prices through yfinance."""
 
-    ticker: str | None = None
+    ticker: Tickers = None
     period: str = "5y"
     start: Day = None
     end: Day = None
@@ -96,7 +51,7 @@ class Csv(Section):
 class Input(Section):
     """How the cells of files and pipes are read, and what of any source's values is judged."""
 
-    transform: Literal["none", "rate", "difference", "log", "log_return"] = "none"
+    transform: Literal["auto", "none", "rate", "difference", "log", "log_return", "prices"] = "auto"
     dates: Literal["auto", "day_first", "month_first"] = "auto"
     decimal: Literal["auto", "point", "comma"] = "auto"
 
@@ -157,18 +112,21 @@ class WindowedGaussian(Section):
     window: Annotated[int, Field(ge=32, le=100_000)] = 6400
 
 
+USUAL_BUDGET, PRICE_BUDGET = 0.001, 0.004  # of daily prices one day in 250, a year of trading
+
+
 class Threshold(Section):
     """The dynamic threshold."""
 
     kind: Literal["tail", "quantile", "nonparametric", "sigma"] = "tail"
-    budget: float | str = 0.001
+    budget: float | str = "auto"
     window: Annotated[int, Field(ge=64, le=1_000_000)] = 4000
 
     @field_validator("budget")
     @classmethod
     def _readable(cls, value: float | str) -> float | str:
         try:
-            Budget.parse(value)
+            Budget.parse(0.001 if value == "auto" else value)
         except ConfigError as error:
             raise ValueError(str(error)) from None
         return value
@@ -181,7 +139,7 @@ class Incidents(Section):
     hysteresis: Annotated[float, Field(gt=0, le=1)] = 1.0
     cooldown: int | str = "auto"
     min_length: int | str = 1
-    min_severity: Literal["low", "medium", "high", "critical"] = "medium"
+    min_severity: Literal["auto", "low", "medium", "high", "critical"] = "auto"
 
     @field_validator("merge_gap", "cooldown", "min_length", mode="before")
     @classmethod
@@ -267,3 +225,22 @@ class Config(Section):
     prometheus: Prometheus = Prometheus()
     input: Input = Input()
     columns: Columns = Columns()
+
+    @property
+    def judges_prices(self) -> bool:
+        """Whether values are judged as prices, by their returns."""
+        if self.input.transform != "auto":
+            return self.input.transform == "prices"
+        return self.source == "yfinance" and "volume" not in map(str.lower, self.yfinance.column)
+
+    @model_validator(mode="after")
+    def _resolved(self) -> Self:
+        """``auto`` becomes what it stands for, which is then a setting like any other."""
+        if self.threshold.budget == "auto":
+            is_intraday = self.source == "yfinance" and self.yfinance.interval[-1:] in "mh"
+            share = PRICE_BUDGET if self.judges_prices and not is_intraday else USUAL_BUDGET
+            object.__setattr__(self, "threshold", self.threshold.model_copy(update={"budget": share}))
+        if self.incidents.min_severity == "auto":
+            least = "low" if self.judges_prices else "medium"  # a jump is a single bar
+            object.__setattr__(self, "incidents", self.incidents.model_copy(update={"min_severity": least}))
+        return self

@@ -12,6 +12,7 @@ from autoencoder.core.types import Array, Detections, Time
 
 if TYPE_CHECKING:
     from autoencoder.detector import StreamDetector
+    from autoencoder.reports.incidents import Incident
 
 
 class Detector(ABC):
@@ -45,6 +46,19 @@ class Detector(ABC):
     @abstractmethod
     def process(self, time: Time, values: Array) -> Detections:
         """Points (N,), (N, F) -> their detections, NaN where nothing is known; TrainingError where the training part cannot be learnt."""
+
+    @property
+    def usual_gap(self) -> int | None:
+        """Most points without a flag inside one incident, where nothing is asked for; None: as many as a window has steps."""
+        return None
+
+    def described(self, incident: Incident) -> Incident:
+        """One of its incidents with what only the detector can tell of it."""
+        return incident
+
+    def view(self, time: Time, values: Array) -> Array:
+        """What a scorer is to see of a training part (N,), (N, F)."""
+        return values
 
     def adaptation_report(self) -> dict[str, object]:
         """What there is to know about adaptations; nothing where there can be none."""

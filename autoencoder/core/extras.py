@@ -15,6 +15,7 @@ EXTRAS = {
     **{
         "matplotlib": "plot",
         "yfinance": "yfinance",
+        "exchange_calendars": "yfinance",
         "pandas": "pandas",
         "prometheus_client": "serve",
         "fastapi": "serve",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -13,6 +12,7 @@ from autoencoder.alerts.sender import Waits
 from autoencoder.alerts.sink import Alerts
 from autoencoder.config import Config
 from autoencoder.core.errors import ConfigError
+from autoencoder.factory.secrets import secret
 
 
 def make_alerts(config: Config, warn: Callable[[str], None]) -> Alerts | None:
@@ -39,7 +39,9 @@ def _settings(channel: str, section: dict[str, Any]) -> dict[str, Any]:
     out: dict[str, Any] = {}
     for setting, value in section.items():
         name = setting.removesuffix("_env")
-        out[name] = _secret(f"alerts.{channel}.{setting}", value) if name != setting and value is not None else value
+        out[name] = value
+        if name != setting and value is not None:
+            out[name] = secret(f"alerts.{channel}.{setting}", value, f"put alerts.{channel}.enabled=false")
         if name == "url" and not is_web_address(out[name]):
             found = f"the environment variable {value} holds" if name != setting else f"alerts.{channel}.url is {value!r},"
             raise ConfigError(f"{found} no http or https address; set it to the {channel}'s")
@@ -50,14 +52,3 @@ def _settings(channel: str, section: dict[str, Any]) -> dict[str, Any]:
         if setting in ("host", "recipients") and not value:
             raise ConfigError(f"alerts.{channel}.{setting} is not set; set it, or put alerts.{channel}.enabled=false")
     return {name: value for name, value in out.items() if name != "enabled"}
-
-
-def _secret(setting: str, variable: str) -> str:
-    """What an environment variable holds; no message may."""
-    text = os.environ.get(variable, "").strip()
-    if not text:
-        switch = setting.rpartition(".")[0] + ".enabled=false"
-        raise ConfigError(f"{setting} names the environment variable {variable}, which is not set; set it, or put {switch}")
-    if not (text.isascii() and text.isprintable()):
-        raise ConfigError(f"the environment variable {variable} holds characters that fit into no request; set it again")
-    return text

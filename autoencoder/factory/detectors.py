@@ -6,9 +6,12 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from autoencoder.config import Config
 from autoencoder.core.detector import Detector
 from autoencoder.core.errors import ConfigError
+from autoencoder.core.types import Time
 from autoencoder.detector import StreamDetector
 from autoencoder.scorers import create
 from autoencoder.scorers.base import Progress, Scorer
@@ -22,15 +25,29 @@ if TYPE_CHECKING:
     from autoencoder.adaptation.trainer import ProcessLimit
 
 UNBOUNDED_TRAINING = 1000  # points that train where their number is unknown
+DAYS_OF_TRAINING = 500  # most daily prices that train: two years, as their returns are in volatilities and alike in all years
 
 
-def training_points(config: Config, points: int | None) -> int:
-    """Length of the training part for a source of so many points (None: not known); ConfigError where it is not that long."""
+def training_points(config: Config, points: int | None, time: Time | None = None) -> int:
+    """Length of the training part for a source of so many points (None: not known), of which some times are known.
+
+    ConfigError where it is not that long.
+    """
     if config.training.points is None:
-        return UNBOUNDED_TRAINING if points is None else max(1, round(points * config.training.fraction))
+        wanted = UNBOUNDED_TRAINING if points is None else max(1, round(points * config.training.fraction))
+        is_whole = config.training.fraction == 1.0  # all of it trains
+        return wanted if is_whole or not config.judges_prices or _are_intraday(time) else min(wanted, DAYS_OF_TRAINING)
     if points is not None and config.training.points > points:
         raise ConfigError(f"training.points is {config.training.points:,}, but the source has {points:,} points; ask for fewer")
     return config.training.points
+
+
+def _are_intraday(time: Time | None) -> bool:
+    """Whether most of the bars at these times are shorter than a day."""
+    if time is None or time.dtype.kind != "M":
+        return False
+    steps = np.diff(np.unique(time))
+    return len(steps) > 0 and bool(np.median(steps) < np.timedelta64(12, "h"))
 
 
 def make_scorer(config: Config) -> Scorer:
@@ -56,9 +73,23 @@ def _scorer_params(config: Config, *, adapts: bool = False) -> dict[str, Any]:
     return network | {"window": window, "threads": network["threads"] or cores, "exclude_anomalies": adapts}
 
 
-def make_detector(config: Config, points: int, progress: Progress | None = None, *, fills_gaps: bool = True) -> StreamDetector:
-    """The detector that the configuration names, to be trained on the first ``points`` points."""
+def make_detector(
+    config: Config, points: int, progress: Progress | None = None, *, fills_gaps: bool = True, series: str | None = None
+) -> StreamDetector:
+    """The detector that the configuration names for a series, to be trained on the first ``points`` points."""
+    if config.judges_prices:
+        return _price_detector(config, points, progress, series)
     return _detector(config, make_scorer(config), points, progress, fills_gaps)
+
+
+def _price_detector(config: Config, points: int, progress: Progress | None, series: str | None) -> StreamDetector:
+    from autoencoder.quotes.detector import PriceDetector
+    from autoencoder.sources.chunk import ASIDE
+    from autoencoder.sources.market import MARKET
+
+    label = "" if series is None else "market" if series == MARKET else "own"
+    aside = len(ASIDE) if config.source == "yfinance" else 0
+    return PriceDetector(*_detector_parts(config, make_scorer(config), points, progress), aside=aside, label=label)
 
 
 def make_waited_for(config: Config, points: int, progress: Progress | None = None) -> Detector:
@@ -110,7 +141,11 @@ def make_adaptive(
 
 
 def _detector(config: Config, scorer: Scorer, points: int, progress: Progress | None, fills_gaps: bool = True) -> StreamDetector:
+    return StreamDetector(*_detector_parts(config, scorer, points, progress), fills_gaps=fills_gaps)
+
+
+def _detector_parts(config: Config, scorer: Scorer, points: int, progress: Progress | None) -> tuple[Any, ...]:
     def threshold(share: float) -> Threshold:
         return THRESHOLDS[config.threshold.kind](budget=share, window=config.threshold.window)
 
-    return StreamDetector(scorer, threshold, Budget.parse(config.threshold.budget), points, progress, fills_gaps=fills_gaps)
+    return scorer, threshold, Budget.parse(config.threshold.budget), points, progress

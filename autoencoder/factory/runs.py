@@ -68,12 +68,16 @@ def make_panel(
     """
     if model:
         model.require_columns(source.name, source.columns, is_joint=is_joint(config))
+    if adapts and config.adaptation.enabled and config.judges_prices:
+        warn(f"{source.name}: returns are judged by their volatility, which is followed anyway; no model is trained again")
+        adapts = False
     make_one = _detector_maker(config, source, progress, labels, adapts=adapts, early=not model)
+    first_times = next(source.chunks()).time if is_at_hand(source) and config.judges_prices else None
 
     def make(name: str | None, points: int | None) -> Series:
         training, fault = 0, ""
         try:
-            training = 0 if model else training_points(config, points)
+            training = 0 if model else training_points(config, points, first_times)
         except ConfigError as error:
             if name is None:
                 raise
@@ -83,7 +87,8 @@ def make_panel(
         one = Series(name, make_one(name, training), tracker, partial(_gaps, config, name), left_out=fault)
         if model:
             is_known = model.apply_to(one.detector, name)
-            one.start = ModelStart(one.detector.current.profile if is_known or not model.is_of_many else None, source.columns)
+            is_compared = (is_known or not model.is_of_many) and not config.judges_prices  # the model has seen returns
+            one.start = ModelStart(one.detector.current.profile if is_compared else None, source.columns)
             tracker.set_gaps(*one.gaps(one.detector))
         return one
 
@@ -99,7 +104,7 @@ def _detector_maker(
 ) -> Callable[[str | None, int], Detector]:
     """What builds the detector of a series, to be trained on so many points; they share a limit on training processes."""
     if not (adapts and config.adaptation.enabled):
-        return lambda name, points: make_detector(settings_of(config, name), points, progress)
+        return lambda name, points: make_detector(settings_of(config, name), points, progress, series=name)
     from autoencoder.adaptation.trainer import ProcessLimit
 
     adaptive = partial(make_adaptive, progress=progress, early=early, waits=is_at_hand(source), limit=ProcessLimit())
@@ -128,7 +133,7 @@ def _lengths(source: Source) -> dict[str | None, int | None]:
 def _gaps(config: Config, series: str | None, detector: Detector) -> tuple[int, int, int]:
     """The gaps of the detector of a series that is trained, see ``gaps_of``."""
     require_times(config, series, detector.current.interval)
-    usual = config.network.sequence_length
+    usual = config.network.sequence_length if detector.usual_gap is None else detector.usual_gap
     if not config.adaptation.starts_early:  # there the first detector looks back on less than the one that follows it
         usual = min(usual, detector.current.scorer.window)
     return gaps_of(settings_of(config, series).incidents, usual, detector.current.interval)

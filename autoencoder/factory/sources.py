@@ -27,11 +27,12 @@ def open_source(config: Config, warn: Warn) -> Source:
         from autoencoder.sources.wide import ColumnSeries
 
         source = ColumnSeries(source)
-    if config.input.transform != "none":
-        from autoencoder.sources.transform import TransformedSource
+    transform = config.input.transform
+    if transform == "auto" or transform == "none" or transform == "prices":
+        return source
+    from autoencoder.sources.transform import TransformedSource
 
-        source = TransformedSource(source, config.input.transform, warn)
-    return source
+    return TransformedSource(source, transform, warn)
 
 
 def is_joint(config: Config) -> bool:
@@ -65,7 +66,14 @@ def _yfinance(config: Config, warn: Warn) -> Source:
 
     if not config.yfinance.ticker:
         raise ConfigError("yfinance.ticker is not set; give --ticker, e.g. --ticker AAPL")
-    return YahooSource(**config.yfinance.model_dump(), follow=config.follow, warn=warn)
+    chosen = config.yfinance.model_dump() | {"follow": config.follow, "warn": warn, "aside": config.judges_prices}
+    if isinstance(config.yfinance.ticker, str):
+        return YahooSource(**chosen)
+    from autoencoder.sources.market import MarketSource
+
+    if config.follow:
+        raise ConfigError("--follow takes one ticker, and several are given; follow each in a run of its own")
+    return MarketSource([YahooSource(**{**chosen, "ticker": ticker}) for ticker in config.yfinance.ticker])
 
 
 def _columns(config: Config) -> ColumnSelection:

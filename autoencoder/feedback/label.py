@@ -14,6 +14,7 @@ from autoencoder.reports.incidents import BOTH, Incident
 from autoencoder.thresholds.budget import interval_of
 
 NORMAL_PAIRS = 0.9  # share of pairs of normal points that differ by no more than two incidents that are alike may
+NORMAL_POINTS = 5000  # before an incident, of which the normal ones say how they differ
 SEASONS = (86_400.0, 604_800.0)  # seconds of a day and a week: the first that has ``MIN_POINTS`` points tells the phase
 MIN_POINTS = 6
 PHASE = 1 / 8  # of a season, by which two that are alike may differ
@@ -32,14 +33,14 @@ class Shape:
     first: tuple[float, ...]  # (F,) absolute deviation of its first flagged point from what was expected
     largest: tuple[float, ...]  # (F,) of all of its flagged points
     tolerance: tuple[float, ...]  # (F,)
-    largest_height: float  # error in thresholds of all of them
-    height_tolerance: float
+    score: float  # at its peak
+    score_tolerance: float
 
     @staticmethod
     def of(incident: Incident, rows: Detections, normal: Detections) -> Shape:
         """The shape of an incident with these ``rows`` (N), beside ``normal`` ones (M) of the same series."""
         flagged = rows.where(rows.anomalies)
-        deviations, heights = deviations_of(flagged), heights_of(flagged)
+        deviations = np.abs(np.nan_to_num(flagged.values - flagged.predictions))
         interval = interval_of(normal.time) if len(normal) else 0.0
         return Shape(
             season=next((each for each in SEASONS if 0 < interval <= each / MIN_POINTS), 0.0),
@@ -48,18 +49,17 @@ class Shape:
             first=tuple(deviations[0].tolist()),
             largest=tuple(deviations.max(axis=0).tolist()),
             tolerance=tuple(_difference(column) for column in (normal.values - normal.predictions).T),
-            largest_height=float(heights.max()),
-            height_tolerance=_difference(heights_of(normal)),
+            score=incident.peak_score or 0.0,
+            score_tolerance=_difference(normal.scores),
         )
 
-    def distance(self, incident: Incident, start: int, deviations: Array, height: float) -> float:
+    def distance(self, incident: Incident, start: int, deviations: Array) -> float:
         """How far an incident, as far as it has come, is from this one, in tolerances: 1 or less is alike.
 
         Args:
             incident: with its newest point in it.
             start: of its first flagged point, as ``start`` here.
             deviations: (F,) absolute ones of its newest point.
-            height: error of that point in thresholds.
         """
         apart = (start - self.start) / 1e9 / self.season % 1.0 if self.season else 0.0
         alike = all(
@@ -67,10 +67,10 @@ class Shape:
         )
         if not alike or min(apart, 1.0 - apart) > PHASE:
             return math.inf
-        found = [*deviations.tolist(), height]
+        found = [*deviations.tolist(), incident.peak_score or 0.0]
         # it must begin as far off as the other did, and become no worse
         low = [*self.first, 0.0] if incident.n_points == 1 else [0.0] * len(found)
-        high, tolerances = [*self.largest, self.largest_height], [*self.tolerance, self.height_tolerance]
+        high, tolerances = [*self.largest, self.score], [*self.tolerance, self.score_tolerance]
         distances = (
             max(least - each, each - most, 0.0) / max(tolerance, 1e-300)
             for each, least, most, tolerance in zip(found, low, high, tolerances, strict=True)
@@ -83,7 +83,7 @@ class Shape:
         values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
         shape = Shape(**values)
         columns = (shape.first, shape.largest, shape.tolerance)
-        numbers = [shape.season, shape.start, shape.largest_height, shape.height_tolerance, *sum(columns, ())]
+        numbers = [shape.season, shape.start, shape.score, shape.score_tolerance, *sum(columns, ())]
         if not all(isinstance(each, int | float) for each in numbers) or len({len(shape.direction), *map(len, columns)}) > 1:
             raise ValueError("no shape")
         return shape
@@ -104,6 +104,15 @@ class Label:
     until: int | None = None  # nanoseconds since 1970, of the stream, from which on it does not hold; None: it always does
     note: str = ""
 
+    @staticmethod
+    def of(incident: Incident, rows: Detections, *, label: bool, given: str = "", seconds: float = 0.0, note: str = "") -> Label:
+        """What is said of an incident, with the ``rows`` (N) of its series that end with its last; ``seconds`` that it holds, 0: always."""
+        own, before = rows[-incident.length :], rows[: -incident.length]
+        shape = Shape.of(incident, own, before.where(~before.anomalies & ~np.isnan(before.errors)))
+        end = moment_of(own.time[-1:])
+        until = end + min(round(seconds * 1e9), 1 << 61) if seconds else None
+        return Label(incident.id, label, given, incident.series, incident.first_row, incident.last_row, end, shape, until, note)
+
     def to_record(self) -> dict[str, Any]:
         """As a JSON object."""
         return asdict(self)
@@ -122,16 +131,6 @@ class Label:
 def moment_of(time: Time) -> int:
     """The first of times (N,) as a whole number."""
     return int((time.astype("datetime64[ns]") if time.dtype.kind == "M" else time)[:1].astype(np.int64)[0])
-
-
-def deviations_of(rows: Detections) -> Array:
-    """Absolute deviations (N, F) from what was expected; 0 where that is not known."""
-    return np.abs(np.nan_to_num(rows.values - rows.predictions))
-
-
-def heights_of(rows: Detections) -> Array:
-    """Errors (N,) in thresholds."""
-    return rows.errors / np.maximum(rows.thresholds, 1e-100)
 
 
 def _difference(values: Sequence[float] | Array) -> float:

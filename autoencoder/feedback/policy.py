@@ -39,16 +39,16 @@ class Silencer:
     ) -> str | None:
         """See ``Rule.silences``; behind the rule, the label of the false alarm that the incident is like."""
         reason = self.rule.silences(incident, values, expected, height, moment, is_long=is_long) if self.rule else None
-        return reason or self._held_back(incident, np.abs(np.nan_to_num(values - expected)), height, moment)
+        return reason or self._held_back(incident, np.abs(np.nan_to_num(values - expected)), moment)
 
-    def _held_back(self, incident: Incident, deviations: Array, height: float, moment: int) -> str | None:
+    def _held_back(self, incident: Incident, deviations: Array, moment: int) -> str | None:
         """The nearest label that is near enough, if it is that of a false alarm."""
         start = moment - round((incident.duration_seconds or 0.0) * 1e9)
         near = []
         for label in self.labels():
             if label.last_row >= incident.first_row or (label.until is not None and moment >= label.until):
                 continue
-            distance = label.shape.distance(incident, start, deviations, height)
+            distance = label.shape.distance(incident, start, deviations)
             if distance <= 1.0:
                 near.append((distance, not label.label, -label.incident, label))  # as near, an anomaly counts more
         if not near or (label := min(near)[-1]).label:

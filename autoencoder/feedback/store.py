@@ -9,17 +9,14 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
-
 from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import InputError, RunError
-from autoencoder.feedback.label import Label, Shape, moment_of
+from autoencoder.feedback.label import NORMAL_POINTS, Label
 from autoencoder.reports.files import open_inside
 from autoencoder.reports.incidents import MISSING, Incident
 from autoencoder.reports.run_folder import FEEDBACK, INCIDENTS, SCORES, has, is_folder
 from autoencoder.reports.scores_csv import read_rows
 
-NORMAL_POINTS = 5000  # before an incident, from which it is known how normal points differ
 MAX_NOTE = 1000  # characters
 
 
@@ -47,14 +44,10 @@ def add_feedback(folder: Path, incident: int, *, label: bool, duration: str | No
     if len(note) > MAX_NOTE:
         raise InputError(f"feedback: --note has {len(note):,} characters; at most {MAX_NOTE:,} are kept")
     rows = read_rows(folder, found.series, found.last_row + 1, NORMAL_POINTS + found.length)
-    own, before = rows[-found.length :], rows[: -found.length]
-    if len(own) < found.length or not own.anomalies.any():
+    if len(rows) < found.length or not rows[-found.length :].anomalies.any():
         raise InputError(f"feedback: {folder / SCORES} does not hold the rows of incident {incident}; give the folder of its run")
-    shape = Shape.of(found, own, before.where(~before.anomalies & ~np.isnan(before.errors)))
-    end = moment_of(own.time[-1:])
-    until = end + min(round(seconds * 1e9), 1 << 61) if seconds else None
     given = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"
-    made = Label(incident, label, given, found.series, found.first_row, found.last_row, end, shape, until, note)
+    made = Label.of(found, rows, label=label, given=given, seconds=seconds or 0.0, note=note)
     _append(folder / FEEDBACK, (json.dumps(made.to_record()) + "\n").encode())
     return made
 

@@ -126,22 +126,23 @@ class Panel:
 
     def fit_network(self, chunks: Iterable[Chunk], names: Sequence[str]) -> None:
         """Train the network that the series of a bounded source share, on the training parts in its chunks."""
-        parts: dict[str | None, list[Array]] = {one.name: [] for one in self.scored}
+        parts: dict[str | None, list[Chunk]] = {one.name: [] for one in self.scored}
         missing = {name: self[name].detector.current.training_points for name in parts}
         for chunk in chunks:
             for name, rows in by_series(chunk, names):
                 if missing.get(name):
-                    parts[name].append(chunk.values[rows][: missing[name]])
+                    parts[name].append(chunk[rows][: missing[name]])
                     missing[name] -= len(parts[name][-1])
-        for name, fault in self._network.fit(self.scored, parts).items():
+        wholes = {name: Chunk.concatenate(pieces) for name, pieces in parts.items() if pieces}
+        views = {name: [self[name].detector.current.view(each.time, each.inputs)] for name, each in wholes.items()}
+        for name, fault in self._network.fit(self.scored, views).items():
             self._leave_out(self[name], str(fault))
 
     def _fit_so_far(self, chunk: Chunk, parts: Sequence[Part]) -> None:
         """Train the shared network of an unbounded source with what there is of every series when the first training part is complete."""
-        pieces = {one.name: [values] for one in self.scored if len(values := one.detector.current.training_values)}
-        for one, rows in parts:
-            pieces.setdefault(one.name, []).append(chunk.values[rows])
-        self._network.fit(self.scored, pieces)
+        new = dict.fromkeys((one.name for one in self.scored), chunk[:0]) | {one.name: chunk[rows] for one, rows in parts}
+        views = {one.name: [one.detector.current.training_view(new[one.name].time, new[one.name].inputs)] for one in self.scored}
+        self._network.fit(self.scored, views)
         for one in self.scored:
             self._network.give_to(one.detector)
 
@@ -167,7 +168,7 @@ class Panel:
         """
         parts, series = [(self.add(name), rows) for name, rows in by_series(chunk, names)], None
         if chunk.series is None:
-            detections = self._process(parts[0][0], chunk.time, chunk.values)
+            detections = self._process(parts[0][0], chunk.time, chunk.inputs)
             self._update(parts[0][0])
         else:
             if not self._network.is_trained and self.rows_to_model(chunk, names):
@@ -184,12 +185,12 @@ class Panel:
 
     def _detect(self, chunk: Chunk, parts: Sequence[Part]) -> Detections:
         """Detections of the rows of several series."""
-        detections = Detections.unknown(chunk.time, chunk.values)
+        detections, inputs = Detections.unknown(chunk.time, chunk.values), chunk.inputs
         for one, rows in parts:
             if one.left_out:
                 continue
             try:
-                own = self._process(one, chunk.time[rows], chunk.values[rows])
+                own = self._process(one, chunk.time[rows], inputs[rows])
             except (TrainingError, ConfigError) as fault:
                 self._leave_out(one, str(fault))
                 continue

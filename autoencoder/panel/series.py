@@ -52,6 +52,10 @@ class Series:
             self.tracker.set_gaps(*self.gaps(self.detector))
         return detections
 
+    def known(self, incident: Incident, number: int) -> Incident:
+        """An incident of its tracker as the run knows it, by that number."""
+        return replace(self.detector.current.described(incident), id=number, series=self.name)
+
     def state(self) -> State:
         """State of the detector and of the tracker."""
         training = self.detector.current.training_points
@@ -148,12 +152,12 @@ class PanelIncidents:
         for one, _ in parts:
             self.remember_open(one)
         ended.sort(key=lambda entry: entry[0])
-        return [replace(incident, id=one.numbers.pop(incident.id), series=one.name) for _, one, incident in ended]
+        return [one.known(incident, one.numbers.pop(incident.id)) for _, one, incident in ended]
 
     def remember_open(self, one: Series) -> None:
         """Note which incidents of a series go on."""
         if ongoing := one.tracker.ongoing:
-            self._open[one.name] = [replace(each, id=one.numbers[each.id], series=one.name) for each in ongoing]
+            self._open[one.name] = [one.known(each, one.numbers[each.id]) for each in ongoing]
         else:
             self._open.pop(one.name, None)
 

@@ -22,6 +22,11 @@ STREAM_ENDED, RUN_STOPPED = "stream ended", "run stopped"
 DATA_ARE_BACK = "data are back"  # why one of the kind MISSING is over
 ANOMALY, MISSING = "anomaly", "no data"  # kinds: values that are not normal; none at all
 GAPS = ("merge_gap", "cooldown", "min_length")  # settings that are counted in points
+_USUAL = {
+    "kind": ANOMALY,
+    "columns": (),
+    **dict.fromkeys(("series", "silenced_by", "move", "change", "market_change")),
+}  # left out
 _LISTS = ("peak_value", "expected", "direction")  # one entry a column; a single column's is written alone
 
 
@@ -48,6 +53,9 @@ class Incident:
     close_reason: str | None = None  # why it is over; None while it is open
     kind: str = ANOMALY  # of one that is MISSING the rows are those with which that was noticed, and with which data are back
     silenced_by: str | None = None  # the rule or the label that keeps it from ringing; None where none does
+    move: str | None = None  # what a move of prices looks like: "own move", "bad tick", ...; None where values are no prices
+    change: float | None = None  # of the price with that move, as a share of it
+    market_change: float | None = None  # of the market meanwhile; None where it is not known
     columns: tuple[ColumnShare, ...] = ()  # those that made it, the worst first; none where there is a single column
 
     @property
@@ -59,8 +67,7 @@ class Incident:
         """One JSON object with its status, "open" or "closed"; a single column's values are plain, unknown ones null."""
         record = {"id": self.id, "status": status, **asdict(self), "length": self.length}
         record["severity_level"] = level_of(self.severity)
-        usual = {"series": None, "kind": ANOMALY, "silenced_by": None, "columns": ()}  # of most incidents, and left out
-        record = {key: value for key, value in record.items() if key not in usual or value != usual[key]}
+        record = {key: value for key, value in record.items() if key not in _USUAL or value != _USUAL[key]}
         for key in _LISTS:
             known = [None if isinstance(value, float) and not np.isfinite(value) else value for value in record[key]]
             record[key] = known[0] if len(known) == 1 else known

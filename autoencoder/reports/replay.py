@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields, replace
+from itertools import pairwise
 
 import numpy as np
 
@@ -37,6 +38,7 @@ class Totals:
         share: float,
         interval: float,
         anomalies: Sequence[Span] | None,
+        on_closed: Callable[[Sequence[Incident]], None] | None = None,
     ) -> None:
         """Count one series.
 
@@ -47,6 +49,7 @@ class Totals:
             share: of normal points that may be flagged.
             interval: seconds from point to point; 0 without timestamps.
             anomalies: first and last row of those that are known; None where nothing is known.
+            on_closed: told of incidents that are over, before the next flagged point is looked at.
         """
         judged = int(np.count_nonzero(detections.thresholds == detections.thresholds))
         self.judged += judged
@@ -54,9 +57,12 @@ class Totals:
         self.allowed += share * judged
         self.days = float(np.fmax(self.days, interval * judged / DAY or np.nan))
         incidents: list[Incident] = []
-        for start in range(0, len(detections), PIECE):
-            own = [row for row in adopted if start <= row < start + PIECE]
-            incidents += tracker.process(detections[start : start + PIECE], own)
+        cuts = np.flatnonzero(detections.anomalies) if on_closed else np.arange(PIECE, len(detections), PIECE)
+        for start, stop in pairwise(sorted({0, *cuts.tolist(), len(detections)})):
+            closed = tracker.process(detections[start:stop], [row for row in adopted if start <= row < stop])
+            incidents += closed
+            if on_closed:
+                on_closed(closed)
         incidents += tracker.finish()
         self.incidents += incidents
         if anomalies is not None:

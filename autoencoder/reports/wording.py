@@ -34,7 +34,15 @@ def seen_text(incident: Incident, digits: int = 6) -> str:
         return f"no data after {seen}"
     known = any(incident.direction)
     direction = f" ({'/'.join(each or 'unknown' for each in incident.direction)})" if known else ""
-    return f"seen {seen}, expected {expected}{direction}"
+    return f"{move_text(incident)}seen {seen}, expected {expected}{direction}"
+
+
+def move_text(incident: Incident) -> str:
+    """What a move of prices was: "-17.9 %, own move (market -4.1 %): "; empty where values are no prices."""
+    if incident.change is None:
+        return ""
+    market = f" (market {incident.market_change:+.1%})" if incident.market_change is not None else ""
+    return f"{incident.change:+.1%}, {incident.move}{market}: ".replace("%", " %")
 
 
 def columns_text(incident: Incident) -> str:

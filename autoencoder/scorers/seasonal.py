@@ -22,6 +22,9 @@ SEARCH_EVERY = 16  # points after which the period is looked for anew
 MIN_MEASURE = 1e-3  # least measure of an error, in deviations of the points remembered
 # deviations from its forecast that a point is remembered with, at most, once a period is known (Gelper et al. 2010, doi 10.1002/for.1125)
 MAX_DEVIATION = 3.0
+CALM_POINTS = 8  # newest steps from value to value, whose mean tells whether a series has stopped moving
+CALM_SHARE = 0.02  # of these means that are as low as is rare: to be calm now and then may be a habit
+MIN_SPREAD = 0.5  # least distance of what is rare from what is usual, in logarithms
 EXPECTED_ERRORS = 300  # that are expected at first
 MAD_TO_STD = 1.4826  # median absolute deviation -> standard deviation of a normal distribution
 
@@ -32,7 +35,8 @@ class SeasonalScorer(Scorer):
     The level is the mean of the last period; the place in the season is taken from up to ``MAX_PERIODS`` periods. Three forecasts
     compete, and the one that was best of late counts: that one, the same moved by how far the ``OFFSET_POINTS`` newest points lay off it,
     and the median of the ``PLAIN_POINTS`` newest points. The dominant period is used once it was seen twice. The error is the distance
-    from the forecast in robust standard deviations of the last ``RECENT_FORECASTS`` forecasts; of several columns the worst counts.
+    from the forecast in robust standard deviations of the last ``RECENT_FORECASTS`` forecasts, or how much less than usual the newest
+    ``CALM_POINTS`` points move, if that is more; of several columns the worst counts.
 
     Examples:
         >>> values = np.tile([0.0, 1.0, 4.0, 9.0, 4.0, 1.0], 20)[:, None]
@@ -52,6 +56,8 @@ class SeasonalScorer(Scorer):
         "_offsets": array("offsets", (None, "F")),
         "_period": integer("period"),
         "_count": integer("count"),
+        "_newest": array("newest", (None, None)),
+        "_steps": array("steps", (None, "F")),
     }
 
     def __init__(self) -> None:
@@ -60,6 +66,8 @@ class SeasonalScorer(Scorer):
         self._values: Array  # (n, F) newest points
         self._misses: Array  # (m, 3 F) of the newest forecasts, of each kind
         self._offsets: Array  # (k, F) how far the newest points lay above what their season said
+        self._newest: Array  # (1, F) the newest point, none before the first
+        self._steps: Array  # (s, F) newest steps from value to value
         self._period = self._count = 0
         self.reset()
 
@@ -88,7 +96,20 @@ class SeasonalScorer(Scorer):
                     self._remember(self._seasonal())
             else:
                 errors[row], predictions[row] = self._score(point)
+                errors[row] += max(self._calm(point) - errors[row], 0.0)  # unknown stays unknown
         return errors, predictions
+
+    def _calm(self, point: Array) -> float:
+        """How much less than usual the series moves up to a point (F,), in distances of what is rare from what is usual."""
+        self._steps = np.concatenate([self._steps, np.abs(point - self._newest)])[-RECENT_FORECASTS:]
+        self._newest = point[None].copy()
+        if len(self._steps) < 8 * CALM_POINTS:
+            return 0.0
+        sums = np.cumsum(self._steps, axis=0)
+        least = np.maximum(MIN_MEASURE * self._steps.mean(axis=0), np.finfo(float).tiny)
+        means = np.log(np.maximum((sums[CALM_POINTS:] - sums[:-CALM_POINTS]) / CALM_POINTS, least))  # (m, F)
+        low, usual = np.quantile(means[: -4 * CALM_POINTS], [CALM_SHARE, 0.5], axis=0)
+        return float(((usual - means[-1]) / np.maximum(usual - low, MIN_SPREAD)).max())
 
     def _score(self, point: Array) -> tuple[float, Array]:
         """A point (F,) -> its error and what was expected (F,)."""
@@ -157,6 +178,7 @@ class SeasonalScorer(Scorer):
         """Forget everything but the number of columns: all that it knows is the stream."""
         self._values, self._offsets = np.empty((0, self._features)), np.empty((0, self._features))
         self._misses = np.empty((0, 3 * self._features))
+        self._newest, self._steps = np.empty((0, self._features)), np.empty((0, self._features))
         self._period = self._count = 0
 
     def _complete(self, saved: Reader) -> None:

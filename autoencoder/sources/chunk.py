@@ -19,6 +19,11 @@ from autoencoder.core.state import State
 Time: TypeAlias = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]  # datetime64[ns], or numbers of rows
 Warn: TypeAlias = Callable[[str], None]
 
+ASIDE = (
+    "volume",
+    "market",
+    "session",
+)  # what is known of a row of prices: traded, the market's level (1: unknown), the day (-1: unknown)
 TICK_SECONDS = 1.0  # after which the reader of a source that waits is told that nothing comes
 
 
@@ -48,11 +53,17 @@ class Chunk:
     values: npt.NDArray[np.float64]  # (N, F) NaN where a value is missing
     labels: npt.NDArray[np.bool_] | None = None  # (N,) True inside a known anomaly; None where nothing is known
     series: npt.NDArray[np.int64] | None = None  # (N,) position in the source's ``series``; None where all rows are of one
+    aside: npt.NDArray[np.float64] | None = None  # (N, A) what is known beside the values, see ``ASIDE``; None where nothing is
+
+    @property
+    def inputs(self) -> npt.NDArray[np.float64]:
+        """Values, and what is known beside them (N, F + A)."""
+        return self.values if self.aside is None else np.concatenate([self.values, self.aside], axis=1)
 
     def __len__(self) -> int:
         return len(self.values)
 
-    def __getitem__(self, rows: slice) -> Chunk:
+    def __getitem__(self, rows: slice | npt.NDArray[np.int64]) -> Chunk:
         return self._mapped(lambda name: getattr(self, name)[rows])
 
     def taken(self, rows: npt.NDArray[np.intp]) -> Chunk:

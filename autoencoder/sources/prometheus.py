@@ -119,6 +119,9 @@ class PrometheusSource(Source):
             chunks = (rest for chunk in self._stretch(before.time, self._end) if len(rest := before.rest_of(chunk)))
         position = before
         for chunk in chain(chunks, self._new() if self.follow else ()):
+            if not len(chunk):
+                yield chunk
+                continue
             self._given = start, position, chunk
             yield chunk
             start, position = start + len(chunk), position.advanced(chunk)
@@ -153,6 +156,7 @@ class PrometheusSource(Source):
             last = self._last_time()
             yield from self._stretch(done + self._step, last)
             done = max(done, last)
+            yield Chunk.nothing(1)
             self.sleep(max(0.005, (done + self._step) / 1000 + self.delay - self.clock()))
 
     def _stretch(self, begin: int, end: int) -> Iterator[Chunk]:
@@ -173,6 +177,7 @@ class PrometheusSource(Source):
                 if not (self.follow and self._is_open):
                     raise
                 self._api.tell_of_failure(str(fault))
+                yield Chunk.nothing(1)
                 self.sleep(min(max(self.step, 1.0), self.access.max_backoff))
                 continue
             begin = last + self._step

@@ -61,4 +61,5 @@ class ColumnSeries(Source):
                     part.values.reshape(-1, 1),
                     None if part.labels is None else np.repeat(part.labels, width),
                     (first[:, None] + np.arange(width)).reshape(-1),
+                    None if part.aside is None else np.repeat(part.aside, width, axis=0),
                 )

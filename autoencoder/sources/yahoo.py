@@ -12,10 +12,12 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
+import numpy.typing as npt
 
 from autoencoder.core.errors import InputError, SourceError
 from autoencoder.sources import yahoo_client
 from autoencoder.sources.chunk import Chunk, Source, Warn, ignore, skip_rows
+from autoencoder.sources.sessions import Sessions
 from autoencoder.sources.yahoo_client import COLUMNS, PriceRequest, Prices
 
 PERIODS = ("1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max")
@@ -39,9 +41,9 @@ _TICKER = re.compile(r"(?=.{1,32}$)\^?[A-Z0-9]+([.&_=-][A-Z0-9]+)*")
 class YahooSource(Source):
     """A ticker's prices; they are fetched when the source is made.
 
-    Bars of a day and longer carry the exchange's calendar date and no time zone, so that they equal the dates of a csv file;
-    shorter bars carry UTC, and ``timezone`` names the exchange's zone. Where adjusted prices are followed over a split or a
-    dividend, bars that come after it are adjusted to it and those yielded before it are not.
+    A bar that is still forming is none yet. Bars of a day and longer carry the exchange's calendar date and no time zone, so that they
+    equal the dates of a csv file; shorter bars carry UTC, and ``timezone`` names the exchange's zone. Where adjusted prices are followed
+    over a split or a dividend, bars that come after it are adjusted to it and those yielded before it are not.
 
     Raises:
         InputError: an argument cannot be used; nothing was asked of the network.
@@ -61,7 +63,8 @@ class YahooSource(Source):
     timeout: float = 20.0  # longest wait for a download, in seconds
     cache: Path | str | None = None  # folder for downloads; None: ``lstm-autoencoder/yahoo`` in the user's cache folder
     cache_ttl: float = 3600.0  # seconds that a download serves before it is repeated; any will do where Yahoo is out of reach
-    follow: bool = False  # after the history go on with new bars as they are completed; a bar still forming is held back
+    aside: bool = False  # give what ``ASIDE`` lists beside the values
+    follow: bool = False  # after the history go on with new bars as they are completed
     poll_seconds: float = 60.0  # wait between two polls for new bars
     chunk_size: int = 1024  # most points in a chunk
     warn: Warn = ignore  # told, in a sentence each, where cached prices are used, or where following meets a failure
@@ -77,14 +80,37 @@ class YahooSource(Source):
         self.columns = _check_columns(self.column)
         self._folder = yahoo_client.default_folder() if self.cache is None else Path(self.cache)
         self._history = self._load()
-        self.length = None if self.follow else len(self._history.bars)
+        bars = self._history.bars
+        self._sessions = Sessions.of(self._history.exchange, bars.time[0].astype("datetime64[D]").item())
+        self._complete = self._complete_bars(self._history, self._request, self._history.fetched)
+        self.length = None if self.follow else len(self._complete)
         self.timezone = self._history.timezone if self._request.is_intraday else None
+        self._tell_of_missing()
 
     def chunks(self, start: int = 0) -> Iterator[Chunk]:
         """Yield the history and, where following, each new bar once it is complete; a failure while following ends nothing."""
         positions = [COLUMNS.index(name) for name in self.columns]
-        for bars in skip_rows(self._follow() if self.follow else iter((self._history.bars,)), start):
-            yield from Chunk(bars.time, bars.values[:, positions]).split(self.chunk_size)  # (N, 5) -> (N, F)
+        for bars in skip_rows(self._follow() if self.follow else iter((self._complete,)), start):
+            values = bars.values[:, positions]  # (N, 5) -> (N, F)
+            chunk = Chunk(bars.time, values, aside=self._aside(bars) if self.aside else None)
+            yield from chunk.split(self.chunk_size) if len(chunk) else [Chunk.nothing(len(positions))]
+
+    def _aside(self, bars: Chunk) -> npt.NDArray[np.float64]:
+        """What ``ASIDE`` lists, of bars (N, 5)."""
+        calendar = self._sessions if self._request.is_intraday else None
+        sessions = calendar.numbers(bars.time) if calendar else np.full(len(bars), -1.0)
+        return np.column_stack([bars.values[:, COLUMNS.index("Volume")], np.ones(len(bars)), sessions])
+
+    def _complete_bars(self, prices: Prices, request: PriceRequest, now: datetime) -> Chunk:
+        return complete_bars(prices, request, now, self._sessions)
+
+    def _tell_of_missing(self) -> None:
+        """Say which sessions have no bar; closed days are no gap."""
+        if self.interval == "1d" and self._sessions and len(self._complete):
+            missing = self._sessions.without_bar(self._complete.time.astype("datetime64[D]"))
+            if len(missing):
+                days = f"{len(missing):,} session{'s' * (len(missing) > 1)} of {self._sessions.code}"
+                self.warn(f"{self.name}: Yahoo has no bar for {days}, the first {missing[0]}")
 
     def _load(self) -> Prices:
         """The prices, from the cache while it is fresh or while Yahoo is out of reach."""
@@ -112,18 +138,18 @@ class YahooSource(Source):
 
     def _follow(self) -> Iterator[Chunk]:
         """Yield the complete bars of the history, then poll for those after them."""
-        bars, request = complete_bars(self._history, self._request, self.clock()), self._request
+        bars, request = self._complete_bars(self._history, self._request, self.clock()), self._request
         newest: np.datetime64 | None = None
         failing = False
         while True:
+            yield bars
             if len(bars):
-                yield bars
                 newest = bars.time[-1]
                 # From the day of the newest bar on: so no bar is lost, however long a failure lasts.
                 request = replace(request, period=None, start=self._exchange_day(newest).isoformat())
             self.sleep(self.poll_seconds)
             try:
-                bars = complete_bars(self._download(request), request, self.clock())
+                bars = self._complete_bars(self._download(request), request, self.clock())
                 failing = False
             except (InputError, SourceError) as error:
                 if not failing:
@@ -161,9 +187,14 @@ def check_request(ticker: str, period: str, start: str | None, end: str | None, 
     return PriceRequest(symbol, interval, None if first else period, first, stop, adjusted)
 
 
-def complete_bars(prices: Prices, request: PriceRequest, now: datetime) -> Chunk:
-    """The bars that change no more: all but the last one, and that one too once its interval is over; ``now`` is aware."""
+def complete_bars(prices: Prices, request: PriceRequest, now: datetime, sessions: Sessions | None = None) -> Chunk:
+    """The bars that change no more: all but the last one, and that one too once its interval or its session is over; ``now`` is aware."""
     bars, length = prices.bars, INTERVALS[request.interval]
+    newest = bars.time[-1:].astype("datetime64[D]" if request.interval == "1d" else "datetime64[ns]")
+    if sessions and len(bars) and (request.is_intraday or request.interval == "1d"):
+        close = sessions.close_after(newest[0])
+        if close is not None and close <= np.datetime64(now.astimezone(UTC).replace(tzinfo=None), "ns"):
+            return bars
     clock = now.astimezone(UTC if request.is_intraday else ZoneInfo(prices.timezone)).replace(tzinfo=None)
     begin = bars.time[-1:].astype(f"datetime64[{np.datetime_data(length.dtype)[0]}]")  # a bar of months ends with a month
     return bars if (begin + length <= np.datetime64(clock, "ns")).any() else bars[:-1]

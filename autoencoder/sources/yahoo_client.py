@@ -63,6 +63,7 @@ class Prices:
     bars: Chunk  # in order of time; values (N, 5) are the columns of ``COLUMNS``, NaN where Yahoo has none
     timezone: str  # IANA name of the exchange's zone, e.g. "America/New_York"
     fetched: datetime  # when they were downloaded, aware, in UTC
+    exchange: str = ""  # what Yahoo calls it, e.g. "NMS"
 
 
 class YahooUnreachable(SourceError):
@@ -160,7 +161,8 @@ def _fetch(request: PriceRequest, session: object | None) -> Prices:
     from yfinance.data import YfData
 
     YfData.cache_get.cache_clear()  # it would repeat an error page of the last minute for ever
-    frame = yfinance.Ticker(request.ticker, session=session).history(
+    ticker = yfinance.Ticker(request.ticker, session=session)
+    frame = ticker.history(
         request.period, request.interval, request.start, request.end, auto_adjust=request.adjusted, actions=False
     )
     if not len(frame):
@@ -168,7 +170,8 @@ def _fetch(request: PriceRequest, session: object | None) -> Prices:
     index = frame.index  # knows the exchange's zone
     begin = index.tz_convert("UTC").tz_localize(None) if request.is_intraday else index.tz_localize(None).normalize()
     bars = Chunk(begin.to_numpy().astype("datetime64[ns]"), frame[list(COLUMNS)].to_numpy(dtype=np.float64))  # (N,), (N, 5)
-    return Prices(bars, timezone=str(index.tz), fetched=datetime.now(UTC))
+    exchange = str(ticker.history_metadata.get("exchangeName", ""))
+    return Prices(bars, timezone=str(index.tz), fetched=datetime.now(UTC), exchange=exchange)
 
 
 def default_folder() -> Path:
@@ -180,7 +183,7 @@ def default_folder() -> Path:
 
 def _cache_file(folder: Path, request: PriceRequest) -> Path:
     """Where the prices of ``request`` are kept: a digest names the file, so no text of the user's reaches the path."""
-    key = json.dumps({"version": 1, **asdict(request)}, sort_keys=True)
+    key = json.dumps({"version": 2, **asdict(request)}, sort_keys=True)
     return folder / f"{hashlib.sha256(key.encode()).hexdigest()[:32]}.npz"
 
 
@@ -189,7 +192,8 @@ def load_prices(folder: Path, request: PriceRequest) -> Prices | None:
     try:
         with np.load(_cache_file(folder, request), allow_pickle=False) as archive:
             bars = Chunk(archive["time"].astype("datetime64[ns]"), archive["values"].astype(np.float64))
-            return Prices(bars, str(archive["timezone"]), datetime.fromtimestamp(float(archive["fetched"]), UTC))
+            fetched = datetime.fromtimestamp(float(archive["fetched"]), UTC)
+            return Prices(bars, str(archive["timezone"]), fetched, str(archive["exchange"]))
     except Exception:  # a damaged archive can raise nearly anything; the answer to all of it is to download anew
         return None
 
@@ -202,7 +206,8 @@ def save_prices(folder: Path, request: PriceRequest, prices: Prices) -> None:
     try:
         with part.open("wb") as file:
             bars, fetched = prices.bars, prices.fetched.timestamp()
-            np.savez(file, time=bars.time, values=bars.values, timezone=prices.timezone, fetched=fetched)
+            zone, exchange = prices.timezone, prices.exchange
+            np.savez(file, time=bars.time, values=bars.values, timezone=zone, fetched=fetched, exchange=exchange)
         part.replace(target)
     finally:
         part.unlink(missing_ok=True)

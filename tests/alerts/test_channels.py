@@ -16,6 +16,9 @@ from helpers import webhook_server as receiver
 from helpers.cli import Program, count_lines, finish, metrics, settings, start, wait_until
 from helpers.webhook_server import Behaviour, Request, Say, WebhookServer, closed_port, isolate
 
+from autoencoder.alerts import CHANNELS
+from autoencoder.config.alerts import Alerts
+
 environment = pytest.fixture(autouse=True)(isolate)
 POINTS = 1200
 LINK = "https://look.example/?run={out}&series={series}&from={start}"
@@ -186,6 +189,12 @@ def test_kills_lose_nothing_and_what_comes_twice_has_the_same_key(tmp_path: Path
         assert all(request.body == by_key[request.key] for request in server.delivered)
         assert 2 * len(alarms) <= len(by_key) <= 2 * len(alarms) + 1  # the last incident may be open where the file ends
     assert metrics(tmp_path / "o")["alerts"]["waiting"] == 0
+
+
+@pytest.mark.parametrize("name", CHANNELS)
+def test_a_channel_has_a_name_and_a_section(name: str) -> None:
+    assert getattr(CHANNELS[name], "name", None) == name
+    assert getattr(Alerts(), name).enabled is False
 
 
 @pytest.mark.parametrize(

@@ -128,3 +128,22 @@ def test_a_server_that_nobody_vouches_for_gets_no_password(
     monkeypatch.delenv("SSL_CERT_FILE")
     outcome = score(program, table, server, "drain_seconds=4")
     assert "email: its certificate is not trusted" in outcome.err and not server.mails
+
+
+def test_a_mail_is_tried_over_tls_from_the_first_byte(program: Program, certificate: Path, tmp_path: Path) -> None:
+    server = MailServer(certificate, is_wrapped=True)
+    server.start()
+    to = "alerts.email.recipients=[on-call@example.org, nobody@example.org]"
+    own = (
+        "enabled=true",
+        "host=localhost",
+        f"port={server.port}",
+        "security=ssl",
+        "user_env=MAIL_USER",
+        "password_env=MAIL_WORD",
+    )
+    outcome = program("alert-test", *settings(to, *(f"alerts.email.{each}" for each in own)))
+    server.stop()
+    said = ["email: it refused 1 of 2 recipients", "email: it refused 1 of 2 recipients", "email: delivered"]
+    assert (outcome.code, outcome.err.splitlines(), len(server.answered)) == (0, said, 2)
+    picture_of(server.answered[0]).save(tmp_path / "tried.png")

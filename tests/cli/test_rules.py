@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import signal
+import time
 from pathlib import Path
 
 import numpy as np
@@ -84,6 +85,25 @@ def test_a_followed_run_notices_that_nothing_comes(tmp_path: Path) -> None:
     assert [(each["id"], each["close_reason"], each["end"]) for each in cli.incidents(out)] == [
         (1, "data are back", "2024-05-01T00:05:00Z")
     ]
+
+
+def test_a_silent_series_is_noticed_while_another_goes_on(tmp_path: Path) -> None:
+    process = cli.open_pipe(tmp_path, "--series-column", "host", *SMALL, "--set=rules=[{series: a, no_data: 2 s}]")
+    lines = [f"{1_700_000_000 + row},{value},{host}\n" for row, value in enumerate(wave(160)) for host in "ab"]
+    cli.feed(process, "time,value,host\n" + "".join(lines))
+    row = 160
+
+    def has_come() -> bool:
+        nonlocal row
+        cli.feed(process, f"{1_700_000_000 + row},10.0,b\n")
+        row += 1
+        time.sleep(0.1)
+        return any(each.get("kind") == "no data" for each in cli.incidents(tmp_path / "o")) if row % 5 == 0 else False
+
+    cli.wait_for_rows(tmp_path / "o", 320, process)
+    cli.wait_until(has_come, process)
+    assert cli.finish(process).code == 0
+    assert {each["series"] for each in cli.incidents(tmp_path / "o") if each.get("kind")} == {"a"}
 
 
 def test_a_pipe_that_stays_empty_is_noticed(tmp_path: Path) -> None:

@@ -167,6 +167,22 @@ def test_counted_rows_have_no_duration(tmp_path: Path, program: Program) -> None
     assert add_feedback(Path("bare"), 1, label=False).shape.season == 0.0
 
 
+def test_a_report_says_what_labels_would_have_changed(tmp_path: Path, program: Program) -> None:
+    heights = (*QUIET_DAYS, {72: 3.0}, {72: 3.0}, {}, {72: 9.0})
+    lines = [f"{each},{int(each.startswith('2024-05-07T06:00'))}" for each in days(*heights).splitlines()]
+    (tmp_path / "x.csv").write_text("time,value,label\n" + "\n".join(lines) + "\n")
+    run = (tmp_path / "x.csv", "--label-column", "label", "--out", "known", *GAUSSIAN, *TRAINING)
+    assert program(*run).code == 0
+    for oracle in ("false", "both"):
+        outcome = program("report", "known", "--oracle", oracle)
+        assert outcome.code == 0, outcome.err
+        found = {row[:30].strip(): row[30:].split() for row in outcome.out.splitlines()[1:]}
+        assert found[""] == ["as", "run", "labelled"]
+        assert (found["false alarms"], found["that rang"], found["held back"]) == (["2", "1"], ["1", "1"], ["0", "1"])
+    program(*run[:1], "--column", "value", "--out", "unknown", *GAUSSIAN, *TRAINING)
+    assert "--oracle needs known anomalies" in program("report", "unknown", "--oracle", "false").error
+
+
 def test_what_was_confirmed_is_never_learnt() -> None:
     """A level that lasts is learnt, but not where people say that it is an anomaly; what comes after it is."""
     random, settings = np.random.default_rng(0), ("enabled=true", "synchronous=true", "confirm_windows=5", "buffer_points=1000")

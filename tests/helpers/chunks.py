@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 from hypothesis import settings
 
@@ -13,6 +15,11 @@ FEW = settings(deadline=None, max_examples=50, derandomize=True)
 def collect(source: Source, start: int = 0) -> Chunk:
     """All that a source gives from a row on, as one chunk."""
     return Chunk.concatenate(list(source.chunks(start)))
+
+
+def with_rows(source: Source) -> Iterator[Chunk]:
+    """The chunks of a source that waits, without those that only say that time passes."""
+    return (chunk for chunk in source.chunks() if len(chunk))
 
 
 def first_column(chunk: Chunk) -> list[float | None]:

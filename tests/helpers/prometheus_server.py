@@ -64,10 +64,6 @@ class Prometheus:
         """The ``data`` of an answer."""
         return json.loads(fetch(f"{self.url}/api/v1/{what}?{urlencode(parameters)}")[1])["data"]
 
-    def alerts(self) -> list[str]:
-        """The names of the alerts that are firing."""
-        return [each["labels"]["alertname"] for each in self.ask("alerts")["alerts"] if each["state"] == "firing"]
-
 
 class Gate:
     """Passes requests on to a server, but answers the first ones to ``query_range`` as ``first`` says, a number being a status.

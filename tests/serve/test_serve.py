@@ -146,6 +146,28 @@ def test_queries_that_mean_nothing(served: Served, path: str, status: int, words
     assert found == status and words in problem["detail"]
 
 
+def test_feedback_holds_back_what_is_alike(served: Served, points: Points) -> None:
+    def say(number: int, said: dict[str, Any]) -> tuple[int, Any]:
+        body = json.dumps(said).encode()
+        return served.client.ask("POST", f"/incidents/{number}/feedback", body, **{"Content-Type": "application/json"})
+
+    served.client.judge(points("labelled", 0, 180, odd=130))
+    first = served.client.get("/incidents?series=labelled")["incidents"][0]
+    assert first["alarm"] and first["status"] == "closed"
+    status, answer = say(first["id"], {"label": False, "for": "90d", "note": "the backup"})
+    assert (status, answer["incident"], answer["note"]) == (200, first["id"], "the backup")
+    served.client.judge(points("labelled", 180, 230, odd=210))
+    later = served.client.get("/incidents?series=labelled")["incidents"][-1]
+    assert (later["peak_value"], later["alarm"], later["silenced_by"]) == (900.0, False, f"the label of incident {first['id']}")
+    assert "has no incident 999999; they are 1 to " in say(999_999, {"label": False})[1]["detail"]
+    assert (
+        say(first["id"], {"label": False, "for": "soon"})[0]
+        == say(first["id"], {"label": "no"})[0]
+        == say(first["id"], {})[0]
+        == 422
+    )
+
+
 def test_events_tell_of_flags_and_incidents(served: Served, points: Points) -> None:
     served.client.judge(points("told", 0, 110))
     with socket.create_connection(("127.0.0.1", served.port), timeout=30) as listener:

@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from helpers.chunks import with_rows
 from helpers.cli import GAUSSIAN, Program, assert_refused, assert_same_results, wave
 from helpers.prometheus_server import Gate, Prometheus, backfill, needs_prometheus, says_json
 from helpers.webhook_server import Say, hang_up, isolate, silence
@@ -159,7 +160,7 @@ def test_a_run_goes_on_behind_any_row(server: Server, monkeypatch: pytest.Monkey
 def test_a_run_follows_and_catches_up(server: Server) -> None:
     live = source(server, follow=True, behind=600.5, suspended=300, delay=5.0, history=STEP)
     got: list[tuple[int, str, float]] = []
-    for chunk in live.chunks():
+    for chunk in with_rows(live):
         got += rows(live, [chunk])
         if got[-1][0] >= server.end - STEP:
             break
@@ -188,7 +189,7 @@ def test_whatever_goes_wrong_for_a_while_is_said_once_and_loses_nothing(server: 
     access = Access(retries=3 if follow else len(FAULTS), backoff=0.001, max_backoff=0.01, timeout=0.3)
     with Gate(server.url, [] if follow else FAULTS) as gate:
         shaky = source(server, gate.url, access=access, warn=said.append, follow=follow, behind=1190 * follow, history=600)
-        chunks = shaky.chunks()
+        chunks = with_rows(shaky)
         parts = [*islice(chunks, 1 if follow else None)]
         if follow:  # more faults than retries, and some that are final at the start
             gate.first += [*FAULTS, 400, 401]
@@ -242,7 +243,7 @@ def test_an_answer_without_points_is_asked_for_again_while_following(server: Ser
     with Gate(server.url) as gate:
         live = source(server, gate.url, follow=True, warn=said.append, behind=STEP, history=0)
         gate.first.append(odd)
-        assert [len(chunk) for chunk in islice(live.chunks(), 2)] == [3, 3]
+        assert [len(chunk) for chunk in islice(with_rows(live), 2)] == [3, 3]
     assert said[0].startswith(f"{gate.url}: its answer holds no points") and said[1:] == [f"{gate.url} answers again"]
 
 
@@ -269,7 +270,7 @@ def test_series_that_come_later_are_taken_in_up_to_the_limit(server: Server) -> 
     said: list[str] = []
     query = f'cpu{{host="a"}} or (cpu{{host!="a"}} and on () (vector(time()) >= {server.end}))'
     live = source(server, query=query, follow=True, behind=STEP, history=STEP, max_series=2, warn=said.append)
-    got = rows(live, [*islice(live.chunks(), 2)])
+    got = rows(live, [*islice(with_rows(live), 2)])
     assert [(at - server.end, name[10]) for at, name, _ in got] == [(-120, "a"), (-60, "a"), (0, "a"), (0, "b")]
     assert said == [f'{live.name}: series beyond 2 (prometheus.max_series) are left out, first cpu{{host="c",job="x"}}']
 

@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from helpers.chunks import assert_same, collect, first_column
+from helpers.chunks import assert_same, collect, first_column, with_rows
 from helpers.cli import ROOT
 from helpers.yahoo_server import EXCHANGE, SAMPLE, Bar, Mode, YahooServer, daily_bar, minute_bar, read_sample
 
@@ -313,7 +313,7 @@ class Script:
         assert source.length is None and source.mutable
         chunks: list[Chunk] = []
         with pytest.raises(EndOfScript):
-            chunks.extend(source.chunks())
+            chunks.extend(with_rows(source))
         return chunks
 
 

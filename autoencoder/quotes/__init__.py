@@ -1,0 +1,1 @@
+"""Prices: judged by returns in units of the volatility before them, told in prices."""
