@@ -163,13 +163,8 @@ class LstmAutoencoderScorer(Scorer):
         self.shadow = Shadow(self.window).fit(self.calibration_errors)
 
     def _forget(self) -> None:
-        """Begin anew with what is learnt without the network; clones may share what was."""
-        self.forecast, self.season, self.dependence, self.surprise = (
-            LinearForecast(),
-            SeasonalResidual(),
-            Dependence(),
-            Surprise(),
-        )
+        self.forecast, self.surprise = LinearForecast(), Surprise()  # new ones: clones may share those from before
+        self.season, self.dependence = SeasonalResidual(), Dependence()
 
     def _begin_after(self, valid: Array) -> None:
         """The stream goes on after rows (N, F) without gaps."""
