@@ -6,7 +6,7 @@ import copy
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from time import perf_counter
-from typing import cast
+from typing import ClassVar, cast
 
 import numpy as np
 
@@ -52,6 +52,8 @@ class StreamDetector(Detector):
         >>> np.flatnonzero(detector.process(np.arange(500), values).anomalies).tolist()
         [400, 478]
     """
+
+    judges_prices: ClassVar[bool] = False  # by their returns
 
     def __init__(
         self,
@@ -245,6 +247,9 @@ class StreamDetector(Detector):
         saved = Reader(state, "the detector")
         if not saved.boolean("trained"):
             raise NotFittedError("the saved detector is not trained: its run ended within the training part; train again")
+        if saved.has("returns") != self.judges_prices:
+            ours, theirs, transform = ("prices", "values", "none") if self.judges_prices else ("values", "prices", "prices")
+            raise ModelFileError(f"was trained on {theirs}, and this run judges {ours}; add --set input.transform={transform}")
         self._load_scorer(saved, files)
         self._set_share(self._budget.share(self._interval))
         self.trained = self.position.is_at_start = True

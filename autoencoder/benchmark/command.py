@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from autoencoder.benchmark import budget, drift, nab, series, speed, ucr
+from autoencoder.benchmark import budget, columns, drift, nab, series, speed, ucr
 from autoencoder.benchmark.drift_streams import CHANGES, EVENTS
 from autoencoder.benchmark.runner import Bench, Execute, Report
 from autoencoder.config import load
@@ -22,6 +22,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Report | None]] = {
     "ucr": ucr.run,
     "series": series.run,
     "budget": budget.run,
+    "columns": columns.run,
     "drift": drift.run,
     "speed": speed.run,
 }
@@ -61,7 +62,9 @@ def parser(program: str = "python main.py") -> argparse.ArgumentParser:
     count(one, "--seeds", 1, 20, "streams of a kind")
     kinds = (*CHANGES, *EVENTS)
     one.add_argument("--kind", action="append", choices=kinds, help="only this change or event; repeatable (default: all)")
-    for bench in (one, add("speed", "latency, throughput, training, start and memory, beside rivals")):
+    several = add("columns", "faults of several columns in streams that are known, and which column is named")
+    count(several, "--seeds", 1, 3, "streams of a kind and size")
+    for bench in (one, several, add("speed", "latency, throughput, training, start and memory, beside rivals")):
         bench.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")
     return top
 

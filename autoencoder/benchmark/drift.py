@@ -29,7 +29,8 @@ SLACK = 3  # windows within which alarms stop once a change counts as one
 MAX_RECALL_LOSS = 0.05
 MIN_HARMED = 0.5  # share of the streams that a detector without adaptation must fail on; else they are too easy
 MAX_WRONG = 1  # promotions that made things worse on streams that do not change
-MAX_BUDGETS = 1.5  # false alarms there, in budgets
+MAX_BUDGETS = 1.5  # false alarms there and after a change, in budgets
+MIN_RECALL = 0.98  # after a change
 SHARES = ("false_before", "false_after", "recall_before", "recall_after")  # columns of the table
 COUNTS = ("promotions", "wrong")
 HEADER = (
@@ -175,6 +176,12 @@ def drift_targets(cases: Sequence[Case], patience: int = 10) -> list[Target]:
         targets += [
             at_most(f"{kind}: points until alarms stop", (patience + SLACK) * PERIOD, delays),
             at_most(f"{kind}: recall before less recall after, mean", MAX_RECALL_LOSS, _mean(lost)),
+            at_least(f"{kind}: recall after, mean", MIN_RECALL, _mean([case.recall_after for case in ours])),
+            at_most(
+                f"{kind}: false alarms after, in budgets, mean",
+                MAX_BUDGETS,
+                _mean([each.false_after / each.budget for each in ours]),
+            ),
             at_least(f"{kind}: share of streams harmed without adaptation", MIN_HARMED, _mean(harmed)),
         ]
     calm = groups.get(("none", ADAPTIVE), [])

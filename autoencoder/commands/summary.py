@@ -104,6 +104,7 @@ def _season(run: Run) -> list[str]:
 
 def draw_plot(run: Run) -> None:
     """Draw plot.png, of many series the one with the worst incident, and of several columns columns.png."""
+    from autoencoder.commands.price_picture import draw_prices, draws_prices
     from autoencoder.reports import culprit_plot
     from autoencoder.reports.plot import draw, save
 
@@ -112,6 +113,9 @@ def draw_plot(run: Run) -> None:
     one = statistics.series.get(name, SeriesStatistics())
     detections = read_scores(run.folder.path, name)
     left_out = one.points - len(detections)
+    if draws_prices(run, name):
+        save(draw_prices(run, name, detections, _title(run, name, one, newest=left_out > 0), left_out), run.folder.path / PLOT)
+        return
     labels = statistics.labels(name)
     first = detections.time[:1]
     events = [event for event in run.panel.adaptations if event.event in MARKED and event.series == name]

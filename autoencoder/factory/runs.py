@@ -72,12 +72,12 @@ def make_panel(
         warn(f"{source.name}: returns are judged by their volatility, which is followed anyway; no model is trained again")
         adapts = False
     make_one = _detector_maker(config, source, progress, labels, adapts=adapts, early=not model)
-    first_times = next(source.chunks()).time if is_at_hand(source) and config.judges_prices else None
+    first = next(source.chunks(), None) if is_at_hand(source) and config.judges_prices else None
 
     def make(name: str | None, points: int | None) -> Series:
         training, fault = 0, ""
         try:
-            training = 0 if model else training_points(config, points, first_times)
+            training = 0 if model else training_points(config, points, None if first is None else first.time)
         except ConfigError as error:
             if name is None:
                 raise

@@ -71,6 +71,8 @@ def _yfinance(config: Config, warn: Warn) -> Source:
         return YahooSource(**chosen)
     from autoencoder.sources.market import MarketSource
 
+    if len({ticker.strip().upper() for ticker in config.yfinance.ticker}) < len(config.yfinance.ticker):
+        raise ConfigError("yfinance.ticker names a ticker twice; name each once")
     if config.follow:
         raise ConfigError("--follow takes one ticker, and several are given; follow each in a run of its own")
     return MarketSource([YahooSource(**{**chosen, "ticker": ticker}) for ticker in config.yfinance.ticker])

@@ -65,7 +65,7 @@ class Shape:
         alike = all(
             BOTH in pair or None in pair or pair[0] == pair[1] for pair in zip(self.direction, incident.direction, strict=False)
         )
-        if not alike or min(apart, 1.0 - apart) > PHASE:
+        if not alike or min(apart, 1.0 - apart) > PHASE or len(deviations) != len(self.first):
             return math.inf
         found = [*deviations.tolist(), incident.peak_score or 0.0]
         # it must begin as far off as the other did, and become no worse

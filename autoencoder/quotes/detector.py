@@ -8,12 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Detections, Time, unknown
 from autoencoder.detector import StreamDetector
 from autoencoder.quotes.moves import FlaggedMoves
-from autoencoder.quotes.returns import Returns, stretch
+from autoencoder.quotes.returns import Moves, Returns, stretch
 from autoencoder.reports.incidents import Incident
 from autoencoder.sources.chunk import ASIDE
 
@@ -31,9 +30,11 @@ class PriceDetector(StreamDetector):
         label: see ``FlaggedMoves``.
     """
 
+    judges_prices = True
+
     def __init__(self, *args: Any, aside: int = 0, label: str = "") -> None:
         super().__init__(*args, fills_gaps=False)
-        self._aside = aside  # columns behind the prices
+        self.aside = aside  # columns behind the prices
         self._flagged = FlaggedMoves(label)
         self._returns: Returns  # from the training part on
 
@@ -45,13 +46,17 @@ class PriceDetector(StreamDetector):
     def process(self, time: Time, values: Array) -> Detections:
         """Prices (N,), (N, F + A) -> their detections."""
         found = super().process(time, values)
-        width = values.shape[1] - self._aside
+        width = values.shape[1] - self.aside
         cut = {name: getattr(found, name)[:, :width] for name in ("values", "predictions")}
         return replace(found, **cut, contributions=found.contributions[:, : width if width > 1 else 0])
 
     def view(self, time: Time, values: Array) -> Array:
         """See ``Detector.view``."""
-        return Returns(values.shape[1] - self._aside).fit(time, values)
+        return Returns(values.shape[1] - self.aside).fit(time, values)
+
+    def moves_again(self, time: Time, values: Array) -> Moves:
+        """How prices (N,), (N, F + A) moved from the first on, for a picture of them; NaN where unknown."""
+        return self._returns.clone().process(time, values)
 
     def described(self, incident: Incident) -> Incident:
         """See ``Detector.described``."""
@@ -59,7 +64,7 @@ class PriceDetector(StreamDetector):
 
     def _train(self) -> None:
         values = np.concatenate(self._values)
-        self._returns = Returns(values.shape[1] - self._aside)
+        self._returns = Returns(values.shape[1] - self.aside)
         times: Any = np.concatenate(self._times)
         self._values = [self._returns.fit(times, values)]
         super()._train()
@@ -70,12 +75,12 @@ class PriceDetector(StreamDetector):
             self._returns.reset()
         moves = self._returns.process(time, values)
         found = super()._score(time, moves.seen)
-        volume = values[:, ASIDE.index("volume") - len(ASIDE)] if self._aside else None
+        volume = values[:, ASIDE.index("volume") - len(ASIDE)] if self.aside else None
         self._flagged.process(found.anomalies, moves, volume)
         expected = np.exp(moves.usual + stretch(found.predictions) * moves.scale)
-        predictions = np.concatenate([expected, unknown(len(values), self._aside)], axis=1)
+        predictions = np.concatenate([expected, unknown(len(values), self.aside)], axis=1)
         shares = found.contributions
-        if self._aside:  # as those of the training part
+        if self.aside:  # as those of the training part
             shares = np.concatenate([shares, unknown(len(values), values.shape[1] - shares.shape[1])], axis=1)
         return replace(found, values=values, predictions=predictions, contributions=shares)
 
@@ -107,9 +112,5 @@ class PriceDetector(StreamDetector):
             self._flagged.load(saved.state("flagged"))
 
     def _load_returns(self, saved: Reader) -> None:
-        if not saved.has("returns"):
-            raise ModelFileError(
-                "the model was trained on values and not on prices; train another one, or set input.transform=none"
-            )
         self._returns = Returns(self._features)
         self._returns.load(saved.state("returns"))

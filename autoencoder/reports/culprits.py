@@ -12,7 +12,7 @@ import numpy as np
 from autoencoder.core.types import Array
 
 LEAST_SHARE = 0.01  # of an incident: a column with less is not named
-DIGITS = 4  # of a share
+PARTS = 10_000  # that shares are counted in
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +47,11 @@ def column_shares(
     shares = contributions / whole if whole > 0 else np.full(len(names), 1.0 / len(names))
     order = np.argsort(-shares, kind="stable")
     order = order[shares[order] >= min(LEAST_SHARE, shares[order[0]])]
-    known = np.round(shares[order] / shares[order].sum(), DIGITS)
-    known[0] = round(1.0 - float(known[1:].sum()), DIGITS)
+    parts = np.floor(PARTS * shares[order] / shares[order].sum())
+    parts[: int(PARTS - parts.sum())] += 1  # what rounding took off
     return tuple(
         ColumnShare(names[column], share, _known(values[column]), _known(expected[column]))
-        for column, share in zip(order.tolist(), known.tolist(), strict=True)
+        for column, share in zip(order.tolist(), (parts / PARTS).tolist(), strict=True)
     )
 
 

@@ -30,7 +30,7 @@ class AnomalyLog(Sink):
 
     def __init__(self, folder: RunFolder) -> None:
         self._path = folder.path / LOG
-        text = "".join(map(log_line, _closed_incidents(folder))).encode()
+        text = "".join(map(log_line, closed_incidents(folder))).encode()
         with reporting(self._path):
             write_whole(self._path, text)
             self._file = AppendFile(self._path, len(text))
@@ -78,7 +78,8 @@ def one_line(text: str) -> str:
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
-def _closed_incidents(folder: RunFolder) -> list[Incident]:
+def closed_incidents(folder: RunFolder) -> list[Incident]:
+    """The incidents of a run that are over. Raises RunError, ModelFileError: they cannot be read."""
     path = folder.path / INCIDENTS
     try:
         with open_inside(path) as file:

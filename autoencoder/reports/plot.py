@@ -117,17 +117,17 @@ def paint(
         handles |= _fill(each, x, lines, detections.anomalies, {**bands, "incident": spans})
         each.set_ylim(*_padded(_known(*lines.values())))
         name, most = columns[column], 100 if stacked else 50
-        _label(each, name if len(name) <= most else f"{name[: most - 1]}…", stacked)
+        label_axes(each, name if len(name) <= most else f"{name[: most - 1]}…", stacked)
     handles |= _fill(axes[-1], x, {"error": errors, "threshold": limits}, detections.anomalies, bands)
     is_log = _scale_errors(axes[-1], errors, limits, before.is_log)
-    _label(axes[-1], "error", stacked)
+    label_axes(axes[-1], "error", stacked)
     _scale_time(axes[-1], detections.time, trained, timezone)
     _mark(axes, events, stacked)
     if title and len(columns) > len(shown):
         which = "those furthest from their prediction" if chosen else "the first"
         title += f"\n{len(shown)} of {len(columns)} columns are shown: {which}"
     if title:
-        _frame(figure, title, handles)
+        frame(figure, title, handles)
     figure.align_ylabels(axes)
     return Look(chosen, is_log)
 
@@ -184,7 +184,7 @@ def _fill(
     return artists
 
 
-def _label(axes: Axes, text: str, stacked: bool) -> None:
+def label_axes(axes: Axes, text: str, stacked: bool) -> None:
     """Name a panel at its side, or above it where panels are too low for that; rule it, and write the numbers along it."""
     axes.spines[["top", "right"]].set_visible(False)
     axes.spines[["left", "bottom"]].set_color(GREY)
@@ -257,7 +257,8 @@ def _mark(axes: npt.NDArray[Any], events: Events, stacked: bool) -> None:
             room_from = start + width
 
 
-def _frame(figure: FigureBase, title: str, handles: Mapping[str, Any]) -> None:
+def frame(figure: FigureBase, title: str, handles: Mapping[str, Any]) -> None:
+    """Write the title above a figure, and below it what its lines and bands are."""
     if isinstance(figure, Figure):
         figure.set_layout_engine("constrained", h_pad=0.06, w_pad=0.08)
     figure.suptitle(title, x=0.01, ha="left", fontsize=13, color=INK, parse_math=False)

@@ -27,7 +27,7 @@ BLOCK = 64  # points that are compared together
 
 def joint_kinds(features: int) -> int:
     """Kinds of evidence in each of so many columns: none where there is no other."""
-    return 2 if features > 1 else 0
+    return 3 if features > 1 else 0
 
 
 class Partial(NamedTuple):
@@ -75,10 +75,11 @@ class Partial(NamedTuple):
 class Dependence(Resettable):
     """Regresses each column on the others at the same time, robustly and with a ridge.
 
-    The evidence of a point is, in each column, the size of its residual there, and of the residual of the mean of the newest
-    ``LEVEL_POINTS`` points: a state that neither the training part nor the other columns know. That of the training part is
-    cross-validated over ``FOLDS`` stretches, so that wandering columns that were alike by chance are not taken for dependent. How much
-    a residual wanders with time is measured, too, and it counts for less the longer ago it was learnt.
+    The evidence of a point is, in each column, the size of its residual there, that of the residual of the mean of the newest
+    ``LEVEL_POINTS`` points (a state that neither the training part nor the other columns know), and the deviation of their residuals (a
+    column that goes its own way around the level that it should have). That of the training part is cross-validated over ``FOLDS``
+    stretches, so that wandering columns that were alike by chance are not taken for dependent. How much a residual wanders with time is
+    measured, too, and it counts for less the longer ago it was learnt.
 
     Source: the decomposition of T-squared, Mason, Tracy and Young, Journal of Quality Technology 1995, doi 10.1080/00224065.1995.11979573.
 
@@ -86,7 +87,7 @@ class Dependence(Resettable):
         >>> values = np.random.default_rng(0).normal(size=(600, 1)) + 0.1 * np.random.default_rng(1).normal(size=(600, 3))
         >>> dependence = Dependence()
         >>> dependence.fit(values).shape
-        (600, 3, 2)
+        (600, 3, 3)
         >>> values[-1, 1] += 1  # nothing unusual for that column alone
         >>> int(dependence.compare(values)[-1, :, 0].argmax())
         1
@@ -179,10 +180,14 @@ class Dependence(Resettable):
         if len(values) < LEVEL_POINTS:
             return evidence
         for first in range(0, len(values) - LEVEL_POINTS + 1, BLOCK):
-            stretches = _stretches(self._scaled(values[first : first + BLOCK + LEVEL_POINTS - 1]))  # (B, F, P)
-            rows = slice(first + LEVEL_POINTS - 1, first + LEVEL_POINTS - 1 + len(stretches))
-            evidence[rows, :, 0] = np.abs(self._partial.residuals(np.ascontiguousarray(stretches[..., -1])))
-            evidence[rows, :, 1] = np.abs(self._partial.residuals(np.add.reduce(stretches, axis=-1) / LEVEL_POINTS))
+            scaled = self._scaled(values[first : first + BLOCK + LEVEL_POINTS - 1])
+            levels = np.add.reduce(_stretches(scaled), axis=-1) / LEVEL_POINTS  # (B, F)
+            residuals = _stretches(self._partial.residuals(scaled))  # (B, F, P)
+            spread = residuals - (np.add.reduce(residuals, axis=-1) / LEVEL_POINTS)[..., None]
+            rows = slice(first + LEVEL_POINTS - 1, first + LEVEL_POINTS - 1 + len(levels))
+            evidence[rows, :, 0] = np.abs(residuals[..., -1])
+            evidence[rows, :, 1] = np.abs(self._partial.residuals(levels))
+            evidence[rows, :, 2] = np.sqrt(np.add.reduce(np.square(spread), axis=-1) / LEVEL_POINTS)
         return evidence
 
     def _scaled(self, values: Array) -> Array:

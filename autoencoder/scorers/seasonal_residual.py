@@ -15,10 +15,10 @@ from autoencoder.core.types import Array
 from autoencoder.scorers.regression import MAD_TO_STD
 
 KINDS = 1  # of evidence in each column
-GUESS = 1e-6  # see ``Surprise.fit``
+GUESS = 0.1  # see ``Surprise.fit``: deviations that a nat is where 8 points never lay on one side, as for independent noise
 NEWEST = 8  # points that must all lie on one side: a spike leaves no echo, and an event ends with the first point that is back
 LONGER = (1, 5, 7)  # times the shortest season that the longest may be: days of a working week, and of a week
-GAIN = 0.9  # of the residuals, that a longer season must leave at most
+GAIN = 0.9  # share of what a shorter season does not account for that a longer one must leave at most
 CHOICE_POINTS = 50_000  # newest training points that the season is chosen by
 CYCLES = 4  # seasons that a usual value follows, in the mean
 CLIP = 3.0  # deviations beyond which a residual teaches no more
@@ -95,11 +95,11 @@ class SeasonalResidual(Resettable):
         self.reset()
 
     def _left(self, values: Array, season: int) -> float:
-        """Median residual of values (N, F) in units of their own deviation, in the mean over the columns."""
-        residuals = np.abs([self._follow(column, values[:, column].tolist())[0] for column in range(values.shape[1])])  # (F, N)
+        """Mean evidence in values (N, F), in units of their own deviation, over all columns: what the season does not account for."""
+        found = np.abs([self._follow(column, values[:, column].tolist()) for column in range(values.shape[1])])  # (F, N)
         with np.errstate(over="ignore"):  # huge values have an infinite one
             spread = np.nanstd(values, axis=0)
-        return float(np.mean(np.nanmedian(residuals[:, season:], axis=1) / np.where(spread > 0, spread, 1.0)))
+        return float(np.mean(found[:, season + NEWEST :].mean(axis=1) / np.where(spread > 0, spread, 1.0)))
 
     def compare(self, values: Array) -> Array:
         """Evidence (N, F, K) of values (N, F), which come next in the stream; NaN is a gap."""
@@ -109,17 +109,17 @@ class SeasonalResidual(Resettable):
         self._usual, self._newest = self._usual.copy(), self._newest.copy()  # clones may share them
         self._level, self._deviation = self._level.copy(), self._deviation.copy()
         for column in range(values.shape[1]):
-            evidence[:, column, 0] = self._follow(column, values[:, column].tolist())[1]
+            evidence[:, column, 0] = self._follow(column, values[:, column].tolist())
         self._seen += len(values)
         evidence /= self._unit[:, None]
         return evidence
 
-    def _follow(self, column: int, values: list[float]) -> tuple[list[float], list[float]]:
-        """Go on with values of a column -> their residuals, and the smallest of the newest ones."""
+    def _follow(self, column: int, values: list[float]) -> list[float]:
+        """Go on with values of a column -> the smallest of the newest residuals where they lie on one side, else 0."""
         usual, period, seen = self._usual[column], self._period, self._seen
         level, deviation = float(self._level[column]), float(self._deviation[column])
         newest, rate = self._newest[column].tolist(), 1.0 / period
-        residuals, evidence = [], []
+        evidence = []
         for value in values:
             phase, known = seen % period, float(usual[seen % period])
             residual = value - known - level
@@ -137,11 +137,10 @@ class SeasonalResidual(Resettable):
             newest.append(residual)
             low, high = min(newest), max(newest)
             evidence.append(low if low > 0 else -high if high < 0 else 0.0)
-            residuals.append(residual)
             del newest[0]
             seen += 1
         self._level[column], self._deviation[column], self._newest[column] = level, deviation, newest
-        return residuals, evidence
+        return evidence
 
     def _complete(self, saved: Reader) -> None:
         if self._usual.shape[1] != self._period:

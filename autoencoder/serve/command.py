@@ -70,7 +70,7 @@ class HttpServer:
             raise ConfigError("series and time are keys that every point has; give values other names with --column")
         if ALL in asked or self._config.columns.joint is False:
             raise ConfigError("serve judges the columns that --column names together; send others as series of their own")
-        if self._config.input.transform != "none":
+        if self._config.input.transform not in ("auto", "none", "prices"):
             raise ConfigError(
                 f"input.transform is {self._config.input.transform}, and serve judges values as they come; set it to none"
             )

@@ -9,7 +9,6 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
-from time import monotonic
 
 import numpy as np
 
@@ -26,7 +25,7 @@ POLL_SECONDS = 0.01  # between two looks whether rescued points are judged again
 STOPPING = "the server is stopping; send the request again when it is back: what was taken is not taken twice"
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Ticket:
     """The new points of one request on their way through the loop."""
 
@@ -69,7 +68,7 @@ class RequestSource(Source):
         self._places: dict[str, int] = {}  # of the names in ``series``
         self._queue: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()
         self._pending: deque[Ticket] = deque()  # in the chunk that is under way
-        self._newest_ticket: Ticket | None = None
+        self._unanswered: dict[Ticket, None] = {}  # in the order in which they came
         self._rescued: Chunk | None = None
         self._is_closed = False
 
@@ -85,30 +84,30 @@ class RequestSource(Source):
         ticket = Ticket(series, times, values, self.loop.create_future(), missing=len(series))
         self.accepted.update(zip(series, times, strict=True))
         self.waiting += len(series)
-        self._newest_ticket = ticket
+        self._unanswered[ticket] = None
         self._queue.put(ticket)
         return ticket.done
 
     async def settled(self) -> None:
-        """All that was taken until now is written, what was rescued, too."""
+        """All that was taken until now is written, what was rescued, too. Raises Refusal: it is closed before."""
         while self.replaying and not self._is_closed:
             await asyncio.sleep(POLL_SECONDS)
-        if self._newest_ticket:
-            await asyncio.shield(self._newest_ticket.done)
+        if self._is_closed:
+            raise Refusal(503, STOPPING)
+        if self._unanswered:
+            await asyncio.shield(next(reversed(self._unanswered)).done)
 
     def close(self) -> None:
         """Take no more, and refuse what waits: it is not written, or its answer would come too late."""
         self._is_closed = True
-        tickets = [*self._pending]
-        while not self._queue.empty():
-            tickets += filter(None, [self._queue.get()])
-        for ticket in tickets:
+        for ticket in self._unanswered:
             if not ticket.done.done():
                 ticket.done.set_exception(Refusal(503, STOPPING))
                 ticket.done.exception()  # it may be that nobody waits any more
 
     def _answer(self, tickets: Sequence[Ticket]) -> None:
         for ticket in tickets:
+            del self._unanswered[ticket]
             self.waiting -= len(ticket.series)
             if not ticket.done.done():  # its client may be gone
                 ticket.done.set_result(Detections.concatenate(ticket.parts))
@@ -129,7 +128,7 @@ class RequestSource(Source):
         self.accepted = {**self.newest, **self.accepted}
 
     def chunks(self, start: int = 0) -> Iterator[Chunk]:
-        """Yield what was rescued, then what comes, as long as the server runs, and about every second a chunk without rows.
+        """Yield what was rescued, then what comes, as long as the server runs; a chunk without rows where nothing comes.
 
         Raises:
             RunError: the server ended.
@@ -137,25 +136,22 @@ class RequestSource(Source):
         if self._rescued:
             yield from self._rescued.split(MAX_ROWS)
             self._rescued = None
-        tick_due = monotonic() + TICK_SECONDS
         while True:
-            taken = self._taken(tick_due)
-            if monotonic() >= tick_due:
+            if not (taken := self._taken()):
                 yield Chunk.nothing(len(self.columns))
-                tick_due = monotonic() + TICK_SECONDS
-            if taken:
-                self._pending.extend(taken)
-                names = [name for ticket in taken for name in ticket.series]
-                times = np.array([time for ticket in taken for time in ticket.times], np.int64)
-                yield self._chunk(names, times, np.array([value for ticket in taken for value in ticket.values], float))
+                continue
+            self._pending.extend(taken)
+            names = [name for ticket in taken for name in ticket.series]
+            times = np.array([time for ticket in taken for time in ticket.times], np.int64)
+            yield self._chunk(names, times, np.array([value for ticket in taken for value in ticket.values], float))
 
-    def _taken(self, until: float) -> list[Ticket]:
-        """The requests that wait, about ``MAX_ROWS`` of their points; none where none comes until that ``monotonic()``."""
+    def _taken(self) -> list[Ticket]:
+        """The requests that wait, about ``MAX_ROWS`` of their points; none where none comes for a while."""
         tickets: list[Ticket] = []
         rows = 0
         while rows < MAX_ROWS:
             try:
-                ticket = self._queue.get(timeout=0 if tickets else max(0.0, until - monotonic()))
+                ticket = self._queue.get(timeout=0 if tickets else TICK_SECONDS)
             except queue.Empty:
                 break
             if ticket is None:

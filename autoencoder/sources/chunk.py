@@ -19,11 +19,8 @@ from autoencoder.core.state import State
 Time: TypeAlias = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]  # datetime64[ns], or numbers of rows
 Warn: TypeAlias = Callable[[str], None]
 
-ASIDE = (
-    "volume",
-    "market",
-    "session",
-)  # what is known of a row of prices: traded, the market's level (1: unknown), the day (-1: unknown)
+ASIDE = ("volume", "market", "session")  # what is known of a row of prices: how much was traded, level of the market, day
+UNKNOWN_ASIDE = (math.nan, 1.0, -1.0)  # where it is not
 TICK_SECONDS = 1.0  # after which the reader of a source that waits is told that nothing comes
 
 

@@ -23,15 +23,13 @@ class MarketSource(Source):
     is the last row of each time. A level is that of its own bar, and knows no later one.
 
     Raises:
-        InputError: a ticker is named twice, or has times of another kind.
+        InputError: a ticker has times of another kind.
     """
 
     has_series, mutable = True, True
 
     def __init__(self, tickers: Sequence[Source]) -> None:
         names = [ticker.name for ticker in tickers]
-        if len(set(names)) < len(names):
-            raise InputError(f"the tickers are {', '.join(names)}; name each once")
         if len({ticker.timezone is None for ticker in tickers}) > 1:
             raise InputError(f"{', '.join(names)}: their times are of different kinds; judge them in runs of their own")
         first, chunks = tickers[0], [Chunk.concatenate(list(ticker.chunks())) for ticker in tickers]

@@ -31,7 +31,7 @@ from adaptation.helpers import (
     wave,
 )
 from autoencoder.adaptation.detector import AdaptiveDetector
-from autoencoder.adaptation.retraining import ScorerSpec, TrainingResult
+from autoencoder.adaptation.retraining import BacktestResult, ScorerSpec, TrainingResult
 from autoencoder.adaptation.schedule import AdaptationConfig
 from autoencoder.adaptation.trainer import SyncTrainer, Trainer
 from autoencoder.config import load
@@ -206,6 +206,35 @@ def test_training_waits_for_a_free_trainer() -> None:
     trainer.is_free = True
     detect(detector, values[2000:], first=2000)
     assert events(detector)[:3] == [DECLARED, STARTED, PROMOTED]
+
+
+class Late(SyncTrainer):
+    """A trainer whose results come four blocks after it began."""
+
+    calls = 0
+
+    def poll(self) -> TrainingResult | None:
+        self.calls += self._result is not None
+        self.is_free = self.calls in (0, 5)
+        return super().poll() if self.calls == 5 else None
+
+
+def test_first_model_goes_on_with_what_came_while_it_was_trained(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(BacktestResult, "rejection_of_new", "")  # whether it is better is not the point
+    time, values = (part[:1100] for part in gappy(2000, 5000))
+    detector = with_trainer(Late(), cold_start_points=50)
+    detections = detector.process(time, values)
+    started, promoted = (next(row for row, event in record(detector) if event == wanted) for wanted in (STARTED, PROMOTED))
+    assert promoted > started + 3 * 48
+    model, known, rest = (
+        ScorerSpec("windowed_gaussian", {"window": 2000}).create(),
+        slice(0, started + 1),
+        slice(started + 1, None),
+    )
+    plain = StreamDetector(model, lambda share: THRESHOLDS["tail"](budget=share), Budget.parse(0.001), started + 1)
+    plain.process(time[known], values[known])
+    expected = plain.process(time[rest], values[rest])
+    assert_same(detections[promoted + 1 :], expected[promoted - started :])
 
 
 # --- rollback ---

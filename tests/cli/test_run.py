@@ -160,7 +160,8 @@ def test_a_run_without_anomalies_reads_well(program: Program) -> None:
 
 def test_yahoo_prices_score_as_the_file(program: Program, tmp_path: Path) -> None:
     sample = ROOT / "data/samples/aapl.csv"
-    assert program("--source", "csv", "--path", sample, "--column", "close", "--out", "file", *GAUSSIAN).code == 0
+    judged = ("--set", "input.transform=prices", "--out", "file", *GAUSSIAN)
+    assert program("--source", "csv", "--path", sample, "--column", "close", *judged).code == 0
     prices = ("--start", "2000-03-01", "--end", "2013-03-02", "--set", "yfinance.adjusted=false", "--set", "yfinance.cache=cache")
     with YahooServer() as server:
         arguments = ("--source", "yfinance", "--ticker", "AAPL", *prices, "--out", "o", *GAUSSIAN)

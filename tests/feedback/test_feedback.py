@@ -16,7 +16,9 @@ from autoencoder.config import load
 from autoencoder.core.errors import InputError, RunError
 from autoencoder.core.events import PROMOTED
 from autoencoder.factory.detectors import make_adaptive
+from autoencoder.feedback.label import Label
 from autoencoder.feedback.store import LabelStore, add_feedback
+from autoencoder.reports.incidents import Incident
 
 MINUTES = 5
 A_DAY = 24 * 60 // MINUTES
@@ -141,6 +143,10 @@ def test_a_half_line_hides_no_label(hosts: Path) -> None:
     (hosts / "feedback.jsonl").write_text('{"incident": 1, "lab')  # a crash
     made = add_feedback(hosts, 1, label=False)
     assert LabelStore(hosts).of(made.series) == [made]
+    record = made.to_record()
+    record["shape"] |= {key: 2 * record["shape"][key] for key in ("direction", "first", "largest", "tolerance")}  # of two columns
+    incident = next(Incident.from_record(each) for each in cli.incidents(hosts) if each["id"] == 1)
+    assert Label.from_record(json.loads(json.dumps(record))).shape.distance(incident, made.shape.start, np.zeros(1)) == np.inf
     (hosts / "feedback.jsonl").write_text('[]\n{"incident": 1}\n{"incident": 1, "shape": {"season": "x"}}\n')
     assert not LabelStore(hosts).of(made.series)
     (hosts / "feedback.jsonl").unlink()

@@ -74,8 +74,12 @@ def test_a_model_of_values_is_none_of_prices() -> None:
     prices = walk(400, 1)[:, None]
     values = make_detector(load(None, {"detector": "windowed_gaussian"}), 300)
     values.process(DAYS[:400], prices)
-    with pytest.raises(ModelFileError, match="trained on values and not on prices"):
+    with pytest.raises(ModelFileError, match=r"trained on values, and this run judges prices; add --set input\.transform=none"):
         detector(300).load_model(values.state(), {})
+    judge = detector(300)
+    judge.process(DAYS[:400], prices)
+    with pytest.raises(ModelFileError, match=r"trained on prices, and this run judges values; add --set input\.transform=prices"):
+        values.load_model(judge.state(), {})
 
 
 @pytest.mark.parametrize(

@@ -36,12 +36,15 @@ def test_requests_that_wait_are_one_chunk_and_are_answered_one_by_one() -> None:
         assert (await one).values.tolist() == [[1.0], [2.0]]
         assert (await other).values.tolist() == [[3.0]]
         assert source.waiting == 0 and source.newest == source.accepted == {"a": 2, "b": 1}
-        late = source.submit(["a"], [3], [[4.0]])
+        under_way = source.submit(["a"], [3], [[4.0]])
+        assert len(next(source.chunks())) == 1
+        late = source.submit(["a"], [4], [[4.0]])
         source.close()
+        for refused in (under_way, late, source.settled()):
+            with pytest.raises(Refusal, match="the server is stopping"):
+                await refused
         with pytest.raises(Refusal, match="the server is stopping"):
-            await late
-        with pytest.raises(Refusal, match="the server is stopping"):
-            source.submit(["a"], [4], [[4.0]])
+            source.submit(["a"], [5], [[4.0]])
 
     asyncio.run(scenario())
 

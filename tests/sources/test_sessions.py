@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 from helpers.yahoo_server import EXCHANGE, Bar, YahooServer, daily_bar, minute_bar
 
-from autoencoder.core.errors import InputError
 from autoencoder.sources.chunk import ASIDE, Chunk
 from autoencoder.sources.market import MARKET, MarketSource
 from autoencoder.sources.sessions import CALENDARS, Sessions
@@ -121,5 +120,3 @@ def test_several_tickers_share_a_market(tmp_path: Any) -> None:
         np.testing.assert_allclose(whole.aside[[3, 4, 5], ASIDE.index("market")], 1.1)  # the very bar's
         assert len(Chunk.concatenate(list(market.chunks(4)))) == 7
         assert MARKET not in MarketSource(tickers[:2]).series
-        with pytest.raises(InputError, match="name each once"):
-            MarketSource([tickers[0], tickers[0]])
