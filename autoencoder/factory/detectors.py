@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from autoencoder.adaptation.trainer import ProcessLimit
 
 UNBOUNDED_TRAINING = 1000  # points that train where their number is unknown
+DAYS_SHARE = 0.4  # least share of daily prices that trains, as their number is small
 DAYS_OF_TRAINING = 500  # most daily prices that train: two years, as their returns are in volatilities and alike in all years
 
 
@@ -36,7 +37,9 @@ def training_points(config: Config, points: int | None, time: Time | None = None
     if config.training.points is None:
         wanted = UNBOUNDED_TRAINING if points is None else max(1, round(points * config.training.fraction))
         is_whole = config.training.fraction == 1.0  # all of it trains
-        return wanted if is_whole or not config.judges_prices or _are_intraday(time) else min(wanted, DAYS_OF_TRAINING)
+        if is_whole or not config.judges_prices or _are_intraday(time):
+            return wanted
+        return min(DAYS_OF_TRAINING, max(wanted, round(DAYS_SHARE * (points or DAYS_OF_TRAINING / DAYS_SHARE))))
     if points is not None and config.training.points > points:
         raise ConfigError(f"training.points is {config.training.points:,}, but the source has {points:,} points; ask for fewer")
     return config.training.points

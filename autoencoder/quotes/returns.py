@@ -14,7 +14,7 @@ from autoencoder.sources.chunk import ASIDE
 
 MEMORY = 0.96  # share of a variance that stays with each return: its returns are 24 bars old in the mean
 FAR = 3.0  # volatilities beyond which a return counts less: for the variance not at all, for the detector by its logarithm
-NORMAL = 4.5  # most that the training part shows of a return: about five volatilities
+NORMAL = 4.0  # most that a training part of days, of which there are few, shows of a return: 4.2 volatilities
 CLIPPED = 0.9970 - 2 * FAR * 0.004432 + FAR**2 * 0.0027  # mean of a squared normal deviate that is cut off at ``FAR``
 MAD_TO_STD = 1.4826
 EARLY = 20  # returns from which the first variance is made
@@ -94,7 +94,7 @@ class Returns(Resettable):
         self._session = -1
 
     def fit(self, time: Time, inputs: Array) -> Array:
-        """Learn from the training part (N,), (N, F + A) -> what is seen of it (N, F); its jumps are cut off, they are not normal."""
+        """Learn from the training part (N,), (N, F + A) -> what is seen of it (N, F); the jumps of days are cut off."""
         self.reset()
         steps = np.diff(time.astype("datetime64[ns]").view(np.int64)) if time.dtype.kind == "M" else np.empty(0)
         interval = int(np.median(steps[steps > 0])) if (steps > 0).any() else 0
@@ -104,7 +104,8 @@ class Returns(Resettable):
         if self._interval:  # the profile first, so that the first days are judged by it as those to come
             self.process(time, inputs)
             self.reset()
-        return np.clip(self.process(time, inputs).seen, -NORMAL, NORMAL)
+        seen = self.process(time, inputs).seen
+        return seen if self._interval else np.clip(seen, -NORMAL, NORMAL)
 
     def process(self, time: Time, inputs: Array) -> Moves:
         """Rows (N,), (N, F + A) -> their moves."""
