@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.core.errors import ModelFileError, TrainingError
-from autoencoder.core.state import Reader
+from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Bools, Integers
 from autoencoder.network.period import first_period
 
@@ -37,6 +37,10 @@ class WindowSpec:
     def points(self) -> int:
         """Points a window covers."""
         return self.steps * self.stride
+
+    def state(self) -> State:
+        """See ``load``."""
+        return {"steps": self.steps, "stride": self.stride}
 
     @staticmethod
     def load(saved: Reader) -> WindowSpec:

@@ -9,6 +9,7 @@ import numpy as np
 
 from autoencoder.core.state import Reader, Stateful, array
 from autoencoder.core.types import Array
+from autoencoder.scorers import seasonal_residual
 from autoencoder.scorers.dependence import GUESS, joint_kinds
 from autoencoder.scorers.linear_forecast import GUESSES, KINDS
 
@@ -28,7 +29,8 @@ PARTS = {  # what the kinds come from
     "range": slice(2, SINGLE),
     "linear forecast": slice(SINGLE, SINGLE + KINDS - 1),
     "repetitions": slice(SINGLE + KINDS - 1, SINGLE + KINDS),
-    DEPENDENCE: slice(SINGLE + KINDS, SINGLE + KINDS + joint_kinds(2)),  # of several columns
+    "season": slice(SINGLE + KINDS, SINGLE + KINDS + seasonal_residual.KINDS),
+    DEPENDENCE: slice(SINGLE + KINDS + seasonal_residual.KINDS, None),  # of several columns
 }
 
 
@@ -60,10 +62,11 @@ class Surprise(Stateful):
         self.model: tuple[Array, Array]
 
     def fit(self, evidence: Array, guess: Array) -> None:
-        """Learn from evidence of the training part (M, K) and ``guess`` (K,), the scale of a tail that it does not show."""
+        """Learn from evidence of the training part (M, K), NaN where unknown, and ``guess`` (K,): scales of tails that it does not show."""
         shares = 1.0 - np.exp(-PIECE * np.arange(PIECES + 1))
-        self._knots = np.ascontiguousarray(np.quantile(evidence, shares, axis=0).T)
-        excess = np.maximum(evidence - self._knots[:, -1], 0.0)
+        known = [kind[kind == kind] for kind in evidence.T]
+        self._knots = np.array([np.quantile(kind, shares) if len(kind) else np.zeros(len(shares)) for kind in known])
+        excess = np.maximum(np.nan_to_num(evidence) - self._knots[:, -1], 0.0)
         self._scale = (excess.sum(axis=0) + guess) / (np.count_nonzero(excess, axis=0) + 1)
         self._set_model()
 
@@ -91,9 +94,9 @@ def surprises(evidence: Array, knots: Array, slopes: Array) -> Array:
     return np.asarray(np.add.reduce(nats, axis=-1))
 
 
-def side_by_side(error: Array, distance: Array, outside: Array, linear: Array, joint: Array | None = None) -> Array:
-    """Evidence (N, K) of all kinds: errors, distances, excursions (N,), and of each column (N, F, ...) linear and joint evidence."""
-    each = [part.reshape(len(part), part.shape[1] * part.shape[2]) for part in (linear, joint) if part is not None]
+def side_by_side(error: Array, distance: Array, outside: Array, linear: Array, given: Array | None = None) -> Array:
+    """Evidence (N, K) of all kinds: errors, distances, excursions (N,), and of each column (N, F, ...) linear and other evidence."""
+    each = [part.reshape(len(part), part.shape[1] * part.shape[2]) for part in (linear, given) if part is not None]
     evidence = np.empty((len(error), SINGLE + sum(part.shape[1] for part in each)))
     evidence[:, 0], evidence[:, 1], evidence[:, 2] = error, distance, outside
     np.concatenate(each, axis=1, out=evidence[:, SINGLE:])
@@ -102,11 +105,12 @@ def side_by_side(error: Array, distance: Array, outside: Array, linear: Array, j
 
 def guesses(features: int) -> Array:
     """Scales (K,) of the tails of such evidence of F columns, see ``Surprise.fit``."""
-    return np.array(SINGLE_GUESSES + GUESSES * features + (GUESS,) * (joint_kinds(features) * features))
+    others = (seasonal_residual.GUESS,) * seasonal_residual.KINDS + (GUESS,) * joint_kinds(features)
+    return np.array(SINGLE_GUESSES + GUESSES * features + others * features)
 
 
 def of_columns(surprises: Array, features: int) -> tuple[Array, Array]:
-    """The parts of surprises (N, K) that each column has: of the linear forecast, and of the dependence, (N, F, ...)."""
+    """The parts of surprises (N, K) that each column has: of the linear forecast, and of season and dependence, (N, F, ...)."""
     end = SINGLE + features * KINDS
     linear, joint = surprises[:, SINGLE:end], surprises[:, end:]
     return linear.reshape(len(linear), features, KINDS), joint.reshape(len(joint), features, joint.shape[1] // features)

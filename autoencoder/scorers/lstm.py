@@ -29,6 +29,7 @@ from autoencoder.scorers.evidence import Surprise, believable, by_column, contri
 from autoencoder.scorers.excursion import Excursion
 from autoencoder.scorers.linear_forecast import POINTS, LinearForecast
 from autoencoder.scorers.nearest_window import NearestWindow
+from autoencoder.scorers.seasonal_residual import SeasonalResidual
 from autoencoder.scorers.shadow import Shadow
 
 MEMORY_WINDOWS = 4096  # normal windows that are remembered
@@ -37,14 +38,14 @@ MEMORY_WINDOWS = 4096  # normal windows that are remembered
 class LstmAutoencoderScorer(Scorer):
     """An LSTM autoencoder on sliding windows, run by ONNX Runtime.
 
-    Every window is centred on the mean of the steps that the encoder sees and divided by its scale, so a slow change of level or
-    amplitude is no anomaly. The prediction is the reconstruction of the newest point in the data's own units; the encoder does not see that
-    point, so it is what was expected of it. The error of a point joins the surprises (``Surprise``, in nats) of
+    Every window is centred and scaled by the steps that the encoder sees, so a slow change of level or amplitude is no anomaly. It does
+    not see the newest point, whose reconstruction is the prediction. The error of a point joins the surprises (``Surprise``, in nats) of
 
     - how far the point lies from the prediction (the reconstruction error),
     - how far the newest half of its window lies from the nearest normal one (``NearestWindow``),
     - how far the point lies outside the range of all values before it (``Excursion``),
-    - what a linear model of the newest points says, in several kinds (``LinearForecast``), and
+    - what a linear model of the newest points says, in several kinds (``LinearForecast``),
+    - how far the newest points all lie off what is usual at their time of the season (``SeasonalResidual``), and
     - of several columns, how far each lies from what the others say of it (``Dependence``); ``Shadow`` tells what the point says by itself.
 
     Args:
@@ -79,20 +80,17 @@ class LstmAutoencoderScorer(Scorer):
         self._window, self._sequence_length, self._window_periods = window, sequence_length, window_periods
         self._architecture = Architecture(sequence_length, 1, tuple(units), latent_dim, dropout, horizon)
         self._training = TrainingConfig(**training)  # type: ignore[arg-type]  # its fields are whole numbers and floats
-        self._threads = threads
-        self._exclude_anomalies = exclude_anomalies
+        self._threads, self._exclude_anomalies = threads, exclude_anomalies
         self.network: TrainedNetwork | None = None
         self._has_shared_network = False
         self.memory: NearestWindow
-        self.forecast, self.dependence, self.surprise = LinearForecast(), Dependence(), Surprise()
+        self._forget()
         self.keeps_surprises = False  #: of the training part, for ``leave_out``
         self._without: tuple[str, ...] = ()  # of ``PARTS``
         self._calibration_surprises = np.empty((0, 0))
         self.excursion = Excursion()
         self.shadow: Shadow
         self.calibration_errors = np.empty(0)
-
-    # --- training ---
 
     def fit(self, values: Array, progress: Progress | None = None) -> Self:
         """Train on values (N, F); see ``Scorer.fit``. A network that is shared is not trained again."""
@@ -136,15 +134,14 @@ class LstmAutoencoderScorer(Scorer):
         """See ``Refittable.refit``; the length of the window and the range seen so far stay: they belong to the stream."""
         spec = self.scaler.spec
         windows, ends = clean_windows(values, spec)  # (M, T, F), (M,); a jump is of neither side
-        scaler = self._scaler(spec, windows)
         for column in np.flatnonzero(~(windows.var(axis=1).max(axis=0) > 0)):
             raise TrainingError(f"column {column + 1} hardly moves; nothing can be learnt from it")
-        self.scaler = scaler
+        self.scaler = self._scaler(spec, windows)
         if not freeze_network:
-            self.train_network(scaler.scale(windows)[0], progress, self.network)
+            self.train_network(self.scaler.scale(windows)[0], progress, self.network)
         # what the network cannot account for even now is left of an anomaly: it is neither remembered nor a measure
         assert self.network
-        values, kept = without_outlying(values, spec, ends, self.network.start(windows, values[ends], scaler)()[0])
+        values, kept = without_outlying(values, spec, ends, self.network.start(windows, values[ends], self.scaler)()[0])
         self._calibrate(windows[kept], values, ends[kept], Excursion().fit(values))
         self._begin_after(values[~np.isnan(values).any(axis=1)])
 
@@ -154,21 +151,20 @@ class LstmAutoencoderScorer(Scorer):
         error = self.network.start(windows, values[ends], self.scaler)()[0]
         self.memory = self._new_memory()
         distance = self.memory.fit(self.scaler.half_windows(windows), gap=self.window // 2)
-        self.forecast, self.dependence, self.surprise = (
-            LinearForecast(),
-            Dependence(),
-            Surprise(),
-        )  # clones may share those from before
-        linear, joint = self.forecast.fit(values)[ends], self.dependence.fit(values)[ends]
-        evidence = side_by_side(error, distance, outside[ends], linear, joint)
+        self._forget()
+        given = np.concatenate([self.season.fit(values, self.window), self.dependence.fit(values)], axis=2)
+        evidence = side_by_side(error, distance, outside[ends], self.forecast.fit(values)[ends], given[ends])
         ordinary = without_outlier(windows)
         self.surprise.fit(evidence[ordinary], guesses(values.shape[1]))
-        surprises = self.surprise.of(evidence)
+        surprises = self.surprise.of(np.nan_to_num(evidence))
         self.calibration_errors = total(surprises, values.shape[1])
         self.calibration_errors[~ordinary] = np.median(self.calibration_errors[ordinary])
         self._calibration_surprises = surprises[ordinary] if self.keeps_surprises else surprises[:0]
-        self.shadow = Shadow(self.window)
-        self.shadow.fit(self.calibration_errors)
+        self.shadow = Shadow(self.window).fit(self.calibration_errors)
+
+    def _forget(self) -> None:
+        self.forecast, self.surprise = LinearForecast(), Surprise()  # new ones: clones may share those from before
+        self.season, self.dependence = SeasonalResidual(), Dependence()
 
     def _begin_after(self, valid: Array) -> None:
         """The stream goes on after rows (N, F) without gaps."""
@@ -213,7 +209,7 @@ class LstmAutoencoderScorer(Scorer):
         before = len(self.history)
         early = min(len(values), max(0, self.window - 1 - before))  # points without a full window
         self._begin_after(stream)
-        joint = self.dependence.compare(stream, len(values))  # (N, F, K)
+        given = np.concatenate([self.season.compare(values), self.dependence.compare(stream, len(values))], axis=2)  # (N, F, K)
         if early == len(values):
             self.excursion.compare(values)
             self.shadow.skip(early)
@@ -224,10 +220,13 @@ class LstmAutoencoderScorer(Scorer):
         distance = self.memory.compare(self.scaler.half_windows(windows))
         linear = self.forecast.compare(stream, len(values) - early)  # (N - early, F, K)
         error, predictions = reconstruction()
-        surprises = self.surprise.of(side_by_side(error, distance, outside[early:], linear, joint[early:]))
-        found = total(surprises, values.shape[1], self._without), predictions, by_column(surprises, values.shape[1])
+        surprises, features = (
+            self.surprise.of(side_by_side(error, distance, outside[early:], linear, given[early:])),
+            values.shape[1],
+        )
+        found = total(surprises, features, self._without), predictions, by_column(surprises, features)
         errors, predictions, contributions = (behind(early, part) for part in found)
-        own = self.shadow.process(stream, errors, outside, self.forecast, self.surprise, joint, self._without)
+        own = self.shadow.process(stream, errors, outside, self.forecast, self.surprise, given, self._without)
         return Scored(errors, predictions, own, contributions)
 
     def impute(self, values: Array) -> Array:
@@ -252,12 +251,12 @@ class LstmAutoencoderScorer(Scorer):
     def reset(self) -> None:
         """Forget the recent points; the next window fills anew."""
         self.history = self.history[:0]
-        for part in (self.memory, self.excursion, self.shadow, self.dependence):
+        for part in (self.memory, self.excursion, self.shadow, self.season, self.dependence):
             part.reset()
 
     def _parts(self) -> dict[str, Stateful]:
         """What has a state of its own, by its key in that of the scorer."""
-        learnt: dict[str, Stateful] = {"forecast": self.forecast, "surprise": self.surprise}
+        learnt: dict[str, Stateful] = {"forecast": self.forecast, "season": self.season, "surprise": self.surprise}
         joint = {"dependence": self.dependence} if self._architecture.features > 1 else {}
         return {**learnt, **joint, "memory": self.memory, "range": self.excursion, "shadow": self.shadow}
 
@@ -266,8 +265,7 @@ class LstmAutoencoderScorer(Scorer):
         if self.network is None:
             raise self._no_model()
         return {
-            "steps": self.scaler.spec.steps,
-            "stride": self.scaler.spec.stride,
+            **self.scaler.spec.state(),
             "hide": self._architecture.horizon,
             "scale": self.scaler.spread.copy(),
             "history": self.history.copy(),
@@ -292,7 +290,7 @@ class LstmAutoencoderScorer(Scorer):
         self.scaler = WindowScaler(spec, spec.steps - max(1, horizon), saved.array("scale", (features,)))
         self.history = saved.array("history", (None, features))[-(max(spec.points, POINTS) - 1) :]
         self.memory, self.shadow = self._new_memory(), Shadow(spec.points)
-        self.forecast, self.dependence, self.surprise = LinearForecast(), Dependence(), Surprise()
+        self._forget()
         for key, part in self._parts().items():
             part.load(saved.state(key))
         if len(self.surprise.model[0]) != len(guesses(features)):

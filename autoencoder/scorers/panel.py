@@ -17,6 +17,7 @@ from autoencoder.scorers.excursion import shares_outside
 from autoencoder.scorers.linear_forecast import POINTS, linear_evidence
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.scorers.nearest_window import Codes, nearest
+from autoencoder.scorers.seasonal_residual import KINDS
 
 MAX_PANEL_WINDOWS = 20_000  # that the network is trained on; more of them only take memory
 
@@ -93,14 +94,15 @@ class LstmPanel:
         """Score one point a stream, (S, F), NaN where there is none; see ``Scorer.score``."""
         errors, predictions = unknown(len(values)), unknown(*values.shape)
         valid = np.flatnonzero(~np.isnan(values).any(axis=1))
-        outside, joint = self._outside(valid, values[valid]), self._joint(valid, values)  # (V,), (V, F, K)
+        given = np.concatenate([self._season(valid, values), self._joint(valid, values)], axis=2)  # (V, F, K)
+        outside = self._outside(valid, values[valid])  # (V,)
         contributions = unknown(len(values), contributing(values.shape[1]))
         is_full = self._filled[valid] >= self._before[valid]
         rows = valid[is_full]
         if len(rows):
-            whole = self._score(rows, values[rows], outside[is_full], joint[is_full])
+            whole = self._score(rows, values[rows], outside[is_full], given[is_full])
             errors[rows], predictions[rows], contributions[rows] = whole
-        own = self._own(valid, values, errors, outside, joint)
+        own = self._own(valid, values, errors, outside, given)
         self._history[valid] = np.concatenate([self._history[valid, 1:], values[valid, None]], axis=1)
         self._filled[valid] = np.minimum(self._filled[valid] + 1, self._kept[valid])
         return Scored(errors, predictions, own, contributions)
@@ -112,7 +114,7 @@ class LstmPanel:
             scorer.history = self._history[row, length - int(self._filled[row]) :].copy()
             scorer.excursion.widen(self._low[row].copy(), self._high[row].copy())
 
-    def _score(self, rows: Integers, values: Array, outside: Array, joint: Array) -> tuple[Array, Array, Array]:
+    def _score(self, rows: Integers, values: Array, outside: Array, given: Array) -> tuple[Array, Array, Array]:
         """Points (V, F) of streams (V,) whose windows are full -> errors (V,), predictions and contributions (V, F)."""
         points = np.concatenate([self._history[rows], values[:, None]], axis=1).transpose(0, 2, 1)  # (V, F, longest)
         spec = self._model.scaler.spec
@@ -126,8 +128,13 @@ class LstmPanel:
         linear = linear_evidence(points[:, :, -POINTS:], *(part[rows] for part in self._linear))  # (V, F, K)
         linear[self._filled[rows] < POINTS - 1] = 0.0
         error, predictions = reconstruction()
-        found = surprises(side_by_side(error, distance, outside, linear, joint), *(part[rows] for part in self._surprise))
+        found = surprises(side_by_side(error, distance, outside, linear, given), *(part[rows] for part in self._surprise))
         return total(found, values.shape[1]), predictions, by_column(found, values.shape[1])
+
+    def _season(self, rows: Integers, values: Array) -> Array:
+        """Evidence (V, F, K) of the season in values (S, F) of streams (V,)."""
+        each = [self._scorers[row].season.compare(values[row : row + 1]) for row in rows.tolist()]
+        return np.concatenate(each) if each else np.empty((0, values.shape[1], KINDS))
 
     def _joint(self, rows: Integers, values: Array) -> Array:
         """Evidence (V, F, K) of the dependence of the columns in values (S, F) of streams (V,)."""
@@ -138,7 +145,7 @@ class LstmPanel:
             joint[place] = self._scorers[row].dependence.compare(points, 1)[0]
         return joint
 
-    def _own(self, rows: Integers, values: Array, errors: Array, outside: Array, joint: Array) -> Array:
+    def _own(self, rows: Integers, values: Array, errors: Array, outside: Array, given: Array) -> Array:
         """Own errors (S,) of values (S, F) with errors (S,), of which those of streams (V,) are known, (V,) outside of their range."""
         own = errors.copy()
         for place, row in enumerate(rows.tolist()):
@@ -147,7 +154,7 @@ class LstmPanel:
                 scorer.shadow.skip(1)
                 continue
             stream = np.concatenate([self._history[row, self._history.shape[1] - int(self._filled[row]) :], values[row, None]])
-            judged = errors[row, None], outside[place, None], scorer.forecast, scorer.surprise, joint[place, None]
+            judged = errors[row, None], outside[place, None], scorer.forecast, scorer.surprise, given[place, None]
             own[row] = scorer.shadow.process(stream, *judged)[0]
         return own
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import numpy as np
 
@@ -42,11 +42,12 @@ class Shadow(Resettable):
         self._bound = float(np.finfo(float).max)  # an error above it is an anomaly's
         self.reset()
 
-    def fit(self, errors: Array) -> None:
+    def fit(self, errors: Array) -> Self:
         """Learn from errors (M,) of the training part, those that are believable, which ones are an anomaly's."""
         threshold = PeaksOverThreshold(RARE)
         threshold.fit(believable(errors, RARE / MAX_RARITY))
         self._bound = min(LIMITS * float(threshold.process(errors[:1])[0]), self._bound)
+        return self
 
     def reset(self) -> None:
         """Begin another stream."""
@@ -73,7 +74,7 @@ class Shadow(Resettable):
         outside: Array,
         forecast: LinearForecast,
         surprise: Surprise,
-        joint: Array | None = None,
+        given: Array | None = None,
         without: tuple[str, ...] = (),
     ) -> Array:
         """What the newest N points of a stream (H + N, F) say by themselves -> errors (N,).
@@ -84,7 +85,7 @@ class Shadow(Resettable):
             outside: (N,) how far they lie outside the range.
             forecast: of the newest points.
             surprise: of all kinds of evidence.
-            joint: (N, F, K) evidence of the dependence of columns, from the values as they were.
+            given: (N, F, K) evidence of season and dependence, from the values as they were.
             without: ``PARTS`` of it that are left out, beside the network's.
         """
         first = len(stream) - len(errors)
@@ -104,7 +105,7 @@ class Shadow(Resettable):
                     [forecast.compare(part, 1) for part in (stretch, seen[row - POINTS + 1 : row + 1])]
                 )  # (2, F, K)
                 linear[0, :, -1] = linear[1, :, -1]  # repetitions are of what was there
-                others = None if joint is None else np.repeat(joint[place, None], 2, axis=0)
+                others = None if given is None else np.repeat(given[place, None], 2, axis=0)
                 evidence = side_by_side(NO_ERROR, NO_ERROR, np.repeat(outside[place], 2), linear, others)
                 both = total(surprise.of(evidence), stream.shape[1], ("network", *without))
                 own[place] = min(own[place], *both.tolist())

@@ -22,6 +22,8 @@ CALENDARS = {
     **{"SES": "XSES", "ASX": "XASX", "NZE": "XNZE", "BSE": "XBOM", "NSI": "XBOM", "JKT": "XIDX", "KLS": "XKLS", "SET": "XBKK"},
 }
 
+AHEAD = 360  # days from the last one for which sessions are known, to whom follows a ticker; calendars are made for a year
+
 Times = npt.NDArray[np.datetime64]
 
 
@@ -37,7 +39,7 @@ class Sessions:
     def __init__(self, code: str, first: date, last: date) -> None:
         import exchange_calendars
 
-        start, end = ((day + timedelta(days=days)).isoformat() for day, days in ((first, -7), (last, 7)))
+        start, end = ((day + timedelta(days=days)).isoformat() for day, days in ((first, -7), (last, AHEAD)))
         try:
             calendar = exchange_calendars.get_calendar(code, start=start, end=end)
         except ValueError:  # it knows no days as early as these
@@ -54,9 +56,10 @@ class Sessions:
         return Sessions(code, first, datetime.now(UTC).date()) if code else None
 
     def numbers(self, begins: Time) -> npt.NDArray[np.float64]:
-        """The session (N,) of bars that begin at these times (N,) in UTC, as days since 1970; -1 before the first."""
+        """The session (N,) of bars that begin at these times (N,) in UTC, as days since 1970; -1 beyond those that are known."""
         places = np.searchsorted(self._opens, begins, side="right") - 1
-        return np.where(places < 0, -1.0, self.days.astype(np.int64)[places])
+        is_known = (places >= 0) & (begins < self.closes[-1])
+        return np.where(is_known, self.days.astype(np.int64)[places], -1.0)
 
     def close_after(self, begin: np.datetime64) -> np.datetime64 | None:
         """When the session closes, in UTC, in which a bar of some minutes begins, or that of a day; None where there is none."""

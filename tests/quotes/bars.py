@@ -76,5 +76,5 @@ if __name__ == "__main__":
             print(sample(column), flush=True)
         for seed in range(4):
             print(fall(seed, Path(text)), flush=True)
-        for seed in range(2):
+        for seed in range(4):
             print(minutes(seed, Path(text), ("0.001", "auto")[seed % 2]), flush=True)

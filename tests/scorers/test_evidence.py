@@ -68,8 +68,8 @@ def test_of_several_columns_the_most_surprising_one_counts() -> None:
 
 def test_what_columns_depend_on_counts_beside_the_rest() -> None:
     nothing, linear = np.zeros(1), np.zeros((1, 2, 5))
-    joint = np.array([[[0.0, 4.0, 0.0], [9.0, 0.0, 0.0]]])
-    evidence = side_by_side(nothing, nothing, nothing, linear, joint)
+    given = np.array([[[0.0, 0.0, 4.0, 0.0], [0.0, 9.0, 0.0, 0.0]]])  # of the season none
+    evidence = side_by_side(nothing, nothing, nothing, linear, given)
     assert evidence.shape[1] == len(guesses(2))
     assert total(evidence, 2) == pytest.approx([(9**1.5 + 4**1.5) ** (2 / 3)])
     assert total(evidence, 2, ["dependence"]).tolist() == [0.0]

@@ -26,6 +26,12 @@ def test_every_calendar_exists() -> None:
     assert Sessions.of("CCC", THANKSGIVING) is None  # coins trade always
 
 
+def test_a_time_beyond_the_calendar_is_of_no_session() -> None:
+    times = np.array(["2012-11-23T15:00", "2012-11-26T15:00", "2014-11-26T15:00", "1999-11-26T15:00"], "datetime64[ns]")
+    one, next_one, *others = NEW_YORK.numbers(times)
+    assert next_one == one + 3 and others == [-1.0, -1.0]
+
+
 def test_sessions_without_a_bar_are_those_that_were_open() -> None:
     days = np.array(["2012-10-26", "2012-11-01", "2012-11-21", "2012-11-26"], "datetime64[D]")
     missing = NEW_YORK.without_bar(days).astype(str).tolist()

@@ -1,0 +1,147 @@
+"""SeasonalResidual: how far the newest points all lie off their usual values at that time of the season, on the same side.
+
+A window of one season looks the same on a wrong day; a longer season, such as a week of days, tells.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import ClassVar
+
+import numpy as np
+
+from autoencoder.core.state import Reader, Resettable, array, integer
+from autoencoder.core.types import Array
+from autoencoder.scorers.regression import MAD_TO_STD
+
+KINDS = 1  # of evidence in each column
+GUESS = 0.1  # see ``Surprise.fit``: deviations that a nat is where 8 points never lay on one side, as for independent noise
+NEWEST = 8  # points that must all lie on one side: a spike leaves no echo, and an event ends with the first point that is back
+LONGER = (1, 5, 7)  # times the shortest season that the longest may be: days of a working week, and of a week
+GAIN = 0.9  # share of what a shorter season does not account for that a longer one must leave at most
+CHOICE_POINTS = 50_000  # newest training points that the season is chosen by
+CYCLES = 4  # seasons that a usual value follows, in the mean
+CLIP = 3.0  # deviations beyond which a residual teaches no more
+MEAN_TO_STD = math.sqrt(math.pi / 2)  # of the mean deviation of normal noise
+ENOUGH = 200  # points whose evidence makes a tail
+
+
+class SeasonalResidual(Resettable):
+    """Exponential smoothing of a season and a level, robustly: residuals teach as if they were no more than ``CLIP`` deviations.
+
+    A usual value is kept for every point of the season. It, the level and the deviation follow the stream, so that what stays is usual
+    after some seasons. The evidence of a point is the smallest of the newest ``NEWEST`` residuals, where all have the same sign, in
+    deviations of the training part; else 0. It is NaN in the training part until usual values are known.
+
+    Source: Gelper, Fried and Croux, Journal of Forecasting 2010, doi 10.1002/for.1125.
+
+    Examples:
+        >>> days = np.tile(np.r_[np.zeros(12), np.ones(12)], 10)[:, None]
+        >>> season = SeasonalResidual()
+        >>> season.fit(days, 24).shape
+        (240, 1, 1)
+        >>> season.compare(np.zeros((24, 1)))[[0, 18, 19], 0, 0].round(1).tolist()
+        [0.0, 0.0, 1.0]
+    """
+
+    name = "the seasonal residual"
+    STATE: ClassVar = {
+        "_period": integer("period"),
+        "_unit": array("unit", ("F",), low=np.finfo(float).tiny),
+        "_usual": array("usual", ("F", None), finite=False),
+        "_level": array("level", ("F",), finite=False),
+        "_deviation": array("deviation", ("F",), low=0.0),
+        "_newest": array("newest", ("F", NEWEST - 1)),
+        "_seen": integer("seen"),
+    }
+
+    def __init__(self) -> None:
+        self._period = 0  # points of a season; 0 where the training part shows none twice
+        self._unit = np.ones(0)  # (F,) deviation of the residuals in the training part
+        self.reset()
+
+    def reset(self) -> None:
+        """Begin another stream, at an unknown time of the season."""
+        features = len(self._unit)
+        self._usual = np.full((features, self._period), np.nan)  # less the level
+        self._level = np.full(features, np.nan)
+        self._deviation = self._unit.copy()
+        self._newest = np.zeros((features, NEWEST - 1))  # residuals, 0 where unknown
+        self._seen = 0  # points
+
+    def fit(self, values: Array, shortest: int) -> Array:
+        """Learn from values (N, F) with a season of ``shortest`` points or a longer one -> evidence (N, F, K), NaN where unknown."""
+        count = len(values)
+        seasons = [season for times in LONGER if 2 * (season := times * shortest) <= count]
+        chosen, least = 0, np.inf
+        for season in seasons:
+            recent = values[-max(CHOICE_POINTS, 3 * season) :]
+            self._begin(recent, season)
+            left = self._left(recent, season)
+            if chosen == 0 or left < GAIN * least:
+                chosen, least = season, left
+        self._begin(values, chosen)
+        evidence = self.compare(values)
+        evidence[: max(chosen + NEWEST, min(2 * chosen, count - ENOUGH))] = np.nan
+        return evidence
+
+    def _begin(self, values: Array, season: int) -> None:
+        self._period = season
+        differences = np.abs(values[season:] - values[: len(values) - season]) if season else values[:0]
+        middle = np.nanmedian(differences, axis=0) if len(differences) else np.zeros(values.shape[1])
+        mean = np.nan_to_num(np.nanmean(differences, axis=0)) if len(differences) else middle
+        unit = np.where(middle > 0, MAD_TO_STD * np.nan_to_num(middle), MEAN_TO_STD * mean) / math.sqrt(2)
+        self._unit = np.where(unit > np.finfo(float).tiny, unit, 1.0)
+        self.reset()
+
+    def _left(self, values: Array, season: int) -> float:
+        """Mean evidence in values (N, F), in units of their own deviation, over all columns: what the season does not account for."""
+        found = np.abs([self._follow(column, values[:, column].tolist()) for column in range(values.shape[1])])  # (F, N)
+        with np.errstate(over="ignore"):  # huge values have an infinite one
+            spread = np.nanstd(values, axis=0)
+        return float(np.mean(found[:, season + NEWEST :].mean(axis=1) / np.where(spread > 0, spread, 1.0)))
+
+    def compare(self, values: Array) -> Array:
+        """Evidence (N, F, K) of values (N, F), which come next in the stream; NaN is a gap."""
+        evidence = np.zeros((*values.shape, KINDS))
+        if not self._period:
+            return evidence
+        self._usual, self._newest = self._usual.copy(), self._newest.copy()  # clones may share them
+        self._level, self._deviation = self._level.copy(), self._deviation.copy()
+        for column in range(values.shape[1]):
+            evidence[:, column, 0] = self._follow(column, values[:, column].tolist())
+        self._seen += len(values)
+        evidence /= self._unit[:, None]
+        return evidence
+
+    def _follow(self, column: int, values: list[float]) -> list[float]:
+        """Go on with values of a column -> the smallest of the newest residuals where they lie on one side, else 0."""
+        usual, period, seen = self._usual[column], self._period, self._seen
+        level, deviation = float(self._level[column]), float(self._deviation[column])
+        newest, rate = self._newest[column].tolist(), 1.0 / period
+        evidence = []
+        for value in values:
+            phase, known = seen % period, float(usual[seen % period])
+            residual = value - known - level
+            if residual == residual:
+                limit = CLIP * deviation
+                learnt = min(max(residual, -limit), limit)
+                usual[phase] = known + learnt / min(seen // period + 1, CYCLES)
+                level += rate * learnt
+                deviation += rate * (MEAN_TO_STD * abs(learnt) - deviation)
+            elif value == value:  # the first one at this time of the season
+                level = value if level != level else level
+                usual[phase], residual = value - level, 0.0
+            else:
+                residual = 0.0
+            newest.append(residual)
+            low, high = min(newest), max(newest)
+            evidence.append(low if low > 0 else -high if high < 0 else 0.0)
+            del newest[0]
+            seen += 1
+        self._level[column], self._deviation[column], self._newest[column] = level, deviation, newest
+        return evidence
+
+    def _complete(self, saved: Reader) -> None:
+        if self._usual.shape[1] != self._period:
+            raise saved.fault("usual", f"holds {self._usual.shape[1]} points of a season of {self._period}")
