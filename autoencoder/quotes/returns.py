@@ -57,7 +57,7 @@ class Returns(Resettable):
         >>> seen = returns.fit(np.arange(240), prices[:240])
         >>> moves = returns.process(np.arange(240, 300), prices[240:])
         >>> float(moves.seen[10, 0].round(1)), float(moves.seen[11:].std().round(1))
-        (-6.8, 1.0)
+        (-6.1, 0.8)
     """
 
     name = "the returns"
