@@ -37,7 +37,7 @@ RULES = {  # by the start of the fault's type, where pydantic's own words speak 
     "int": "a whole number",
     "model": "a group of settings, each with its own key",
     "string": "text (put quotes around it)",
-    "tuple": "a list such as [1, 2]",
+    "tuple": "a list such as [a, b]",
 }
 BRANCHES = ("constrained-int", "constrained-str", "literal['auto']", "int", "str", "float", "tuple")  # of a setting of two types
 
@@ -175,8 +175,8 @@ def _explain(error: ValidationError) -> str:
         return f"{place} is missing; every {place.rsplit('.', 2)[-2].split('[')[0]} window needs it"
     if fault["type"] == "value_error":  # one of our own, which says it all
         return fault["msg"].removeprefix("Value error, ")
-    if fault["type"] == "rrule":  # known only with the window's start
-        return f"{place}.rrule is {_shown(fault['ctx']['found'])}; it must be {fault['msg']}"
+    if fault["type"] == "rrule":  # known only with the window's start and the rule's zone
+        return f"{place}.quiet[{fault['ctx']['window']}].rrule is {_shown(fault['ctx']['found'])}; it must be {fault['msg']}"
     beside = [(other["type"].split("_")[0], other["msg"]) for other in faults if _dotted(other) == place]
     rules = dict.fromkeys(RULES.get(kind) or re.sub("^Input should (be )?", "", message) for kind, message in beside)
     return f"{place} is {_shown(fault['input'])}; it must be {' or '.join(rules)}"

@@ -101,15 +101,6 @@ class QuietWindow(Section):
         seconds = timedelta(seconds=seconds_of(self.duration) or 0.0)
         return Recurrence(datetime.fromisoformat(self.start), seconds, self.rrule, zone_named(zone))
 
-    @model_validator(mode="after")
-    def _comes(self) -> Self:
-        try:
-            self.recurrence("UTC")
-        except ValueError as error:
-            what = f"an iCalendar RRULE such as FREQ=WEEKLY;BYDAY=SU ({error})"
-            raise PydanticCustomError("rrule", "{what}", {"what": what, "found": self.rrule}) from None
-        return self
-
 
 class Rule(Section):
     """What must hold for an incident of a series to ring, and how long its data may stay away."""
@@ -136,3 +127,13 @@ class Rule(Section):
         if value is not None and not value.isprintable():
             raise _must_be("one line of text")
         return value
+
+    @model_validator(mode="after")
+    def _comes(self) -> Self:
+        for place, window in enumerate(self.quiet):
+            try:
+                window.recurrence(self.zone)
+            except ValueError as error:
+                what = f"an iCalendar RRULE such as FREQ=WEEKLY;BYDAY=SU ({error})"
+                raise PydanticCustomError("rrule", "{what}", {"what": what, "window": place, "found": window.rrule}) from None
+        return self

@@ -68,8 +68,8 @@ def _parsed(text: str, start: datetime, zone: tzinfo) -> Any:
     text = text.strip().removeprefix("RRULE:")
     if not re.fullmatch(r"[A-Za-z0-9=;,+-]{1,500}", text):
         raise ValueError("it holds more than NAME=VALUE parts")
-    local = _UNTIL.sub(lambda found: f"{_from_utc(found[1], zone):%Y%m%dT%H%M%S}", text)
     try:
+        local = _UNTIL.sub(lambda found: f"{_from_utc(found[1], zone):%Y%m%dT%H%M%S}", text)
         found: Any = rrule.rrulestr(local, dtstart=start)
         step, count = found._interval, found._count
         if found._freq not in _STEPS:

@@ -18,6 +18,10 @@ NIGHTS = "{start: '2024-01-01 22:00', duration: 8 h, rrule: FREQ=DAILY}"
             "[{quiet: [{start: '2024-01-01 22:00', duration: 8 h, rrule: FREQ=NEVER}]}]",
             ["rules[0].quiet[0].rrule is 'FREQ=NEVER'"],
         ),
+        (  # in UTC a window comes before that end, by the clock of New York none does
+            f"[{{zone: America/New_York, quiet: [{NIGHTS}, {NIGHTS.replace('DAILY', 'DAILY;UNTIL=20240101T230000Z')}]}}]",
+            ["rules[0].quiet[1].rrule is 'FREQ=DAILY;UNTIL=20240101T230000Z'", "no window ever comes"],
+        ),
         ("[{quiet: [{start: '22:00', duration: 8 h}]}]", ["rules[0].quiet[0].start is '22:00'", "a day and a time"]),
         ("[{quiet: [{start: '2024-01-01 22:00', duration: soon}]}]", ["rules[0].quiet[0].duration is 'soon'", "a duration"]),
         ("[{quiet: [{duration: 8 h}]}]", ["rules[0].quiet[0].start is missing"]),
