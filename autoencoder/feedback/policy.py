@@ -30,9 +30,9 @@ class Silencer:
         """Seconds without a point that are an incident; 0 for none."""
         return self.rule.no_data if self.rule else 0.0
 
-    def awake_from(self, moment: int) -> tuple[int, str | None]:
+    def awake_from(self, moment: int, now: int) -> tuple[int, str | None]:
         """See ``Rule.awake_from``."""
-        return self.rule.awake_from(moment) if self.rule else (moment, None)
+        return self.rule.awake_from(moment, now) if self.rule else (moment, None)
 
     def silences(
         self, incident: Incident, values: Array, expected: Array, height: float, moment: int, *, is_long: bool

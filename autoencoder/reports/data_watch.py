@@ -25,8 +25,8 @@ class Awake(Protocol):
         """Seconds."""
         ...
 
-    def awake_from(self, moment: int) -> tuple[int, str | None]:
-        """The first moment from this one on in which missing data ring, and what they are held back by until then."""
+    def awake_from(self, moment: int, now: int) -> tuple[int, str | None]:
+        """The first moment from this one on in which missing data ring, or one behind ``now``; and what holds them back until then."""
         ...
 
 
@@ -108,7 +108,7 @@ class DataWatch(Stateful):
 
     def _until(self, now: int, one: Incident) -> Incident:
         """An incident that goes on, as it is known at a time: whether it rings."""
-        awake, reason = self._limit.awake_from(self._newest + self._nanoseconds)
+        awake, reason = self._limit.awake_from(self._newest + self._nanoseconds, now)
         if one.alarm or (reason and awake >= now):
             return one if one.alarm else replace(one, silenced_by=reason)
         return replace(one, alarm=True, alarm_time=self._text(awake), silenced_by=None)

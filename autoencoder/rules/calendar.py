@@ -10,7 +10,6 @@ from autoencoder.core.extras import require
 from autoencoder.rules.recurrence import Recurrence
 
 EPOCH = datetime(1970, 1, 1)
-MAX_WINDOWS_IN_A_ROW = 10_000  # that are taken for one
 _NANOSECONDS = 1000  # in a microsecond
 
 
@@ -57,10 +56,10 @@ class Calendar:
         """Whether a moment lies in a holiday."""
         return self._local(moment).date() in self._holidays
 
-    def awake_from(self, moment: int) -> int:
-        """The first moment from this one on that lies neither in a quiet window nor in a holiday."""
+    def awake_from(self, moment: int, now: int) -> int:
+        """The first moment from this one on that lies in no quiet window and no holiday; one behind ``now`` where none is sooner."""
         local = self._local(moment)
-        for _ in range(MAX_WINDOWS_IN_A_ROW):
+        while self._moment(local) <= now:
             ends = [end for window in self._windows if (end := window.end(local))]
             if local.date() in self._holidays:
                 ends.append(datetime.combine(local.date() + timedelta(days=1), time()))

@@ -86,9 +86,9 @@ class Rule:
             return f"{self.name}.holidays"
         return None
 
-    def awake_from(self, moment: int) -> tuple[int, str | None]:
-        """The first moment from this one on in which missing data ring, and the part of the rule that holds them back until then."""
-        awake = self.calendar.awake_from(moment) if self.calendar else moment
+    def awake_from(self, moment: int, now: int) -> tuple[int, str | None]:
+        """See ``Calendar.awake_from``: when missing data ring, and the part of the rule that holds them back until then."""
+        awake = self.calendar.awake_from(moment, now) if self.calendar else moment
         if not self.calendar or awake == moment:
             return moment, None
         return awake, f"{self.name}.{'quiet' if self.calendar.is_quiet(moment) else 'holidays'}"

@@ -63,6 +63,7 @@ def test_a_rule_without_an_end_is_cheap(rule: str) -> None:
         ("FREQ=SECONDLY", "HOURLY is the finest"),
         ("FREQ=DAILY;INTERVAL=0", "INTERVAL is at least 1"),
         ("FREQ=DAILY;COUNT=1000000000", "COUNT from 1 to 10,000"),
+        ("FREQ=DAILY;UNTIL=99991231T235959Z", "out of range"),  # the clock of Berlin is ahead of UTC
         ("every night", "NAME=VALUE"),
         ("FREQ=DAILY\nEXDATE:20240101T000000", "NAME=VALUE"),
     ],
@@ -97,5 +98,13 @@ def test_nights_follow_the_clock_of_the_place(moment: str, is_quiet: bool) -> No
 def test_awake_after_windows_and_holidays_in_a_row() -> None:
     nights = Recurrence(datetime(2024, 1, 1, 22), timedelta(hours=8), "FREQ=DAILY", BERLIN)
     calendar = Calendar([nights], {datetime(2024, 12, 25).date(), datetime(2024, 12, 26).date()}, BERLIN)
-    assert calendar.awake_from(nanoseconds("2024-12-24T22:30")) == nanoseconds("2024-12-27T05:00")
-    assert calendar.awake_from(nanoseconds("2024-12-27T06:00")) == nanoseconds("2024-12-27T06:00")
+    later = nanoseconds("2025-06-01")
+    assert calendar.awake_from(nanoseconds("2024-12-24T22:30"), later) == nanoseconds("2024-12-27T05:00")
+    assert calendar.awake_from(nanoseconds("2024-12-27T06:00"), later) == nanoseconds("2024-12-27T06:00")
+
+
+def test_what_is_never_awake_is_looked_at_as_far_as_now() -> None:
+    calendar = Calendar([Recurrence(START, timedelta(days=1), "FREQ=DAILY", BERLIN)])
+    since, now = nanoseconds("2024-05-01T12:00"), nanoseconds("2024-05-04T22:30")
+    assert calendar.awake_from(since, since) == nanoseconds("2024-05-01T22:30")
+    assert calendar.awake_from(since, now) == nanoseconds("2024-05-05T22:30")
