@@ -20,7 +20,7 @@ from autoencoder.reports.scores_csv import read_rows
 MAX_NOTE = 1000  # characters
 
 
-def add_feedback(folder: Path, incident: int, *, label: bool, duration: str | None = None, note: str = "") -> Label:
+def add_feedback(folder: str | Path, incident: int, *, label: bool, duration: str | None = None, note: str = "") -> Label:
     """Say of an incident of a run whether it was an anomaly; the run, going on or resumed, takes that up.
 
     Args:
@@ -35,6 +35,7 @@ def add_feedback(folder: Path, incident: int, *, label: bool, duration: str | No
         ModelFileError: scores.csv is damaged.
         RunError: feedback.jsonl cannot be written.
     """
+    folder = Path(folder)
     found = _find(folder, incident)
     seconds = None if duration is None else seconds_of(duration)
     if duration is not None and not seconds:
