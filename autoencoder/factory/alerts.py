@@ -44,7 +44,7 @@ def _settings(channel: str, section: dict[str, Any]) -> dict[str, Any]:
             out[name] = secret(f"alerts.{channel}.{setting}", value, f"put alerts.{channel}.enabled=false")
         if name == "url" and not is_web_address(out[name]):
             found = f"the environment variable {value} holds" if name != setting else f"alerts.{channel}.url is {value!r},"
-            raise ConfigError(f"{found} no http or https address; set it to the {channel}'s")
+            raise ConfigError(f"{found} no http or https address; set it to that of {channel}")
         if setting == "url" and urlsplit(value).username is not None:
             raise ConfigError(
                 f"alerts.{channel}.url holds a login, which would be in config.yaml; leave it out, and name a token"
