@@ -3,30 +3,31 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Callable, Mapping, Sequence
+import math
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from time import perf_counter
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import numpy as np
 
 from autoencoder.core.detector import Detector
 from autoencoder.core.errors import ModelFileError, NotFittedError
-from autoencoder.core.state import Reader, State
+from autoencoder.core.state import POSITIVE, Reader, State
 from autoencoder.core.types import Bools, Detections, Integers, Time
 from autoencoder.network.period import day_of
 from autoencoder.position import StreamPosition
 from autoencoder.profile import StreamProfile
-from autoencoder.scorers.base import Array, Progress, Scored, Scorer
+from autoencoder.scorers.base import Array, Progress, Scored, Scorer, to_detections
 from autoencoder.slots import SlotFiller
 from autoencoder.thresholds.base import Threshold
 from autoencoder.thresholds.budget import Budget, interval_of
 from autoencoder.thresholds.peaks_over_threshold import MAX_RARITY, PeaksOverThreshold
+from autoencoder.training_part import TrainingPart
 
-__all__ = ["Detector", "StreamDetector", "Time", "to_detections"]
+__all__ = ["Detector", "StreamDetector", "Time"]
 
 MAX_CALIBRATION_ERRORS = 10_000  # errors of the training part that are kept, so that a saved model can be given another threshold
-DECADES = 10.0  # a tail probability of 1e-10 or less has score 1
 
 
 class StreamDetector(Detector):
@@ -71,8 +72,7 @@ class StreamDetector(Detector):
         self._make_threshold = make_threshold
         self._budget = budget
         self._progress = progress
-        self._times: list[Time] = []  # of the training part, until it is complete
-        self._values: list[Array] = []
+        self.training = TrainingPart()  # as far as it came; empty once trained
         self.profile: StreamProfile | None = None  # of the points that it is made for; None until trained
         self.position = StreamPosition()
         self.trained = False  # points get detections
@@ -92,22 +92,15 @@ class StreamDetector(Detector):
     @property
     def lacks_season(self) -> str:
         """See ``Detector.lacks_season``; a day is the season that is looked for."""
-        needed = 2 * day_of(self.interval) if self.trained and self.training_points else 0
-        is_known = not needed or self.training_points >= needed
-        return "" if is_known else f"a daily season needs {needed:,} points; {self.training_points:,} trained the model"
-
-    @property
-    def training_seen(self) -> int:
-        """Points of the training part seen so far; 0 once trained."""
-        return sum(map(len, self._values))
+        points, needed = self.training_points, 2 * day_of(self.interval) if self.trained else 0
+        return f"a daily season needs {needed:,} points; {points:,} trained the model" if 0 < points < needed else ""
 
     def process(self, time: Time, values: Array) -> Detections:
         """Points (N,), (N, F) -> their detections; see ``Detector.process``."""
         if self.trained:
             return self._score(time, values)
-        rest = self.training_points - self.training_seen
-        self._times.append(time[:rest])
-        self._values.append(values[:rest])
+        rest = self.training_points - len(self.training)
+        self.training.add(time[:rest], values[:rest])
         head = Detections.unknown(time[:rest], values[:rest])
         if len(values) < rest:
             return head
@@ -116,9 +109,14 @@ class StreamDetector(Detector):
 
     def _train(self) -> None:
         began = perf_counter()
-        self.learn(cast(Time, np.concatenate(self._times)), np.concatenate(self._values))
-        self._times, self._values, self._progress = [], [], None
+        time, values = self.training.joined()
+        self.learn(time, self._begin(time, values))
+        self.training, self._progress = TrainingPart(), None
         self.training_seconds = perf_counter() - began
+
+    def _begin(self, time: Time, values: Array) -> Array:
+        """What the scorer sees of the training part (N,), (N, F)."""
+        return values
 
     def learn(self, time: Time, values: Array, errors: Array | None = None) -> Array:
         """Learn a training part (N,), (N, F), unless the scorer has, with ``errors`` (M,) -> its slots, see ``SlotFiller.fit``."""
@@ -146,8 +144,7 @@ class StreamDetector(Detector):
             self._calibration.fit(errors)
 
     def _set_share(self, share: float) -> None:
-        self.share = share
-        self.threshold = self._make_threshold(share)
+        self.share, self.threshold = share, self._make_threshold(share)
         # the score of a point is its tail probability whatever threshold flags it, so that it means the same everywhere
         self._calibration = self.threshold if isinstance(self.threshold, PeaksOverThreshold) else PeaksOverThreshold(share)
 
@@ -204,19 +201,9 @@ class StreamDetector(Detector):
         other.position = StreamPosition()
         return other
 
-    @property
-    def training_values(self) -> Array:
-        """Values (N, F) of the training part seen so far; empty once trained."""
-        return np.concatenate(self._values) if self._values else np.empty((0, 1))
-
     def training_view(self, time: Time, values: Array) -> Array:
         """What the scorer is to see of the training part so far and of these further points (N,), (N, F)."""
-        return self.view(np.concatenate([*self._times, time]), np.concatenate([*self._values, values]))
-
-    @property
-    def training_part(self) -> tuple[Sequence[Time], Sequence[Array]]:
-        """Chunks (N,), (N, F) of the training part seen so far; none once trained."""
-        return tuple(self._times), tuple(self._values)
+        return self.view(*self.training.followed_by(time, values))
 
     def with_scorer(self, scorer: Scorer, errors: Array, values: Array | None = None) -> StreamDetector:
         """A detector that goes on with another scorer, whose errors (M,) on normal points are known, and with the same budget.
@@ -283,9 +270,7 @@ class StreamDetector(Detector):
     def state(self) -> State:
         """See ``Detector.state``."""
         if not self.trained:
-            time = np.concatenate(self._times) if self._times else np.empty(0, np.int64)
-            values = np.concatenate(self._values) if self._values else np.empty((0, 1))
-            return {"trained": False, "time": time.astype(np.int64), "dated": time.dtype.kind == "M", "values": values}
+            return {"trained": False, **self.training.state()}
         assert self.profile
         state: State = {
             "trained": True,
@@ -308,27 +293,8 @@ class StreamDetector(Detector):
         saved = Reader(state, "the detector")
         self.trained = saved.boolean("trained")
         if not self.trained:
-            times, values = saved.integers("time", (None,)), saved.array("values", (None, None), finite=False)
-            if len(times) != len(values):
-                raise ModelFileError(
-                    "the saved state of the detector cannot be used: times and values differ in length; train again"
-                )
-            self._times = [times.astype("datetime64[ns]") if saved.boolean("dated") else times] if len(times) else []
-            self._values = [values] if len(values) else []
+            self.training = TrainingPart.load(saved)
             return
-        share = saved.number("share")
-        if not 0.0 < share < 1.0:
-            fault = f"share is {share:g}; it must be in (0, 1)"
-            raise ModelFileError(f"the saved state of the detector cannot be used: {fault}; train again")
-        self._set_share(share)
+        self._set_share(saved.number("share", POSITIVE, math.nextafter(1.0, 0.0)))
         self._load_scorer(saved, files)
         self._load_thresholds(saved)
-
-
-def to_detections(time: Time, values: Array, scored: Scored, limits: Array, probabilities: Array) -> Detections:
-    """Detections of N points by their own errors, from limits (N,) and the probabilities (N,) that a normal error is larger."""
-    decades = np.log10(np.maximum(probabilities, 1e-300)) / -DECADES
-    scores = np.minimum(decades, 1.0) + 0.0  # a certain -0 becomes 0
-    flags = scored.own_errors > limits
-    contributions = scored.contributions if len(scored.contributions) == len(values) else np.empty((len(values), 0))
-    return Detections(time, values, scored.predictions, scored.errors, limits, scores, flags, contributions=contributions)

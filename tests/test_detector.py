@@ -134,7 +134,7 @@ def test_an_untrained_model_is_not_adopted() -> None:
     time, values = stream()
     waiting = make()
     waiting.process(time[:10], values[:10])
-    assert waiting.training_seen == 10
+    assert len(waiting.training) == 10
     with pytest.raises(NotFittedError, match="not trained"):
         make().load_model(waiting.state(), {})
 

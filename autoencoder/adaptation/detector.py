@@ -59,12 +59,12 @@ class AdaptiveDetector(Detector):
         current = self.current
         if current.trained:
             return self._detect(time, values)
-        rest, (times, parts) = current.training_points - current.training_seen, current.training_part
+        rest, part = current.training_points - len(current.training), current.training
         head = current.process(time[:rest], values[:rest])
         self._row += len(head)
         if not current.trained:
             return head
-        self._updater.start(np.concatenate([*times, time[:rest]]), np.concatenate([*parts, values[:rest]]))
+        self._updater.start(*part.joined())
         return Detections.concatenate([head, self._detect(time[rest:], values[rest:])])
 
     def _detect(self, time: Time, values: Array) -> Detections:

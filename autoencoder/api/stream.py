@@ -70,7 +70,7 @@ class Stream:
     def process(self, points: Points) -> Detections:
         """Judge the next points."""
         detector, first, count = self.panel[None].detector.current, self.rows, len(points.time)
-        untrained = 0 if detector.trained else min(detector.training_points - detector.training_seen, count)
+        untrained = 0 if detector.trained else min(detector.training_points - len(detector.training), count)
         has_network = self._config.detector == "lstm_autoencoder"
         self._check_order(points)
         if untrained and has_network:

@@ -13,8 +13,8 @@ import numpy as np
 
 from autoencoder.benchmark.runner import Bench, Report, grouped, table
 from autoencoder.core.types import Array
-from autoencoder.detector import DECADES, MAX_CALIBRATION_ERRORS
-from autoencoder.scorers.base import Scorer
+from autoencoder.detector import MAX_CALIBRATION_ERRORS
+from autoencoder.scorers.base import DECADES, Scorer
 from autoencoder.thresholds import THRESHOLDS
 from autoencoder.thresholds.base import Threshold
 from autoencoder.thresholds.peaks_over_threshold import PeaksOverThreshold

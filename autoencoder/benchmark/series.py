@@ -26,12 +26,12 @@ from autoencoder.benchmark.series_report import T2Q, Outcome, figures_of, report
 from autoencoder.config import Config
 from autoencoder.core.errors import InputError, TrainingError
 from autoencoder.core.types import Array, Bools, Detections, unknown
-from autoencoder.detector import MAX_CALIBRATION_ERRORS, Detector, to_detections
+from autoencoder.detector import MAX_CALIBRATION_ERRORS, Detector
 from autoencoder.factory.detectors import make_waited_for
 from autoencoder.factory.runs import gaps_of, make_tracker
 from autoencoder.reports.files import reporting, write_whole
 from autoencoder.reports.incidents import Incident
-from autoencoder.scorers.base import Scored
+from autoencoder.scorers.base import Scored, to_detections
 from autoencoder.scorers.evidence import DEPENDENCE, PARTS
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.sources.chunk import Chunk

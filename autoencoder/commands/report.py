@@ -15,7 +15,6 @@ from autoencoder.config import Config, leaves, load
 from autoencoder.config.schema import Incidents
 from autoencoder.console import Console
 from autoencoder.core.errors import ConfigError, InputError, RunError
-from autoencoder.detector import DECADES
 from autoencoder.factory.rules import make_rule, settings_of
 from autoencoder.factory.runs import gaps_of, make_tracker
 from autoencoder.feedback.oracle import Oracle
@@ -25,6 +24,7 @@ from autoencoder.reports.odometer import PERIODS, brief
 from autoencoder.reports.replay import Totals, at_score
 from autoencoder.reports.run_folder import CONFIG, FEEDBACK, SCORES, has, is_folder, require_inside
 from autoencoder.reports.scores_csv import read_series
+from autoencoder.scorers.base import DECADES
 from autoencoder.thresholds.budget import Budget, interval_of
 from autoencoder.thresholds.peaks_over_threshold import AIM
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from autoencoder.core.types import Array, Detections
-from autoencoder.detector import StreamDetector, Time, to_detections
+from autoencoder.detector import StreamDetector, Time
+from autoencoder.scorers.base import to_detections
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
 from autoencoder.scorers.panel import LstmPanel
 from autoencoder.thresholds.panel import PeaksOverThresholdPanel

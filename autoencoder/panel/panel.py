@@ -153,7 +153,7 @@ class Panel:
         ends = []
         for name, rows in by_series(chunk, names):
             detector = self.add(name).detector.current
-            rest, places = detector.training_points - detector.training_seen, places_of(rows, len(chunk))
+            rest, places = detector.training_points - len(detector.training), places_of(rows, len(chunk))
             if 0 < rest <= len(places):
                 ends.append(int(places[rest - 1]) + 1)
         return min(ends, default=0)
@@ -270,8 +270,7 @@ class Panel:
         """All that is remembered, but for the network's files: of a source without series, or packed series by series."""
         if None in self._series:
             return self[None].state()
-        about = [[one.name, one.left_out] for one in self]
-        # one array a series, so that the archive's index stays small
+        about = [[one.name, one.left_out] for one in self]  # one array a series, so that the archive's index stays small
         packed: State = {str(place): np.frombuffer(pack(one.state()), np.uint8) for place, one in enumerate(self)}
         return {"series": json.dumps(about), "packed": packed, "incidents": self._incidents.count}
 

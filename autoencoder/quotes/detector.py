@@ -62,13 +62,10 @@ class PriceDetector(StreamDetector):
         """See ``Detector.described``."""
         return self._flagged.described(incident)
 
-    def _train(self) -> None:
-        values = np.concatenate(self._values)
+    def _begin(self, time: Time, values: Array) -> Array:
         self._returns = Returns(values.shape[1] - self.aside)
-        times: Any = np.concatenate(self._times)
-        self._values = [self._returns.fit(times, values)]
-        super()._train()
         self._flagged.skip(len(values))
+        return self._returns.fit(time, values)
 
     def _score(self, time: Time, values: Array) -> Detections:
         if len(time) and self.position.is_at_start and not self.position.can_go_on(time):

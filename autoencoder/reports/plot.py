@@ -4,24 +4,23 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Mapping, Sequence
-from datetime import datetime, tzinfo
 from io import BytesIO
 from pathlib import Path
 from typing import Any, NamedTuple
-from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter, date2num
+from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure, FigureBase
 from matplotlib.lines import Line2D
 from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter, StrMethodFormatter
 
 from autoencoder.core.errors import RunError
 from autoencoder.core.types import Detections
+from autoencoder.reports.axis_values import finite, padded, positions, zone_of
 from autoencoder.reports.decimation import Array, choose_columns, decimate
 from autoencoder.reports.evaluation import events as stretches
 from autoencoder.reports.files import write_whole
@@ -103,7 +102,7 @@ def paint(
     stacked = len(shown) > 1
     ratios = [1.0 if stacked else 2.0] * len(shown) + [1.0]
     axes = figure.subplots(len(ratios), sharex=True, height_ratios=ratios)
-    x = _positions(detections.time)  # (N,)
+    x = positions(detections.time)  # (N,)
     trained = min(training_points, len(x))
     bands: dict[str, Spans] = {"training": [(0, trained - 1)] if trained else []}
     bands["labelled anomaly"] = [] if labels is None else [(start, end - 1) for start, end in stretches(labels)]
@@ -115,7 +114,7 @@ def paint(
     for each, column in zip(axes, shown, strict=False):
         lines = {"value": seen[:, column], "prediction": expected[:, column]}
         handles |= _fill(each, x, lines, detections.anomalies, {**bands, "incident": spans})
-        each.set_ylim(*_padded(_known(*lines.values())))
+        each.set_ylim(*padded(finite(*lines.values())))
         name, most = columns[column], 100 if stacked else 50
         label_axes(each, name if len(name) <= most else f"{name[: most - 1]}…", stacked)
     handles |= _fill(axes[-1], x, {"error": errors, "threshold": limits}, detections.anomalies, bands)
@@ -201,10 +200,10 @@ def label_axes(axes: Axes, text: str, stacked: bool) -> None:
 
 def _scale_errors(axes: Axes, errors: Array, limits: Array, is_log: bool) -> bool:
     """Scale the errors' panel, by logarithms where it was so before or some are far above the everyday ones; returns whether it is."""
-    known = _known(errors, limits)
+    known = finite(errors, limits)
     everyday = np.median(errors[errors > 0]) if (errors > 0).any() and not (known < 0).any() else np.inf
     if not is_log and not (known.size and known.max() > 40 * everyday):
-        low, high = _padded(known)
+        low, high = padded(known)
         axes.set_ylim(low if (known < 0).any() else 0.0, high)
         return False
     axes.set_yscale("log")
@@ -218,13 +217,13 @@ def _scale_errors(axes: Axes, errors: Array, limits: Array, is_log: bool) -> boo
 
 
 def _scale_time(axes: Axes, time: npt.NDArray[np.generic], trained: int, timezone: str | None) -> None:
-    x = _positions(time)
+    x = positions(time)
     low, high = (x.min(), x.max()) if len(x) else (0.0, 1.0)
     margin = 0.01 * (high - low) or 1.0
     axes.set_xlim(low - margin, high + margin)
     axes.tick_params(labelbottom=bool(len(x)))  # without points there is no time to tell
     if time.dtype.kind == "M":
-        unit, zone = timezone, _zone(timezone)
+        unit, zone = timezone, zone_of(timezone)
         locator = AutoDateLocator(tz=zone, minticks=5, maxticks=10)
         axes.xaxis.set_major_locator(locator)
         axes.xaxis.set_major_formatter(ConciseDateFormatter(locator, tz=zone))
@@ -247,7 +246,7 @@ def _mark(axes: npt.NDArray[Any], events: Events, stacked: bool) -> None:
     style: dict[str, Any] = {"fontsize": 8.5, "color": PURPLE, "va": "bottom", "parse_math": False, "textcoords": "offset points"}
     room_from = -np.inf
     for time, text in sorted(events):
-        position = float(_positions(np.array([time]))[0])
+        position = float(positions(np.array([time]))[0])
         for panel in axes:
             panel.axvline(position, color=PURPLE, linewidth=1.1, linestyle=(0, (4, 3)), zorder=1)
         share, width = (position - low) / (high - low), 0.0068 * (len(text) + 2)  # of the panel's width
@@ -279,29 +278,3 @@ def _write_numbers(axis: Axis, locator: MaxNLocator, form: str = ",.15g") -> Non
 
     axis.set_major_locator(locator)
     axis.set_major_formatter(FuncFormatter(write))
-
-
-def _positions(time: npt.NDArray[np.generic]) -> Array:
-    """Times (N,) as places on the axis: days since 1970, or the count itself."""
-    return np.asarray(date2num(time) if time.dtype.kind == "M" else time, dtype=np.float64)
-
-
-def _known(*series: Array) -> Array:
-    numbers = np.concatenate(series)
-    return numbers[np.isfinite(numbers)]
-
-
-def _padded(known: Array) -> tuple[float, float]:
-    """Range of numbers, with room above and below; (0, 1) where there are none."""
-    if not known.size:
-        return 0.0, 1.0
-    low, high = float(known.min()), float(known.max())
-    margin = 0.07 * (high - low) or 0.05 * abs(high) or 0.5
-    return low - margin, high + margin
-
-
-def _zone(timezone: str | None) -> tzinfo | None:
-    try:
-        return ZoneInfo(timezone or "UTC")
-    except (KeyError, ValueError):  # an offset such as "+02:00" is no IANA name
-        return datetime.strptime(str(timezone), "%z").tzinfo

@@ -10,9 +10,11 @@ import numpy as np
 
 from autoencoder.core.errors import NotFittedError
 from autoencoder.core.state import Resettable, State
-from autoencoder.core.types import Array, Bools, Integers, Progress, unknown
+from autoencoder.core.types import Array, Bools, Detections, Integers, Progress, Time, unknown
 
-__all__ = ["Array", "Progress", "Refittable", "Scored", "Scorer"]
+__all__ = ["Array", "Progress", "Refittable", "Scored", "Scorer", "to_detections"]
+
+DECADES = 10.0  # a tail probability of 1e-10 or less has score 1
 
 
 class Scored(NamedTuple):
@@ -40,6 +42,15 @@ class Scored(NamedTuple):
         for each, part in zip(whole, self, strict=True):
             each[rows] = part
         return whole
+
+
+def to_detections(time: Time, values: Array, scored: Scored, limits: Array, probabilities: Array) -> Detections:
+    """Detections of N points by their own errors, from limits (N,) and the probabilities (N,) that a normal error is larger."""
+    decades = np.log10(np.maximum(probabilities, 1e-300)) / -DECADES
+    scores = np.minimum(decades, 1.0) + 0.0  # a certain -0 becomes 0
+    flags = scored.own_errors > limits
+    contributions = scored.contributions if len(scored.contributions) == len(values) else np.empty((len(values), 0))
+    return Detections(time, values, scored.predictions, scored.errors, limits, scores, flags, contributions=contributions)
 
 
 class Scorer(Resettable, ABC):

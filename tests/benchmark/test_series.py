@@ -19,9 +19,8 @@ from autoencoder.benchmark.series import series_files
 from autoencoder.benchmark.series_picture import draw
 from autoencoder.benchmark.series_report import delays_of
 from autoencoder.core.errors import InputError, TrainingError
-from autoencoder.detector import to_detections
 from autoencoder.reports.tracker import IncidentTracker
-from autoencoder.scorers.base import Scored
+from autoencoder.scorers.base import Scored, to_detections
 from autoencoder.scorers.evidence import DEPENDENCE, PARTS
 from benchmark.folders import (
     FOREST,
