@@ -170,7 +170,7 @@ def test_counted_rows_have_no_duration(tmp_path: Path, program: Program) -> None
     assert program(tmp_path / "bare.csv", "--out", "bare", *GAUSSIAN, *TRAINING).code == 0
     with pytest.raises(InputError, match="without timestamps"):
         add_feedback(Path("bare"), 1, label=False, duration="1 d")
-    assert add_feedback(Path("bare"), 1, label=False).shape.season == 0.0
+    assert add_feedback("bare", 1, label=False).shape.season == 0.0
 
 
 def test_a_report_says_what_labels_would_have_changed(tmp_path: Path, program: Program) -> None:
