@@ -68,6 +68,8 @@ def read_config(arguments: argparse.Namespace, warn: Callable[[str], object] = s
         _, *sources = FLAGS[flag]
         if sources and config.source not in sources:
             name = "--" + flag.replace("_", "-")
+            if arguments.command == "serve":
+                raise ConfigError(f"{name} means nothing to serve, whose points come over HTTP; leave it out")
             other = "type serve" if sources[0] == "http" else f"add --source {sources[0]}"
             raise ConfigError(f"{name} means nothing to --source {config.source}; leave it out, or {other}")
     if config.source == "http" and arguments.command != "serve":

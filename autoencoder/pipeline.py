@@ -235,7 +235,7 @@ def rows_done(state: State, settings: str) -> int:
     saved = Reader(state, "the run")
     if saved.integer("version", 0) != VERSION:
         raise ResumeError(
-            f"the checkpoint has version {state['version']}, this program writes {VERSION}; run anew without --resume"
+            f"the checkpoint has version {state['version']}, this program writes {VERSION}; run anew with another --out"
         )
     require_same(saved.text("settings"), settings)
     return saved.integer("rows", 0)
@@ -244,4 +244,4 @@ def rows_done(state: State, settings: str) -> int:
 def require_same(then: str, now: str) -> None:
     """Raise ResumeError where a run was begun with another configuration."""
     if changed := difference(then, now):
-        raise ResumeError(f"--resume: {changed}; set it back, or run anew without --resume")
+        raise ResumeError(f"--resume: {changed}; set it back, or run anew with another --out")

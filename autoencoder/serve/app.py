@@ -31,7 +31,7 @@ def make_app(service: Service, token: str | None) -> ASGIApp:
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_: Request, error: RequestValidationError) -> JSONResponse:
-        what = "; ".join(f"{'.'.join(map(str, each['loc'][1:]))}: {each['msg']}" for each in error.errors())
+        what = "; ".join(f"{'.'.join(map(str, each['loc'][1:])) or 'the body'}: {each['msg']}" for each in error.errors())
         return problem(Refusal(422, f"{what}; /openapi.json says what is allowed"))
 
     @app.exception_handler(HTTPException)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import functools
 import json
 import math
+import re
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -23,6 +24,7 @@ BAD_TIME = "a time must be ISO 8601, e.g. 2024-05-31T12:00:00Z, or an epoch in s
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+_NANOSECONDS = re.compile(r"[.,]\d{6}(\d{1,3})")  # what ``datetime`` cuts off
 
 
 class Refusal(Exception):
@@ -196,6 +198,8 @@ def _nanoseconds(time: object) -> int:
         try:
             moment = datetime.fromisoformat(time)
             found = ((moment if moment.tzinfo else moment.replace(tzinfo=UTC)) - _EPOCH) // _MICROSECOND * 1000
+            rest = _NANOSECONDS.search(time)
+            found += int(f"{rest[1]:0<3}") if rest else 0
         except (ValueError, OverflowError):
             pass
     elif type(time) is int or type(time) is float:

@@ -173,9 +173,10 @@ class PrometheusSource(Source):
                 continue
             except (SourceError, InputError, ValueError, TypeError) as error:
                 known = isinstance(error, SourceError | InputError)
-                fault = error if known else SourceError(f"{self.url}: its answer holds no points ({error})")
+                what = f"{self.url}: its answer holds no points ({error}); check that Prometheus answers there"
+                fault = error if known else SourceError(what)
                 if not (self.follow and self._is_open):
-                    raise
+                    raise fault from None
                 self._api.tell_of_failure(str(fault))
                 yield Chunk.nothing(1)
                 self.sleep(min(max(self.step, 1.0), self.access.max_backoff))

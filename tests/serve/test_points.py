@@ -38,6 +38,12 @@ def test_every_usual_time_is_the_same_moment(time: str) -> None:
     assert points.series == ["value"]
 
 
+@pytest.mark.parametrize("fraction", [".123456789", ".1234567", ",12345678", ".1234567899"])
+def test_nanoseconds_stay(fraction: str) -> None:
+    expected = np.datetime64(f"1969-12-31T23:59:58.{fraction[1:10]}", "ns").astype(int)
+    assert read(f'{{"value": 1, "time": "1969-12-31T23:59:58{fraction}Z"}}').times == [expected]
+
+
 def test_lines_arrays_and_single_points_are_the_same() -> None:
     lines = "\n".join(json.dumps({"series": name, "time": 1717156800, "cpu": None, "mem": 2}) for name in "ab")
     one = read(f"\n{lines}\r\n\n", columns=("cpu", "mem"))

@@ -282,7 +282,7 @@ def test_a_token_is_asked_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         (("serve", "--out", "o", "--port", "0", "--column", "all"), ["serve judges the columns that --column names together"]),
         (("serve", "--out", "o", "--port", "0", "--column", "time"), ["series and time are keys"]),
         (("serve", "--out", "o", "--port", "0", "--set", "input.transform=rate"), ["serve judges values as they come"]),
-        (("serve", "--out", "o", "--follow"), ["--follow means nothing to --source http"]),
+        (("serve", "--out", "o", "--follow"), ["--follow means nothing to serve", "leave it out"]),
         (("--source", "synthetic", "--port", "1"), ["--port means nothing to --source synthetic", "type serve"]),
         (("--set", "source=http"), ["type serve"]),
     ],

@@ -212,6 +212,10 @@ def test_whatever_goes_wrong_for_a_while_is_said_once_and_loses_nothing(server: 
         (FAULTS[6], r"its answer is incomplete \(store a is down\)"),
         (FAULTS[7], "timeout: query timed out"),
         (silence, "no answer within 0.1 s"),
+        (
+            says_json(200, {"status": "success", "data": {"result": [{"metric": {}, "values": [[1, "high"]]}]}}),
+            "no points .*'high'",
+        ),
     ],
 )
 def test_what_goes_wrong_for_good_is_one_sentence(server: Server, fault: Any, words: str) -> None:
