@@ -343,7 +343,7 @@ def test_season_is_learnt_once_it_can_be() -> None:
         (STARTED, "season"),
         (PROMOTED, "season"),
     ]
-    assert (detector.current.scorer.window, detector.lacks_season) == (256, "")
+    assert (detector.current.scorer.window, detector.lacks_season) == (288, "")
     assert detections.anomalies.sum() < 5
 
 
