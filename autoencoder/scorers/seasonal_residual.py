@@ -24,6 +24,7 @@ CYCLES = 4  # seasons that a usual value follows, in the mean
 CLIP = 3.0  # deviations beyond which a residual teaches no more
 MEAN_TO_STD = math.sqrt(math.pi / 2)  # of the mean deviation of normal noise
 ENOUGH = 200  # points whose evidence makes a tail
+NEVER = 1e307  # deviation of a column that never moved: no season says how far is far, and other evidence sees that it moves
 
 
 class SeasonalResidual(Resettable):
@@ -91,7 +92,7 @@ class SeasonalResidual(Resettable):
         middle = np.nanmedian(differences, axis=0) if len(differences) else np.zeros(values.shape[1])
         mean = np.nan_to_num(np.nanmean(differences, axis=0)) if len(differences) else middle
         unit = np.where(middle > 0, MAD_TO_STD * np.nan_to_num(middle), MEAN_TO_STD * mean) / math.sqrt(2)
-        self._unit = np.where(unit > np.finfo(float).tiny, unit, 1.0)
+        self._unit = np.where(unit > np.finfo(float).tiny, unit, NEVER)
         self.reset()
 
     def _left(self, values: Array, season: int) -> float:

