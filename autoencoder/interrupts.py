@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from types import TracebackType
+from types import FrameType, TracebackType
 from typing import Any, Self
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -60,9 +60,10 @@ class SignalGuard:
         """The work is done but for what belongs together and takes no time: from here on a signal changes nothing."""
         self._depth += 1
 
-    def _interrupt(self, number: int, _: object) -> None:
+    def _interrupt(self, number: int, frame: FrameType | None) -> None:
         kind = Terminated if number == signal.SIGTERM else KeyboardInterrupt
-        if self._depth:
+        if self._depth or (frame and frame.f_code.co_filename.startswith("<frozen importlib") and frame.f_code.co_name == "cb"):
+            # or the import system drops a lock, in a callback that swallows what is raised
             self._due = kind
         else:
             self._raised = kind

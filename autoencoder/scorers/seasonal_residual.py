@@ -10,8 +10,9 @@ from typing import ClassVar
 
 import numpy as np
 
-from autoencoder.core.state import Reader, Resettable, array, integer
+from autoencoder.core.state import Reader, Resettable, array, integer, integers
 from autoencoder.core.types import Array
+from autoencoder.network.period import first_period
 from autoencoder.scorers.regression import MAD_TO_STD
 
 KINDS = 1  # of evidence in each column
@@ -22,6 +23,8 @@ GAIN = 0.9  # share of what a shorter season does not account for that a longer 
 CHOICE_POINTS = 50_000  # newest training points that the season is chosen by
 CYCLES = 4  # seasons that a usual value follows, in the mean
 CLIP = 3.0  # deviations beyond which a residual teaches no more
+FAR = 3.0  # deviations, beyond which evidence says that the stream is away from its season, and nothing is learnt
+PATIENCE = 3  # times the shortest season, for which it may be away; what goes on is learnt
 MEAN_TO_STD = math.sqrt(math.pi / 2)  # of the mean deviation of normal noise
 ENOUGH = 200  # points whose evidence makes a tail
 NEVER = 1e307  # deviation of a column that never moved: no season says how far is far, and other evidence sees that it moves
@@ -31,18 +34,20 @@ class SeasonalResidual(Resettable):
     """Exponential smoothing of a season and a level, robustly: residuals teach as if they were no more than ``CLIP`` deviations.
 
     A usual value is kept for every point of the season. It, the level and the deviation follow the stream, so that what stays is usual
-    after some seasons. The evidence of a point is the smallest of the newest ``NEWEST`` residuals, where all have the same sign, in
-    deviations of the training part; else 0. It is NaN in the training part until usual values are known.
+    after some seasons; what does not, such as an outage of two days, leaves no trace. The evidence of a point is the smallest of the newest
+    ``NEWEST`` residuals, where all have the same sign, in deviations of the training part; else 0. It is NaN in the training part until
+    usual values are known.
 
     Source: Gelper, Fried and Croux, Journal of Forecasting 2010, doi 10.1002/for.1125.
 
     Examples:
-        >>> days = np.tile(np.r_[np.zeros(12), np.ones(12)], 10)[:, None]
+        >>> noise = np.random.default_rng(0).normal(scale=0.1, size=(264, 1))
+        >>> days = np.tile(np.r_[np.zeros(12), np.ones(12)], 11)[:, None] + noise
         >>> season = SeasonalResidual()
-        >>> season.fit(days, 24).shape
+        >>> season.fit(days[:240], 24).shape
         (240, 1, 1)
-        >>> season.compare(np.zeros((24, 1)))[[0, 18, 19], 0, 0].round(1).tolist()
-        [0.0, 0.0, 1.0]
+        >>> bool(season.compare(noise[240:]).max() > 3)  # a day without its peak
+        True
     """
 
     name = "the seasonal residual"
@@ -54,9 +59,12 @@ class SeasonalResidual(Resettable):
         "_deviation": array("deviation", ("F",), low=0.0),
         "_newest": array("newest", ("F", NEWEST - 1)),
         "_seen": integer("seen"),
+        "_patience": integer("patience"),
+        "_away": integers("away", ("F",), 0),
     }
 
     def __init__(self) -> None:
+        self._patience = 0  # points that a stream may be away
         self._period = 0  # points of a season; 0 where the training part shows none twice
         self._unit = np.ones(0)  # (F,) deviation of the residuals in the training part
         self.reset()
@@ -69,12 +77,16 @@ class SeasonalResidual(Resettable):
         self._deviation = self._unit.copy()
         self._newest = np.zeros((features, NEWEST - 1))  # residuals, 0 where unknown
         self._seen = 0  # points
+        self._away = np.zeros(features, np.int64)  # points since it is away
 
-    def fit(self, values: Array, shortest: int) -> Array:
-        """Learn from values (N, F) with a season of ``shortest`` points or a longer one -> evidence (N, F, K), NaN where unknown."""
-        count = len(values)
-        seasons = [season for times in LONGER if 2 * (season := times * shortest) <= count]
-        chosen, least = 0, np.inf
+    def fit(self, values: Array, window: int) -> Array:
+        """Learn from values (N, F) -> evidence (N, F, K), NaN where unknown; 0 where nothing repeats.
+
+        Where something does, the shortest season is the ``window``, whose length follows the dominant period.
+        """
+        count, shortest = len(values), window if first_period(values[~np.isnan(values).any(axis=1)]) else 0
+        seasons = [season for times in LONGER if 0 < 2 * (season := times * shortest) <= count]
+        chosen, least, self._patience = 0, np.inf, PATIENCE * shortest
         for season in seasons:
             recent = values[-max(CHOICE_POINTS, 3 * season) :]
             self._begin(recent, season)
@@ -108,7 +120,7 @@ class SeasonalResidual(Resettable):
         if not self._period:
             return evidence
         self._usual, self._newest = self._usual.copy(), self._newest.copy()  # clones may share them
-        self._level, self._deviation = self._level.copy(), self._deviation.copy()
+        self._level, self._deviation, self._away = self._level.copy(), self._deviation.copy(), self._away.copy()
         for column in range(values.shape[1]):
             evidence[:, column, 0] = self._follow(column, values[:, column].tolist())
         self._seen += len(values)
@@ -119,28 +131,32 @@ class SeasonalResidual(Resettable):
         """Go on with values of a column -> the smallest of the newest residuals where they lie on one side, else 0."""
         usual, period, seen = self._usual[column], self._period, self._seen
         level, deviation = float(self._level[column]), float(self._deviation[column])
-        newest, rate = self._newest[column].tolist(), 1.0 / period
+        newest, rate, least, away = (
+            self._newest[column].tolist(),
+            1.0 / period,
+            float(self._unit[column]),
+            int(self._away[column]),
+        )
         evidence = []
         for value in values:
             phase, known = seen % period, float(usual[seen % period])
             residual = value - known - level
-            if residual == residual:
+            newest.append(residual if residual == residual else 0.0)
+            low, high = min(newest), max(newest)
+            evidence.append(low if low > 0 else -high if high < 0 else 0.0)
+            away = away + 1 if evidence[-1] > FAR * least else 0
+            if residual == residual and not 0 < away <= self._patience:
                 limit = CLIP * deviation
                 learnt = min(max(residual, -limit), limit)
                 usual[phase] = known + learnt / min(seen // period + 1, CYCLES)
                 level += rate * learnt
-                deviation += rate * (MEAN_TO_STD * abs(learnt) - deviation)
-            elif value == value:  # the first one at this time of the season
+                deviation = max(deviation + rate * (MEAN_TO_STD * abs(learnt) - deviation), least)
+            elif residual != residual and value == value:  # the first one at this time of the season
                 level = value if level != level else level
-                usual[phase], residual = value - level, 0.0
-            else:
-                residual = 0.0
-            newest.append(residual)
-            low, high = min(newest), max(newest)
-            evidence.append(low if low > 0 else -high if high < 0 else 0.0)
+                usual[phase] = value - level
             del newest[0]
             seen += 1
-        self._level[column], self._deviation[column], self._newest[column] = level, deviation, newest
+        self._level[column], self._deviation[column], self._newest[column], self._away[column] = level, deviation, newest, away
         return evidence
 
     def _complete(self, saved: Reader) -> None:

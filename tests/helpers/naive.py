@@ -404,28 +404,30 @@ def partial_residual(
 # --- seasonal residual ---
 
 
-def seasonal_residual(training: Sequence[float], values: Sequence[float], period: int, newest: int, cycles: int) -> list[float]:
+def seasonal_residual(
+    training: Sequence[float], values: Sequence[float], period: int, newest: int, cycles: int, patience: int
+) -> list[float]:
     """Evidence of values after a training part, each usual value and the level followed as the definition has it."""
     steps = sorted(abs(b - a) for a, b in zip(training, training[period:], strict=False) if not math.isnan(b - a))
     middle = len(steps) // 2
     median = steps[middle] if len(steps) % 2 else (steps[middle - 1] + steps[middle]) / 2
     unit = 1.4826 * median / math.sqrt(2)
     usual: dict[int, float] = {}
-    level, deviation, residuals, found = math.nan, unit, [0.0] * (newest - 1), []
+    level, deviation, residuals, found, away = math.nan, unit, [0.0] * (newest - 1), [], 0
     for row, value in enumerate([*training, *values]):
         phase = row % period
-        residual = 0.0
-        if not math.isnan(value) and phase not in usual:
-            level = value if math.isnan(level) else level
-            usual[phase] = value - level
-        elif not math.isnan(value):
-            residual = value - usual[phase] - level
-            clipped = math.copysign(min(abs(residual), 3 * deviation), residual)
-            usual[phase] += clipped / min(row // period + 1, cycles)
-            level += clipped / period
-            deviation += (math.sqrt(math.pi / 2) * abs(clipped) - deviation) / period
-        residuals.append(residual)
+        is_first = not math.isnan(value) and phase not in usual
+        residuals.append(0.0 if math.isnan(value) or is_first else value - usual[phase] - level)
         signs = {math.copysign(1, each) if each else 0 for each in residuals[-newest:]}
         one_sided = signs in ({1.0}, {-1.0})
         found.append(min(abs(each) for each in residuals[-newest:]) / unit if one_sided else 0.0)
+        away = away + 1 if found[-1] > 3 else 0
+        if is_first:
+            level = value if math.isnan(level) else level
+            usual[phase] = value - level
+        elif not math.isnan(value) and not 0 < away <= patience:
+            clipped = math.copysign(min(abs(residuals[-1]), 3 * deviation), residuals[-1])
+            usual[phase] += clipped / min(row // period + 1, cycles)
+            level += clipped / period
+            deviation = max(deviation + (math.sqrt(math.pi / 2) * abs(clipped) - deviation) / period, unit)
     return found[len(training) :]
