@@ -34,5 +34,5 @@ class Channel(ABC):
         """Send one alert; whatever goes wrong is a result. ``draw`` is only called where the receiver takes a picture."""
 
     def send_batch(self, alerts: Sequence[Alert]) -> DeliveryResult:
-        """Send alerts together."""
+        """Send alerts together; only asked of channels whose ``batch_size`` or ``repeat_seconds`` says that they can."""
         raise NotImplementedError

@@ -110,6 +110,7 @@ class Email(Channel):
         message.set_content(text + "\n")
         if picture:
             message.add_alternative(_html(alert, listed), subtype="html")
+            # the part just added; the stubs do not know that a message of several parts holds a list of messages
             related = message.get_payload()[1]  # type: ignore[index]
             related.add_related(picture, "image", "png", cid="<incident>", filename="incident.png", disposition="inline")  # type: ignore[union-attr]
         return message

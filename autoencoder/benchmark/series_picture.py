@@ -8,15 +8,13 @@ from typing import NamedTuple
 
 import numpy as np
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import MaxNLocator
 
 from autoencoder.benchmark.metrics import MARGIN, event_figures, incidents_of, near_events
 from autoencoder.core.types import Array, Bools, Detections
 from autoencoder.reports.evaluation import Span, events
 from autoencoder.reports.incidents import time_text
-from autoencoder.reports.plot import INK, SIZE, paint
+from autoencoder.reports.plot import INK, SIZE, paint, shrink_labels
 from autoencoder.reports.wording import number_of
 
 SHOWN = 3  # of each kind, side by side
@@ -122,11 +120,4 @@ def _draw_closely(cell: SubFigure, detections: Detections, labels: Bools, column
         axes.set_xlabel("")
         is_named = len(columns) > 1 and axes is cell.axes[0]
         axes.set_ylabel(columns[column] if is_named else "", fontsize=8)
-        axes.tick_params(labelsize=8)
-        axes.xaxis.get_offset_text().set_fontsize(8)
-        if near.time.dtype.kind == "M":
-            locator = AutoDateLocator(minticks=2, maxticks=4)
-            axes.xaxis.set_major_locator(locator)
-            axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-        if axes.get_yscale() == "linear":
-            axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
+        shrink_labels(axes, is_dated=near.time.dtype.kind == "M")

@@ -120,7 +120,7 @@ def _to_state(tree: dict[str, Any], arrays: dict[str, AnyArray]) -> State:
         if isinstance(node.get("array"), str):
             return arrays[node["array"]]
         if "value" in node and not isinstance(node["value"], dict):
-            return node["value"]  # type: ignore[no-any-return]
+            return node["value"]  # type: ignore[no-any-return]  # JSON holds leaves alone there
         return _to_state(node, arrays)
 
     return {key: value(node) for key, node in tree.items()}

@@ -6,13 +6,11 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from matplotlib.backends.backend_agg import FigureCanvasAgg
-from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure, SubFigure
-from matplotlib.ticker import MaxNLocator
 
 from autoencoder.core.types import Detections
 from autoencoder.reports.incidents import Incident
-from autoencoder.reports.plot import INK, RED, paint
+from autoencoder.reports.plot import INK, RED, paint, shrink_labels
 from autoencoder.reports.wording import COLUMNS, length_text, severity_text
 
 SHOWN = 3  # incidents, side by side
@@ -58,11 +56,4 @@ def _draw_closely(
         first, last = (near.time[row - rows.start] for row in (start, end))
         axes.axvspan(first, last, color=RED, alpha=0.1, lw=0, zorder=0)
         axes.set_xlabel("")
-        axes.tick_params(labelsize=8)
-        axes.xaxis.get_offset_text().set_fontsize(8)
-        if near.time.dtype.kind == "M":
-            locator = AutoDateLocator(minticks=2, maxticks=4)
-            axes.xaxis.set_major_locator(locator)
-            axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
-        if axes.get_yscale() == "linear":
-            axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
+        shrink_labels(axes, is_dated=near.time.dtype.kind == "M")

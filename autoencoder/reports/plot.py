@@ -183,6 +183,18 @@ def _fill(
     return artists
 
 
+def shrink_labels(axes: Axes, *, is_dated: bool) -> None:
+    """Write few and small numbers along a panel that is one of many."""
+    axes.tick_params(labelsize=8)
+    axes.xaxis.get_offset_text().set_fontsize(8)
+    if is_dated:
+        locator = AutoDateLocator(minticks=2, maxticks=4)
+        axes.xaxis.set_major_locator(locator)
+        axes.xaxis.set_major_formatter(ConciseDateFormatter(locator))
+    if axes.get_yscale() == "linear":
+        axes.yaxis.set_major_locator(MaxNLocator(nbins=3))
+
+
 def label_axes(axes: Axes, text: str, stacked: bool) -> None:
     """Name a panel at its side, or above it where panels are too low for that; rule it, and write the numbers along it."""
     axes.spines[["top", "right"]].set_visible(False)

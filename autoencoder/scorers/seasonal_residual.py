@@ -109,7 +109,7 @@ class SeasonalResidual(Resettable):
 
     def _left(self, values: Array, season: int) -> float:
         """Mean evidence in values (N, F), in units of their own deviation, over all columns: what the season does not account for."""
-        found = np.abs([self._follow(column, values[:, column].tolist()) for column in range(values.shape[1])])  # (F, N)
+        found = np.array([self._follow(column, values[:, column].tolist()) for column in range(values.shape[1])])  # (F, N)
         with np.errstate(over="ignore"):  # huge values have an infinite one
             spread = np.nanstd(values, axis=0)
         return float(np.mean(found[:, season + NEWEST :].mean(axis=1) / np.where(spread > 0, spread, 1.0)))
