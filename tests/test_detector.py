@@ -179,3 +179,18 @@ def test_a_damaged_state_is_refused_or_harmless() -> None:
                     fresh.process(time[:50], values[:50])
                 except AutoencoderError as error:
                     assert error.exit_code == 2, (key, value)
+
+
+def test_a_clone_goes_its_own_way() -> None:
+    model, (time, values) = make(), stream()
+    model.process(time[:TRAINING], values[:TRAINING])
+    first, second = model.clone(), model.clone()
+    before = first.process(time, values)
+    second.process(time, 100 * values[::-1])
+    model.process(time[TRAINING:], 50 * values[TRAINING:])
+    assert_same(model.clone().process(time, values), before)
+
+
+def test_an_untrained_detector_has_no_clones() -> None:
+    with pytest.raises(NotFittedError, match="train it first"):
+        make().clone()

@@ -27,8 +27,10 @@ from autoencoder.factory.detectors import make_detector
 from autoencoder.factory.sources import open_source
 from autoencoder.network import training
 from autoencoder.network.model import Architecture, build
-from autoencoder.panel.fleet import Fleet
+from autoencoder.panel.panel import Panel
+from autoencoder.panel.series import Series
 from autoencoder.reports.run_folder import read_model
+from autoencoder.reports.tracker import IncidentTracker
 from autoencoder.sources.chunk import Chunk, ignore
 from autoencoder.sources.synthetic import DENSE_RATE
 
@@ -113,18 +115,20 @@ class Program:
 
     def many_series(self, values: Array, series: int, rounds: int, ticks: int) -> list[float]:
         """Points a second, by round, when each of S series brings one point at every tick; each takes another part of values (N,)."""
-        detector = make_detector(self.config, 0, fills_gaps=False)
+        detector = make_detector(self.config, 0)
         detector.load_model(*read_model(self.model))
-        fleet, warm_up = Fleet([detector.clone() for _ in range(series)]), detector.scorer.window
-        length = warm_up + rounds * ticks
+        panel = Panel(lambda name, _: Series(name, detector.clone(), IncidentTracker(), lambda _: (0, 1)), ignore)
+        names, owners = [str(place) for place in range(series)], np.arange(series)
+        length = detector.scorer.window + rounds * ticks
         starts = np.linspace(0, len(values) - length, series).astype(int)
         points = values[starts + np.arange(length)[:, None], None]  # (length, S, 1)
         seconds = []
         for tick, point in enumerate(points):
             began = perf_counter()
-            fleet.process(np.full(series, tick), point)
+            panel.process(Chunk(np.full(series, tick), point, None, owners), names)
             seconds.append(perf_counter() - began)
-        return [ticks * series / sum(seconds[first : first + ticks]) for first in range(warm_up, length, ticks)]
+        first_round = length - rounds * ticks  # windows fill before it
+        return [ticks * series / sum(seconds[first : first + ticks]) for first in range(first_round, length, ticks)]
 
 
 class Arrivals(io.BytesIO):

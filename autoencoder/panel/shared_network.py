@@ -13,7 +13,8 @@ from autoencoder.detector import Detector, StreamDetector
 from autoencoder.network.runtime import TrainedNetwork
 from autoencoder.panel.series import Series
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
-from autoencoder.scorers.panel import fit_panel
+
+MAX_PANEL_WINDOWS = 20_000  # that the network is trained on; more of them only take memory
 
 
 class SharedNetwork:
@@ -64,3 +65,42 @@ def _untrained_lstm(detector: Detector) -> LstmAutoencoderScorer | None:
     if not isinstance(detector, StreamDetector) or detector.trained:
         return None
     return detector.scorer if isinstance(detector.scorer, LstmAutoencoderScorer) else None
+
+
+def fit_panel(
+    scorers: Sequence[LstmAutoencoderScorer], parts: Sequence[Array], progress: Progress | None = None
+) -> dict[int, TrainingError]:
+    """Train one network for the training parts (N, F) of S series and hand it to their scorers, whose ``fit`` then trains none.
+
+    A window has the same number of steps in all series, and in each covers that series' own period. The number is the smallest that any
+    series has room for, those left aside that have room for less than half of what the middle one has, so that one short series does not
+    shorten the windows of all others. Returns why a series is left out, by its position.
+    """
+    faults: dict[int, TrainingError] = {}
+
+    def prepare(position: int, steps: int | None = None) -> Array | None:
+        """Windows (M, T, F) of a series, unless it is left out."""
+        try:
+            return scorers[position].prepare(parts[position], steps)[0]
+        except TrainingError as fault:
+            faults[position] = fault
+            return None
+
+    steps = {position: windows.shape[1] for position in range(len(parts)) if (windows := prepare(position)) is not None}
+    enough = np.median(list(steps.values())) / 2 if steps else 0
+    common = min((count for count in steps.values() if count >= enough), default=None)
+    every = -(-sum(map(len, parts)) // MAX_PANEL_WINDOWS)
+    trained, pool, ages = [], [], []
+    for position in steps:
+        if (windows := prepare(position, common)) is not None:
+            trained.append(scorers[position])
+            pool.append(scorers[position].scaler.scale(windows[::every])[0])
+            ages.append(np.arange(len(pool[-1])) / len(pool[-1]))
+    if not trained:
+        return faults
+    # by age, so that the newest windows of every series, not all of the last series, are held back for validation
+    trained[0].train_network(np.concatenate(pool)[np.argsort(np.concatenate(ages), kind="stable")], progress)
+    for scorer in trained:
+        assert trained[0].network
+        scorer.share_network(trained[0].network)
+    return faults

@@ -58,8 +58,11 @@ class Surprise(Stateful):
     def __init__(self) -> None:
         self._knots: Array  # (K, PIECES + 1) evidence of surprise 0, PIECE, 2 PIECE, ...
         self._scale: Array  # (K,) evidence beyond the last knot that adds a nat
-        #: Knots (K, P) and nats that a unit of evidence adds beyond each of them (K, P), as ``surprises`` takes them.
-        self.model: tuple[Array, Array]
+        self._slopes: Array  # (K, PIECES + 1) nats that a unit of evidence adds beyond each knot
+
+    def __len__(self) -> int:
+        """Kinds of evidence (K)."""
+        return len(self._scale)
 
     def fit(self, evidence: Array, guess: Array) -> None:
         """Learn from evidence of the training part (M, K), NaN where unknown, and ``guess`` (K,): scales of tails that it does not show."""
@@ -73,25 +76,17 @@ class Surprise(Stateful):
     def _set_model(self) -> None:
         widths = np.diff(self._knots, axis=1)
         slopes = np.divide(PIECE, widths, out=np.zeros_like(widths), where=widths > LEAST_WIDTH)
-        self.model = self._knots, np.column_stack([slopes, 1.0 / self._scale])
+        self._slopes = np.column_stack([slopes, 1.0 / self._scale])
 
     def of(self, evidence: Array) -> Array:
         """Evidence (N, K) -> surprises (N, K)."""
-        return surprises(evidence, *self.model)
+        nats = evidence[..., None] - self._knots  # (N, K, PIECES + 1)
+        nats *= self._slopes
+        np.minimum(np.maximum(nats, 0.0, out=nats), MOST, out=nats)
+        return np.asarray(np.add.reduce(nats, axis=-1))
 
     def _complete(self, saved: Reader) -> None:
         self._set_model()
-
-
-def surprises(evidence: Array, knots: Array, slopes: Array) -> Array:
-    """Surprises (N, K) of evidence (N, K), by one model (K, P), (K, P) or one for each row (N, K, P), (N, K, P).
-
-    A sum runs along the last axis, so that it is the same to the bit however many rows there are.
-    """
-    nats = evidence[..., None] - knots  # (N, K, P)
-    nats *= slopes
-    np.minimum(np.maximum(nats, 0.0, out=nats), MOST, out=nats)
-    return np.asarray(np.add.reduce(nats, axis=-1))
 
 
 def side_by_side(error: Array, distance: Array, outside: Array, linear: Array, given: Array | None = None) -> Array:

@@ -55,29 +55,19 @@ class Excursion(Resettable):
         steps, self._low, self._high = outside(values, self._low, self._high)
         return steps
 
-    @property
-    def range(self) -> tuple[Array, Array]:
-        """Lowest and highest (F,) of all values so far."""
-        return self._low, self._high
-
-    def widen(self, low: Array, high: Array) -> None:
-        """Take over the range of a panel that saw the stream meanwhile."""
-        self._low, self._high = low, high
-
     def _complete(self, saved: Reader) -> None:
         if self._low.shape != self._trained_low.shape:
             raise saved.fault("low", "has other columns than the training part")
 
 
 def outside(values: Array, low: Array, high: Array) -> tuple[Array, Array, Array]:
-    """How far values (N, F) lie outside the range before each of them -> (N,), as a share of it; the range (F,) after them."""
+    """How far values (N, F) lie outside the range before each of them, as a share of it -> (N,); the range (F,) after them.
+
+    Of several columns the one that is furthest out counts.
+    """
     highs = np.fmax.accumulate(np.vstack([high, values]))  # (N + 1, F)
     lows = np.fmin.accumulate(np.vstack([low, values]))
-    return shares_outside(values, lows[:-1], highs[:-1]), lows[-1], highs[-1]
-
-
-def shares_outside(values: Array, low: Array, high: Array) -> Array:
-    """How far values (N, F) lie outside ranges (N, F) -> (N,), as a share of them; of several columns the furthest out counts."""
+    low, high = lows[:-1], highs[:-1]  # (N, F)
     width = np.maximum(high - low, np.finfo(float).tiny)
     beyond = np.fmax(np.maximum(values - high, low - values), 0.0)
-    return np.asarray((np.minimum(beyond, MAX_RANGES * width) / width).max(axis=1))
+    return (np.minimum(beyond, MAX_RANGES * width) / width).max(axis=1), lows[-1], highs[-1]

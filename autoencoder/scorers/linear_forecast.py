@@ -133,11 +133,11 @@ class LinearForecast(Stateful):
 
 
 def linear_evidence(stretches: Array, centre: Array, weights: Array, offset: Array) -> Array:
-    """Evidence (N, F, K) of the newest points of stretches (N, F, P), by one model or one for each stretch (N, ...).
+    """Evidence (N, F, K) of the newest points of stretches (N, F, P).
 
     A sum runs along the last axis, so that it is the same to the bit however many stretches there are.
     """
-    centred = stretches - centre[..., None]
+    centred = stretches - centre[:, None]
     errors = np.add.reduce(centred[..., None, :] * weights, axis=-1)  # (N, F, K)
     errors += offset
     np.minimum(np.abs(errors, out=errors), MAX_ERROR, out=errors)

@@ -293,6 +293,6 @@ class LstmAutoencoderScorer(Scorer):
         self._forget()
         for key, part in self._parts().items():
             part.load(saved.state(key))
-        if len(self.surprise.model[0]) != len(guesses(features)):
+        if len(self.surprise) != len(guesses(features)):
             raise saved.fault("surprise", f"is not of {features} columns")
         self.network = network

@@ -59,10 +59,6 @@ class Shadow(Resettable):
         """The error above which the next point has to be looked at."""
         return self._bound if self._since >= self._reach else self._bound / LIMITS
 
-    def is_idle(self, error: float) -> bool:
-        """Whether a point with that error is what it seems, and no value before it was replaced: then ``skip`` is enough."""
-        return not error > self._least and not len(self._values)
-
     def skip(self, count: int) -> None:
         """Pass by so many points without an error, or with one that casts no shadow."""
         self._since = min(self._since + count, self._reach)

@@ -29,12 +29,12 @@ class Pareto:
         return float(self.scale / self.shape * (exceedance**-self.shape - 1.0))
 
 
-def exceedance(peaks: Array, shapes: Array, scales: Array) -> Array:
-    """Probabilities (N,) that a peak is larger than ``peaks`` (N,) >= 0, for tails with shapes and scales () or (N,)."""
+def exceedance(peaks: Array, shape: Array, scale: Array) -> Array:
+    """Probabilities (N,) that a peak is larger than ``peaks`` (N,) >= 0, for a tail with shape and scale ()."""
     with np.errstate(over="ignore", divide="ignore"):  # infinitely far out: the probability is 0
-        ratio = peaks / scales
-        curved = np.maximum(0.0, 1.0 + shapes * ratio) ** (-1.0 / shapes)
-        return np.where(np.abs(shapes) < FLAT_SHAPE, np.exp(-ratio), curved)
+        ratio = peaks / scale
+        curved = np.maximum(0.0, 1.0 + shape * ratio) ** (-1.0 / shape)
+        return np.where(np.abs(shape) < FLAT_SHAPE, np.exp(-ratio), curved)
 
 
 def fit(peaks: Array) -> Pareto:
@@ -66,7 +66,7 @@ def fit(peaks: Array) -> Pareto:
 
 @dataclass(frozen=True, slots=True)
 class TailModel:
-    """What errors are judged by: for one stream each number is () and the body (B,); for N streams they are (N,) and (N, B).
+    """What errors are judged by: numbers of shape () and a body (B,).
 
     Attributes:
         limit: above it an error is a flag.
@@ -90,29 +90,15 @@ class TailModel:
 
     @staticmethod
     def unknown() -> TailModel:
-        """Of one stream whose errors cannot be judged yet."""
+        """Of errors that cannot be judged yet."""
         return TailModel(*[np.array(np.nan)] * 7 + [np.full(len(BODY_GRID), np.nan)])
 
     def probabilities(self, errors: Array) -> Array:
         """Errors (N,) -> probabilities (N,) that a normal error is larger."""
         comparable = (errors - self.level) / self.spread
-        probabilities: Array = np.maximum(self._in_the_body(comparable), self.share)
+        probabilities: Array = np.maximum(np.interp(comparable, self.body, BODY_GRID), self.share)
         beyond = comparable > self.peak_level
         if np.count_nonzero(beyond):
             peaks = np.maximum(comparable - self.peak_level, 0.0)
             probabilities = np.where(beyond, self.share * exceedance(peaks, self.shape, self.scale), probabilities)
         return probabilities
-
-    def _in_the_body(self, comparable: Array) -> Array:
-        """Probabilities (N,) by the body alone: ``np.interp``, and for N streams what it does, to the bit."""
-        if self.body.ndim == 1:
-            return np.asarray(np.interp(comparable, self.body, BODY_GRID))
-        rows = np.arange(len(comparable))
-        place = np.clip((self.body <= comparable[:, None]).sum(axis=1) - 1, 0, len(BODY_GRID) - 2)
-        low, high = self.body[rows, place], self.body[rows, place + 1]
-        with np.errstate(divide="ignore", invalid="ignore"):  # beyond both ends, which come next
-            slope = (BODY_GRID[place + 1] - BODY_GRID[place]) / (high - low)
-            between = slope * (comparable - low) + BODY_GRID[place]
-        ends = np.where(comparable < self.body[:, 0], BODY_GRID[0], BODY_GRID[-1])
-        outer = (comparable < self.body[:, 0]) | (comparable >= self.body[:, -1])
-        return np.asarray(np.where(outer, ends, between))

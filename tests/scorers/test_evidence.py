@@ -9,7 +9,7 @@ from helpers.series import Array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.scorers.evidence import Surprise, believable, by_column, guesses, side_by_side, surprises, total
+from autoencoder.scorers.evidence import Surprise, believable, by_column, guesses, side_by_side, total
 
 quick = settings(deadline=None, max_examples=50, derandomize=True)
 numbers = st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.5]) | st.floats(0, 1e3, allow_subnormal=False), min_size=1, max_size=60)
@@ -50,14 +50,6 @@ def test_what_is_usual_surprises_nobody() -> None:
 def test_evidence_that_was_never_there_counts_by_the_guess() -> None:
     found = fitted(np.zeros((100, 1)), guess=0.5).of(np.array([[0.0], [1.0], [2.0]]))[:, 0]
     assert found == pytest.approx([0.0, 2.0, 4.0])
-
-
-def test_models_of_many_rows_are_those_of_one() -> None:
-    random = np.random.default_rng(1)
-    evidence = random.exponential(size=(5, 3))
-    parts = [fitted(random.exponential(size=(200, 3))) for _ in range(5)]
-    together = surprises(evidence, *(np.stack(arrays) for arrays in zip(*(part.model for part in parts), strict=True)))
-    assert np.array_equal(together, np.concatenate([part.of(row[None]) for part, row in zip(parts, evidence, strict=True)]))
 
 
 def test_of_several_columns_the_most_surprising_one_counts() -> None:
