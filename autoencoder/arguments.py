@@ -10,7 +10,7 @@ from typing import NoReturn
 
 from autoencoder import __version__
 
-COMMANDS = ("run", "train", "serve", "report", "feedback", "alert-test", "bench", "dashboard")
+COMMANDS = ("run", "train", "serve", "fleet", "report", "feedback", "alert-test", "bench", "dashboard")
 
 
 class Parser(argparse.ArgumentParser):
@@ -35,12 +35,13 @@ def parser() -> argparse.ArgumentParser:
         "commands: run (when none is named): judge a source and leave a run folder\n"
         "          train: train on a source and save the model, which stands at its end\n"
         "          serve: judge points that come over HTTP; --out holds the state\n"
+        "          fleet: judge many series on Spark\n"
         "          report: what another budget or cooldown would have flagged in a run\n"
         "          feedback: say that an incident of a run was a false alarm\n"
         "          alert-test: send each alert channel that is switched on an alert now\n"
         "          bench: measure the detectors on benchmarks\n"
         "          dashboard: watch runs in a browser\n"
-        f"the last five have flags of their own: {prog} bench --help\n",
+        f"the last six have flags of their own: {prog} bench --help\n",
         epilog="examples:\n"
         f"  {prog} metrics.csv\n"
         f"  {prog} --source synthetic\n"
@@ -128,6 +129,10 @@ def parse(argv: list[str]) -> argparse.Namespace:
         from autoencoder.commands.alert_test import parser as alert_test_parser
 
         return alert_test_parser(program_name(), Parser).parse_args(argv)
+    if argv[:1] == ["fleet"]:
+        from autoencoder.fleet.arguments import parse as fleet_parse
+
+        return fleet_parse(program_name(), Parser, argv)
     if argv[:1] == ["dashboard"]:
         from autoencoder.dashboard.command import parser as dashboard_parser
 

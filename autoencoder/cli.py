@@ -109,6 +109,13 @@ def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
         from autoencoder.commands.alert_test import alert_test
 
         return alert_test(arguments, console)
+    if arguments.command == "fleet":
+        if not hasattr(arguments, "format"):  # as of ``report``
+            raise ConfigError("fleet must come first: python main.py fleet --format NAME ...")
+        require("pyspark", purpose="fleet")
+        from autoencoder.fleet.command import fleet
+
+        return fleet(arguments, console)
     if arguments.command == "dashboard":
         from autoencoder.dashboard.command import dashboard
 

@@ -17,6 +17,7 @@ EXTRAS = {
         "yfinance": "yfinance",
         "exchange_calendars": "yfinance",
         "pandas": "pandas",
+        "pyspark": "spark",
         "prometheus_client": "serve",
         "fastapi": "serve",
         "uvicorn": "serve",

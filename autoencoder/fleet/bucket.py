@@ -1,0 +1,200 @@
+"""Bucket: some of the series, as a panel that is kept between batches, and the pieces from which it is made again."""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from autoencoder.config import Config
+from autoencoder.core.state import State, pack
+from autoencoder.core.types import Array, Bools, Integers
+from autoencoder.factory.runs import make_panel
+from autoencoder.fleet import rows
+from autoencoder.models import SavedModel
+from autoencoder.panel.panel import Panel
+from autoencoder.reports.incidents import Incident, time_text
+from autoencoder.reports.sinks import Batch
+from autoencoder.sources.chunk import Chunk, Source
+
+FORMAT = 1  # of pieces; raised when their meaning changes
+BEFORE = np.iinfo(np.int64).min  # the time of the newest row where there is none
+_PIECE = pa.schema({"name": pa.string(), "left_out": pa.string(), "newest": pa.int64(), "state": pa.large_binary()})
+
+
+class FleetSource(Source):
+    """Where a bucket's points come from, as far as a panel asks."""
+
+    name, length, timezone, has_series = "the fleet", None, "UTC", True
+
+    def __init__(self, columns: Sequence[str]) -> None:
+        self.columns = tuple(columns)
+
+    def chunks(self, start: int = 0) -> Iterator[Chunk]:
+        """None are at hand."""
+        return iter(())
+
+
+@dataclass(frozen=True)
+class Kit:
+    """What a worker needs to judge series.
+
+    Attributes:
+        config: settings.
+        columns: names of the F columns of values.
+        model: with which series begin.
+        max_series: of a bucket; rows of more are rejected.
+        key: tells the buckets of one query from those of others in the same process.
+    """
+
+    config: Config
+    columns: tuple[str, ...]
+    model: SavedModel
+    max_series: int
+    key: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    def panel(self, notes: list[str]) -> Panel:
+        """A panel without series; ``notes`` takes what there is to tell of some."""
+        return make_panel(self.config, FleetSource(self.columns), self.model, notes.append, adapts=False)
+
+
+class Points(NamedTuple):
+    """Points of several series, ordered by series and time."""
+
+    names: list[str]  # of the series
+    series: Integers  # (N,) positions in ``names``
+    time: Integers  # (N,) microseconds
+    values: Array  # (N, F)
+
+    @staticmethod
+    def of(table: pa.Table, columns: int) -> Points:
+        """The rows of a table; what ties them, the values do."""
+        names = pc.unique(table["series"]).sort()
+        series = pc.index_in(table["series"], names).to_numpy().astype(np.int64)
+        time = table["time"].to_numpy()
+        values = np.stack([table[f"value_{place}"].to_numpy().astype(np.float64) for place in range(columns)], axis=1)
+        order = np.lexsort((*values.T[::-1], time, series))
+        return Points(names.to_pylist(), series[order], time[order], values[order])
+
+    def where(self, kept: Bools) -> Points:
+        """Those at which ``kept`` (N,) is true."""
+        return Points(self.names, self.series[kept], self.time[kept], self.values[kept])
+
+
+class Bucket:
+    """A panel of the bucket's series; what it remembers is what its pieces say, of which later ones overwrite earlier ones."""
+
+    def __init__(self, kit: Kit, pieces: Iterable[bytes] = ()) -> None:
+        self._kit = kit
+        self._notes: list[str] = []
+        self._panel = kit.panel(self._notes)
+        self._newest: dict[str, int] = {}  # time of each series' newest row
+        self._sizes: dict[str, int] = {}  # bytes of each series' state
+        self._changed: dict[str, None] = {}  # series since the newest piece
+        self.piece_bytes = 0  # of all pieces since the last whole one
+        self._load(pieces)
+
+    def __len__(self) -> int:
+        return len(self._panel)
+
+    @property
+    def state_bytes(self) -> int:
+        """What the states of all series take."""
+        return sum(self._sizes.values())
+
+    # --- points ---
+
+    def process(self, table: pa.Table) -> tuple[dict[str, pa.Table], dict[str, object]]:
+        """Rows as ``query.normalise`` makes them -> tables of what became of them by kind, and the figures of a report."""
+        is_bad = pc.is_valid(table["reason"])
+        bad, points = table.filter(is_bad), Points.of(table.filter(pc.invert(is_bad)), len(self._kit.columns))
+        rejected = list(zip(bad["reason"].to_pylist(), bad["row"].to_pylist(), strict=True))
+        for find, reason in ((self._has_room, "too many series"), (self._is_new, "not after the newest row of its series")):
+            kept = find(points)
+            rejected += [(reason, text) for text in self._texts(points.where(~kept))]
+            points = points.where(kept)
+        batch, names = self._judge(points)
+        found = {
+            rows.DETECTIONS: rows.detections_table(batch.detections, names, self._kit.columns),
+            rows.INCIDENTS: rows.incidents_table(*self._incidents(batch, set(names))),
+            rows.REJECTED: rows.rejected_table([reason for reason, _ in rejected], [text for _, text in rejected]),
+        }
+        notes, newest = list(self._notes), int(points.time.max()) if len(points.time) else None
+        self._notes.clear()
+        return found, {**{kind: len(each) for kind, each in found.items()}, "series": len(self), "newest": newest, "notes": notes}
+
+    def _has_room(self, points: Points) -> Bools:
+        """Which points (N,) are of a series that is known, or for which there is room."""
+        room, known = self._kit.max_series - len(self), np.ones(len(points.names), bool)
+        for place, name in enumerate(points.names):
+            if name not in self._newest:
+                known[place] = room > 0
+                room -= 1
+        return known[points.series]
+
+    def _is_new(self, points: Points) -> Bools:
+        """Which points (N,) come after all before them in their series."""
+        newest = np.array([self._newest.get(name, BEFORE) for name in points.names], np.int64)
+        is_first = np.diff(points.series, prepend=-1) > 0
+        is_later = np.diff(points.time, prepend=BEFORE) > 0
+        return (is_first | is_later) & (points.time > newest[points.series])
+
+    def _texts(self, points: Points) -> list[str]:
+        """Points as JSON text."""
+        times = time_text(points.time.astype("datetime64[us]"), "Z")
+        values = [[None if math.isnan(value) else value for value in row] for row in points.values.tolist()]
+        each = zip(points.series.tolist(), times, values, strict=True)
+        return [
+            json.dumps({"series": points.names[place], "time": moment, **dict(zip(self._kit.columns, row, strict=True))})
+            for place, moment, row in each
+        ]
+
+    def _judge(self, points: Points) -> tuple[Batch, list[str]]:
+        """What became of points (N,), and the names of their series (N,)."""
+        time = points.time.astype("datetime64[us]").astype("datetime64[ns]")
+        batch = self._panel.process(Chunk(time, points.values, series=points.series), points.names)
+        last = np.flatnonzero(np.diff(points.series, append=-1))
+        for place, newest in zip(points.series[last].tolist(), points.time[last].tolist(), strict=True):
+            self._newest[points.names[place]] = newest
+            self._changed[points.names[place]] = None
+        return batch, [points.names[place] for place in points.series.tolist()]
+
+    def _incidents(self, batch: Batch, names: set[str]) -> tuple[list[Incident], list[Incident]]:
+        """The incidents of a batch that ended, and that go on in series of these names, numbered by the rows that they began with."""
+        going_on = [each for each in batch.open if each.series in names]
+        closed, is_open = ([replace(each, id=each.first_row + 1) for each in some] for some in (batch.closed, going_on))
+        return closed, is_open
+
+    # --- memory ---
+
+    def piece(self, *, whole: bool = False) -> bytes:
+        """What has changed since the newest piece, or all that is remembered."""
+        changed = list(self._newest if whole else self._changed)
+        states = [pack(self._panel[name].state()) for name in changed]
+        self._sizes.update(zip(changed, map(len, states), strict=True))
+        self._changed.clear()
+        arrays = [changed, [self._panel[name].left_out for name in changed], [self._newest[name] for name in changed], states]
+        columns = [pa.array(values, field.type) for values, field in zip(arrays, _PIECE, strict=True)]
+        content = rows.to_bytes(pa.Table.from_arrays(columns, schema=_PIECE))
+        self.piece_bytes = len(content) + (0 if whole else self.piece_bytes)
+        return content
+
+    def _load(self, pieces: Iterable[bytes]) -> None:
+        latest: dict[str, dict[str, Any]] = {}
+        for content in pieces:
+            self.piece_bytes += len(content)
+            latest |= {row["name"]: row for row in rows.from_bytes(content).to_pylist()}
+        if not latest:
+            return
+        self._newest = {name: row["newest"] for name, row in latest.items()}
+        self._sizes = {name: len(row["state"]) for name, row in latest.items()}
+        about = json.dumps([[name, row["left_out"]] for name, row in latest.items()])
+        packed: State = {str(place): np.frombuffer(row["state"], np.uint8) for place, row in enumerate(latest.values())}
+        self._panel.load({"series": about, "packed": packed, "incidents": 0}, self._kit.model.files)

@@ -1,0 +1,220 @@
+"""The command ``fleet``: a model of many series is trained, or judges the rows that Spark reads."""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+from pyspark.errors import PySparkException
+from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import functions as F
+from pyspark.sql.streaming import StreamingQuery
+
+from autoencoder.commands.train import RunOptions, train
+from autoencoder.config import Config, dump, load
+from autoencoder.console import Console
+from autoencoder.core.errors import AutoencoderError, ConfigError, ResumeError, RunError
+from autoencoder.core.extras import environment
+from autoencoder.core.state import pack
+from autoencoder.fleet import rows
+from autoencoder.fleet.bucket import FORMAT, Kit
+from autoencoder.fleet.output import FILES, BatchWriter, Output, read_text, sentence, write_text
+from autoencoder.fleet.query import SETTINGS, judge, normalise
+from autoencoder.interrupts import SignalGuard, Terminated
+from autoencoder.models import SavedModel
+from autoencoder.pipeline import require_same
+from autoencoder.reports.run_folder import CONFIG, has, require_inside
+
+NOTE = "fleet.json"  # in the checkpoint: what it was begun with
+NOW = "available-now"
+WAIT_SECONDS = 0.5  # between two looks at a stream
+
+
+def fleet(arguments: argparse.Namespace, console: Console) -> int:
+    """Train, or judge until the rows are over or the stream is stopped; returns the exit code.
+
+    Raises:
+        AutoencoderError: what was asked for cannot be done, or the stream failed.
+    """
+    with SignalGuard():
+        spark = _session(arguments)
+        try:
+            if arguments.what == "train":
+                return _train(spark, arguments, console)
+            return _run(spark, arguments, console)
+        except Terminated as stop:
+            console.print(f"{stop or 'told to stop'}; the same command goes on with it")
+            return 0
+        except PySparkException as error:
+            raise _told(error) from error
+        finally:
+            spark.stop()
+
+
+def _session(arguments: argparse.Namespace) -> SparkSession:
+    """Spark's session: that of spark-submit, or one in this process that does a task that fails again."""
+    os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
+    os.environ.update(environment(OPENBLAS_NUM_THREADS="1"))  # of the workers; see ``__main__``
+    builder = SparkSession.builder.appName("autoencoder fleet")
+    if "SPARK_ENV_LOADED" not in os.environ and "MASTER" not in os.environ:
+        builder = builder.config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
+        builder = builder.master(arguments.master or f"local[{len(os.sched_getaffinity(0))},4]")
+    for key, value in SETTINGS.items():
+        builder = builder.config(key, value)
+    spark: SparkSession = builder.config("spark.executorEnv.OPENBLAS_NUM_THREADS", "1").getOrCreate()
+    if not arguments.verbose:
+        spark.sparkContext.setLogLevel("OFF")
+    return spark
+
+
+# --- rows ---
+
+
+def _read(spark: SparkSession, arguments: argparse.Namespace, *, streams: bool) -> DataFrame:
+    """The rows that are asked for, with the columns of series, times and values."""
+    options = _pairs(arguments.option)
+    if arguments.format == "csv":
+        options = {"header": "true"} | options
+    reader = (spark.readStream if streams else spark.read).format(arguments.format).options(**options)
+    if arguments.schema:
+        reader = reader.schema(arguments.schema)
+    elif arguments.format in FILES and streams:
+        reader = reader.schema(spark.read.format(arguments.format).options(**options).load().schema)
+    frame = reader.load()
+    if arguments.format == "kafka":  # JSON objects, whose cells are read as those of csv files
+        names = [arguments.series_column, arguments.time_column, *arguments.column]
+        cells = ", ".join(f"`{name}` string" for name in names)
+        return frame.select(F.from_json(F.col("value").cast("string"), cells).alias("row")).select("row.*")
+    if arguments.format == "rate":  # Spark's own source for tries: ten series that count
+        return frame.select(
+            F.concat(F.lit("series-"), F.pmod("value", F.lit(10))).alias("series"), F.col("timestamp").alias("time"), "value"
+        )
+    return frame
+
+
+def _pairs(texts: list[str]) -> dict[str, str]:
+    pairs = [text.partition("=") for text in texts]
+    if wrong := next((key for key, is_pair, _ in pairs if not is_pair or not key), None):
+        raise ConfigError(f"--option {wrong!r} is no KEY=VALUE; give e.g. --option path=DIR")
+    return {key: value for key, _, value in pairs}
+
+
+# --- judge ---
+
+
+def _run(spark: SparkSession, arguments: argparse.Namespace, console: Console) -> int:
+    config, model = _settings(arguments)
+    streams = not arguments.backfill
+    note = _note(spark, arguments, config, model) if streams else {"key": "", "buckets": arguments.buckets}
+    kit = Kit(config, tuple(arguments.column), model, max(1, -(-arguments.max_series // max(1, note["buckets"]))))
+    frame = _read(spark, arguments, streams=streams)
+    judged = judge(frame, kit, series=arguments.series_column, time=arguments.time_column, buckets=note["buckets"])
+    output = Output(arguments.sink, _pairs(arguments.sink_option), arguments.out, note["key"])
+
+    def tell(figures: dict[str, Any]) -> None:
+        console.print(sentence(figures))
+        for each in figures["notes"]:
+            console.print(each)
+        if arguments.out:
+            name = "backfill" if figures["batch"] is None else f"{figures['batch']:09}"
+            write_text(spark, f"{arguments.out}/batches/{name}.json", json.dumps(figures) + "\n")
+
+    writer = BatchWriter(output, kit.columns, tell)
+    if not streams:
+        writer(judged.frame, None)
+        return 0
+    how = {"availableNow": True} if arguments.trigger == NOW else {"processingTime": arguments.trigger}
+    stream = judged.frame.writeStream.foreachBatch(writer).option("checkpointLocation", arguments.checkpoint)
+    return _wait(stream.trigger(**how).start())
+
+
+def _wait(query: StreamingQuery) -> int:
+    """Wait until a stream is over, or is told to stop: a batch that is cut off is done again by the next start."""
+    try:
+        while not query.awaitTermination(WAIT_SECONDS):
+            pass
+    except KeyboardInterrupt:
+        query.stop()
+        raise
+    return 0
+
+
+def _settings(arguments: argparse.Namespace) -> tuple[Config, SavedModel]:
+    """The settings of the model, with those that were given, for workers that have one core each; and the model."""
+    file = require_inside(arguments.model, CONFIG) if has(arguments.model, CONFIG) else None
+    config = load(arguments.config, {"network.threads": 1, "columns.joint": True}, arguments.set, saved=file)
+    for key, value, usual in (
+        ("adaptation.enabled", config.adaptation.enabled, (False,)),
+        ("input.transform", config.input.transform, ("auto", "none")),
+    ):
+        if value not in usual:
+            raise ConfigError(f"{key}={value} means nothing to fleet; leave it out")
+    model = SavedModel.read(arguments.model, config.detector)
+    model.require_columns("the fleet", tuple(arguments.column))
+    return config, model
+
+
+def _note(spark: SparkSession, arguments: argparse.Namespace, config: Config, model: SavedModel) -> dict[str, Any]:
+    """What the checkpoint was begun with; ResumeError where that was something else than is asked for now."""
+    path, digest = f"{arguments.checkpoint}/{NOTE}", digest_of(model)
+    text = read_text(spark, path)
+    if text is None:
+        note = {"format": FORMAT, "key": digest[:16] + os.urandom(8).hex(), "buckets": arguments.buckets, "model": digest}
+        note |= {"columns": arguments.column, "settings": dump(config)}
+        write_text(spark, path, json.dumps(note))
+        return note
+    note, anew = json.loads(text), "or begin anew with another --checkpoint"
+    if note["format"] != FORMAT:
+        raise ResumeError(f"{path} has format {note['format']}, this program reads {FORMAT}; go back to its version, {anew}")
+    if note["model"] != digest:
+        raise ResumeError(
+            f"{path} was begun with a model of digest {note['model'][:12]}, --model {arguments.model} has {digest[:12]}; "
+            f"give that one, {anew}"
+        )
+    if note["columns"] != arguments.column:
+        raise ResumeError(f"{path} was begun with --column {', '.join(note['columns'])}; give the same, {anew}")
+    require_same(note["settings"], dump(config))
+    return dict(note)
+
+
+def digest_of(model: SavedModel) -> str:
+    """What tells a model from another: that of its network, or of all that was learnt where there is none."""
+    return hashlib.sha256(model.files.get("model.onnx") or pack(model.state)).hexdigest()
+
+
+def _told(error: PySparkException) -> AutoencoderError:
+    """What a user is told of an error of Spark: the words of this program, where it was one of its own, or the first line."""
+    text = str(error)
+    for line in text.splitlines():
+        name, found, words = line.partition("Error: ")
+        if found and name.startswith("autoencoder.core.errors."):
+            return RunError(words)
+    message = " ".join(text.strip().split("\n")[0].split())
+    return RunError(f"Spark: {message}; --verbose shows more")
+
+
+# --- train ---
+
+
+def _train(spark: SparkSession, arguments: argparse.Namespace, console: Console) -> int:
+    """Train one network on the newest points of some of the series, chosen by the hash of their names."""
+    columns, frame = tuple(arguments.column), _read(spark, arguments, streams=False)
+    points = normalise(frame, columns, arguments.series_column, arguments.time_column, [0]).where(F.col("reason").isNull())
+    some = points.select("series").distinct().orderBy(F.xxhash64("series"), "series").limit(arguments.sample_series)
+    age = F.row_number().over(Window.partitionBy("series").orderBy(F.col("time").desc()))
+    newest = points.join(F.broadcast(some), "series").withColumn("age", age).where(F.col("age") <= arguments.sample_points)
+    named = [F.col(field).alias(name) for field, name in zip(rows.value_fields(columns), columns, strict=True)]
+    table = newest.orderBy("time", "series").select("series", F.timestamp_micros("time").alias("time"), *named).toArrow()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "sample.parquet"
+        pq.write_table(table, path)
+        source = {"source": "csv", "csv.path": str(path), "csv.series_column": "series", "csv.time_column": "time"}
+        config = load(arguments.config, {**source, "csv.columns": list(columns), "columns.joint": True}, arguments.set)
+        return train(config, RunOptions(arguments.model), console)

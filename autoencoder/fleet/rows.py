@@ -1,0 +1,118 @@
+"""Rows: tables of Arrow that travel as bytes, points in and detections, incidents and rejected rows out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from functools import partial
+
+import numpy as np
+import pyarrow as pa
+
+from autoencoder.core.types import Detections
+from autoencoder.reports.incidents import Incident
+from autoencoder.reports.scores_csv import header
+from autoencoder.reports.severity import level_of
+
+BUCKET, KIND, ROWS = "bucket", "kind", "rows"  # columns of packed rows: whose they are, what they are, and the rows as bytes
+PACKED = f"{BUCKET} int, {ROWS} binary"
+JUDGED = f"{BUCKET} int, {KIND} string, {ROWS} binary"
+DETECTIONS, INCIDENTS, REJECTED, REPORT = "detections", "incidents", "rejected", "report"  # kinds
+MAX_PACKED_ROWS = 1 << 18  # of a partition that are collected before they are packed
+
+_TIME = pa.timestamp("us", "UTC")
+_INCIDENTS = {"series": pa.string(), "first_row": pa.int64(), "status": pa.string(), "incident": pa.string()}
+_REJECTED = {"reason": pa.string(), "row": pa.string()}
+
+
+def value_fields(columns: Sequence[str]) -> list[str]:
+    """Names of the values of points; those of a user could be anything."""
+    return [f"value_{place}" for place in range(len(columns))]
+
+
+def schema_of(kind: str, columns: Sequence[str]) -> pa.Schema:
+    """Columns of the rows of that kind, where points have these columns of values."""
+    if kind == DETECTIONS:
+        types = {"time": _TIME, "anomaly": pa.bool_(), "series": pa.string()}
+        return pa.schema([(name, types.get(name, pa.float64())) for name in header(tuple(columns), of_many=True)])
+    return pa.schema({INCIDENTS: _INCIDENTS, REJECTED: _REJECTED, REPORT: {"report": pa.string()}}[kind])
+
+
+def to_bytes(table: pa.Table) -> bytes:
+    """A table as bytes."""
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    content: bytes = sink.getvalue().to_pybytes()
+    return content
+
+
+def from_bytes(content: bytes) -> pa.Table:
+    """The table that ``to_bytes`` was given."""
+    with pa.ipc.open_stream(pa.py_buffer(content)) as reader:
+        return reader.read_all()
+
+
+def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Rows with a column of buckets -> one row for each bucket with its rows as bytes."""
+    waiting: list[pa.RecordBatch] = []
+    for batch in batches:
+        waiting.append(batch)
+        if sum(map(len, waiting)) >= MAX_PACKED_ROWS:
+            yield _packed(waiting)
+            waiting = []
+    if waiting:
+        yield _packed(waiting)
+
+
+def _packed(batches: Sequence[pa.RecordBatch]) -> pa.RecordBatch:
+    table = pa.Table.from_batches(batches).combine_chunks()
+    buckets = table[BUCKET].to_numpy()
+    order = np.argsort(buckets, kind="stable")
+    table, buckets = table.drop([BUCKET]).take(order).combine_chunks(), buckets[order]
+    first = np.flatnonzero(np.diff(buckets, prepend=buckets[0] - 1)) if len(buckets) else np.empty(0, np.int64)
+    ends = [*first[1:].tolist(), len(buckets)]
+    parts = [to_bytes(table.slice(start, end - start)) for start, end in zip(first.tolist(), ends, strict=False)]
+    arrays = [pa.array(buckets[first], pa.int32()), pa.array(parts, pa.binary())]
+    return pa.RecordBatch.from_arrays(arrays, [BUCKET, ROWS])
+
+
+def unpacker(kind: str, columns: Sequence[str]) -> partial[Iterator[pa.RecordBatch]]:
+    """What turns packed rows of that kind into these rows, see ``unpack``."""
+    return partial(unpack, schema_of(kind, columns))
+
+
+def unpack(schema: pa.Schema, batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Rows as bytes -> the rows."""
+    for batch in batches:
+        for content in batch.column(ROWS):
+            yield from from_bytes(content.as_py()).cast(schema).to_batches()
+
+
+def detections_table(detections: Detections, series: Sequence[str], columns: Sequence[str]) -> pa.Table:
+    """Detections (N,) of points of series (N,), unknown numbers as nulls."""
+    arrays = [
+        pa.array(detections.time.astype("datetime64[us]").astype(np.int64)).cast(_TIME),
+        *(pa.array(column, from_pandas=True) for column in (*detections.values.T, *detections.predictions.T)),
+        *(pa.array(part, from_pandas=True) for part in (detections.errors, detections.thresholds, detections.scores)),
+        pa.array(detections.anomalies),
+        pa.array(series, pa.string()),
+    ]
+    return pa.Table.from_arrays(arrays, schema=schema_of(DETECTIONS, columns))
+
+
+def incidents_table(closed: Sequence[Incident], is_open: Sequence[Incident]) -> pa.Table:
+    """Incidents that ended and that go on; series and first row tell one from all others, whatever else it is numbered."""
+    each = [(one, "closed") for one in closed] + [(one, "open") for one in is_open]
+    records = [
+        {"series": one.series, "first_row": one.first_row, "status": status, "incident": one.to_json(status)}
+        for one, status in each
+    ]
+    return pa.Table.from_pylist(records, pa.schema(_INCIDENTS))
+
+
+def rejected_table(reasons: Sequence[str], rows: Sequence[str]) -> pa.Table:
+    """Rows as JSON text, and why each is not judged."""
+    return pa.Table.from_arrays([pa.array(reasons, pa.string()), pa.array(rows, pa.string())], schema=pa.schema(_REJECTED))
+
+
+__all__ = ["detections_table", "from_bytes", "incidents_table", "level_of", "pack", "rejected_table", "to_bytes", "unpack"]

@@ -1,0 +1,114 @@
+"""On Spark many series are judged as on one machine, whatever the batches and the partitions; and as a table, too."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fleet.conftest import Local, known
+from helpers.fleet import lines_of, write_files
+
+from autoencoder.core.errors import InputError
+
+pytestmark = pytest.mark.slow
+
+Figures = list[dict[str, Any]]
+
+
+def follow(
+    spark: Any, local: Local, source: Path, place: Path, *, buckets: int, files: int = 1000, told: list[str] | None = None
+) -> Figures:
+    """Judge the files of a folder that are there, so many in a batch, and write below a place; the figures of the batches."""
+    from autoencoder.fleet.output import BatchWriter, Output
+    from autoencoder.fleet.query import judge
+
+    schema = spark.read.parquet(str(source)).schema
+    frame = spark.readStream.schema(schema).option("maxFilesPerTrigger", files).parquet(str(source))
+    figures: Figures = []
+
+    def tell(incidents: Sequence[str]) -> None:
+        (told if told is not None else []).extend(incidents)
+
+    writer = BatchWriter(Output("parquet", {}, str(place / "out"), "test"), ("value",), figures.append, tell)
+    stream = judge(frame, local.kit(), buckets=buckets).frame.writeStream.foreachBatch(writer)
+    query = stream.option("checkpointLocation", str(place / "checkpoint")).trigger(availableNow=True).start()
+    query.awaitTermination()
+    return figures
+
+
+def found(place: Path) -> pa.Table:
+    """The detections that were written."""
+    return pa.concat_tables([pq.read_table(path) for path in sorted((place / "out" / "detections").glob("*/*.parquet"))])
+
+
+@pytest.mark.parametrize(("count", "files", "buckets"), [(1, 1, 1), (5, 1, 3), (5, 2, 2)])
+def test_a_stream_is_judged_as_on_one_machine(
+    spark: Any, local: Local, tmp_path: Path, count: int, files: int, buckets: int
+) -> None:
+    write_files(tmp_path / "in", pq.read_table(local.folder / "rows.parquet"), count)
+    told: list[str] = []
+    figures = follow(spark, local, tmp_path / "in", tmp_path, buckets=buckets, files=files, told=told)
+    assert lines_of(found(tmp_path)) == local.lines
+    assert len(figures) == -(-count // files)
+    assert figures[-1]["series"] == 12 and figures[-1]["buckets"] == buckets
+    newest = {(each["series"], each["first_row"]): each for each in map(json.loads, told)}
+    assert {known(each) for each in newest.values()} == local.incidents
+
+
+def test_a_stream_goes_on_where_it_stood(spark: Any, local: Local, tmp_path: Path) -> None:
+    table = pq.read_table(local.folder / "rows.parquet")
+    write_files(tmp_path / "in", table.slice(0, 1000), 1)
+    follow(spark, local, tmp_path / "in", tmp_path, buckets=2)
+    pq.write_table(table.slice(1000), tmp_path / "in" / "later.parquet")
+    (figures,) = follow(spark, local, tmp_path / "in", tmp_path, buckets=2)
+    assert figures["reloaded"] == 2
+    assert lines_of(found(tmp_path)) == local.lines
+
+
+def test_a_table_is_judged_as_on_one_machine(spark: Any, local: Local, monkeypatch: pytest.MonkeyPatch) -> None:
+    from autoencoder.fleet import query
+
+    monkeypatch.setattr(query, "SLICE_ROWS", 500)
+    judged = query.judge(spark.read.parquet(str(local.folder / "rows.parquet")), local.kit(), buckets=3)
+    assert lines_of(judged.detections.toArrow()) == local.lines
+    incidents = map(json.loads, judged.incidents.toArrow()["incident"].to_pylist())
+    newest = {(each["series"], each["first_row"]): each for each in incidents}
+    assert {known(each) for each in newest.values()} == local.incidents
+
+
+def test_bad_rows_are_told_apart(spark: Any, quick: Local) -> None:
+    from autoencoder.fleet.query import judge
+
+    cells = [
+        ("s1", "2024-03-01T05:00:00Z", "1.5"),
+        ("s1", "2024-03-01T05:01:00Z", None),  # a value that is missing is one
+        (None, "2024-03-01T05:00:00Z", "1.5"),
+        ("", "2024-03-01T05:00:00Z", "1.5"),
+        ("s" * 2000, "2024-03-01T05:00:00Z", "1.5"),
+        ("s2", None, "1.5"),
+        ("s2", "yesterday noon", "1.5"),
+        ("s2", "2024-03-01T05:00:00Z", "much"),
+        ("s2", "2024-03-01T05:00:00Z", "Infinity"),
+    ]
+    frame = spark.createDataFrame(cells, "series string, time string, value string")
+    judged = judge(frame, quick.kit(), buckets=2)
+    assert sorted(row["series"] for row in judged.detections.toArrow().to_pylist()) == ["s1", "s1"]
+    reasons = sorted(row["reason"] for row in judged.rejected.toArrow().to_pylist())
+    many = ["no number in column value"] * 2 + ["no series"] * 2 + ["no time"] * 2
+    assert reasons == [*many, "the name of the series is too long"]
+
+
+@pytest.mark.parametrize(
+    ("schema", "words"),
+    [("series string, time timestamp, amount double", "no column 'value'"), ("series string, time long, value double", "bigint")],
+)
+def test_columns_that_do_not_fit_are_refused(spark: Any, quick: Local, schema: str, words: str) -> None:
+    from autoencoder.fleet.query import judge
+
+    with pytest.raises(InputError, match=words):
+        judge(spark.createDataFrame([], schema), quick.kit())
