@@ -1,4 +1,4 @@
-"""Alerts: incidents reported to receivers outside the run; one channel a file, one registry, one outbox for all."""
+"""Alerts: incidents reported to receivers outside the run; one registry, one outbox for all."""
 
 from __future__ import annotations
 
@@ -7,18 +7,10 @@ from collections.abc import Callable, Mapping
 from autoencoder.alerts.alertmanager import Alertmanager
 from autoencoder.alerts.channel import Channel
 from autoencoder.alerts.email import Email
-from autoencoder.alerts.pagerduty import PagerDuty
-from autoencoder.alerts.slack import Slack
-from autoencoder.alerts.teams import Teams
-from autoencoder.alerts.webhook import Webhook
+from autoencoder.alerts.http import PagerDuty, Slack, Teams, Webhook
 
 CHANNELS: Mapping[str, Callable[..., Channel]] = {
-    "webhook": Webhook,
-    "slack": Slack,
-    "pagerduty": PagerDuty,
-    "alertmanager": Alertmanager,
-    "teams": Teams,
-    "email": Email,
+    kind.name: kind for kind in (Webhook, Slack, PagerDuty, Alertmanager, Teams, Email)
 }
 
 __all__ = ["CHANNELS", "Channel"]

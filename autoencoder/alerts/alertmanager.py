@@ -6,9 +6,8 @@ import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 
-from autoencoder.alerts.channel import DeliveryResult
+from autoencoder.alerts.channel import DeliveryResult, facts, sentence, what_of
 from autoencoder.alerts.http import HttpChannel
-from autoencoder.alerts.message import facts, sentence, what_of
 from autoencoder.alerts.outbox import Alert
 from autoencoder.reports.metrics import labels_of
 
@@ -40,7 +39,10 @@ class Alertmanager(HttpChannel):
         end = max(start, min(instant(incident["end"]) or at, at))
         expires = datetime.now(UTC) + timedelta(seconds=FORGOTTEN_AFTER * self.repeat_seconds)
         firing = alert["levels"][-1] if alert["event"] == "opened" else None
-        annotations = {"summary": sentence(alert), **{_label(name): value for name, value in facts(alert).items()}}
+        annotations = {
+            "summary": sentence(alert),
+            **{name.lower().replace(" ", "_"): value for name, value in facts(alert).items()},
+        }
         return [
             {
                 "labels": labels(alert, level),
@@ -74,7 +76,3 @@ def instant(text: str) -> datetime | None:
     except ValueError:
         return None
     return moment.replace(tzinfo=moment.tzinfo or UTC) if moment else None
-
-
-def _label(name: str) -> str:
-    return name.lower().replace(" ", "_")

@@ -7,8 +7,7 @@ from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Literal
 
-from autoencoder.alerts.channel import Channel, DeliveryResult, Draw
-from autoencoder.alerts.message import facts, headline, sentence
+from autoencoder.alerts.channel import Channel, DeliveryResult, Draw, facts, headline, sentence
 from autoencoder.alerts.outbox import Alert
 from autoencoder.core.errors import AutoencoderError
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from autoencoder.alerts.message import headline
+from autoencoder.alerts.channel import headline
 from autoencoder.alerts.outbox import Alert
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.types import Detections

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 from typing import Annotated, Self
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from autoencoder.config.section import Count, Positive, Section
 from autoencoder.core.durations import seconds_of
+from autoencoder.core.http import is_web_address
 
 Duration = str | float  # seconds, or text such as "5m"
 MAX_SECONDS = 3e9  # that a stretch of the past is long
@@ -50,19 +50,12 @@ class Prometheus(Section):
     @classmethod
     def _plain_address(cls, value: str | None) -> str | None:
         """A password in the address would stand in the run folder, and in this message."""
-        try:
-            parts = urlsplit(value or "http://localhost")
-            is_address = (
-                parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0 and " " not in (value or "")
-            )
-        except ValueError:  # brackets or a port that are none
-            raise ValueError("prometheus.url is no address; it must be one such as http://localhost:9090") from None
-        if parts.username is not None or parts.password is not None or parts.query or parts.fragment:
+        if value and set(value) & set("@?#"):
             raise ValueError(
                 "prometheus.url holds more than an address; put user and password into environment variables and name these "
                 "in prometheus.http.user_env and password_env"
             )
-        if not is_address:
+        if value is not None and not is_web_address(value):
             raise ValueError(f"prometheus.url is {value!r}; it must be an address such as http://localhost:9090")
         return value
 

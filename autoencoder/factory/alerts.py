@@ -7,12 +7,11 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from autoencoder.alerts import CHANNELS, Channel
-from autoencoder.alerts.http import is_web_address
 from autoencoder.alerts.sender import Waits
 from autoencoder.alerts.sink import Alerts
 from autoencoder.config import Config
 from autoencoder.core.errors import ConfigError
-from autoencoder.factory.secrets import secret
+from autoencoder.core.http import is_web_address, secret
 
 
 def make_alerts(config: Config, warn: Callable[[str], None]) -> Alerts | None:

@@ -9,7 +9,7 @@ from pathlib import Path
 from autoencoder.config import Config
 from autoencoder.config.prometheus import duration
 from autoencoder.core.errors import ConfigError, InputError
-from autoencoder.factory.secrets import secret
+from autoencoder.core.http import secret
 from autoencoder.sources.chunk import Source
 from autoencoder.sources.reading import Reading
 from autoencoder.sources.schema import ALL, ColumnSelection

@@ -19,8 +19,8 @@ from autoencoder.config.schema import Serve
 from autoencoder.console import Console
 from autoencoder.core.errors import AutoencoderError, ConfigError
 from autoencoder.core.extras import require
+from autoencoder.core.http import secret
 from autoencoder.factory.detectors import make_adaptive, make_detector
-from autoencoder.factory.secrets import secret
 from autoencoder.models import NO_NAME, SavedModel
 from autoencoder.pipeline import Run
 from autoencoder.reports.scores_csv import header

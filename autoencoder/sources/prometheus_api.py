@@ -13,13 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple, TypeAlias
 
 from autoencoder.core.errors import InputError, SourceError
+from autoencoder.core.http import LATER, retry_after, send
 from autoencoder.sources.chunk import Warn
 
 MAX_ANSWER_BYTES = 64 << 20  # of one answer, which is in memory several times
 Login: TypeAlias = "tuple[str, str]"  # user and password
 
 _LATER = {"timeout", "canceled", "internal", "unavailable"}  # types of errors that may go away by themselves
-_LATER_STATUS = (408, 425, 429)  # of the 4xx, those that mean the same
 _ABOUT_THE_QUERY = ("PromQL ", "promql ")  # so begin warnings that do not say that something is missing
 
 
@@ -70,9 +70,6 @@ class PrometheusApi:
 
         self.url = self.url.rstrip("/")
         self._session = requests.Session()
-        self._session.headers["User-Agent"] = "lstm-autoencoder"
-        if self.access.token:
-            self._session.headers["Authorization"] = f"Bearer {self.access.token}"
 
     def ask(self, what: str, *, can_shrink: bool = False, **parameters: str) -> Mapping[str, Any]:
         """The ``data`` of the whole answer to ``/api/v1/<what>``.
@@ -125,11 +122,13 @@ class PrometheusApi:
             raise InputError(
                 f"{self.url} answers with a redirect (HTTP {status}), which is not followed; give the address it leads to"
             )
-        tree = self._tree(status, body, wait)
+        tree: Any = None
+        with suppress(ValueError, RecursionError):
+            tree = json.loads(body)
         match tree:
             case {"status": "error"}:
                 message = " ".join(str(tree.get("error")).split())[:300]
-                if tree.get("errorType") in _LATER or status in _LATER_STATUS or status >= 500:
+                if tree.get("errorType") in _LATER or status in LATER or status >= 500:
                     raise _Later(f"{tree.get('errorType')}: {message}", wait, is_much=tree.get("errorType") == "timeout")
                 if "too many samples" in message:
                     raise _Later(message, is_much=True)
@@ -138,22 +137,11 @@ class PrometheusApi:
                 self._require_whole(tree.get("warnings"))
                 data: Mapping[str, Any] = tree["data"]
                 return data
-        raise self._stranger(status)
-
-    def _tree(self, status: int, body: bytes, wait: float) -> Any:
-        """The JSON of an answer, which an error need not have."""
-        with suppress(ValueError, RecursionError):
-            tree = json.loads(body)
-            if isinstance(tree, dict) and "status" in tree:
-                return tree
-        if status >= 500 or status in _LATER_STATUS:
+        if status >= 500 or status in LATER:
             raise _Later(f"it answers HTTP {status}", wait)
-        if status == 200 and body.lstrip().startswith(b'{"status"'):
+        if tree is None and status == 200 and body.lstrip().startswith(b'{"status"'):
             raise _Later("its answer is cut off")
-        raise self._stranger(status)
-
-    def _stranger(self, status: int) -> InputError:
-        return InputError(
+        raise InputError(
             f"{self.url} does not answer as Prometheus does (HTTP {status}); give its address without /graph or /api"
         )
 
@@ -170,23 +158,15 @@ class PrometheusApi:
     def _fetch(self, url: str, parameters: Mapping[str, str]) -> tuple[int, bytes, float]:
         """Status, body and Retry-After in seconds."""
         from requests import exceptions
-        from requests.auth import HTTPBasicAuth
         from urllib3.exceptions import HTTPError
 
         chosen = self.access
+        # said here, since a session's own choice gives way to the environment
+        verify = False if chosen.insecure else chosen.ca_file or True
+        access: dict[str, Any] = {"token": chosen.token, "login": chosen.login, "verify": verify, "timeout": chosen.timeout}
         try:
-            with self._session.get(
-                url,
-                params=parameters,
-                # without any, requests takes what ~/.netrc holds for that host
-                auth=HTTPBasicAuth(*chosen.login) if chosen.login and not chosen.token else lambda request: request,
-                timeout=chosen.timeout,
-                # said here, since a session's own choice gives way to the environment
-                verify=False if chosen.insecure else chosen.ca_file or True,
-                allow_redirects=False,
-                stream=True,
-            ) as response:
-                return response.status_code, self._body(response), _seconds(response.headers.get("Retry-After"))
+            with send("GET", url, session=self._session, params=parameters, **access) as response:
+                return response.status_code, self._body(response), retry_after(response.headers.get("Retry-After"))
         except exceptions.Timeout:
             raise _Later(f"no answer within {chosen.timeout:g} s", is_much=True) from None
         except exceptions.SSLError as error:
@@ -225,13 +205,3 @@ def _cause(error: Exception) -> str:
         "IncompleteRead": "its answer is cut off",
     }
     return next((words for sign, words in known.items() if sign in text), "no connection, or it broke off")
-
-
-def _seconds(retry_after: str | None) -> float:
-    """What a Retry-After header asks for (RFC 9110, section 10.2.3); 0 where it is none."""
-    from urllib3.exceptions import InvalidHeader
-    from urllib3.util import Retry
-
-    with suppress(InvalidHeader, ValueError, OverflowError):
-        return float(Retry(retry_after_max=10**9).parse_retry_after(retry_after or ""))
-    return 0.0

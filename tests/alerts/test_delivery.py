@@ -9,10 +9,9 @@ from helpers import webhook_server as receiver
 from helpers.cli import wait_until
 from helpers.webhook_server import Behaviour, Say, WebhookServer, isolate
 
-from autoencoder.alerts.http import read_answer
+from autoencoder.alerts.http import Webhook, read_answer
 from autoencoder.alerts.outbox import Outbox
 from autoencoder.alerts.sender import Sender, Waits
-from autoencoder.alerts.webhook import Webhook
 
 
 @pytest.mark.parametrize(

@@ -9,21 +9,22 @@ from pathlib import Path
 from helpers.detections import INCIDENT, scored
 
 from autoencoder.alerts.channel import Channel, DeliveryResult, Draw
+from autoencoder.alerts.http import Slack
 from autoencoder.alerts.outbox import Alert
 from autoencoder.alerts.sender import Waits
 from autoencoder.alerts.sink import Alerts
-from autoencoder.alerts.slack import slack_text
 from autoencoder.reports.run_folder import RunFolder
 from autoencoder.reports.sinks import Batch
 
 
 def test_slack_gets_a_sentence_without_links_or_calls() -> None:
+    slack = Slack(url="https://slack.invalid", timeout=1)
     alert: Alert = {"event": "opened", "source": "<!channel> & co.csv", "incident": json.loads(INCIDENT.to_json("open"))}
-    assert slack_text(alert) == (
+    assert slack.body("", alert)["text"] == (
         "Anomaly in &lt;!channel&gt; &amp; co.csv since 2025-01-02T00:00:00Z: seen 7.5, expected 1.25 (up), severity critical (0.90)"
     )
     over = {**alert, "event": "closed", "incident": json.loads(INCIDENT.to_json())}
-    assert slack_text(over) == (
+    assert slack.body("", over)["text"] == (
         "Over (values are back): anomaly in &lt;!channel&gt; &amp; co.csv, 2025-01-02T00:00:00Z to 2025-01-02T03:00:00Z, 4 points in 3 h; "
         "at its peak seen 7.5, expected 1.25 (up), severity critical (0.90)"
     )
