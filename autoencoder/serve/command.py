@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from typing import Any
 
 import numpy as np
 
@@ -92,24 +93,15 @@ class HttpServer:
         from uvicorn import Config as ServerConfig
         from uvicorn import Server
 
-        from autoencoder.serve.app import make_app
-        from autoencoder.serve.routes import Service
+        from autoencoder.serve.app import Service, make_app
 
         chosen, source = self._config.serve, self._source
         intake, metrics = Intake(source, run.folder.path, chosen), run_metrics(self._config, run)
         events = Events(intake.header, run.panel.open)
         app = make_app(Service(run, intake, events, metrics.registry), self._token)
-        server = Server(
-            ServerConfig(
-                app,
-                lifespan="off",
-                access_log=False,
-                log_config=None,
-                log_level="critical",
-                limit_concurrency=MAX_CONNECTIONS,
-                timeout_graceful_shutdown=GRACE_SECONDS,
-            )
-        )
+        quiet: dict[str, Any] = {"access_log": False, "log_config": None, "log_level": "critical"}
+        limits: dict[str, Any] = {"limit_concurrency": MAX_CONNECTIONS, "timeout_graceful_shutdown": GRACE_SECONDS}
+        server = Server(ServerConfig(app, lifespan="off", **quiet, **limits))
         if chosen.fsync and run.results:
             source.after_write = run.results.flush
         loop = asyncio.new_event_loop()
@@ -162,20 +154,12 @@ def _token(chosen: Serve) -> str | None:
 def _listen(chosen: Serve) -> socket.socket:
     """A socket at the address; ConfigError where it cannot be had."""
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(chosen.host, chosen.port, type=socket.SOCK_STREAM)[0]
-        listener = socket.socket(family, kind, protocol)
-        try:
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            listener.bind(address)
-            listener.listen(128)
-        except OSError:
-            listener.close()
-            raise
+        family, *_, address = socket.getaddrinfo(chosen.host, chosen.port, type=socket.SOCK_STREAM)[0]
+        is_six = family == socket.AF_INET6
+        return socket.create_server(address, family=family, backlog=128, dualstack_ipv6=is_six)
     except OSError as error:
-        reason = error.strerror or str(error)
-        where = f"{chosen.host} port {chosen.port}"
+        reason, where = (error.strerror or str(error)).partition(" (while")[0], f"{chosen.host} port {chosen.port}"
         raise ConfigError(f"{where} cannot be listened on ({reason}); choose another with --host and --port") from None
-    return listener
 
 
 def _address(listener: socket.socket) -> str:

@@ -6,7 +6,6 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
-from math import isnan
 from pathlib import Path
 
 import numpy as np
@@ -59,7 +58,7 @@ class Intake:
             detections = Detections.concatenate([known[keys[row]] for row in seen])
             texts = record_texts(self.header, detections, [points.series[row] for row in seen], is_seen=True)
             rows |= zip(seen, texts, strict=True)
-        return f'{{"detections":[{",".join(rows[row] for row in range(len(keys)))}]}}'.encode()
+        return answer([rows[row] for row in range(len(keys))])
 
     def _times(self, points: Points) -> list[int]:
         """The times of points; where they have none, that of the server, and a nanosecond later for each further point of a series."""
@@ -82,23 +81,24 @@ class Intake:
                 what = f"its series has points up to {last} and none of this time; send points in ascending order"
                 raise points.refusal(place, what, 409)
             before = found.values[0].tolist()
-            if any(
-                one != other and not (isnan(one) and isnan(other)) for one, other in zip(before, points.values[row], strict=True)
-            ):
+            if not np.array_equal(before, points.values[row], equal_nan=True):
                 was = "/".join(map(repr, before))
                 raise points.refusal(place, f"its time came before with the value {was}; send each time of a series once", 409)
 
     def _require_room(self, points: Points, new: list[int]) -> None:
         accepted, limits = self.source.accepted, self.limits
-        if self.source.waiting + len(new) > limits.max_waiting:
-            raise Refusal(
-                429, f"{self.source.waiting:,} points wait to be judged; send the request again in a moment, or less at a time"
-            )
+        if (waiting := self.source.waiting) + len(new) > limits.max_waiting:
+            raise Refusal(429, f"{waiting:,} points wait to be judged; send the request again in a moment, or less at a time")
         others = {points.series[row] for row in new} - accepted.keys()
         if len(accepted) + len(others) > limits.max_series:
             row = next(row for row in new if points.series[row] in others)
             what = f"its series is new, and there are {len(accepted):,}; at most serve.max_series are taken"
             raise points.refusal(points.places[row], what, 409)
+
+
+def answer(records: Sequence[str]) -> bytes:
+    """The answer that holds these records."""
+    return f'{{"detections":[{",".join(records)}]}}'.encode()
 
 
 def record_texts(names: list[str], detections: Detections, series: Sequence[str], *, is_seen: bool) -> list[str]:

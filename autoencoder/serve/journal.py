@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import re
 from collections.abc import Collection, Iterator
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -70,12 +71,9 @@ def _behind(folder: Path, kept: int | None) -> list[bytes]:
 def parse(header: list[str], lines: list[bytes]) -> Named:
     """Lines of scores.csv as names of series (N,) and detections (N,)."""
     rows = list(csv.reader(line.decode() for line in lines))
-    return [_name(row[-1]) for row in rows], parse_scores(header, rows)
-
-
-def _name(field: str) -> str:
-    """The name of a series from its field, see ``series_field``."""
-    return _ESCAPE.sub(lambda found: chr(int(found[0][2:], 16)), field)
+    # names as ``series_field`` writes them
+    names = [_ESCAPE.sub(lambda found: chr(int(found[0][2:], 16)), row[-1]) for row in rows]
+    return names, parse_scores(header, rows)
 
 
 def newest_first(folder: Path) -> Iterator[bytes]:
@@ -109,19 +107,16 @@ def find(folder: Path, header: list[str], wanted: Collection[Key]) -> dict[Key, 
                 del places[field]
         if not places:
             break
-    rows = parse(header, [*found.values()])[1] if found else Detections.unknown(np.empty(0, np.int64), np.empty((0, 1)))
+    rows = parse(header, [*found.values()])[1]
     return {key: rows[row : row + 1] for row, key in enumerate(found)}
 
 
-def newest_of(folder: Path, header: list[str], series: str, limit: int, *, anomalies: bool) -> Detections | None:
+def newest_of(folder: Path, header: list[str], series: str, limit: int, *, anomalies: bool) -> Detections:
     """The newest rows of a series, at most ``limit``, oldest first; ``anomalies``: those that are flagged alone."""
-    field, lines = series_field(series).encode(), list[bytes]()
-    for line in newest_first(folder):
-        if _field(line) == field and not (anomalies and parse(header, [line])[1].anomalies[0] == 0):
-            lines.append(line)
-            if len(lines) == limit:
-                break
-    return parse(header, lines[::-1])[1] if lines else None
+    field = series_field(series).encode()
+    own = (line for line in newest_first(folder) if _field(line) == field)
+    chosen = (line for line in own if not anomalies or line.removesuffix(b"," + field).endswith(b",1"))
+    return parse(header, [*islice(chosen, limit)][::-1])[1]
 
 
 def _field(line: bytes) -> bytes:
