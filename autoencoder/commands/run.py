@@ -38,7 +38,7 @@ from autoencoder.reports.run_folder import CHECKPOINT, CONFIG, OUTBOX, Found, Ru
 from autoencoder.reports.sinks import Callback
 from autoencoder.reports.statistics import RunStatistics
 from autoencoder.sources.chunk import Source
-from autoencoder.sources.ordered import OrderedSource
+from autoencoder.sources.wrapped import OrderedSource
 
 
 class Server(Protocol):

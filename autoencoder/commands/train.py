@@ -16,7 +16,8 @@ from autoencoder.interrupts import SignalGuard
 from autoencoder.models import save_model
 from autoencoder.panel.panel import Panel
 from autoencoder.reports.run_folder import CONFIG, RunFolder, default_folder
-from autoencoder.sources.chunk import Source, WholeSource
+from autoencoder.sources.chunk import Source
+from autoencoder.sources.wrapped import WholeSource
 
 
 @dataclass(frozen=True, slots=True)

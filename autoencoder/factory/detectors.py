@@ -88,7 +88,7 @@ def make_detector(
 def _price_detector(config: Config, points: int, progress: Progress | None, series: str | None) -> StreamDetector:
     from autoencoder.quotes.detector import PriceDetector
     from autoencoder.sources.chunk import ASIDE
-    from autoencoder.sources.market import MARKET
+    from autoencoder.sources.several import MARKET
 
     label = "" if series is None else "market" if series == MARKET else "own"
     aside = len(ASIDE) if config.source == "yfinance" else 0

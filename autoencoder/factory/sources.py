@@ -24,13 +24,13 @@ def open_source(config: Config, warn: Warn) -> Source:
     """The source that the configuration names; SourceError where it cannot be read, ConfigError where a setting is missing."""
     source = _SOURCES[config.source](config, warn)
     if len(source.columns) > 1 and not is_joint(config):
-        from autoencoder.sources.wide import ColumnSeries
+        from autoencoder.sources.wrapped import ColumnSeries
 
         source = ColumnSeries(source)
     transform = config.input.transform
     if transform == "auto" or transform == "none" or transform == "prices":
         return source
-    from autoencoder.sources.transform import TransformedSource
+    from autoencoder.sources.wrapped import TransformedSource
 
     return TransformedSource(source, transform, warn)
 
@@ -69,7 +69,7 @@ def _yfinance(config: Config, warn: Warn) -> Source:
     chosen = config.yfinance.model_dump() | {"follow": config.follow, "warn": warn, "aside": config.judges_prices}
     if isinstance(config.yfinance.ticker, str):
         return YahooSource(**chosen)
-    from autoencoder.sources.market import MarketSource
+    from autoencoder.sources.several import MarketSource
 
     if len({ticker.strip().upper() for ticker in config.yfinance.ticker}) < len(config.yfinance.ticker):
         raise ConfigError("yfinance.ticker names a ticker twice; name each once")

@@ -13,7 +13,7 @@ from autoencoder.core.state import Stateful, array, integer
 from autoencoder.core.types import Array, Bools
 from autoencoder.quotes.returns import Moves
 from autoencoder.reports.incidents import Incident
-from autoencoder.sources.market import MARKET as MARKET_SERIES
+from autoencoder.sources.several import MARKET as MARKET_SERIES
 
 RATIOS = ((2, 1), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (8, 1), (10, 1), (15, 1), (20, 1), (25, 1), (50, 1), (100, 1), (3, 2))
 SPLIT_WIDTH = 2.5  # volatilities by which the return of a split's day may differ from its ratio

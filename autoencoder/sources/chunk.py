@@ -60,16 +60,8 @@ class Chunk:
     def __len__(self) -> int:
         return len(self.values)
 
-    def __getitem__(self, rows: slice | npt.NDArray[np.int64]) -> Chunk:
+    def __getitem__(self, rows: slice | npt.NDArray[np.intp]) -> Chunk:
         return self._mapped(lambda name: getattr(self, name)[rows])
-
-    def taken(self, rows: npt.NDArray[np.intp]) -> Chunk:
-        """The rows at these positions, as copies."""
-        return self._mapped(lambda name: getattr(self, name)[rows])
-
-    def reversed(self) -> Chunk:
-        """The rows from the last one on, as copies."""
-        return self.taken(np.arange(len(self))[::-1])
 
     @staticmethod
     def concatenate(parts: Sequence[Chunk]) -> Chunk:
@@ -202,20 +194,6 @@ class Source(Protocol):
     def recall(self, memory: State) -> None:
         """Take back what ``memory`` gave, before ``chunks`` goes on behind those rows."""
         return None
-
-
-class WholeSource(Source):
-    """All points of another source, which must come to an end: from then on they are at hand."""
-
-    def __init__(self, source: Source) -> None:
-        self._chunks = list(source.chunks())
-        self.name, self.columns, self.timezone = source.name, source.columns, source.timezone
-        self.series, self.has_series = source.series, source.has_series
-        self.length: int | None = sum(map(len, self._chunks))
-
-    def chunks(self, start: int = 0) -> Iterator[Chunk]:
-        """Yield the points from row ``start`` on, as they came."""
-        return skip_rows(iter(self._chunks), start)
 
 
 def _text(time: np.datetime64 | np.int64) -> str:

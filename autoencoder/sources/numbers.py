@@ -19,22 +19,10 @@ from autoencoder.sources.units import BYTES, CURRENCIES, SCALE, UNITS, Unit
 
 INFINITE = "(infinite)"  # what stands for a number without end in a document
 UNTOLD = frozenset({"", "nan", "-nan", "+nan", "na", "null", "none"})  # what programs write for a missing value, and nothing else
-MISSING = frozenset(  # compared in lower case, without blanks around
-    {*UNTOLD, "n/a", "n.a.", "nil", "-", "--", "---", "–", "—", ".", "?", "\\n", "#n/a", "#na", "nodata"}
-    | {
-        "unavailable",
-        "unknown",
-        "undefined",
-        "missing",
-        "no data",
-        "not available",
-        "<null>",
-        "(null)",
-        "#div/0!",
-        "#value!",
-        INFINITE,
-    }
-)
+MISSING = UNTOLD | {  # compared in lower case, without blanks around
+    *r"n/a n.a. nil - -- --- – — . ? \n #n/a #na nodata unavailable unknown undefined missing <null> (null) #div/0! #value!".split(),
+    *("no data", "not available", INFINITE),
+}
 BAD_NUMBER = "every value must be a number, or empty where it is missing"
 
 _SIGNS: dict[Decimal, str] = {"point": ".", "comma": ","}

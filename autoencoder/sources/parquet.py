@@ -53,7 +53,7 @@ def _read(parquet: Any, name: str, selection: ColumnSelection, warn: Warn, max_b
     whole = Chunk(np.arange(rows) if time is None else time, values, labels, series)
     if order.is_newest_first:
         order.tell_of_turning()
-        whole = whole.reversed()
+        whole = whole[::-1]
     else:
         order.tell_once()
     return Table(whole, schema.columns, timezone, tuple(index.names))

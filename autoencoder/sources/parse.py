@@ -123,8 +123,8 @@ class RowParser:
         if self._reader.times is None or not self._order.is_late:
             return rows
         if self._order.is_newest_first:
-            return rows.reversed()
-        return rows.taken(np.argsort(rows.time, kind="stable")) if self._unit == "record" else rows
+            return rows[::-1]
+        return rows[np.argsort(rows.time, kind="stable")] if self._unit == "record" else rows
 
     def feed(self, data: bytes) -> Chunk | None:
         """Take the next bytes; give the rows they complete, None where there are none.

@@ -44,7 +44,7 @@ class _Position(NamedTuple):
         assert chunk.series is not None
         times = _milliseconds(chunk)
         is_new = (times > self.time) | ((times == self.time) & ~np.isin(chunk.series, self.done))
-        return chunk if is_new.all() else chunk.taken(np.flatnonzero(is_new))
+        return chunk if is_new.all() else chunk[np.flatnonzero(is_new)]
 
 
 @dataclass(eq=False)

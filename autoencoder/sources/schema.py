@@ -14,51 +14,17 @@ from autoencoder.core.errors import InputError
 from autoencoder.sources.cells import ColumnType, preview
 
 # Of columns with times, the first one present wins. Compared in lower case, without signs and what stands in brackets: "Time (UTC)".
-TIME_NAMES = ("timestamp", "datetime", "time", "date", "ds", "ts")
+TIME_NAMES = tuple("timestamp datetime time date ds ts".split())
 # Names of times that may be those of something else: taken where the first value is a time or a number, or nothing else is a time.
-LIKELY_TIME_NAMES = (
-    *("epoch", "unixtime", "unix", "unixtimestamp", "epochtime", "timestamputc", "timeutc", "datetimeutc", "utctime", "utc"),
-    *(
-        "timestampms",
-        "epochms",
-        "timems",
-        "localtime",
-        "eventtime",
-        "createdat",
-        "recordedat",
-        "measuredat",
-        "observedat",
-        "sampledat",
-    ),
-    *(
-        "lastchanged",
-        "lastupdated",
-        "starttime",
-        "periodstart",
-        "zeit",
-        "datumuhrzeit",
-        "datumzeit",
-        "zeitstempel",
-        "datum",
-        "fecha",
-    ),
-    *("fechahora", "horodatage", "dataora"),
+LIKELY_TIME_NAMES = tuple(
+    (
+        "epoch unixtime unix unixtimestamp epochtime timestamputc timeutc datetimeutc utctime utc timestampms epochms timems localtime "
+        "eventtime createdat recordedat measuredat observedat sampledat lastchanged lastupdated starttime periodstart "
+        "zeit datumuhrzeit datumzeit zeitstempel datum fecha fechahora horodatage dataora"
+    ).split()
 )
-PERIOD_NAMES = (
-    "year",
-    "quarter",
-    "month",
-    "week",
-    "day",
-    "jahr",
-    "quartal",
-    "monat",
-    "woche",
-    "tag",
-    "mois",
-    "mes",
-)  # or categories
-CLOCK_NAMES = ("time", "timeofday", "hour", "clock", "uhrzeit", "zeit", "hora", "heure", "ora")  # beside a column with dates
+PERIOD_NAMES = tuple("year quarter month week day jahr quartal monat woche tag mois mes".split())  # or categories
+CLOCK_NAMES = tuple("time timeofday hour clock uhrzeit zeit hora heure ora".split())  # beside a column with dates
 LABEL_NAMES = ("label", "is_anomaly", "anomaly")  # never taken for values unless asked for
 ALL = "all"  # asks for every column of numbers, where no column has this name
 MAX_SERIES = 10_000  # each has a detector of its own in memory

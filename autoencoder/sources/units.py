@@ -22,50 +22,9 @@ _SMALL = {"": 1.0, "m": 1e-3, "µ": 1e-6, "u": 1e-6, "n": 1e-9}
 _LARGE = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 _PER_SECOND = ("/s", "/sec", "ps")
 _OF_ONE_SIZE = (
-    *(
-        "°C",
-        "°F",
-        "degC",
-        "degF",
-        "rpm",
-        "RPM",
-        "bar",
-        "mbar",
-        "hPa",
-        "kPa",
-        "psi",
-        "ppm",
-        "ppb",
-        "lx",
-        "lm",
-        "dB",
-        "dBm",
-        "dBA",
-        "pH",
-    ),
-    *(
-        "l/min",
-        "l/h",
-        "l/s",
-        "m³",
-        "m³/h",
-        "m3",
-        "m3/h",
-        "m/s",
-        "km/h",
-        "mph",
-        "kn",
-        "mm",
-        "cm",
-        "km",
-        "mi",
-        "kg",
-        "g",
-        "mg",
-        "lb",
-    ),
-    *("µg/m³", "µS/cm", "req/s", "ops/s", "ops", "rps", "qps", "iops", "pps", "cps", "fps", "bpm"),
-)
+    "°C °F degC degF rpm RPM bar mbar hPa kPa psi ppm ppb lx lm dB dBm dBA pH l/min l/h l/s m³ m³/h m3 m3/h m/s km/h mph kn "
+    "mm cm km mi kg g mg lb µg/m³ µS/cm req/s ops/s ops rps qps iops pps cps fps bpm"
+).split()
 
 
 def _table() -> dict[str, Unit]:
@@ -85,27 +44,7 @@ def _table() -> dict[str, Unit]:
 
 
 UNITS = _table()  # by how they are written; m alone is none, since it stands for milli, minutes and metres
-CURRENCIES = (
-    "$",
-    "€",
-    "£",
-    "¥",
-    "₹",
-    "US$",
-    "USD",
-    "EUR",
-    "GBP",
-    "JPY",
-    "CHF",
-    "CAD",
-    "AUD",
-    "CNY",
-    "INR",
-    "SEK",
-    "NOK",
-    "DKK",
-    "PLN",
-)
+CURRENCIES = tuple("$ € £ ¥ ₹ US$ USD EUR GBP JPY CHF CAD AUD CNY INR SEK NOK DKK PLN".split())
 
 
 def is_name_of_unit(text: str) -> bool:

@@ -23,13 +23,8 @@ from autoencoder.sources.yahoo_client import COLUMNS, PriceRequest, Prices
 PERIODS = ("1d", "5d", "1mo", "3mo", "6mo", "1y", "2y", "5y", "10y", "ytd", "max")
 INTERVALS: dict[str, np.timedelta64] = {  # name -> length of a bar, as yfinance lists them for Ticker.history
     **{f"{count}m": np.timedelta64(count, "m") for count in (1, 2, 5, 15, 30, 60, 90)},
-    **{
-        "1h": np.timedelta64(60, "m"),
-        "4h": np.timedelta64(240, "m"),
-        "1d": np.timedelta64(1, "D"),
-        "5d": np.timedelta64(5, "D"),
-        "1wk": np.timedelta64(7, "D"),
-    },
+    **{"1h": np.timedelta64(60, "m"), "4h": np.timedelta64(240, "m")},
+    **{name: np.timedelta64(days, "D") for name, days in (("1d", 1), ("5d", 5), ("1wk", 7))},
     **{"1mo": np.timedelta64(1, "M"), "3mo": np.timedelta64(3, "M")},
 }
 

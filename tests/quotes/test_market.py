@@ -8,7 +8,7 @@ from autoencoder.config import load
 from autoencoder.factory.runs import make_panel
 from autoencoder.reports.incidents import Incident
 from autoencoder.sources.chunk import Chunk, Source, ignore
-from autoencoder.sources.market import MarketSource
+from autoencoder.sources.several import MarketSource
 from quotes.walks import DAYS, walk
 
 FELL, OWN = 700, 800  # days

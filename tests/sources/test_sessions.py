@@ -10,8 +10,8 @@ import pytest
 from helpers.yahoo_server import EXCHANGE, Bar, YahooServer, daily_bar, minute_bar
 
 from autoencoder.sources.chunk import ASIDE, Chunk
-from autoencoder.sources.market import MARKET, MarketSource
 from autoencoder.sources.sessions import CALENDARS, Sessions
+from autoencoder.sources.several import MARKET, MarketSource
 from autoencoder.sources.yahoo import INTERVALS, YahooSource, check_request, complete_bars
 from autoencoder.sources.yahoo_client import COLUMNS, Prices
 

@@ -20,8 +20,7 @@ from autoencoder.core.state import pack, unpack
 from autoencoder.sources.chunk import Chunk, ignore
 from autoencoder.sources.live import StdinSource
 from autoencoder.sources.schema import ColumnSelection
-from autoencoder.sources.transform import Transform, TransformedSource
-from autoencoder.sources.wide import ColumnSeries
+from autoencoder.sources.wrapped import ColumnSeries, Transform, TransformedSource
 
 ALL = ColumnSelection(("all",))
 KINDS = ["rate", "difference", "log", "log_return"]
