@@ -9,21 +9,22 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Iterable, Iterator, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeAlias
 
 from autoencoder.core.errors import InputError
 from autoencoder.sources.cells import ColumnType, column_type, preview
 from autoencoder.sources.layout import opened
 from autoencoder.sources.numbers import INFINITE
-from autoencoder.sources.points import Series, Tree, dicts_of, different_names, find_series, lists_of, texts_of
 from autoencoder.sources.schema import ColumnSelection, is_usual_time
 
 HEAD_BYTES = 1 << 16  # looked at to tell a document from lines
 MAX_DEPTH = 20  # of the objects around a table
-NO_SERIES = "{} holds no series; the query matched nothing, or the wrong time"
 SERIES = "series"  # name of the column that keeps series apart
+
+Tree: TypeAlias = dict[str, Any]
 
 
 class Document(NamedTuple):
@@ -38,8 +39,11 @@ class Document(NamedTuple):
 
 
 class _Table(NamedTuple):
+    """The rows of one thing, and what tells it from others."""
+
     labels: dict[str, str]
-    records: list[Tree]  # at least one
+    columns: Sequence[str]
+    rows: Sequence[Sequence[object]]
 
 
 def is_document(head: bytes, *, is_whole: bool) -> bool:
@@ -79,54 +83,84 @@ def read_document(data: bytes, name: str) -> Document:
         raise InputError(f"{name} is a JSON document that is nested too deeply; it must hold a table") from None
     except ValueError as error:
         raise InputError(f"{name} begins as a JSON document and is none ({error}); fetch it again") from None
+    is_empty = False
     match tree:
         case {"results": [{"statement_id": _, "error": fault}, *_]}:  # InfluxDB
             raise InputError(f"{name} holds an error message: {preview(str(fault))}; correct the query and ask again")
-        case {"results": [{"statement_id": _, **rest}, *_]} if "series" not in rest:
-            raise InputError(NO_SERIES.format(name))
-    if isinstance(tree, dict) and _is_error(tree):
-        raise InputError(f"{name} holds an error message: {preview(str(tree.get('error')))}; correct the query and ask again")
-    series = find_series(tree)
-    if series is not None:
-        return _of_series(series, name)
-    if tables := _tables(tree):
-        return _of_tables(tables, name)
-    if (found := _nested_tables(tree)) > 1:
-        raise InputError(f"{name} holds {found} tables; ask for one of them")
-    records = _records(tree[0] if found else tree)
-    if not records:
-        raise InputError(
-            f"{name} is a JSON document without a table that is known here; give an array of objects, or one JSON object a line"
-        )
-    return Document(_of_records(records), has_series=False)
+        case {"results": [{"statement_id": _, **rest}, *_]}:
+            is_empty = "series" not in rest
+        case {"status": "error", "error": fault}:
+            raise InputError(f"{name} holds an error message: {preview(str(fault))}; correct the query and ask again")
+    tables = _series(tree)
+    if is_empty or (tables is not None and not any(each.rows for each in tables)):
+        raise InputError(f"{name} holds no series; the query matched nothing, or the wrong time")
+    return _joined(tables or _tables(tree) or [_records_alone(tree, name)], name)
+
+
+def _joined(tables: Sequence[_Table], name: str) -> Document:
+    """Tables as one, in which a last column says which of them a row is of."""
+    columns, is_one = tables[0].columns, len(tables) == 1
+    if any(each.columns != columns for each in tables):
+        raise InputError(f"{name} holds {len(tables)} tables with different columns; ask for one of them")
+    labels = [[]] if is_one else [[_cell(label)] for label in different_names([each.labels for each in tables], name)]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(columns if is_one else [*columns, SERIES])
+    for label, each in zip(labels, tables, strict=True):
+        writer.writerows([*map(_cell, row), *label] for row in each.rows)
+    return Document(out.getvalue().encode(errors="replace"), not is_one)
+
+
+def _cell(value: object) -> str:
+    """A value as a cell on one line; numbers keep all their digits."""
+    if value is None:
+        return ""
+    return " ".join(value.split()) if isinstance(value, str) else json.dumps(value) if isinstance(value, bool) else repr(value)
 
 
 # --- series of points ---
 
 
-def _of_series(series: Sequence[Series], name: str) -> Document:
-    if not any(each.points for each in series):
-        raise InputError(NO_SERIES.format(name))
-    names = different_names([each.labels for each in series], name)
-    several = len(series) > 1
-    header = ("timestamp", "value", SERIES) if several else ("timestamp", "value")
+def _series(tree: Any) -> list[_Table] | None:
+    """The series of a document of (time, value) pairs; None where it is of another kind."""
+    match tree:
+        case {"data": {"result": [*results], "resultType": "matrix" | "vector"}}:
+            known = [each for each in dicts_of(results) if isinstance(each.get("values", each.get("value")), list)]
+            return [_of_points(texts_of(each.get("metric")), each.get("values", [each.get("value")])) for each in known]
+        case [{"target": _, "datapoints": [*_]}, *_]:  # Graphite, which gives the value first
+            return [
+                _of_points({"target": str(each.get("target"))}, [point[1::-1] for point in lists_of(each.get("datapoints"))])
+                for each in dicts_of(tree)
+            ]
+        case {"series": [{"pointlist": [*_]}, *_]}:  # Datadog, which writes metric and scope as system.load{host:a}
+            found = [(each.get("metric"), str(each.get("scope")), each.get("pointlist")) for each in dicts_of(tree["series"])]
+            return [_of_points({"name": f"{name}{{{scope}}}" if name else scope}, points) for name, scope, points in found]
+        case [[_, _], *_]:  # as charts take them
+            return [_of_points({}, tree)]
+        case {"MetricDataResults": [*results]}:  # CloudWatch, a long answer of which comes in pages
+            pages: dict[tuple[str, str], list[Any]] = {}
+            for place, each in enumerate(dicts_of(results)):
+                points = zip(each.get("Timestamps", []), each.get("Values", []), strict=False)
+                pages.setdefault((str(each.get("Id", place)), str(each.get("Label"))), []).extend(points)
+            return [_of_points({"label": label}, points) for (_, label), points in pages.items()]
+    if isinstance(tree, dict) and tree and all(map(_are_pairs, tree.values())):
+        return [_of_points({"name": key}, value) for key, value in tree.items()]
+    return None
 
-    def rows() -> Iterator[Sequence[object]]:
-        for label, each in zip(names, series, strict=True):
-            for point in lists_of(each.points):
-                if len(point) >= 2:
-                    cells = _cell(point[0]), _value(point[1])
-                    yield (*cells, label) if several else cells
 
-    return Document(_csv(header, rows()), several)
+def _are_pairs(points: Any) -> bool:
+    return isinstance(points, list) and bool(points) and all(len(point) == 2 for point in lists_of(points[:1]) or [[]])
 
 
-def _value(value: object) -> str:
-    text = _cell(value)
-    return INFINITE if text.lstrip("+-").lower() in ("inf", "infinity") else text  # a division by zero has no value
+def _of_points(labels: dict[str, str], points: Any) -> _Table:
+    """Pairs of time and value; a value without end is a division by zero, which has none."""
+    rows = [(point[0], _cell(point[1])) for point in lists_of(points) if len(point) >= 2]
+    infinite = ("inf", "infinity")
+    cells = [(at, INFINITE if value.lstrip("+-").lower() in infinite else value) for at, value in rows]
+    return _Table(labels, ("timestamp", "value"), cells)
 
 
-# --- tables of names and rows ---
+# --- tables of names and rows, and records ---
 
 
 def _tables(tree: Any, depth: int = 0) -> list[_Table]:
@@ -141,22 +175,31 @@ def _tables(tree: Any, depth: int = 0) -> list[_Table]:
             if isinstance(index, list) and len(index) == len(records) and not any(map(is_usual_time, records[0])):
                 is_time = column_type(_cell(index[0])) in (ColumnType.NUMBER, ColumnType.TIME)
                 records = [{"time" if is_time else "index": at, **record} for at, record in zip(index, records, strict=True)]
-            return [_Table({"__name__": str(tree.get("name", "")), **texts_of(tree.get("tags"))}, records)]
+            return [_of_records(records, {"__name__": str(tree.get("name", "")), **texts_of(tree.get("tags"))})]
     inner = dicts_of(tree) if isinstance(tree, list) else tree.values() if isinstance(tree, dict) else ()
     return [table for each in inner for table in _tables(each, depth + 1)] if depth < MAX_DEPTH else []
 
 
-def _of_tables(tables: Sequence[_Table], name: str) -> Document:
-    if len(tables) == 1:
-        return Document(_of_records(tables[0].records), has_series=False)
-    if len({tuple(each.records[0]) for each in tables}) > 1:
-        raise InputError(f"{name} holds {len(tables)} tables with different columns; ask for one of them")
-    labels = different_names([each.labels for each in tables], name)
-    records = [{**row, SERIES: label} for label, each in zip(labels, tables, strict=True) for row in each.records]
-    return Document(_of_records(records), has_series=True)
+def _records_alone(tree: Any, name: str) -> _Table:
+    """The array of objects that a document is about. Raises InputError: there is none, or one of several places."""
+    objects = dicts_of(tree)
+    if objects and not _has_time(opened(objects[0])):  # no rows, but perhaps a table with times each (Open-Meteo)
+        inner = _records(objects[0])
+        if inner and _has_time(opened(inner[0])):
+            if len(objects) > 1:
+                raise InputError(f"{name} holds {len(objects)} tables; ask for one of them")
+            tree = tree[0]
+    records = _records(tree)
+    if not records:
+        what = "is a JSON document without a table that is known here"
+        raise InputError(f"{name} {what}; give an array of objects, or one JSON object a line")
+    return _of_records(records)
 
 
-# --- records ---
+def _of_records(records: Sequence[Tree], labels: dict[str, str] | None = None) -> _Table:
+    rows = [opened(record["_source"] if isinstance(record.get("_source"), dict) else record) for record in records]
+    names = [key for key, value in rows[0].items() if not isinstance(value, list | dict)]
+    return _Table(labels or {}, names, [[row.get(name) for name in names] for row in rows])
 
 
 def _records(tree: Any, depth: int = 0) -> list[Tree]:
@@ -176,7 +219,7 @@ def _records(tree: Any, depth: int = 0) -> list[Tree]:
 
 def _holds_table(tree: Tree, is_whole: bool) -> bool:
     """Whether an object on one line is a document, and no row; where more may follow (not ``is_whole``), only what no row looks like."""
-    if find_series(tree) is not None or _tables(tree):
+    if _series(tree) is not None or _tables(tree):
         return True
     records = _records(tree)
     if not any(isinstance(value, int | float) for value in tree.values()):
@@ -184,7 +227,7 @@ def _holds_table(tree: Tree, is_whole: bool) -> bool:
     are_timed = bool(records) and _has_time(opened(records[0]))
     if _has_time(tree) or "value" in tree:  # a row, unless it stands alone and holds others
         return is_whole and are_timed and len(records) > 1
-    return are_timed or (is_whole and (bool(records) or _holds_array(tree)))
+    return are_timed or (is_whole and (bool(records) or any(isinstance(value, list) for value in opened(tree).values())))
 
 
 def _has_time(row: Tree) -> bool:
@@ -194,43 +237,55 @@ def _has_time(row: Tree) -> bool:
     )
 
 
-def _holds_array(tree: Tree) -> bool:
-    """Whether there is an array in an object, or in those inside it."""
-    return any(isinstance(value, list) for value in opened(tree).values())
-
-
-def _nested_tables(tree: Any) -> int:
-    """How many tables an array holds whose objects are no rows, but each a table with times (Open-Meteo, of several places)."""
-    objects = dicts_of(tree)
-    if not objects or _has_time(opened(objects[0])):
-        return 0
-    inner = _records(objects[0])
-    return len(objects) if inner and _has_time(opened(inner[0])) else 0
-
-
 def _is_error(tree: Tree) -> bool:
     return tree.get("status") == "error" and "error" in tree
 
 
-def _of_records(records: Sequence[Tree]) -> bytes:
-    rows = [opened(record.get("_source", record) if isinstance(record.get("_source"), dict) else record) for record in records]
-    names = [key for key, value in rows[0].items() if not isinstance(value, list | dict)]
-    return _csv(names, ([_cell(row.get(name)) for name in names] for row in rows))
+# --- names ---
 
 
-# --- cells ---
+def different_names(labels: Sequence[dict[str, str]], name: str) -> list[str]:
+    """A name for each set of labels: the metric's, and the labels that not all of them share. Raises InputError: two are equal."""
+    keys = dict.fromkeys(key for each in labels for key in each)
+    if len(keys) == 1:
+        names = [text for each in labels for text in [*each.values()] or [""]]
+    else:
+        differ = [key for key in keys if len({each.get(key) for each in labels}) > 1] or list(keys)
+        names = [_name(each, [key for key in differ if key != "__name__" and key in each]) for each in labels]
+    label, count = Counter(names).most_common(1)[0]
+    if count > 1:
+        raise InputError(f"{name} holds {count} series named {preview(label)}; give each its own name, or ask for one of them")
+    return names
 
 
-def _csv(header: Sequence[str], rows: Iterable[Sequence[object]]) -> bytes:
-    out = io.StringIO()
-    writer = csv.writer(out, lineterminator="\n")
-    writer.writerow(header)
-    writer.writerows(rows)
-    return out.getvalue().encode(errors="replace")
+def full_name(labels: dict[str, str]) -> str:
+    """A series with all of its labels; empty where it has none.
+
+    >>> full_name({"job": "node", "__name__": "up", "host": "a"}), full_name({"__name__": "up"})
+    ('up{host="a",job="node"}', 'up')
+    """
+    return _name(labels, sorted(labels.keys() - {"__name__"})).removesuffix("{}")
 
 
-def _cell(value: object) -> str:
-    """A value as a cell on one line; numbers keep all their digits."""
-    if value is None:
-        return ""
-    return " ".join(value.split()) if isinstance(value, str) else json.dumps(value) if isinstance(value, bool) else repr(value)
+def _name(labels: dict[str, str], shown: Sequence[str]) -> str:
+    """A series as Prometheus writes it: up{host="a"}."""
+    listed = ",".join(f"{key}={json.dumps(labels[key], ensure_ascii=False)}" for key in shown)
+    return f"{labels.get('__name__', '')}{{{listed}}}"
+
+
+# --- parts of a tree ---
+
+
+def texts_of(labels: object) -> dict[str, str]:
+    """The labels of an object, as texts; none where it is no object."""
+    return {str(key): str(value) for key, value in labels.items()} if isinstance(labels, dict) else {}
+
+
+def dicts_of(values: object) -> list[Tree]:
+    """The objects of an array."""
+    return [each for each in values if isinstance(each, dict)] if isinstance(values, list) else []
+
+
+def lists_of(values: object) -> list[list[Any]]:
+    """The arrays of an array."""
+    return [list(each) for each in values if isinstance(each, list | tuple)] if isinstance(values, list) else []

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from autoencoder.core.errors import InputError, ModelFileError, SourceError
 from autoencoder.core.state import Reader, State
 from autoencoder.sources.chunk import Chunk, Source, Warn, ignore
-from autoencoder.sources.points import dicts_of, full_name, lists_of, texts_of
+from autoencoder.sources.documents import dicts_of, full_name, lists_of, texts_of
 from autoencoder.sources.prometheus_api import Access, PrometheusApi, TooMuch
 
 MAX_STEPS = 11_000  # points a series that Prometheus gives in one answer
