@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.sources.reading import Decimal, MustReadAgain
-from autoencoder.sources.units import BYTES, CURRENCIES, SCALE, UNITS, Unit
+from autoencoder.sources.units import CURRENCIES, PURE, UNITS
 
 INFINITE = "(infinite)"  # what stands for a number without end in a document
 UNTOLD = frozenset({"", "nan", "-nan", "+nan", "na", "null", "none"})  # what programs write for a missing value, and nothing else
@@ -52,11 +52,11 @@ class NumberColumn:
     def __init__(self, name: str, decimal: Decimal | None = None, *, commas_group: bool = True, may_change: bool = False) -> None:
         self.name = name
         self.words: Counter[str] = Counter()  # cells that stand for a missing value, as they are written
-        self._decimal, self._is_settled = decimal, decimal is not None
+        self.decimal, self._is_settled = decimal, decimal is not None  # the sign as it is read now
         self._commas_group = commas_group
         self._may_change = may_change
         self._unclear: str | None = None  # the first cell with two readings
-        self._has_hundreds = False  # any whole number of at least 100, which has no sign that parts it
+        self.has_hundreds = False  # whether whole numbers of at least 100 were met: beside 960, 1.008 may be 1008
         self._unit: tuple[str, str] | None = None  # the quantity of the column, and the unit as its first cell writes it
         self._money: str | None = None
         self._bare: str | None = None  # the first number without a unit
@@ -67,31 +67,21 @@ class NumberColumn:
         return None if self._is_settled else self._unclear
 
     @property
-    def has_hundreds(self) -> bool:
-        """Whether whole numbers of at least 100 were met while the sign was open: beside 960, 1.008 may be 1008."""
-        return self._has_hundreds
-
-    @property
-    def decimal(self) -> Decimal | None:
-        """The decimal sign as it is read now."""
-        return self._decimal
-
-    @property
     def unit(self) -> str | None:
         """The unit of the column as its first cell with one writes it; "" where numbers have none; None where none was met."""
         return self._unit[1] if self._unit else None if self._bare is None else ""
 
     def go_on(self, decimal: Decimal | None, unit: str | None) -> None:
         """Be read as the rows before a restart were. Raises ValueError: the first rows after it were read in another way."""
-        if decimal and self._decimal not in (None, decimal):
+        if decimal and self.decimal not in (None, decimal):
             raise ValueError(f"the rows before had a decimal {decimal}; give --set input.decimal={decimal}")
         quantity = UNITS[unit].quantity if unit in UNITS else None
         found = self._unit[0] if self._unit else None
-        is_alike = found == quantity or {found, quantity} <= {None, SCALE, BYTES} or self.unit is None
+        is_alike = found == quantity or {found, quantity} <= {None, *PURE} or self.unit is None
         if unit is not None and not is_alike:
             raise ValueError(f"the rows before {f'are in {unit}' if unit else 'have no unit'}; give every row the same unit")
         if decimal:
-            self._decimal, self._is_settled = decimal, True
+            self.decimal, self._is_settled = decimal, True
         if unit and quantity:
             self._unit = quantity, unit
 
@@ -102,7 +92,7 @@ class NumberColumn:
             ValueError: one of them is no number, or does not fit the ones before it.
             MustReadAgain: the column is to be read again.
         """
-        if self._decimal != "comma" and (self._unit is None or self._unit[0] in (SCALE, BYTES)):
+        if self.decimal != "comma" and (self._unit is None or self._unit[0] in PURE):
             values = self._convert_plain(texts)
             if values is not None:
                 return values
@@ -133,10 +123,10 @@ class NumberColumn:
         if np.isinf(values).any():
             raise ValueError(BAD_NUMBER)
         if not self._is_settled and "." in joined:
-            self._decimal, self._is_settled = "point", _CLEAR_POINT.search(joined) is not None
+            self.decimal, self._is_settled = "point", _CLEAR_POINT.search(joined) is not None
             self._unclear = self._unclear or next((text for text in texts if "." in text and _is_one_group(text)), None)
-        if not self._is_settled and not self._has_hundreds:
-            self._has_hundreds = _HUNDREDS.search(joined) is not None
+        if not self._is_settled and not self.has_hundreds:
+            self.has_hundreds = _HUNDREDS.search(joined) is not None
         if self._bare is None:
             self._bare = next(
                 (text for text, value in zip(texts, values.tolist(), strict=True) if value and value == value), None
@@ -164,17 +154,17 @@ class NumberColumn:
     def _digits(self, digits: str, has_exponent: bool) -> str:
         """The digits as Python writes them."""
         decimal = _settles(digits)
-        self._has_hundreds = self._has_hundreds or _HUNDREDS.fullmatch(digits) is not None
+        self.has_hundreds = self.has_hundreds or _HUNDREDS.fullmatch(digits) is not None
         if has_exponent and decimal is None and set(digits) & {".", ","}:  # nobody parts the thousands of 1,234e5
             decimal = "comma" if "," in digits else "point"
         if decimal:
             self._settle(decimal)
         elif _ONE_GROUP.fullmatch(digits):
-            if self._decimal is None:  # alone, a point begins a fraction; a comma does where it does not part the cells
-                self._decimal = "point" if "." in digits or self._commas_group else "comma"
+            if self.decimal is None:  # alone, a point begins a fraction; a comma does where it does not part the cells
+                self.decimal = "point" if "." in digits or self._commas_group else "comma"
             if not self._is_settled:
                 self._unclear = self._unclear or digits
-        point = _SIGNS[self._decimal or "point"]
+        point = _SIGNS[self.decimal or "point"]
         group = "," if point == "." else "."
         whole, _, fraction = digits.partition(point)
         if any(sign in whole for sign in (group, " ", "'")):
@@ -186,46 +176,39 @@ class NumberColumn:
         return f"{whole or '0'}.{fraction or '0'}"
 
     def _settle(self, decimal: Decimal) -> None:
-        if decimal == self._decimal or self._decimal is None:
-            self._decimal, self._is_settled = decimal, True
+        if decimal == self.decimal or self.decimal is None:
+            self.decimal, self._is_settled = decimal, True
         elif self._may_change and not self._is_settled:
             raise MustReadAgain(decimals={self.name: decimal})
         else:
             raise ValueError(
-                f"the numbers before it have a decimal {self._decimal}; write all of them alike, or give --set input.decimal={decimal}"
+                f"the numbers before it have a decimal {self.decimal}; write all of them alike, or give --set input.decimal={decimal}"
             )
 
     # --- the unit ---
 
     def _size(self, unit: str, money: str, text: str, number: float) -> float:
-        """How many of the column's own unit one of the cell's is."""
+        """How many of the column's own unit one of the cell's is; 0 is 0 in any unit."""
         if unit in CURRENCIES and not money:
             unit, money = "", unit
-        if unit and unit not in UNITS:
-            raise ValueError(BAD_NUMBER)
-        if money:
-            if self._money not in (None, money):
-                raise ValueError(f"the numbers before it are in {self._money}; give a column one currency")
-            self._money = money
         found = UNITS.get(unit)
-        if not (found or number):
-            return 1.0  # 0 is 0 in any unit
-        self._require_alike(found, unit, text)
-        return found.size if found else 1.0
-
-    def _require_alike(self, found: Unit | None, unit: str, text: str) -> None:
-        """Refuse a number whose unit is of another quantity than those before it, or that has one where they have none."""
-        takes_bare = (SCALE, BYTES)
-        if found is None:
-            if self._unit and self._unit[0] not in takes_bare:
-                raise ValueError(f"the numbers before it are in {self._unit[1]}; give every one its unit")
-            self._bare = self._bare or text
-        elif self._unit is None:
-            if self._bare and found.quantity not in takes_bare:
+        if unit and not found:
+            raise ValueError(BAD_NUMBER)
+        if money and self._money not in (None, money):
+            raise ValueError(f"the numbers before it are in {self._money}; give a column one currency")
+        self._money = money or self._money
+        is_pure = found is None or found.quantity in PURE
+        if found and self._unit and found.quantity != self._unit[0]:
+            raise ValueError(f"the numbers before it are in {self._unit[1]}; give a column one unit")
+        if found and not self._unit:
+            if self._bare and not is_pure:
                 raise ValueError(f"the numbers before it ({self._bare}) have no unit; {BAD_NUMBER}")
             self._unit = found.quantity, unit
-        elif found.quantity != self._unit[0]:
-            raise ValueError(f"the numbers before it are in {self._unit[1]}; give a column one unit")
+        if not found and number:
+            if self._unit and self._unit[0] not in PURE:
+                raise ValueError(f"the numbers before it are in {self._unit[1]}; give every one its unit")
+            self._bare = self._bare or text
+        return found.size if found else 1.0
 
 
 def is_number(text: str) -> bool:

@@ -12,13 +12,11 @@ from autoencoder.core.errors import InputError
 from autoencoder.core.state import State
 from autoencoder.sources.cells import ColumnType, column_type, first_type, preview
 from autoencoder.sources.chunk import Chunk, MonotonicityCheck, Warn, ignore
-from autoencoder.sources.clocks import find_digit_clock
 from autoencoder.sources.layout import Delimited, JsonObjects, Layout, count_title_lines, separator_of
 from autoencoder.sources.lines import LineBuffer, Lines
-from autoencoder.sources.number_columns import NumberColumns, find_series_column
 from autoencoder.sources.reading import AS_FOUND, MustReadAgain, Reading
-from autoencoder.sources.rows import RowReader, time_texts
-from autoencoder.sources.schema import ColumnSelection, Schema, choose_schema, find_uncounted_period
+from autoencoder.sources.rows import NumberColumns, RowReader, find_digit_clock, time_texts
+from autoencoder.sources.schema import ColumnSelection, Schema, choose_schema, find_series_column, find_uncounted_period
 from autoencoder.sources.times import NO_INDEX, time_reader
 
 SAMPLE_ROWS = 1000  # looked at to tell which columns hold numbers

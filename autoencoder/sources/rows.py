@@ -1,22 +1,30 @@
-"""Rows: lines become chunks by a layout and a schema, and a line that cannot be read is named with its place."""
+"""Rows: lines become chunks by a layout and a schema; columns of numbers settle together what a cell alone leaves open."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+import re
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 import numpy as np
 
 from autoencoder.core.errors import InputError
+from autoencoder.core.state import Reader, State
 from autoencoder.sources import cells
-from autoencoder.sources.cells import Result
+from autoencoder.sources.cells import ColumnType, Result
 from autoencoder.sources.chunk import Chunk, Time
-from autoencoder.sources.clocks import clock_text
 from autoencoder.sources.layout import Layout
 from autoencoder.sources.lines import MAX_LINE_BYTES, OVERLONG, Lines
-from autoencoder.sources.number_columns import NumberColumns
-from autoencoder.sources.schema import Schema, SeriesIndex
-from autoencoder.sources.times import TimeReader
+from autoencoder.sources.numbers import NumberColumn, clear_decimals
+from autoencoder.sources.reading import Decimal, MustReadAgain, Reading
+from autoencoder.sources.schema import CLOCK_NAMES, Schema, SeriesIndex, plain_name
+from autoencoder.sources.times import TimeReader, is_time
+
+MAX_WORDS = 3  # that are named of those that stand for missing values
+DATE_NAMES = ("date", "datum", "fecha", "tradedate", "tradingdate", "tradingday")
+HOURS_AND_MINUTES, WITH_SECONDS = 4, 6  # digits
 
 
 class RowReader:
@@ -106,3 +114,146 @@ def time_texts(schema: Schema, rows: Sequence[Sequence[str]]) -> list[str]:
     if schema.clock is None:
         return [row[schema.time] for row in rows]
     return [f"{row[schema.time].strip()} {clock_text(row[schema.clock], schema.clock_width)}" for row in rows]
+
+
+class NumberColumns:
+    """The columns of numbers of one table, by their positions."""
+
+    def __init__(self, reading: Reading) -> None:
+        self._reading = reading
+        self._columns: dict[int, NumberColumn] = {}
+        self._seen: set[Decimal] = set()  # decimal signs that any cell of the table showed
+
+    def __getitem__(self, position: int) -> NumberColumn:
+        return self._columns[position]
+
+    def expect(self, schema: Schema, *, commas_group: bool, may_change: bool) -> None:
+        """Begin the columns of a table."""
+        self._columns = {
+            position: NumberColumn(
+                schema.names[position],
+                self._reading.decimal or self._reading.decimals.get(schema.names[position]),
+                commas_group=commas_group,
+                may_change=may_change,
+            )
+            for position in schema.values
+        }
+
+    def move(self, places: Mapping[int, int]) -> None:
+        """The same columns have other positions from here on."""
+        self._columns = {places[position]: column for position, column in self._columns.items()}
+
+    @contextmanager
+    def rewound(self, *, always: bool = False) -> Iterator[None]:
+        """What is done inside leaves no trace where it fails, or at all."""
+        before = [(column, column.memory()) for column in self._columns.values()]
+        try:
+            yield
+        except Exception:
+            always = True
+            raise
+        finally:
+            if always:
+                for column, memory in before:
+                    column.recall(memory)
+
+    def state(self) -> State:
+        """How the columns are read, in their order."""
+        return {
+            str(place): {"decimal": column.decimal, "unit": column.unit} for place, column in enumerate(self._columns.values())
+        }
+
+    def go_on(self, state: State) -> None:
+        """Read on as ``state`` says. Raises ValueError: the first rows were read in another way; ModelFileError: damaged."""
+        for place, column in enumerate(self._columns.values()):
+            saved = Reader(state, "the source")
+            if saved.has(str(place)):
+                one = saved.state(str(place))
+                decimal, unit = one.get("decimal"), one.get("unit")
+                if decimal not in (None, "point", "comma") or not isinstance(unit, str | None):
+                    raise saved.fault(str(place), "is no way to read a column")
+                column.go_on(decimal, unit)  # type: ignore[arg-type]  # the line above says what it is
+
+    def look_at(self, texts: Sequence[str], separator: str) -> None:
+        """Look for the decimal sign in all cells of some lines, used or not."""
+        if len(self._seen) < 2:
+            self._seen |= clear_decimals("\n".join(texts), separator)
+
+    def settle_by_others(self) -> None:
+        """At the end of a table: read a column again whose sign is open, as the other columns show it. Raises MustReadAgain."""
+        if len(self._seen) != 1:
+            return
+        (decimal,) = self._seen
+        found = {column.name: decimal for column in self._columns.values() if column.unsettled and column.decimal != decimal}
+        if found:
+            raise MustReadAgain(decimals=found)
+
+    def remarks(self) -> Iterator[str]:
+        """Ends of sentences about the whole table; what was said is not said again."""
+        for column in self._columns.values():
+            text, decimal = column.unsettled, column.decimal
+            if text and ("," in text or column.has_hundreds) and not self._seen & {decimal}:
+                thousands, fraction = re.sub("[.,]", "", text), text.replace(",", ".")
+                sign = "comma" if decimal == "point" else "point"
+                is_fraction = ("," in text) == (decimal == "comma")
+                taken, other = (fraction, thousands) if is_fraction else (thousands, fraction)
+                yield f", column {column.name!r}: {text!r} is read as {taken}; if it is {other}, give --set input.decimal={sign}"
+        words: Counter[str] = sum((column.words for column in self._columns.values()), Counter())
+        if words:
+            listed = ", ".join(f"{word!r} {count:,}" for word, count in words.most_common(MAX_WORDS))
+            rest = len(words) - MAX_WORDS
+            others = f" and {rest} more" if rest > 0 else ""
+            count = words.total()
+            yield f": {count:,} value{'' if count == 1 else 's'} taken as missing ({listed}{others})"
+        for column in self._columns.values():
+            column.words = Counter()
+
+
+# --- times of day in digits ---
+
+
+class DigitClock(NamedTuple):
+    """A column of times of day in digits (930 and 1200, or 000000 and 153000), and the column of their dates."""
+
+    date: int  # positions
+    clock: int
+    width: int  # digits of a time, with the zeros in front that may be left out
+
+
+def find_digit_clock(names: Sequence[str], types: Sequence[ColumnType], columns: Sequence[Sequence[str]]) -> DigitClock | None:
+    """The columns of dates and of times of day in digits among the first rows; None where there are none.
+
+    Numbers below 100 in all rows may be hours, minutes or anything else, and count for none.
+    """
+    named = [plain_name(name) for name in names]
+    dates = [place for place, name in enumerate(named) if name in DATE_NAMES and _are_dates(columns[place])]
+    for place, name in enumerate(named):
+        if dates and name in CLOCK_NAMES and types[place] is ColumnType.NUMBER and (width := _width(columns[place])):
+            return DigitClock(dates[0], place, width)
+    return None
+
+
+def clock_text(text: str, width: int | None) -> str:
+    """A time of day with its colons, where it is written in so many digits; None: as it stands.
+
+    >>> clock_text("930", 4), clock_text("000500", 6), clock_text(" 9:30 ", None)
+    ('09:30', '00:05:00', '9:30')
+    """
+    text = text.strip()
+    if width is None or not text.isdecimal():
+        return text
+    digits = text.zfill(width)
+    return ":".join(digits[place : place + 2] for place in range(0, len(digits), 2))
+
+
+def _are_dates(texts: Sequence[str]) -> bool:
+    return all(":" not in text and is_time(text) for text in texts if text.strip())
+
+
+def _width(texts: Sequence[str]) -> int | None:
+    digits = [text.strip() for text in texts if text.strip()]
+    longest = max(map(len, digits), default=0)
+    if not 3 <= longest <= WITH_SECONDS or not all(text.isdecimal() for text in digits):
+        return None
+    width = HOURS_AND_MINUTES if longest <= HOURS_AND_MINUTES else WITH_SECONDS
+    return width if all(is_time(f"2000-01-01 {clock_text(text, width)}") for text in digits) else None

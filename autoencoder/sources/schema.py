@@ -12,6 +12,7 @@ import numpy.typing as npt
 
 from autoencoder.core.errors import InputError
 from autoencoder.sources.cells import ColumnType, preview
+from autoencoder.sources.chunk import Time
 
 # Of columns with times, the first one present wins. Compared in lower case, without signs and what stands in brackets: "Time (UTC)".
 TIME_NAMES = tuple("timestamp datetime time date ds ts".split())
@@ -243,3 +244,26 @@ def _listed(names: Sequence[str]) -> str:
 def plain_name(name: str) -> str:
     """A column's name without what exports put around it: "_time", "@timestamp", "Time (UTC)", "value [°C]"."""
     return re.sub(r"[\[(].*?[\])]|[^a-z0-9]", "", name.lower()) or name.lower()
+
+
+def find_series_column(schema: Schema, types: Sequence[ColumnType], rows: Sequence[Sequence[str]], time: Time) -> str | None:
+    """The end of a sentence on a column of names, where times ascend among the rows (N,) of each name and not among all of them."""
+    if np.all(np.diff(time.view(np.int64)) > 0):
+        return None
+    for position, found in enumerate(types):
+        names = [row[position].strip() for row in rows]
+        if found is not ColumnType.OTHER or position in schema.used or not _ascends_in_each(names, time):
+            continue
+        several, name = list(dict.fromkeys(names)), schema.names[position]
+        listed = ", ".join(each[:40] for each in several[:3]) + (", ..." if len(several) > 3 else "")
+        return f" holds rows of {len(several):,} series (column {name!r}: {listed}) and all are judged as one; add --series-column {name}"
+    return None
+
+
+def _ascends_in_each(names: Sequence[str], time: Time) -> bool:
+    newest: dict[str, int] = {}
+    for name, moment in zip(names, time.view(np.int64).tolist(), strict=True):
+        if moment <= newest.get(name, moment - 1):
+            return False
+        newest[name] = moment
+    return 1 < len(newest) <= len(names) / 2 + 1

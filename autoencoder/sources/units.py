@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 SCALE = "a number that may be shortened by thousands"  # 950 and 1.2k are of one kind, so a bare number fits
 BYTES = "bytes"
+PURE = (SCALE, BYTES)  # quantities of which a bare number is one, too
 
 
 class Unit(NamedTuple):
