@@ -19,7 +19,8 @@ import numpy.typing as npt
 from autoencoder.benchmark.runner import Execute
 from autoencoder.config import Config
 from autoencoder.config.alerts import Alerts
-from autoencoder.config.schema import Adaptation, Csv, Plot
+from autoencoder.config.schema import Adaptation, Plot
+from autoencoder.config.sources import Csv
 from autoencoder.core.errors import RunError
 from autoencoder.core.extras import PROGRAM, environment
 from autoencoder.core.types import Array

@@ -4,56 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+from pydantic import Field, ValidationInfo, field_validator, model_validator
 
 from autoencoder.config.alerts import Alerts
-from autoencoder.config.prometheus import Metrics, Prometheus
 from autoencoder.config.rules import MAX_GAP, Rule
-from autoencoder.config.section import Count, Day, Names, NotNegative, Positive, Section, Share
-from autoencoder.config.synthetic import Synthetic
+from autoencoder.config.section import Count, Section, Share
+from autoencoder.config.sources import Csv, Input, Prometheus, Synthetic, Yahoo
 from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
 from autoencoder.thresholds.budget import Budget
-
-Tickers = Annotated[
-    str | Annotated[tuple[str, ...], Field(min_length=2)] | None,
-    BeforeValidator(lambda value: value[0] if isinstance(value, list | tuple) and len(value) == 1 else value),
-]
-
-
-class Yahoo(Section):
-    """Prices through yfinance."""
-
-    ticker: Tickers = None
-    period: str = "5y"
-    start: Day = None
-    end: Day = None
-    interval: str = "1d"
-    column: Names = ("Close",)
-    adjusted: bool = True
-    timeout: Positive = 20.0
-    cache: str | None = None
-    cache_ttl: NotNegative = 3600.0
-    poll_seconds: Positive = 60.0
-
-
-class Csv(Section):
-    """csv, csv.gz and parquet files; the columns serve stdin too."""
-
-    path: str | Annotated[tuple[str, ...], Field(min_length=2)] | None = None
-    columns: Names = ()
-    time_column: str | None = None
-    label_column: str | None = None
-    series_column: str | None = None
-    poll_seconds: Positive = 0.5
-
-
-class Input(Section):
-    """How the cells of files and pipes are read, and what of any source's values is judged."""
-
-    transform: Literal["auto", "none", "rate", "difference", "log", "log_return", "prices"] = "auto"
-    dates: Literal["auto", "day_first", "month_first"] = "auto"
-    decimal: Literal["auto", "point", "comma"] = "auto"
 
 
 class Columns(Section):
@@ -152,6 +111,14 @@ class Incidents(Section):
             rule = f"{auto and 'auto, '}a number of points from {least} to {MAX_GAP:,}, or a duration such as '30 min'"
             raise ValueError(f"incidents.{name} is {value!r}; it must be {rule}")
         return value
+
+
+class Metrics(Section):
+    """The page that Prometheus scrapes."""
+
+    port: Annotated[int, Field(ge=0, le=65_535)] | None = None
+    host: Annotated[str, Field(min_length=1)] = "127.0.0.1"
+    max_series: Count = 10_000
 
 
 class Serve(Section):

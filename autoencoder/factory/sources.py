@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from autoencoder.config import Config
-from autoencoder.config.prometheus import duration
+from autoencoder.config.sources import duration
 from autoencoder.core.errors import ConfigError, InputError
 from autoencoder.core.http import secret
 from autoencoder.sources.chunk import Source

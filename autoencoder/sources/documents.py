@@ -10,8 +10,9 @@ import csv
 import io
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Any, NamedTuple, TypeAlias
 
 from autoencoder.core.errors import InputError
@@ -21,21 +22,11 @@ from autoencoder.sources.numbers import INFINITE
 from autoencoder.sources.schema import ColumnSelection, is_usual_time
 
 HEAD_BYTES = 1 << 16  # looked at to tell a document from lines
+MAX_BYTES = 64 << 20  # of a document, which takes many times as much memory
 MAX_DEPTH = 20  # of the objects around a table
 SERIES = "series"  # name of the column that keeps series apart
 
 Tree: TypeAlias = dict[str, Any]
-
-
-class Document(NamedTuple):
-    """A table as csv, a header first, and whether its column ``SERIES`` keeps several series apart."""
-
-    text: bytes
-    has_series: bool
-
-    def select(self, selection: ColumnSelection) -> ColumnSelection:
-        """The columns that are asked for, with those of the document's own series."""
-        return replace(selection, series=SERIES) if self.has_series and selection.series is None else selection
 
 
 class _Table(NamedTuple):
@@ -71,12 +62,31 @@ def is_line_begun(head: bytes) -> bool:
     return b"\n" in head or len(head) >= HEAD_BYTES or not b"{".startswith(head[:1])
 
 
-def read_document(data: bytes, name: str) -> Document:
-    """The table of a document.
+def read_table(
+    head: bytes, rest: Iterable[bytes], name: str, selection: ColumnSelection, *, is_whole: bool
+) -> tuple[Iterable[bytes], ColumnSelection, str]:
+    """A text that begins with ``head`` as lines, the columns that are asked for in them, and what a row is called in messages.
+
+    Where it is a document, its rows are lines of csv, and a column keeps its several series apart.
 
     Raises:
-        InputError: it is no JSON, an error message, or holds no table.
+        InputError: the document is no JSON, too long, an error message, or holds no table.
     """
+    blocks = chain((head,), rest)
+    if not is_document(head, is_whole=is_whole):
+        return blocks, selection, "line"
+    data = bytearray()
+    for block in blocks:
+        data += block
+        if len(data) > MAX_BYTES:
+            most = f"a JSON document of more than {MAX_BYTES:,} bytes"
+            raise InputError(f"{name} is {most}; ask for a shorter time, or write one JSON object a line")
+    text, has_series = _to_csv(bytes(data), name)
+    return (text,), replace(selection, series=SERIES) if has_series and selection.series is None else selection, "record"
+
+
+def _to_csv(data: bytes, name: str) -> tuple[bytes, bool]:
+    """A document as csv, a header first, and whether its column ``SERIES`` keeps several series apart."""
     try:
         tree = json.loads(data)
     except RecursionError:
@@ -97,7 +107,7 @@ def read_document(data: bytes, name: str) -> Document:
     return _joined(tables or _tables(tree) or [_records_alone(tree, name)], name)
 
 
-def _joined(tables: Sequence[_Table], name: str) -> Document:
+def _joined(tables: Sequence[_Table], name: str) -> tuple[bytes, bool]:
     """Tables as one, in which a last column says which of them a row is of."""
     columns, is_one = tables[0].columns, len(tables) == 1
     if any(each.columns != columns for each in tables):
@@ -108,7 +118,7 @@ def _joined(tables: Sequence[_Table], name: str) -> Document:
     writer.writerow(columns if is_one else [*columns, SERIES])
     for label, each in zip(labels, tables, strict=True):
         writer.writerows([*map(_cell, row), *label] for row in each.rows)
-    return Document(out.getvalue().encode(errors="replace"), not is_one)
+    return out.getvalue().encode(errors="replace"), not is_one
 
 
 def _cell(value: object) -> str:
@@ -155,8 +165,7 @@ def _are_pairs(points: Any) -> bool:
 def _of_points(labels: dict[str, str], points: Any) -> _Table:
     """Pairs of time and value; a value without end is a division by zero, which has none."""
     rows = [(point[0], _cell(point[1])) for point in lists_of(points) if len(point) >= 2]
-    infinite = ("inf", "infinity")
-    cells = [(at, INFINITE if value.lstrip("+-").lower() in infinite else value) for at, value in rows]
+    cells = [(at, INFINITE if value.lstrip("+-").lower() in ("inf", "infinity") else value) for at, value in rows]
     return _Table(labels, ("timestamp", "value"), cells)
 
 
@@ -183,12 +192,11 @@ def _tables(tree: Any, depth: int = 0) -> list[_Table]:
 def _records_alone(tree: Any, name: str) -> _Table:
     """The array of objects that a document is about. Raises InputError: there is none, or one of several places."""
     objects = dicts_of(tree)
-    if objects and not _has_time(opened(objects[0])):  # no rows, but perhaps a table with times each (Open-Meteo)
-        inner = _records(objects[0])
-        if inner and _has_time(opened(inner[0])):
-            if len(objects) > 1:
-                raise InputError(f"{name} holds {len(objects)} tables; ask for one of them")
-            tree = tree[0]
+    inner = _records(objects[0]) if objects and not _has_time(opened(objects[0])) else []
+    if inner and _has_time(opened(inner[0])):  # no rows, but a table with times each (Open-Meteo)
+        if len(objects) > 1:
+            raise InputError(f"{name} holds {len(objects)} tables; ask for one of them")
+        tree = tree[0]
     records = _records(tree)
     if not records:
         what = "is a JSON document without a table that is known here"

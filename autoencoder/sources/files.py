@@ -8,19 +8,17 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
-from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
 from autoencoder.core.errors import InputError
 from autoencoder.sources.chunk import Chunk, Source, Warn, ignore, unreadable
-from autoencoder.sources.documents import is_document, read_document
+from autoencoder.sources.documents import read_table
 from autoencoder.sources.parse import RowParser
 from autoencoder.sources.reading import AS_FOUND, MustReadAgain, Reading
 from autoencoder.sources.schema import OBVIOUS, ColumnSelection
 
 MAX_BYTES = 4 << 30  # of text, or of values, after decompression
-MAX_DOCUMENT_BYTES = 64 << 20  # of one JSON document
 MAX_EXPANSION = 200  # of those to the bytes of the file: 10 MB of gzip can hold 10 GB, but no table of use does
 MIN_EXPANDED_BYTES = 64 << 20  # below that the expansion does not matter
 
@@ -43,7 +41,7 @@ class FileSource(Source):
     """Points of one csv, JSON or parquet file.
 
     Text may be gzipped (told by content, not by name), in UTF-8 or UTF-16, split by commas, semicolons, tabs, bars or blanks, with or
-    without a header, be one JSON object a line, or one JSON document; see ``RowParser`` and ``read_document``. The whole file is read when
+    without a header, be one JSON object a line, or one JSON document; see ``RowParser`` and ``read_table``. The whole file is read when
     the source is made, so that row 9,000 is known to be good before anything is trained on row 1; what its cells leave open, all of them
     settle, and a file with its newest rows first is turned round.
 
@@ -102,17 +100,12 @@ def _read_text(
     told: list[str] = []  # by the reading that holds
     try:
         while True:
-            blocks = _blocks_of(file, name, max_bytes)
-            head = next(blocks, b"")
+            blocks: Iterable[bytes] = _blocks_of(file, name, max_bytes)
+            head = next(iter(blocks), b"")
             try:
-                if not is_document(head, is_whole=len(head) < BLOCK_BYTES):
-                    parser = RowParser(name, selection, told.append, reading=reading, may_change=file.seekable())
-                    return _read_rows(chain((head,), blocks), parser, max_bytes)
-                document = read_document(joined(chain((head,), blocks), name), name)
-                parser = RowParser(
-                    name, document.select(selection), told.append, reading=reading, may_change=file.seekable(), unit="record"
-                )
-                return _read_rows((document.text,), parser, max_bytes)
+                blocks, chosen, unit = read_table(head, blocks, name, selection, is_whole=len(head) < BLOCK_BYTES)
+                parser = RowParser(name, chosen, told.append, reading=reading, may_change=file.seekable(), unit=unit)
+                return _read_rows(blocks, parser, max_bytes)
             except MustReadAgain as found:
                 reading = found.correct(reading)
                 told.clear()
@@ -128,17 +121,6 @@ def _blocks_of(file: BufferedReader | gzip.GzipFile, name: str, max_bytes: int) 
         size += len(block)
         _require_room(name, size, max_bytes, "text")
         yield block
-
-
-def joined(blocks: Iterable[bytes], name: str) -> bytes:
-    """A document, which takes many times as much memory as it has bytes."""
-    data = bytearray()
-    for block in blocks:
-        data += block
-        if len(data) > MAX_DOCUMENT_BYTES:
-            most = f"a JSON document of more than {MAX_DOCUMENT_BYTES:,} bytes"
-            raise InputError(f"{name} is {most}; ask for a shorter time, or write one JSON object a line")
-    return bytes(data)
 
 
 def _read_rows(blocks: Iterable[bytes], parser: RowParser, max_bytes: int) -> Table:

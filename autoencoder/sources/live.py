@@ -18,8 +18,8 @@ from typing import BinaryIO
 from autoencoder.core.errors import InputError, SourceError
 from autoencoder.core.state import State
 from autoencoder.sources.chunk import TICK_SECONDS, Chunk, Source, Warn, ignore, skip_rows, unreadable
-from autoencoder.sources.documents import is_document, is_line_begun, read_document
-from autoencoder.sources.files import BLOCK_BYTES, joined
+from autoencoder.sources.documents import is_line_begun, read_table
+from autoencoder.sources.files import BLOCK_BYTES
 from autoencoder.sources.parse import RowParser
 from autoencoder.sources.reading import AS_FOUND, Reading
 from autoencoder.sources.schema import OBVIOUS, ColumnSelection
@@ -125,15 +125,10 @@ class StdinSource(LiveSource):
             head += data
             if is_line_begun(head):
                 break
-        if is_document(head, is_whole=not data):
-            document = read_document(joined(chain((head,), self._rest()), self.name), self.name)
-            selection = document.select(self._selection)
-            self._parser = RowParser(self.name, selection, self._warn, tolerant=True, reading=self._reading, unit="record")
-            yield document.text
-            return
-        if head:
-            yield head
-        yield from self._rest()
+        blocks, chosen, unit = read_table(head, self._rest() if data else (), self.name, self._selection, is_whole=not data)
+        if unit == "record":
+            self._parser = RowParser(self.name, chosen, self._warn, tolerant=True, reading=self._reading, unit=unit)
+        yield from blocks
 
     def _rest(self) -> Iterator[bytes]:
         while True:

@@ -225,7 +225,7 @@ def test_a_first_row_with_arrays_is_no_document(line: bytes, is_one: bool) -> No
 def test_a_document_that_is_cut_off_or_too_large_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match=r"^stdin begins as a JSON document and is none"):
         stdin_of(PROMETHEUS[:-5])
-    monkeypatch.setattr("autoencoder.sources.files.MAX_DOCUMENT_BYTES", 100)
+    monkeypatch.setattr("autoencoder.sources.documents.MAX_BYTES", 100)
     with pytest.raises(InputError, match=r"^stdin is a JSON document of more than 100 bytes; ask for a shorter time"):
         stdin_of(PROMETHEUS)
 
