@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
-from autoencoder.alerts.alertmanager import Alertmanager
 from autoencoder.alerts.channel import Channel
 from autoencoder.alerts.email import Email
-from autoencoder.alerts.http import PagerDuty, Slack, Teams, Webhook
+from autoencoder.alerts.http import Alertmanager, PagerDuty, Slack, Teams, Webhook
 
 CHANNELS: Mapping[str, Callable[..., Channel]] = {
     kind.name: kind for kind in (Webhook, Slack, PagerDuty, Alertmanager, Teams, Email)

@@ -17,8 +17,7 @@ from autoencoder.console import Console
 from autoencoder.core.errors import ConfigError, InputError, RunError
 from autoencoder.factory.rules import make_rule, settings_of
 from autoencoder.factory.runs import gaps_of, make_tracker
-from autoencoder.feedback.oracle import Oracle
-from autoencoder.feedback.policy import Silencer
+from autoencoder.feedback.policy import Oracle, Silencer
 from autoencoder.reports.incidents import GAPS
 from autoencoder.reports.odometer import PERIODS, brief
 from autoencoder.reports.replay import Totals, at_score

@@ -1,16 +1,23 @@
-"""Calendar: when a rule keeps quiet: windows that recur, and public holidays, on the clock of a place."""
+"""Calendar: when a rule keeps quiet, on the clock of a place: public holidays, and windows that recur by iCalendar rules (RFC 5545)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Container, Sequence
-from datetime import UTC, date, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta, tzinfo
+from typing import Any
 from zoneinfo import ZoneInfo
 
 from autoencoder.core.extras import require
-from autoencoder.rules.recurrence import Recurrence
 
 EPOCH = datetime(1970, 1, 1)
 _NANOSECONDS = 1000  # in a microsecond
+MAX_COUNT = 10_000  # windows of a rule that counts them, for they are counted from the first one on
+MAX_DAYS = 366  # of one window
+CALENDAR_YEARS = 400  # after which weekdays and leap years repeat
+LEAP_YEARS = 4
+_UNTIL = re.compile(r"(?<=UNTIL=)(\d{8}T\d{6})Z", re.IGNORECASE)
+_STEPS = {1: None, 0: None, 2: timedelta(weeks=1), 3: timedelta(days=1), 4: timedelta(hours=1)}  # of dateutil's frequencies
 
 
 def zone_named(name: str) -> ZoneInfo:
@@ -75,3 +82,89 @@ class Calendar:
     def _moment(self, local: datetime) -> int:
         utc = local.replace(tzinfo=self._zone).astimezone(UTC).replace(tzinfo=None) if self._zone else local
         return (utc - EPOCH) // timedelta(microseconds=1) * _NANOSECONDS
+
+
+class Recurrence:
+    """Windows of one length.
+
+    Times are those of a clock on the wall: a window from 22:00 for eight hours ends at 06:00 also in the night in which clocks are changed.
+    A rule without an end costs what lies between two of its windows, not what lies behind it.
+
+    Args:
+        start: of the first window.
+        duration: of each.
+        rule: an RRULE such as "FREQ=WEEKLY;BYDAY=SU"; empty: there is only one window.
+        zone: of the clock; an UNTIL in UTC is converted to it.
+
+    Raises:
+        ValueError: the rule cannot be read, or no window ever comes.
+
+    Examples:
+        >>> nights = Recurrence(datetime(2024, 1, 1, 22), timedelta(hours=8), "FREQ=DAILY", UTC)
+        >>> nights.end(datetime(2031, 5, 3, 1)), nights.end(datetime(2031, 5, 3, 12))
+        (datetime.datetime(2031, 5, 3, 6, 0), None)
+    """
+
+    def __init__(self, start: datetime, duration: timedelta, rule: str, zone: tzinfo) -> None:
+        self._duration = duration
+        self._rule = _parsed(rule or "FREQ=DAILY;COUNT=1", start, zone)
+        # between the first and the last of these times, ``_begin`` is the start of the newest window, None: it is over
+        self._since = self._next = datetime.min
+        self._begin: datetime | None = None
+
+    def end(self, moment: datetime) -> datetime | None:
+        """When the window ends that ``moment`` lies in; None where it lies in none."""
+        if not self._since <= moment < self._next:
+            self._seek(moment)
+        end = self._begin + self._duration if self._begin else moment
+        return end if end > moment else None
+
+    def _seek(self, moment: datetime) -> None:
+        self._since, self._next, self._begin = moment, datetime.max, None
+        for begin in _moved(self._rule, moment - self._duration):
+            if begin > moment:
+                self._next = begin
+                break
+            self._since = self._begin = begin
+
+
+def _parsed(text: str, start: datetime, zone: tzinfo) -> Any:
+    """A ``dateutil.rrule``, whose attributes its type stubs do not know."""
+    require("dateutil", purpose="rules with quiet windows")
+    from dateutil import rrule
+
+    text = text.strip().removeprefix("RRULE:")
+    if not re.fullmatch(r"[A-Za-z0-9=;,+-]{1,500}", text):
+        raise ValueError("it holds more than NAME=VALUE parts")
+    try:
+        local = _UNTIL.sub(lambda found: f"{_from_utc(found[1], zone):%Y%m%dT%H%M%S}", text)
+        found: Any = rrule.rrulestr(local, dtstart=start)
+        step, count = found._interval, found._count
+        if found._freq not in _STEPS:
+            raise ValueError("HOURLY is the finest FREQ")
+        if step < 1 or (count is not None and not 1 <= count <= MAX_COUNT):
+            raise ValueError(f"INTERVAL is at least 1, COUNT from 1 to {MAX_COUNT:,}")
+        # where the calendar ends soon, it is known at once that no window comes; there it is the same calendar
+        last = start.replace(year=start.year + (datetime.max.year - start.year) // CALENDAR_YEARS * CALENDAR_YEARS)
+        if not next(iter(found.replace(dtstart=last, until=None)), None) or not next(iter(found), None):
+            raise ValueError("no window ever comes")
+    except (TypeError, KeyError, AttributeError, IndexError, OverflowError) as error:
+        raise ValueError(str(error)) from None
+    return found
+
+
+def _from_utc(text: str, zone: tzinfo) -> datetime:
+    return datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=UTC).astimezone(zone)
+
+
+def _moved(rule: Any, moment: datetime) -> Any:
+    """The same rule, begun with one of its steps shortly before ``moment``, so that what lies behind is not gone through."""
+    start, interval, step = rule._dtstart, rule._interval, _STEPS[rule._freq]
+    if rule._count is not None or moment <= start:
+        return rule
+    if step:
+        return rule.replace(dtstart=start + (moment - start) // (step * interval) * step * interval)
+    if (start.month, start.day) == (2, 29):
+        return rule
+    years = LEAP_YEARS * interval
+    return rule.replace(dtstart=start.replace(year=start.year + max(0, moment.year - 1 - start.year) // years * years))

@@ -14,7 +14,7 @@ from helpers.alertmanager import BINARY, AlertmanagerServer
 from helpers.cli import finish, start, wait_until
 from helpers.webhook_server import WebhookServer, isolate
 
-from autoencoder.alerts.alertmanager import Alertmanager
+from autoencoder.alerts.http import Alertmanager
 
 environment = pytest.fixture(autouse=True)(isolate)
 SERIES = ('cpu{instance="a:9100",job="node"}', 'cpu{instance="b:9100",job="node"}')

@@ -14,8 +14,7 @@ from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Detections
 from autoencoder.factory.detectors import make_detector
-from autoencoder.quotes.detector import PriceDetector
-from autoencoder.quotes.moves import kind_of
+from autoencoder.quotes.detector import PriceDetector, kind_of
 from autoencoder.reports.incidents import Incident
 from autoencoder.sources.chunk import ASIDE
 from quotes.walks import DAYS, walk

@@ -14,8 +14,7 @@ from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Detections
 from autoencoder.reports.incidents import DATA_ARE_BACK, MISSING, Incident
 from autoencoder.reports.tracker import IncidentTracker
-from autoencoder.rules.calendar import Calendar, holidays_of
-from autoencoder.rules.recurrence import Recurrence
+from autoencoder.rules.calendar import Calendar, Recurrence, holidays_of
 from autoencoder.rules.rule import Rule
 
 COUNT = 400
