@@ -110,7 +110,7 @@ class Webhook(Slack):
     """Posts an alert as it is, for programs, or in a sentence to what understands Slack's ``{"text": ...}``.
 
     Examples:
-        >>> Webhook(url="https://example.org", timeout=1).body("7c", {"event": "opened", "scores_bytes": 1})
+        >>> Webhook(url="https://example.org", timeout=1).body("7c", {"event": "opened"})
         {'key': '7c', 'event': 'opened'}
     """
 
@@ -124,7 +124,7 @@ class Webhook(Slack):
         """See ``HttpChannel``."""
         if self._is_slack:
             return super().body(key, alert)
-        return {"key": key, **{name: value for name, value in alert.items() if name != "scores_bytes"}}
+        return {"key": key, **alert}
 
 
 class PagerDuty(HttpChannel):

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import threading
 import uuid
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -31,6 +31,7 @@ _PUT = (
     "WHERE NOT EXISTS (SELECT 1 FROM settled WHERE channel = ?1 AND key = ?2)"
 )
 _HEADS = "SELECT key, content FROM alert WHERE channel = ? ORDER BY place LIMIT ?"
+_WAITING = "SELECT count(*) FROM alert WHERE channel = ?"
 _COUNTS = (
     "SELECT outcome, count(*) FROM settled WHERE channel = ?1 GROUP BY outcome "
     "UNION ALL SELECT 'waiting', count(*) FROM alert WHERE channel = ?1"
@@ -67,8 +68,7 @@ class Outbox:
         except (sqlite3.DatabaseError, ValueError, TypeError) as error:
             raise ModelFileError(f"{path} is damaged ({error}); move it away: the alerts in it are lost") from None
         with self._locked():
-            self._waiting = Counter(dict(self._db.execute("SELECT channel, count(*) FROM alert GROUP BY channel").fetchall()))
-            for channel in list(self._waiting):
+            for channel in self.channels:
                 self._make_room(channel)
 
     def _prepare(self) -> str:
@@ -91,7 +91,7 @@ class Outbox:
             Whether there was room, so that no older one was dropped for it.
         """
         with self._locked():
-            self._waiting[channel] += self._db.execute(_PUT, (channel, key, json.dumps(alert))).rowcount
+            self._db.execute(_PUT, (channel, key, json.dumps(alert)))
             self.arrived[channel].set()
             return self._make_room(channel)
 
@@ -134,14 +134,15 @@ class Outbox:
 
     def _make_room(self, channel: str) -> bool:
         """Drop the oldest alerts of a channel that are too many; returns whether there was room for all."""
-        excess = self._waiting[channel] - self._capacity
+        (waiting,) = self._db.execute(_WAITING, (channel,)).fetchone()
+        excess = waiting - self._capacity
         return excess <= 0 or self._settle("dropped", _OLDEST, channel, excess) == 0
 
     def _settle(self, outcome: str, which: str, channel: str, value: object) -> int:
         """Move alerts to the settled ones; returns how many. One that a kill leaves in both tables is only sent again."""
         move = f"INSERT OR IGNORE INTO settled SELECT channel, key, ?3 FROM alert WHERE {which}"
         new = self._db.execute(move, (channel, value, outcome)).rowcount
-        self._waiting[channel] -= self._db.execute(f"DELETE FROM alert WHERE {which}", (channel, value)).rowcount
+        self._db.execute(f"DELETE FROM alert WHERE {which}", (channel, value))
         return new
 
     @contextmanager

@@ -16,7 +16,7 @@ from autoencoder.alerts.picture import draw_incident
 from autoencoder.alerts.sender import Sender, Waits
 from autoencoder.reports.incidents import ANOMALY, Incident
 from autoencoder.reports.logs import one_line
-from autoencoder.reports.run_folder import OUTBOX, SCORES, RunFolder
+from autoencoder.reports.run_folder import OUTBOX, RunFolder
 from autoencoder.reports.severity import level_of
 from autoencoder.reports.sinks import Batch, Sink
 from autoencoder.reports.wording import linked, number_of
@@ -158,7 +158,6 @@ class Alerts(Sink):
 
     def alert(self, event: str, incident: Incident, levels: Sequence[str] = ()) -> Alert:
         """What is sent of an incident that "opened" or "closed" and had these levels of severity, at least the present one."""
-        scores = self._folder.path / SCORES
         return {
             "event": event,
             "run": self._outbox.run,
@@ -168,7 +167,6 @@ class Alerts(Sink):
             "levels": list(levels) or [level_of(incident.severity)],
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
             "link": linked(self._link, self._folder.path, self._about["source"], incident) if self._link else None,
-            "scores_bytes": scores.stat().st_size if scores.exists() else 0,  # of the rows that were there
         }
 
     def _still_open(self) -> list[Alert]:

@@ -1,4 +1,4 @@
-"""The picture: the rows around an incident, found from the end of what scores.csv held when it was reported."""
+"""The picture: the rows around an incident, found in scores.csv."""
 
 from __future__ import annotations
 
@@ -11,7 +11,6 @@ import pytest
 from helpers.detections import INCIDENT, expecting_a_sine
 
 from autoencoder.alerts import picture
-from autoencoder.alerts.outbox import Alert
 from autoencoder.alerts.picture import CONTEXT, draw_incident
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.types import Detections
@@ -36,41 +35,39 @@ def write(folder: Path, dated: bool, names: tuple[str, ...] = NAMES) -> Detectio
     return each[0]
 
 
-def alert(folder: Path, detections: Detections, first: int, last: int, **changes: object) -> Alert:
+def incident_of(detections: Detections, first: int, last: int, **changes: object) -> Incident:
     start, end = time_text(detections.time[[first, last]], "Z" if detections.time.dtype.kind == "M" else "")
-    incident: Incident = replace(INCIDENT, start=start, end=end, **changes)  # type: ignore[arg-type]
-    size = (folder / "scores.csv").stat().st_size
-    about = {"event": "closed", "source": "x.csv", "columns": ["value"], "scores_bytes": size}
-    return {**about, "incident": json.loads(incident.to_json())}
+    return replace(INCIDENT, start=start, end=end, first_row=first, last_row=last, **changes)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("dated", [True, False])
 @pytest.mark.parametrize("first", [20, 700, POINTS - 10])
-def test_the_stretch_has_its_points_on_both_sides(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, dated: bool, first: int
-) -> None:
-    monkeypatch.setattr(picture, "BLOCK_BYTES", 4000)  # so that it reads again and again
+def test_the_stretch_has_its_points_on_both_sides(tmp_path: Path, dated: bool, first: int) -> None:
     detections = write(tmp_path, dated)
-    stretch = picture._stretch(tmp_path / "scores.csv", alert(tmp_path, detections, first, first + 5, series="web"))
-    expected = detections[max(0, first - CONTEXT) : first + 6 + CONTEXT]
+    stretch = picture.around(tmp_path, incident_of(detections, first, first + 5, series="web"))
+    end = min(POINTS, first + 6 + CONTEXT)
+    expected = detections[max(0, end - 6 - 2 * CONTEXT) : end]
     np.testing.assert_array_equal(stretch.time, expected.time)
     np.testing.assert_array_equal(stretch.values, expected.values)  # of no other series
 
 
+def drawn(folder: Path, incident: Incident) -> bytes:
+    record = json.loads(incident.to_json())
+    return draw_incident(folder, {"event": "closed", "source": "x.csv", "columns": ["value"], "incident": record})
+
+
 def test_missing_data_and_one_series_are_drawn(tmp_path: Path) -> None:
     detections = write(tmp_path, True, ())
-    late = detections.time[-1] + 30 * MINUTE
-    start, end = time_text(np.array([late, late]), "Z")
-    one = alert(tmp_path, detections, 100, 101)
-    missing = {**one, "incident": {**one["incident"], "start": start, "end": end, "kind": MISSING}}
+    (late,) = time_text(detections.time[-1:] + 30 * MINUTE, "Z")
+    one = incident_of(detections, 100, 101)
+    missing = replace(one, start=late, end=late, first_row=POINTS, last_row=POINTS, kind=MISSING)
     for each in (one, missing):
-        assert draw_incident(tmp_path, each).startswith(b"\x89PNG")
+        assert drawn(tmp_path, each).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("content", ["", "time,value\n", "time,value,prediction,error,threshold,score,anomaly\nx,1,,,,,0\n"])
 def test_rows_that_are_gone_are_told(tmp_path: Path, content: str) -> None:
     detections = write(tmp_path, True, ())
-    one = alert(tmp_path, detections, 100, 101)
     (tmp_path / "scores.csv").write_text(content)
-    with pytest.raises(ModelFileError, match=r"scores\.csv does not hold the rows of the incident"):
-        draw_incident(tmp_path, one)
+    with pytest.raises(ModelFileError, match=r"does not hold the rows of the incident|cannot be read as the scores of a run"):
+        drawn(tmp_path, incident_of(detections, 100, 101))
