@@ -7,7 +7,6 @@ which (a 31 is no month), and where it does not, the reader says so instead of g
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, tzinfo
 from decimal import Decimal, DecimalException
@@ -16,16 +15,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.sources.calendar_dates import (
-    build_moment,
-    has_two_readings,
-    is_ordered,
-    is_stamp,
-    order_of,
-    parse_date,
-)
 from autoencoder.sources.chunk import Time
-from autoencoder.sources.reading import DateOrder, MustReadAgain
+from autoencoder.sources.reading import STAMP, DateOrder, MustReadAgain, parse_date
 
 BAD_TIME = (
     "every time must be ISO 8601 (2024-05-31T12:00:00Z), a calendar date (31/05/2024 12:00) or, in the whole column, "
@@ -36,12 +27,12 @@ TIME_OUT_OF_RANGE = "a time must lie between the years 1678 and 2261"
 UNSETTLED = (
     "nothing says whether its day or its month comes first; give --set input.dates=day_first or --set input.dates=month_first"
 )
+# Nanoseconds in a unit, each with the range of numbers that are read as that unit: 1973 to 2255 in all four.
+EPOCH_UNITS = ((10**9, 1e8, 9e9), (10**6, 1e11, 9e12), (10**3, 1e14, 9e15), (1, 1e17, 9e18))
 
 _MICROSECOND = timedelta(microseconds=1)
 _NANOSECONDS = np.dtype("datetime64[ns]")  # made once: making it takes longer than viewing an array as it
 _INT64_MAX = int(np.iinfo(np.int64).max)
-# Nanoseconds in a unit, each with the range of numbers that are read as that unit: 1973 to 2255 in all four.
-EPOCH_UNITS = ((10**9, 1e8, 9e9), (10**6, 1e11, 9e12), (10**3, 1e14, 9e15), (1, 1e17, 9e18))
 
 
 def is_time(text: str) -> bool:
@@ -72,15 +63,18 @@ def time_reader(texts: Sequence[str], order: DateOrder | None = None, *, may_cha
     """
     first = texts[0].strip()
     is_date = len(first) == 8 and first.isdecimal() and "1900" <= first[:4] <= "2100"
-    if is_stamp(first):
+    if STAMP.fullmatch(first) and parse_date(first):
         return CalendarTimes(texts, order, may_change)
-    if not _is_number(first) or is_date:
+    try:
+        number = float(first) if first.isascii() and "_" not in first else None  # of which only Python makes numbers
+    except ValueError:
+        number = None
+    if number is None or is_date:
         try:
             return IsoTimes(first)
         except ValueError:
-            if not is_date:
+            if number is None:
                 return CalendarTimes(texts, order, may_change)
-    number = float(first)
     if not math.isfinite(number):
         raise ValueError(BAD_TIME)
     for nanoseconds, low, high in EPOCH_UNITS:
@@ -89,17 +83,16 @@ def time_reader(texts: Sequence[str], order: DateOrder | None = None, *, may_cha
     return NumberTimes(None) if first.lstrip("+-").isdecimal() else None
 
 
-class _Moments(ABC):
-    """Times as texts with or without a zone; all of a column or none carry one."""
+class IsoTimes:
+    """ISO 8601 times as ``datetime.fromisoformat`` takes them, to the microsecond (further digits are cut).
+
+    All of a column or none carry a zone.
+    """
 
     def __init__(self, first: str) -> None:
         self._is_zoned = self._parse((first,))[0].tzinfo is not None
         self._epoch = datetime(1970, 1, 1, tzinfo=UTC if self._is_zoned else None)
         self._zones: set[tzinfo | None] = set()
-
-    @abstractmethod
-    def _parse(self, texts: Sequence[str]) -> list[datetime]:
-        """Texts (N,) -> N moments; raises ValueError with a remedy."""
 
     @property
     def timezone(self) -> str | None:
@@ -124,24 +117,16 @@ class _Moments(ABC):
 
     def require_settled(self) -> None:
         """Refuse a column that ended with two readings. Raises ValueError: nothing settled the order of day and month."""
-        return None
-
-
-class IsoTimes(_Moments):
-    """ISO 8601 times as ``datetime.fromisoformat`` takes them, to the microsecond (further digits are cut)."""
 
     def _parse(self, texts: Sequence[str]) -> list[datetime]:
+        """Texts (N,) -> N moments; raises ValueError with a remedy."""
         try:
-            return list(map(datetime.fromisoformat, texts))
-        except ValueError:
-            pass
-        try:
-            return [datetime.fromisoformat(text.strip()) for text in texts]
+            return list(map(datetime.fromisoformat, map(str.strip, texts)))
         except ValueError:
             raise ValueError(BAD_TIME) from None
 
 
-class CalendarTimes(_Moments):
+class CalendarTimes(IsoTimes):
     """Dates as people and spreadsheets write them: 31/12/2024 17:00, 12/31/2024 5:00 PM, 31-Dec-2024, Dec 31, 2024 @ 17:00:00.000.
 
     A date with points has its day first. Of others the first texts settle the order, or the first of the rest where the column can be
@@ -149,42 +134,39 @@ class CalendarTimes(_Moments):
     """
 
     def __init__(self, texts: Sequence[str], order: DateOrder | None, may_change: bool) -> None:
-        parts = [found for text in texts if (found := parse_date(text.strip()))]
-        evidence: DateOrder | None = next(filter(None, map(order_of, parts)), None)
+        dates = [found for text in texts if (found := parse_date(text.strip()))]
+        evidence: DateOrder | None = next(filter(None, (date.order for date in dates)), None)
         self._is_settled = bool(order or evidence)
         self._order: DateOrder = order or evidence or "day_first"
         self._may_change = may_change
         self._unsettled: str | None = None  # the first text with two readings
-        super().__init__(texts[0].strip())
-        if not may_change:
-            self._require_clear(texts[0])
-
-    def _parse(self, texts: Sequence[str]) -> list[datetime]:
-        return [self._moment(text.strip()) for text in texts]
-
-    def _moment(self, text: str) -> datetime:
-        parts = parse_date(text)
-        if parts is None:
-            raise ValueError(BAD_TIME)
-        found = order_of(parts)
-        if found and found != self._order and parts[0][1] != ".":
-            if self._may_change and not self._is_settled:
-                raise MustReadAgain(dates=found)
-            raise ValueError(f"the times before it have the {self._order.partition('_')[0]} first")
-        if found:
-            self._is_settled = True
-        elif not self._is_settled and self._unsettled is None and has_two_readings(parts):
-            self._unsettled = text
-        return build_moment(parts, "day_first" if parts[0][1] == "." else self._order)
-
-    def _require_clear(self, text: str) -> None:
-        parts = parse_date(text.strip())
-        if parts and not self._is_settled and order_of(parts) is None and is_ordered(parts):
+        first = texts[0].strip()
+        super().__init__(first)
+        date = parse_date(first)
+        if not may_change and date and date.is_ordered and not (self._is_settled or date.order):
             raise ValueError(UNSETTLED)
 
     def require_settled(self) -> None:  # noqa: D102 - as in the base class
         if not self._is_settled and self._unsettled is not None:
             raise ValueError(f"found {self._unsettled!r}; {UNSETTLED}")
+
+    def _parse(self, texts: Sequence[str]) -> list[datetime]:
+        return [self._moment(text.strip()) for text in texts]
+
+    def _moment(self, text: str) -> datetime:
+        date = parse_date(text)
+        if date is None:
+            raise ValueError(BAD_TIME)
+        found = date.order
+        if found and found != self._order and date.separator != ".":
+            if self._may_change and not self._is_settled:
+                raise MustReadAgain(dates=found)
+            raise ValueError(f"the times before it have the {self._order.partition('_')[0]} first")
+        if found:
+            self._is_settled = True
+        elif not self._is_settled and self._unsettled is None and date.is_ordered and int(date.first) != int(date.second):
+            self._unsettled = text
+        return date.moment("day_first" if date.separator == "." else self._order)
 
 
 class NumberTimes:
@@ -223,17 +205,7 @@ class NumberTimes:
         return int(number)
 
 
-TimeReader: TypeAlias = (
-    IsoTimes | CalendarTimes | NumberTimes
-)  # reads the time column of one stream in the form of its first time
-
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return text.isascii() and "_" not in text
+TimeReader: TypeAlias = IsoTimes | NumberTimes  # reads the time column of one stream in the form of its first time
 
 
 def _to_int64(numbers: Sequence[int]) -> npt.NDArray[np.int64]:
