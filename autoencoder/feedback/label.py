@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
 
 from autoencoder.core.types import Array, Detections, Time
 from autoencoder.reports.incidents import BOTH, Incident
@@ -77,17 +80,6 @@ class Shape:
         )
         return float(max(distances))
 
-    @staticmethod
-    def from_record(record: dict[str, Any]) -> Shape:
-        """The shape of a parsed line. Raises TypeError, ValueError: it is none."""
-        values: dict[str, Any] = {key: tuple(value) if isinstance(value, list) else value for key, value in record.items()}
-        shape = Shape(**values)
-        columns = (shape.first, shape.largest, shape.tolerance)
-        numbers = [shape.season, shape.start, shape.score, shape.score_tolerance, *sum(columns, ())]
-        if not all(isinstance(each, int | float) for each in numbers) or len({len(shape.direction), *map(len, columns)}) > 1:
-            raise ValueError("no shape")
-        return shape
-
 
 @dataclass(frozen=True, slots=True)
 class Label:
@@ -118,14 +110,18 @@ class Label:
         return asdict(self)
 
     @staticmethod
-    def from_record(record: dict[str, Any]) -> Label:
-        """The label of a parsed line. Raises TypeError, KeyError, ValueError: it is none."""
-        label = Label(**{**record, "shape": Shape.from_record(record["shape"])})
-        for field in fields(label):
-            kinds = str(field.type).split(" | ")
-            if type(getattr(label, field.name)).__name__.removesuffix("Type") not in kinds:
-                raise ValueError(f"{field.name} is no {kinds[0]}")
+    def from_json(line: bytes | str) -> Label:
+        """The label of a line. Raises ValueError: it is none."""
+        label = _adapter().validate_python(json.loads(line))
+        shape = label.shape
+        if len(set(map(len, (shape.direction, shape.first, shape.largest, shape.tolerance)))) > 1:
+            raise ValueError("its columns are not as many everywhere")
         return label
+
+
+@cache
+def _adapter() -> TypeAdapter[Label]:
+    return TypeAdapter(Label)
 
 
 def moment_of(time: Time) -> int:

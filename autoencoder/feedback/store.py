@@ -119,8 +119,8 @@ class LabelStore:
             whole = text[: text.rfind(b"\n") + 1]
             self._read += len(whole)
             for line in whole.splitlines():
-                with suppress(ValueError, TypeError, LookupError, RecursionError):
-                    label = Label.from_record(json.loads(line))
+                with suppress(ValueError, RecursionError):
+                    label = Label.from_json(line)
                     self._labels[label.incident] = label
             self._by_series = {}
             for label in self._labels.values():

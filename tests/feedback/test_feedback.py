@@ -146,7 +146,7 @@ def test_a_half_line_hides_no_label(hosts: Path) -> None:
     record = made.to_record()
     record["shape"] |= {key: 2 * record["shape"][key] for key in ("direction", "first", "largest", "tolerance")}  # of two columns
     incident = next(Incident.from_record(each) for each in cli.incidents(hosts) if each["id"] == 1)
-    assert Label.from_record(json.loads(json.dumps(record))).shape.distance(incident, made.shape.start, np.zeros(1)) == np.inf
+    assert Label.from_json(json.dumps(record)).shape.distance(incident, made.shape.start, np.zeros(1)) == np.inf
     (hosts / "feedback.jsonl").write_text('[]\n{"incident": 1}\n{"incident": 1, "shape": {"season": "x"}}\n')
     assert not LabelStore(hosts).of(made.series)
     (hosts / "feedback.jsonl").unlink()
