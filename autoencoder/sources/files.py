@@ -8,6 +8,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from io import BufferedReader
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -126,7 +127,10 @@ def _blocks_of(file: BufferedReader | gzip.GzipFile, name: str, max_bytes: int) 
 def _read_rows(blocks: Iterable[bytes], parser: RowParser, max_bytes: int) -> Table:
     chunks: list[Chunk] = []
     size = 0  # of the rows in bytes: "1\n" takes two as text, and sixteen as a row
-    for chunk in parser.read(blocks):
+    for block in chain(blocks, (None,)):
+        chunk = parser.finish() if block is None else parser.feed(block)
+        if chunk is None:
+            continue
         chunks.append(chunk)
         size += chunk.time.nbytes + chunk.values.nbytes + (0 if chunk.series is None else chunk.series.nbytes)
         _require_room(parser.name, size, max_bytes, "rows")

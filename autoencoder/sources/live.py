@@ -114,10 +114,10 @@ class StdinSource(LiveSource):
             yield replace(chunk, time=chunk.time + start) if start and self._parser.counts_rows else chunk
 
     def memory(self, rows: int) -> State:  # noqa: D102 - as in the base class
-        return self._parser.state()
+        return self._parser.numbers.state()
 
     def recall(self, memory: State) -> None:  # noqa: D102 - as in the base class
-        self._parser.go_on(memory)
+        self._parser.numbers.go_on(memory)
 
     def _blocks(self) -> Iterator[bytes | None]:
         head = b""

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
 
 import numpy as np
 
 from autoencoder.core.errors import InputError
-from autoencoder.core.state import State
 from autoencoder.sources.cells import ColumnType, column_type, first_type, preview
 from autoencoder.sources.chunk import Chunk, MonotonicityCheck, Warn, ignore
 from autoencoder.sources.layout import Delimited, JsonObjects, Layout, count_title_lines, separator_of
@@ -65,8 +64,8 @@ class RowParser:
         self._separator: str | None = None  # as a line at the top names it
         self._layout: Layout | None = None
         self._schema: Schema | None = None
-        self._numbers = NumberColumns(reading)
-        self._reader = RowReader(name, unit, self._numbers)
+        self.numbers = NumberColumns(name, reading)
+        self._reader = RowReader(name, unit, self.numbers)
         self._order = MonotonicityCheck(name, unit, warn)
         self._several: str | None = None  # what says that rows of several series are taken for one
         self._newest: Chunk | None = None  # ends with the newest row
@@ -92,29 +91,12 @@ class RowParser:
             header = preview(self._layout.header)
             raise InputError(f"{self.name}: found a header ({header}) and no rows; rows of numbers must follow it")
 
-    def state(self) -> State:
-        """How the rows so far showed that numbers are written."""
-        return self._numbers.state()
-
-    def go_on(self, state: State) -> None:
-        """Read on as the rows before a restart were. Raises InputError: the first rows after it were read in another way."""
-        try:
-            self._numbers.go_on(state)
-        except ValueError as error:
-            raise InputError(f"{self.name}: {error}") from None
-
     def new_file(self) -> None:
         """Forget half a line, and be at line 1 of another file with the same columns, perhaps in another order."""
         self._buffer.clear()
         self._at_top = True
         if self._schema is None:  # nothing is known of the columns yet but perhaps a header, and that file is gone
             self._layout = None
-
-    def read(self, blocks: Iterable[bytes]) -> Iterator[Chunk]:
-        """Yield the rows of a whole table. Raises as ``feed`` and ``finish``."""
-        yield from filter(None, map(self.feed, blocks))
-        if chunk := self.finish():
-            yield chunk
 
     def in_order(self, rows: Chunk) -> Chunk:
         """All rows of a table, turned round where the newest come first; those of a document, which has no lines, by their time."""
@@ -163,11 +145,11 @@ class RowParser:
             assert self._schema is not None and self._schema.time is not None, "times are read by a schema"
             raise InputError(f"{self.name}, column {self._schema.names[self._schema.time]!r}: {error}") from None
         if self._may_change:
-            self._numbers.settle_by_others()
+            self.numbers.settle_by_others()
 
     def _tell(self) -> None:
         """Say what is odd about the whole table."""
-        for sentence in self._numbers.remarks():
+        for sentence in self.numbers.remarks():
             self._warn(f"{self.name}{sentence}")
         if self._order.is_newest_first and not self._tolerant:
             self._order.tell_of_turning()
@@ -193,7 +175,7 @@ class RowParser:
         if not lines.texts:
             return None
         if self._may_change and (self._layout.separator not in ("", ",") or self._layout.has_quotes):
-            self._numbers.look_at(lines.texts, self._layout.separator)
+            self.numbers.look_at(lines.texts, self._layout.separator)
         if self._schema is None:
             self._learn_schema(self._layout, lines.part(slice(1 if self._tolerant else SAMPLE_ROWS)))
         return self._read_tolerantly(lines) if tolerant else self._read_next(lines)
@@ -220,7 +202,7 @@ class RowParser:
             with suppress(ValueError):  # the columns of a file that follows another one may have moved
                 names = [field.strip() for field in self._layout.split((top,))[0]]
                 if moved := self._schema.moved_to(names):
-                    self._numbers.move(dict(zip(self._schema.values, moved.values, strict=True)))
+                    self.numbers.move(dict(zip(self._schema.values, moved.values, strict=True)))
                     self._schema, self._layout.names, self._layout.header = moved, moved.names, top
         return lines if top != self._layout.header else lines.part(slice(1, None))
 
@@ -242,12 +224,12 @@ class RowParser:
         schema = choose_schema(self.name, layout.names, types, self._selection)
         if digits and schema.clock == digits.clock:
             schema = replace(schema, clock_width=digits.width)
-        self._numbers.expect(schema, commas_group=layout.separator in ("", ","), may_change=self._may_change)
+        self.numbers.expect(schema, commas_group=layout.separator in ("", ","), may_change=self._may_change)
         if unread := find_uncounted_period(schema, types, rows[0]):
             self._warn(f"{self.name}{unread}")
         if schema.time is not None:
             schema = self._learn_times(schema, types, rows, first)
-        with self._numbers.rewound(always=True):
+        with self.numbers.rewound(always=True):
             reader.read(layout, schema, first)
         self._schema, self.columns = schema, schema.columns
         self.timezone = reader.times.timezone if reader.times else None

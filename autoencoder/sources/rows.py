@@ -119,8 +119,8 @@ def time_texts(schema: Schema, rows: Sequence[Sequence[str]]) -> list[str]:
 class NumberColumns:
     """The columns of numbers of one table, by their positions."""
 
-    def __init__(self, reading: Reading) -> None:
-        self._reading = reading
+    def __init__(self, table: str, reading: Reading) -> None:
+        self._table, self._reading = table, reading
         self._columns: dict[int, NumberColumn] = {}
         self._seen: set[Decimal] = set()  # decimal signs that any cell of the table showed
 
@@ -164,7 +164,7 @@ class NumberColumns:
         }
 
     def go_on(self, state: State) -> None:
-        """Read on as ``state`` says. Raises ValueError: the first rows were read in another way; ModelFileError: damaged."""
+        """Read on as ``state`` says. Raises InputError: the first rows were read in another way; ModelFileError: damaged."""
         for place, column in enumerate(self._columns.values()):
             saved = Reader(state, "the source")
             if saved.has(str(place)):
@@ -172,7 +172,10 @@ class NumberColumns:
                 decimal, unit = one.get("decimal"), one.get("unit")
                 if decimal not in (None, "point", "comma") or not isinstance(unit, str | None):
                     raise saved.fault(str(place), "is no way to read a column")
-                column.go_on(decimal, unit)  # type: ignore[arg-type]  # the line above says what it is
+                try:
+                    column.go_on(decimal, unit)  # type: ignore[arg-type]  # the lines above say what it is
+                except ValueError as error:
+                    raise InputError(f"{self._table}: {error}") from None
 
     def look_at(self, texts: Sequence[str], separator: str) -> None:
         """Look for the decimal sign in all cells of some lines, used or not."""

@@ -77,7 +77,7 @@ class YahooSource(Source):
         self._history = self._load()
         bars = self._history.bars
         self._sessions = Sessions.of(self._history.exchange, bars.time[0].astype("datetime64[D]").item())
-        self._complete = self._complete_bars(self._history, self._request, self._history.fetched)
+        self._complete = complete_bars(self._history, self._request, self._history.fetched, self._sessions)
         self.length = None if self.follow else len(self._complete)
         self.timezone = self._history.timezone if self._request.is_intraday else None
         self._tell_of_missing()
@@ -95,9 +95,6 @@ class YahooSource(Source):
         calendar = self._sessions if self._request.is_intraday else None
         sessions = calendar.numbers(bars.time) if calendar else np.full(len(bars), -1.0)
         return np.column_stack([bars.values[:, COLUMNS.index("Volume")], np.ones(len(bars)), sessions])
-
-    def _complete_bars(self, prices: Prices, request: PriceRequest, now: datetime) -> Chunk:
-        return complete_bars(prices, request, now, self._sessions)
 
     def _tell_of_missing(self) -> None:
         """Say which sessions have no bar; closed days are no gap."""
@@ -133,7 +130,7 @@ class YahooSource(Source):
 
     def _follow(self) -> Iterator[Chunk]:
         """Yield the complete bars of the history, then poll for those after them."""
-        bars, request = self._complete_bars(self._history, self._request, self.clock()), self._request
+        bars, request = complete_bars(self._history, self._request, self.clock(), self._sessions), self._request
         newest: np.datetime64 | None = None
         failing = False
         while True:
@@ -144,7 +141,7 @@ class YahooSource(Source):
                 request = replace(request, period=None, start=self._exchange_day(newest).isoformat())
             self.sleep(self.poll_seconds)
             try:
-                bars = self._complete_bars(self._download(request), request, self.clock())
+                bars = complete_bars(self._download(request), request, self.clock(), self._sessions)
                 failing = False
             except (InputError, SourceError) as error:
                 if not failing:
