@@ -72,14 +72,13 @@ def _is_budget(value: object) -> bool:
     return not isinstance(value, bool) and isinstance(value, int | float | str) and bool(Budget.parse(value))
 
 
-def _is_start(value: object) -> bool:
-    return isinstance(value, str) and datetime.fromisoformat(value).tzinfo is None
-
-
 Duration = Annotated[str, required("a duration up to a year, such as '10 min'", _is_duration)]
 Start = Annotated[
     str,
-    required("a day and a time of the clock in the rule's zone, such as '2024-01-31 22:00'", _is_start),
+    required(
+        "a day and a time of the clock in the rule's zone, such as '2024-01-31 22:00'",
+        lambda value: isinstance(value, str) and datetime.fromisoformat(value).tzinfo is None,
+    ),
     BeforeValidator(lambda value: value.isoformat(" ") if isinstance(value, datetime) else value),  # as yaml reads it
 ]
 Zone = Annotated[str, required("a time zone such as Europe/Berlin", lambda value: zone_named(str(value)))]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -77,22 +76,28 @@ def _scorer_params(config: Config, *, adapts: bool = False) -> dict[str, Any]:
 
 
 def make_detector(
-    config: Config, points: int, progress: Progress | None = None, *, fills_gaps: bool = True, series: str | None = None
+    config: Config,
+    points: int,
+    progress: Progress | None = None,
+    *,
+    scorer: Scorer | None = None,
+    fills_gaps: bool = True,
+    series: str | None = None,
 ) -> StreamDetector:
-    """The detector that the configuration names for a series, to be trained on the first ``points`` points."""
-    if config.judges_prices:
-        return _price_detector(config, points, progress, series)
-    return _detector(config, make_scorer(config), points, progress, fills_gaps)
+    """The detector of a series, to be trained on the first ``points`` points: the one that is configured, or around another ``scorer``."""
 
+    def threshold(share: float) -> Threshold:
+        return THRESHOLDS[config.threshold.kind](budget=share, window=config.threshold.window)
 
-def _price_detector(config: Config, points: int, progress: Progress | None, series: str | None) -> StreamDetector:
+    parts = (scorer or make_scorer(config), threshold, Budget.parse(config.threshold.budget), points, progress)
+    if scorer or not config.judges_prices:
+        return StreamDetector(*parts, fills_gaps=fills_gaps)
     from autoencoder.quotes.detector import PriceDetector
     from autoencoder.sources.chunk import ASIDE
     from autoencoder.sources.several import MARKET
 
     label = "" if series is None else "market" if series == MARKET else "own"
-    aside = len(ASIDE) if config.source == "yfinance" else 0
-    return PriceDetector(*_detector_parts(config, make_scorer(config), points, progress), aside=aside, label=label)
+    return PriceDetector(*parts, aside=len(ASIDE) if config.source == "yfinance" else 0, label=label)
 
 
 def make_waited_for(config: Config, points: int, progress: Progress | None = None) -> Detector:
@@ -138,17 +143,9 @@ def make_adaptive(
         cold_start_points=chosen.cold_start_points if early and chosen.starts_early else None,
         confirmed=confirmed,
     )
-    build = partial(_detector, config, progress=progress)
+
+    def build(scorer: Scorer, points: int) -> StreamDetector:
+        return make_detector(config, points, progress, scorer=scorer)
+
     spec = ScorerSpec(config.detector, _scorer_params(config, adapts=True))
     return AdaptiveDetector(build, spec, SyncTrainer() if is_synchronous else SubprocessTrainer(limit), adaptation)
-
-
-def _detector(config: Config, scorer: Scorer, points: int, progress: Progress | None, fills_gaps: bool = True) -> StreamDetector:
-    return StreamDetector(*_detector_parts(config, scorer, points, progress), fills_gaps=fills_gaps)
-
-
-def _detector_parts(config: Config, scorer: Scorer, points: int, progress: Progress | None) -> tuple[Any, ...]:
-    def threshold(share: float) -> Threshold:
-        return THRESHOLDS[config.threshold.kind](budget=share, window=config.threshold.window)
-
-    return scorer, threshold, Budget.parse(config.threshold.budget), points, progress

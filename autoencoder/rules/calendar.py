@@ -137,7 +137,9 @@ def _parsed(text: str, start: datetime, zone: tzinfo) -> Any:
     if not re.fullmatch(r"[A-Za-z0-9=;,+-]{1,500}", text):
         raise ValueError("it holds more than NAME=VALUE parts")
     try:
-        local = _UNTIL.sub(lambda found: f"{_from_utc(found[1], zone):%Y%m%dT%H%M%S}", text)
+        local = _UNTIL.sub(
+            lambda found: f"{datetime.strptime(found[1] + 'Z', '%Y%m%dT%H%M%S%z').astimezone(zone):%Y%m%dT%H%M%S}", text
+        )
         found: Any = rrule.rrulestr(local, dtstart=start)
         step, count = found._interval, found._count
         if found._freq not in _STEPS:
@@ -151,10 +153,6 @@ def _parsed(text: str, start: datetime, zone: tzinfo) -> Any:
     except (TypeError, KeyError, AttributeError, IndexError, OverflowError) as error:
         raise ValueError(str(error)) from None
     return found
-
-
-def _from_utc(text: str, zone: tzinfo) -> datetime:
-    return datetime.strptime(text, "%Y%m%dT%H%M%S").replace(tzinfo=UTC).astimezone(zone)
 
 
 def _moved(rule: Any, moment: datetime) -> Any:

@@ -53,7 +53,7 @@ def is_document(head: bytes, *, is_whole: bool) -> bool:
         return line.rstrip().endswith((b"{", b"[", b","))  # written over many lines
     if not isinstance(tree, dict) or rest.strip():
         return False
-    return _is_error(tree) or "hits" in tree or _holds_table(tree, is_whole)
+    return ("error" in tree and tree.get("status") == "error") or "hits" in tree or _holds_table(tree, is_whole)
 
 
 def is_line_begun(head: bytes) -> bool:
@@ -243,10 +243,6 @@ def _has_time(row: Tree) -> bool:
         is_usual_time(key) if isinstance(value, int | float) else isinstance(value, str) and column_type(value) is ColumnType.TIME
         for key, value in row.items()
     )
-
-
-def _is_error(tree: Tree) -> bool:
-    return tree.get("status") == "error" and "error" in tree
 
 
 # --- names ---

@@ -60,32 +60,7 @@ class LineBuffer:
 
     def push(self, data: bytes) -> Lines:
         """Take the next bytes; give the lines they complete. Raises InputError: a line is no UTF-8 text (not tolerant only)."""
-        return self._push(self._to_utf8(data))
-
-    def finish(self) -> Lines:
-        """The last line, where the bytes ended without a newline; else nothing."""
-        data, self._start, self._is_started = self._start, b"", True
-        self._half += data
-        return self._push(b"\n") if self._half else Lines((), ())
-
-    def _to_utf8(self, data: bytes) -> bytes:
-        """The next bytes, those of UTF-16 encoded anew."""
-        if not self._is_started:
-            data = self._start + data
-            if len(data) < 2:
-                self._start = data
-                return b""
-            self._start, self._is_started = b"", True
-            if data.startswith(_WIDE_MARKS):
-                self._decoder = codecs.getincrementaldecoder("utf-16")("replace" if self._tolerant else "strict")
-        if self._decoder is None:
-            return data
-        try:
-            return self._decoder.decode(data).encode()
-        except UnicodeError:
-            raise InputError(f"{self._name}: begins as UTF-16 text and goes on as something else; save it as UTF-8") from None
-
-    def _push(self, data: bytes) -> Lines:
+        data = self._to_utf8(data)
         if self._skips:
             _, newline, data = data.partition(b"\n")
             self._skips = not newline
@@ -104,6 +79,29 @@ class LineBuffer:
         if b"#" in complete:
             lines = lines.keep(self._is_row)
         return lines if all(map(str.strip, lines.texts)) else lines.keep(str.strip)
+
+    def finish(self) -> Lines:
+        """The last line, where the bytes ended without a newline; else nothing."""
+        data, self._start, self._is_started = self._start, b"", True
+        self._half += data
+        return self.push(b"\n") if self._half else Lines((), ())
+
+    def _to_utf8(self, data: bytes) -> bytes:
+        """The next bytes, those of UTF-16 encoded anew."""
+        if not self._is_started:
+            data = self._start + data
+            if len(data) < 2:
+                self._start = data
+                return b""
+            self._start, self._is_started = b"", True
+            if data.startswith(_WIDE_MARKS):
+                self._decoder = codecs.getincrementaldecoder("utf-16")("replace" if self._tolerant else "strict")
+        if self._decoder is None:
+            return data
+        try:
+            return self._decoder.decode(data).encode()
+        except UnicodeError:
+            raise InputError(f"{self._name}: begins as UTF-16 text and goes on as something else; save it as UTF-8") from None
 
     def _is_row(self, text: str) -> bool:
         """Whether a line is no comment."""

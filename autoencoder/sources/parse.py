@@ -178,7 +178,7 @@ class RowParser:
             self.numbers.look_at(lines.texts, self._layout.separator)
         if self._schema is None:
             self._learn_schema(self._layout, lines.part(slice(1 if self._tolerant else SAMPLE_ROWS)))
-        return self._read_tolerantly(lines) if tolerant else self._read_next(lines)
+        return self._read(lines, tolerant)
 
     def _read_top(self, lines: Lines) -> Lines:
         """Read a file's first line; give the lines without it where it is the header, and without what stands above it."""
@@ -193,7 +193,11 @@ class RowParser:
         self._at_top = False
         top = lines.texts[0]
         if self._layout is None:
-            self._layout = self._reader.convert_lines(lines.part(slice(1)), lambda texts: self._make_layout(texts[0]))
+            is_json, chosen = top.lstrip().startswith("{"), self._selection
+            self._layout = self._reader.convert_lines(
+                lines.part(slice(1)),
+                lambda _: JsonObjects(top, chosen) if is_json else Delimited(top, chosen, self._separator, self._buffer.comment),
+            )
             if self._layout.header and any(column_type(name) is ColumnType.NUMBER for name in self._layout.names):
                 self._warn(
                     f"{self._reader.place(lines.numbers[0])}: {preview(top)} is taken for the header; add one if it is a row"
@@ -205,11 +209,6 @@ class RowParser:
                     self.numbers.move(dict(zip(self._schema.values, moved.values, strict=True)))
                     self._schema, self._layout.names, self._layout.header = moved, moved.names, top
         return lines if top != self._layout.header else lines.part(slice(1, None))
-
-    def _make_layout(self, first_line: str) -> Layout:
-        if first_line.lstrip().startswith("{"):
-            return JsonObjects(first_line, self._selection)
-        return Delimited(first_line, self._selection, self._separator, self._buffer.comment)
 
     def _learn_schema(self, layout: Layout, sample: Lines) -> None:
         """Choose the columns by the first rows; the schema stays unknown where the very first cannot be read."""
@@ -249,27 +248,22 @@ class RowParser:
                 self._several = find_series_column(schema, types, rows, reader.times.convert(texts))
         return schema
 
-    def _read_tolerantly(self, lines: Lines) -> Chunk:
-        """Rows of which some may be bad: halve the lines until the bad ones stand alone."""
+    def _read(self, lines: Lines, tolerant: bool) -> Chunk:
+        """The next rows of the stream; where some may be bad, the lines are halved until these stand alone."""
+        assert self._layout is not None and self._schema is not None, "the schema is learnt before rows are read"
         count = len(lines.texts)
         try:
-            return self._read_next(lines)
+            return self._append(lines, self._reader.read(self._layout, self._schema, lines))
         except InputError as error:
+            if not tolerant:
+                raise
             if count == 1:
                 self._warn(f"{error}; the row is kept as missing")
-                return self._read_missing(lines)
+                assert self._newest is not None, "the first row was understood"
+                row, is_timed = self._reader.read_missing(self._layout, self._schema, lines, self._newest[-1:])
+                return self._append(lines, row, is_timed)
         halves = slice(count // 2), slice(count // 2, None)
-        return Chunk.concatenate([self._read_tolerantly(lines.part(half)) for half in halves])
-
-    def _read_next(self, lines: Lines) -> Chunk:
-        """The next rows of the stream."""
-        assert self._layout is not None and self._schema is not None, "the schema is learnt before rows are read"
-        return self._append(lines, self._reader.read(self._layout, self._schema, lines))
-
-    def _read_missing(self, line: Lines) -> Chunk:
-        assert self._layout is not None and self._schema is not None and self._newest is not None, "the first row was understood"
-        row, is_timed = self._reader.read_missing(self._layout, self._schema, line, self._newest[-1:])
-        return self._append(line, row, is_timed)
+        return Chunk.concatenate([self._read(lines.part(half), tolerant) for half in halves])
 
     def _append(self, lines: Lines, rows: Chunk, is_timed: bool = True) -> Chunk:
         if is_timed and self._reader.times is not None:

@@ -229,7 +229,11 @@ def find_digit_clock(names: Sequence[str], types: Sequence[ColumnType], columns:
     Numbers below 100 in all rows may be hours, minutes or anything else, and count for none.
     """
     named = [plain_name(name) for name in names]
-    dates = [place for place, name in enumerate(named) if name in DATE_NAMES and _are_dates(columns[place])]
+    dates = [
+        place
+        for place, name in enumerate(named)
+        if name in DATE_NAMES and all(":" not in each and is_time(each) for each in columns[place] if each.strip())
+    ]
     for place, name in enumerate(named):
         if dates and name in CLOCK_NAMES and types[place] is ColumnType.NUMBER and (width := _width(columns[place])):
             return DigitClock(dates[0], place, width)
@@ -247,10 +251,6 @@ def clock_text(text: str, width: int | None) -> str:
         return text
     digits = text.zfill(width)
     return ":".join(digits[place : place + 2] for place in range(0, len(digits), 2))
-
-
-def _are_dates(texts: Sequence[str]) -> bool:
-    return all(":" not in text and is_time(text) for text in texts if text.strip())
 
 
 def _width(texts: Sequence[str]) -> int | None:

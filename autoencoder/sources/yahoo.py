@@ -6,7 +6,7 @@ import re
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import KW_ONLY, dataclass, replace
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
 from difflib import SequenceMatcher
 from pathlib import Path
 from zoneinfo import ZoneInfo
@@ -137,8 +137,10 @@ class YahooSource(Source):
             yield bars
             if len(bars):
                 newest = bars.time[-1]
-                # From the day of the newest bar on: so no bar is lost, however long a failure lasts.
-                request = replace(request, period=None, start=self._exchange_day(newest).isoformat())
+                # from the exchange's day of the newest bar on: so no bar is lost, however long a failure lasts.
+                begin: datetime = newest.astype("datetime64[us]").item().replace(tzinfo=UTC)
+                day = begin.astimezone(ZoneInfo(self._history.timezone)) if request.is_intraday else begin
+                request = replace(request, period=None, start=day.date().isoformat())
             self.sleep(self.poll_seconds)
             try:
                 bars = complete_bars(self._download(request), request, self.clock(), self._sessions)
@@ -149,13 +151,6 @@ class YahooSource(Source):
                 bars, failing = bars[:0], True
             if newest is not None:
                 bars = bars[int(np.searchsorted(bars.time, newest, side="right")) :]
-
-    def _exchange_day(self, begin: np.datetime64) -> date:
-        """The exchange's calendar date on which the bar at ``begin`` begins."""
-        moment: datetime = begin.astype("datetime64[us]").item()
-        if self._request.is_intraday:
-            moment = moment.replace(tzinfo=UTC).astimezone(ZoneInfo(self._history.timezone))
-        return moment.date()
 
 
 def check_request(ticker: str, period: str, start: str | None, end: str | None, interval: str, adjusted: bool) -> PriceRequest:
