@@ -33,8 +33,8 @@ _PUT = (
 _HEADS = "SELECT key, content FROM alert WHERE channel = ? ORDER BY place LIMIT ?"
 _WAITING = "SELECT count(*) FROM alert WHERE channel = ?"
 _COUNTS = (
-    "SELECT outcome, count(*) FROM settled WHERE channel = ?1 GROUP BY outcome "
-    "UNION ALL SELECT 'waiting', count(*) FROM alert WHERE channel = ?1"
+    "SELECT channel, outcome, count(*) FROM settled GROUP BY channel, outcome "
+    "UNION ALL SELECT channel, 'waiting', count(*) FROM alert GROUP BY channel"
 )
 _OLDEST = "place IN (SELECT place FROM alert WHERE channel = ?1 ORDER BY place LIMIT ?2)"
 
@@ -58,7 +58,7 @@ class Outbox:
         self.path, self._capacity = path, capacity
         self._lock = threading.RLock()
         self.arrived = defaultdict[str, threading.Event](threading.Event)  # by channel; set when an alert is queued
-        self._counts: dict[str, dict[str, int]] | None = None  # by channel, once it is closed
+        self._counts: Mapping[str, dict[str, int]] | None = None  # once it is closed
         try:
             _require_own_files(path)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -68,7 +68,7 @@ class Outbox:
         except (sqlite3.DatabaseError, ValueError, TypeError) as error:
             raise ModelFileError(f"{path} is damaged ({error}); move it away: the alerts in it are lost") from None
         with self._locked():
-            for channel in self.channels:
+            for channel in self.counts():
                 self._make_room(channel)
 
     def _prepare(self) -> str:
@@ -113,24 +113,18 @@ class Outbox:
     def close(self) -> None:
         """Close the file; from now on all but ``counts`` fails."""
         with self._locked():
-            self._counts = {channel: self.counts(channel) for channel in self.channels}
+            self._counts = self.counts()
             self._db.close()
 
-    @property
-    def channels(self) -> list[str]:
-        """The channels that had alerts since the run began."""
+    def counts(self) -> Mapping[str, dict[str, int]]:
+        """Alerts of each channel delivered, refused by the receiver, dropped for want of room, and still waiting, since the run began."""
         with self._locked():
             if self._counts is not None:
-                return list(self._counts)
-            return [channel for (channel,) in self._db.execute("SELECT channel FROM alert UNION SELECT channel FROM settled")]
-
-    def counts(self, channel: str) -> dict[str, int]:
-        """Alerts of a channel delivered, refused by the receiver, dropped for want of room, and still waiting, since the run began."""
-        with self._locked():
-            none = dict.fromkeys(OUTCOMES, 0)
-            if self._counts is not None:
-                return self._counts.get(channel, none)
-            return none | dict(self._db.execute(_COUNTS, (channel,)))
+                return self._counts
+            found = defaultdict[str, dict[str, int]](lambda: dict.fromkeys(OUTCOMES, 0))
+            for channel, outcome, count in self._db.execute(_COUNTS):
+                found[channel][outcome] = count
+            return found
 
     def _make_room(self, channel: str) -> bool:
         """Drop the oldest alerts of a channel that are too many; returns whether there was room for all."""

@@ -70,7 +70,7 @@ class Sender(threading.Thread):
             self.ask_to_stop(wait=wait)
         self.join(min(QUIET_SECONDS, max(0.0, self._ends - time.monotonic())))
         if wait and self.is_alive():
-            waiting = self._outbox.counts(self.name)["waiting"]
+            waiting = self._outbox.counts()[self.name]["waiting"]
             self._say(f"{waiting:,} alerts wait; at most {self._waits.drain:g} s more for them")
             self.join(max(0.0, self._ends - time.monotonic()))
 

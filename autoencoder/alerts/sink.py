@@ -113,14 +113,14 @@ class Alerts(Sink):
 
     def counts(self) -> dict[str, int]:
         """Alerts delivered, refused, dropped and still waiting, over all channels; also of those that are switched off now."""
-        each = [self._outbox.counts(name) for name in self._outbox.channels]
+        each = self._outbox.counts().values()
         return {outcome: sum(counts[outcome] for counts in each) for outcome in OUTCOMES}
 
     def closing_lines(self) -> list[str]:
         """The same in a sentence for each channel."""
-        lines = []
-        for name in dict.fromkeys([*(channel.name for channel in self._channels), *self._outbox.channels]):
-            counts = self._outbox.counts(name)
+        lines, found = [], self._outbox.counts()
+        for name in dict.fromkeys([*(channel.name for channel in self._channels), *found]):
+            counts = found[name]
             line = f"{name}: {number_of(counts['delivered'], 'alert')} delivered"
             line += "".join(f", {counts[outcome]:,} {outcome}" for outcome in ("refused", "dropped") if counts[outcome])
             if counts["waiting"]:

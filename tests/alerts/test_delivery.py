@@ -58,7 +58,7 @@ class Sending:
         self.sender.stop()
         self.sender.silence()
         self.outbox.close()
-        return {name: count for name, count in self.outbox.counts("webhook").items() if count}
+        return {name: count for name, count in self.outbox.counts()["webhook"].items() if count}
 
 
 def keys_of(server: WebhookServer) -> str:

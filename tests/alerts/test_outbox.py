@@ -66,8 +66,8 @@ def test_only_the_oldest_is_lost_when_it_is_full(tmp_path_factory: pytest.TempPa
             outbox = Outbox(path, capacity)
         elif step == "flush":
             outbox.flush()
-        assert outbox.counts("c") == {**counts, "waiting": len(waiting)}
-        assert outbox.counts("dead")["waiting"] == min(len(seen), capacity)  # whose receiver takes nothing
+        assert outbox.counts()["c"] == {**counts, "waiting": len(waiting)}
+        assert outbox.counts()["dead"]["waiting"] == min(len(seen), capacity)  # whose receiver takes nothing
         assert outbox.run == run
     assert queued(outbox) == waiting
     outbox.close()
@@ -81,7 +81,7 @@ def test_dropped_alerts_take_no_room_and_a_queue_may_shrink(tmp_path: Path) -> N
     outbox.close()
     assert path.stat().st_size < 100_000
     smaller = Outbox(path, 2)
-    assert smaller.counts("c")["dropped"] == 998
+    assert smaller.counts()["c"]["dropped"] == 998
     assert queued(smaller) == ["998", "999"]
 
 
