@@ -36,7 +36,7 @@ def make_rule(config: Config, series: str | None, *, is_zoned: bool) -> Rule | N
     days = holidays_of(chosen.holidays) if chosen.holidays else ()
     least, is_relative = deviation_of(chosen.min_deviation)
     return Rule(
-        name_of(config, place),
+        chosen.name or f"rules[{place}]",  # what people know it by
         chosen.direction,
         least,
         is_relative,
@@ -53,11 +53,6 @@ def make_policy(
     """What keeps incidents of a series from ringing, its rule and its ``labels``; None where there can be nothing."""
     rule = make_rule(config, series, is_zoned=is_zoned)
     return Silencer(rule, partial(labels, series) if labels else tuple) if rule or labels else None
-
-
-def name_of(config: Config, place: int) -> str:
-    """What people know a rule by."""
-    return config.rules[place].name or f"rules[{place}]"
 
 
 def require_times(config: Config, series: str | None, interval: float) -> None:

@@ -27,13 +27,6 @@ def first_match(patterns: Sequence[str], name: str | None) -> int | None:
     )
 
 
-def is_as_far(deviations: Array, expected: Array, least: float, *, is_relative: bool) -> bool:
-    """Whether one of F columns lies as far off what was expected, both (F,), as asked for; True where nothing is known."""
-    needed = least * np.abs(expected) if is_relative else np.full(len(expected), least)
-    known = ~np.isnan(deviations)
-    return not known.any() or bool((deviations[known] >= needed[known]).any())
-
-
 @dataclass(frozen=True, slots=True)
 class Rule:
     """What must hold at a flagged point with which an incident of a series may ring, and how long data may stay away.
@@ -76,7 +69,9 @@ class Rule:
         if self.min_deviation:
             sign = {"up": 1.0, "down": -1.0}.get(self.direction)
             deviations = (values - expected) * sign if sign else np.abs(values - expected)
-            if not is_as_far(deviations, expected, self.min_deviation, is_relative=self.is_relative):
+            needed = self.min_deviation * np.abs(expected) if self.is_relative else np.full(len(expected), self.min_deviation)
+            known = ~np.isnan(deviations)
+            if known.any() and not (deviations[known] >= needed[known]).any():
                 return f"{self.name}.min_deviation"
         if self.has_min_length and not is_long:
             return f"{self.name}.min_length"

@@ -64,7 +64,7 @@ def read_points(body: bytes, content_type: str, columns: Sequence[str], max_poin
         raise Refusal(400, f"line {line}: byte {error.start:,} of the body is no UTF-8; send JSON in UTF-8", line) from None
     is_document = kind == ONE_DOCUMENT
     points, newest = Points("point" if is_document else "line"), dict[str, tuple[int, int]]()
-    for place, record in _of_document(text) if is_document else _of_lines(text):
+    for place, record in _records(text, is_document):
         if len(points.series) == max_points:
             raise Refusal(413, f"the request has more than {max_points:,} points (serve.max_points); send fewer at a time")
         try:
@@ -131,15 +131,15 @@ def _no_constant(text: str) -> NoReturn:
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
-def _of_lines(text: str) -> Iterator[tuple[int, Any]]:
+def _records(text: str, is_document: bool) -> Iterator[tuple[int, Any]]:
+    """What may be points, each with its line, or its place in an array."""
+    if is_document:
+        document = _decoded(text, "the body")
+        yield from enumerate(document if isinstance(document, list) else [document], 1)
+        return
     for number, line in enumerate(text.split("\n"), 1):
         if line and not line.isspace():
             yield number, _decoded(line, f"line {number}", number)
-
-
-def _of_document(text: str) -> Iterator[tuple[int, Any]]:
-    document = _decoded(text, "the body")
-    return enumerate(document if isinstance(document, list) else [document], 1)
 
 
 def _decoded(text: str, where: str, line: int | None = None) -> Any:

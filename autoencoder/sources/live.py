@@ -63,7 +63,9 @@ class LiveSource(Source):
         try:
             for block in self._blocks():
                 if block == b"":
-                    yield from self._ticks()
+                    if self._columns and monotonic() >= self._tick_due:
+                        self._tick_due = monotonic() + TICK_SECONDS
+                        yield Chunk.nothing(len(self._columns))
                     continue
                 chunk = self._parser.finish() if block is None else self._parser.feed(block)
                 if block is None:
@@ -75,12 +77,6 @@ class LiveSource(Source):
             raise SourceError(f"{self._fault} ({error.strerror or error}){self._remedy}") from error
         if chunk := self._parser.finish():
             yield chunk
-
-    def _ticks(self) -> Iterator[Chunk]:
-        """A chunk without rows, where the first row has come and the newest chunk is long enough ago."""
-        if self._columns and (now := monotonic()) >= self._tick_due:
-            self._tick_due = now + TICK_SECONDS
-            yield Chunk.nothing(len(self._columns))
 
 
 class StdinSource(LiveSource):

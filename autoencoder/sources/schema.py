@@ -126,7 +126,7 @@ def choose_schema(place: str, names: Sequence[str], types: Sequence[ColumnType],
     Raises:
         InputError: a column asked for does not exist, or none or several are obvious.
     """
-    takes_all = asks_for_all(selection, names)
+    takes_all = tuple(selection.columns) == (ALL,) and ALL not in names
     asked = () if takes_all else tuple(_find(place, names, name) for name in selection.columns)
     if len(set(asked)) < len(asked):
         repeated = next(name for name in selection.columns if selection.columns.count(name) > 1)
@@ -159,11 +159,6 @@ def find_uncounted_period(schema: Schema, types: Sequence[ColumnType], row: Sequ
         if schema.time is None and position not in schema.used and found is ColumnType.OTHER and plain_name(name) in PERIOD_NAMES:
             return f", column {name!r}: found {preview(row[position])}, which is no time; rows are counted 0, 1, 2 instead"
     return None
-
-
-def asks_for_all(selection: ColumnSelection, names: Sequence[str]) -> bool:
-    """Whether every column of numbers of a table is asked for."""
-    return tuple(selection.columns) == (ALL,) and ALL not in names
 
 
 def _find(place: str, names: Sequence[str], name: str) -> int:

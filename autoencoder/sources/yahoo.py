@@ -12,7 +12,6 @@ from pathlib import Path
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import numpy.typing as npt
 
 from autoencoder.core.errors import InputError, SourceError
 from autoencoder.sources import yahoo_client
@@ -86,15 +85,13 @@ class YahooSource(Source):
         """Yield the history and, where following, each new bar once it is complete; a failure while following ends nothing."""
         positions = [COLUMNS.index(name) for name in self.columns]
         for bars in skip_rows(self._follow() if self.follow else iter((self._complete,)), start):
-            values = bars.values[:, positions]  # (N, 5) -> (N, F)
-            chunk = Chunk(bars.time, values, aside=self._aside(bars) if self.aside else None)
+            aside = None
+            if self.aside:
+                calendar = self._sessions if self._request.is_intraday else None
+                sessions = calendar.numbers(bars.time) if calendar else np.full(len(bars), -1.0)
+                aside = np.column_stack([bars.values[:, COLUMNS.index("Volume")], np.ones(len(bars)), sessions])  # see ``ASIDE``
+            chunk = Chunk(bars.time, bars.values[:, positions], aside=aside)  # (N, 5) -> (N, F)
             yield from chunk.split(self.chunk_size) if len(chunk) else [Chunk.nothing(len(positions))]
-
-    def _aside(self, bars: Chunk) -> npt.NDArray[np.float64]:
-        """What ``ASIDE`` lists, of bars (N, 5)."""
-        calendar = self._sessions if self._request.is_intraday else None
-        sessions = calendar.numbers(bars.time) if calendar else np.full(len(bars), -1.0)
-        return np.column_stack([bars.values[:, COLUMNS.index("Volume")], np.ones(len(bars)), sessions])
 
     def _tell_of_missing(self) -> None:
         """Say which sessions have no bar; closed days are no gap."""
