@@ -22,7 +22,7 @@ from autoencoder.config import load
 from autoencoder.console import Console
 from autoencoder.core.errors import ConfigError
 from autoencoder.core.types import Detections
-from autoencoder.factory.alerts import make_channels
+from autoencoder.factory.runs import make_channels
 from autoencoder.reports.run_folder import RunFolder
 from autoencoder.reports.scores_csv import ResultWriter
 from autoencoder.reports.sinks import Batch

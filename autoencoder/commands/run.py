@@ -25,9 +25,8 @@ from autoencoder.core.errors import (
     UsageError,
 )
 from autoencoder.core.state import State
-from autoencoder.factory.alerts import make_alerts
 from autoencoder.factory.rules import unused
-from autoencoder.factory.runs import is_at_hand, make_panel, make_sinks
+from autoencoder.factory.runs import is_at_hand, make_alerts, make_panel, make_sinks
 from autoencoder.factory.sources import open_source
 from autoencoder.feedback.store import LabelStore
 from autoencoder.interrupts import SignalGuard

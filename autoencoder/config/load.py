@@ -1,10 +1,13 @@
-"""Loader: files and flags in layers -> one configuration; a fault is one sentence that names the layer it is in."""
+"""Loader: files and flags in layers -> one configuration; a fault is one sentence that names the layer it is in.
+
+Former names of settings are read for one release.
+"""
 
 from __future__ import annotations
 
 import difflib
 import re
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterator, Mapping, Sequence
 from functools import reduce
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,6 @@ from typing import Any
 import yaml
 from pydantic import ValidationError
 
-from autoencoder.config.aliases import Tree, Warn, renamed
 from autoencoder.config.rules import QuietWindow, Rule
 from autoencoder.config.schema import Config
 from autoencoder.core.errors import ConfigError
@@ -20,17 +22,8 @@ from autoencoder.core.errors import ConfigError
 MAX_FILE_BYTES = 1 << 20
 # what a saved model was made with
 MODEL_KEYS = ("detector", "network", "forest", "half_space_trees", "windowed_gaussian", "threshold")
-FREE_KEYS = (
-    "plot.",
-    "checkpoint.",
-    "alerts.",
-    "metrics.",
-    "prometheus.url",
-    "prometheus.http.",
-    "serve.",
-    "input.dates",
-    "input.decimal",
-)  # may change between the parts of a resumed run, but for alerts.log
+# may change between the parts of a resumed run, but for alerts.log
+FREE_KEYS = tuple("plot. checkpoint. alerts. metrics. prometheus.url prometheus.http. serve. input.dates input.decimal".split())
 RULES = {  # by the start of the fault's type, where pydantic's own words speak to programmers
     "bool": "true or false",
     "float": "a number",
@@ -40,6 +33,27 @@ RULES = {  # by the start of the fault's type, where pydantic's own words speak 
     "tuple": "a list such as [a, b]",
 }
 BRANCHES = ("constrained-int", "constrained-str", "literal['auto']", "int", "str", "float", "tuple")  # of a setting of two types
+Tree = Mapping[str, Any]
+Warn = Callable[[str], object]
+
+OLD_NAMES: dict[str, dict[str, str]] = {  # group -> former name -> present name
+    "training": {"steps": "max_steps", "batch": "batch_size", "validation": "validation_split"},
+    "network": {"steps": "sequence_length", "periods": "window_periods", "hidden": "units", "latent": "latent_dim"}
+    | {"hide": "horizon"},
+    "forest": {"trees": "n_estimators", "samples": "max_samples", "history": "refit_window"},
+    "half_space_trees": {"trees": "n_trees", "samples": "window_size"},
+    "incidents": {"refractory": "cooldown"},
+    "adaptation": {"patience": "confirm_windows", "every": "retrain_every", "history": "buffer_points"}
+    | {"early": "cold_start_points", "deterministic": "synchronous"},
+    "synthetic": {"pace": "points_per_second"},
+    "synthetic.anomalies": {"clean": "start_after"},
+    "yfinance": {"deadline": "timeout", "cache_age": "cache_ttl", "poll": "poll_seconds"},
+    "csv": {"poll": "poll_seconds"},
+}
+MOVED: dict[str, dict[str, str]] = {  # group -> former name -> present name in the group around it
+    "alerts.webhook": {"retry": "backoff", "longest_retry": "max_backoff", "queue": "max_queue", "deadline": "drain_seconds"}
+    | {name: name for name in ("alarms_only", "timeout", "backoff", "max_backoff", "max_queue", "drain_seconds")},
+}
 
 
 def load(
@@ -251,3 +265,26 @@ def _read(path: Path) -> dict[str, Any]:
     if tree is not None and not isinstance(tree, dict):
         raise ConfigError(f"{path} holds a {type(tree).__name__}; it must be a mapping such as 'seed: 1'")
     return tree or {}
+
+
+def renamed(tree: Tree, where: str, warn: Warn = str, group: str = "") -> dict[str, Any]:
+    """A layer under the present names of its keys. Raises ConfigError: a setting is there under both of its names."""
+    out: dict[str, Any] = {}
+    for key, value in tree.items():
+        name = OLD_NAMES.get(group, {}).get(key, key)
+        if name != key:
+            _tell(f"{where}: {group}.{key} is now {group}.{name}", name in tree, warn)
+        inner = f"{group}.{key}".lstrip(".")
+        for former, present in MOVED.get(inner, {}).items() if isinstance(value, Mapping) else ():
+            if former in value:
+                _tell(f"{where}: {inner}.{former} is now {group}.{present}", present in tree or present in out, warn)
+                out[present] = value[former]
+                value = {each: value[each] for each in value if each != former}
+        out[name] = renamed(value, where, warn, inner) if isinstance(value, Mapping) else value
+    return out
+
+
+def _tell(news: str, is_twice: bool, warn: Warn) -> None:
+    if is_twice:
+        raise ConfigError(f"{news}; give one of the two")
+    warn(news)

@@ -13,7 +13,7 @@ from pydantic_core import PydanticCustomError
 from autoencoder.config.section import Section
 from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
-from autoencoder.rules.calendar import MAX_DAYS, Recurrence, holidays_of, zone_named
+from autoencoder.rules.rule import MAX_DAYS, Recurrence, holidays_of, zone_named
 from autoencoder.thresholds.budget import Budget
 
 MAX_GAP = 1_000_000  # points

@@ -11,8 +11,7 @@ from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
 from autoencoder.feedback.label import Label
 from autoencoder.feedback.policy import Silencer
-from autoencoder.rules.calendar import Calendar, holidays_of, zone_named
-from autoencoder.rules.rule import Rule, first_match
+from autoencoder.rules.rule import Calendar, Rule, first_match, holidays_of, zone_named
 
 
 def settings_of(config: Config, series: str | None) -> Config:

@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoencoder.config import Config, difference, dump, keys, load
-from autoencoder.config.aliases import MOVED, OLD_NAMES
+from autoencoder.config.load import MOVED, OLD_NAMES
 from autoencoder.core.errors import ConfigError
 from autoencoder.factory.detectors import make_scorer
 from autoencoder.scorers import SCORERS

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from dateutil.rrule import rrulestr
 
-from autoencoder.rules.calendar import Calendar, Recurrence
+from autoencoder.rules.rule import Calendar, Recurrence
 
 BERLIN = ZoneInfo("Europe/Berlin")
 START = datetime(2019, 1, 31, 22, 30)

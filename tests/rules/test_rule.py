@@ -14,8 +14,7 @@ from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Detections
 from autoencoder.reports.incidents import DATA_ARE_BACK, MISSING, Incident
 from autoencoder.reports.tracker import IncidentTracker
-from autoencoder.rules.calendar import Calendar, Recurrence, holidays_of
-from autoencoder.rules.rule import Rule
+from autoencoder.rules.rule import Calendar, Recurrence, Rule, holidays_of
 
 COUNT = 400
 TIMES = np.datetime64("2024-12-20T00:00", "ns") + np.arange(COUNT) * np.timedelta64(1, "h")
