@@ -10,7 +10,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from typing import Any, Self
 from urllib.error import HTTPError
@@ -19,7 +19,7 @@ from urllib.parse import urlencode
 import pytest
 
 from helpers.cli import wait_until
-from helpers.webhook_server import Behaviour, Say, closed_port
+from helpers.webhook_server import Behaviour, Loopback, QuietHandler, closed_port
 
 needs_prometheus = pytest.mark.skipif(
     not (shutil.which("prometheus") and shutil.which("promtool")), reason="prometheus is not installed (apt install prometheus)"
@@ -65,7 +65,7 @@ class Prometheus:
         return json.loads(fetch(f"{self.url}/api/v1/{what}?{urlencode(parameters)}")[1])["data"]
 
 
-class Gate:
+class Gate(Loopback):
     """Passes requests on to a server, but answers the first ones to ``query_range`` as ``first`` says, a number being a status.
 
     Args:
@@ -77,9 +77,9 @@ class Gate:
     def __init__(self, target: str, first: Sequence[Behaviour | int] = (), authorization: str | None = None) -> None:
         self.ranges: list[str] = []  # paths of the requests to query_range
         self.then: Behaviour | int | None = None  # what befalls the others; None: they are passed on
-        self.first, self._released, outer = list(first), threading.Event(), self
+        self.first, outer = list(first), self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             def do_GET(self) -> None:
                 behaviour: Behaviour | int | None = None
                 if "/query_range" in self.path:
@@ -89,24 +89,10 @@ class Gate:
                     behaviour = 401
                 if behaviour is None:
                     behaviour = says_json(*fetch(target + self.path))
-                with suppress(OSError):
-                    (Say(behaviour) if isinstance(behaviour, int) else behaviour)(self, outer._released)
+                self.behave(behaviour, outer._released)
 
-            def log_message(self, format: str, *arguments: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._released.set()
-        self._server.shutdown()
-        self._server.server_close()
+        super().__init__(Handler)
+        self.url = f"http://127.0.0.1:{self.port}"
 
 
 def says_json(status: int, body: bytes | object, length: int | None = None) -> Behaviour:

@@ -76,33 +76,59 @@ trickle = says(b"HTTP/1.1 200 OK\r\nX: ", b"x")  # never comes to the point
 endless_body = says(b"HTTP/1.1 200 OK\r\n\r\n", b"x" * 65_536)
 
 
-class WebhookServer:
+class Loopback:
+    """A server on a free port of the loopback interface, from the start of a ``with`` block to its end."""
+
+    def __init__(self, handler: type[BaseHTTPRequestHandler]) -> None:
+        self._released = threading.Event()  # what waits is to end
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+
+    @property
+    def port(self) -> int:
+        return self._server.server_port
+
+    def __enter__(self) -> Self:
+        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._released.set()
+        self._server.shutdown()
+        self._server.server_close()
+
+
+class QuietHandler(BaseHTTPRequestHandler):
+    """Says nothing of requests."""
+
+    def behave(self, behaviour: Behaviour | int, released: threading.Event) -> None:
+        with suppress(OSError):  # the other side did not wait
+            (Say(behaviour) if isinstance(behaviour, int) else behaviour)(self, released)
+
+    def log_message(self, format: str, *arguments: object) -> None:
+        pass
+
+
+class WebhookServer(Loopback):
     """Answers the first requests as ``first`` says, one behaviour each, and all others as ``then`` says; a number is a status."""
 
     def __init__(self, first: Sequence[Behaviour | int] = (), then: Behaviour | int = 200) -> None:
         self.requests: list[Request] = []
         self._behaviours, self._then = list(first), then
         self._lock = threading.Lock()
-        self._released = threading.Event()
         outer = self
 
-        class Handler(BaseHTTPRequestHandler):
+        class Handler(QuietHandler):
             protocol_version = "HTTP/1.1"
 
             def do_POST(self) -> None:
                 self.close_connection = True
                 body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-                behaviour = outer._take(self, body)
-                with suppress(OSError):  # the sender did not wait
-                    (Say(behaviour) if isinstance(behaviour, int) else behaviour)(self, outer._released)
+                self.behave(outer._take(self, body), outer._released)
 
             do_GET = do_POST
 
-            def log_message(self, format: str, *arguments: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self._server.daemon_threads = True
+        super().__init__(Handler)
 
     def _take(self, handler: BaseHTTPRequestHandler, body: dict[str, Any]) -> Behaviour | int:
         with self._lock:
@@ -111,10 +137,6 @@ class WebhookServer:
             answered = behaviour is endless_body or (isinstance(status, int) and 200 <= status < 300)
             self.requests.append(Request(handler.path, dict(handler.headers), body, answered))
             return behaviour
-
-    @property
-    def port(self) -> int:
-        return self._server.server_port
 
     @property
     def delivered(self) -> list[Request]:
@@ -127,15 +149,6 @@ class WebhookServer:
     def wait_for(self, count: int) -> None:
         """Wait until so many requests came in."""
         wait_until(lambda: len(self.requests) >= count)
-
-    def __enter__(self) -> Self:
-        threading.Thread(target=self._server.serve_forever, args=(0.02,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._released.set()
-        self._server.shutdown()
-        self._server.server_close()
 
 
 def isolate(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

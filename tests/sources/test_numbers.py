@@ -76,25 +76,7 @@ def test_a_later_cell_corrects_an_unclear_one() -> None:
     assert NumberColumn("v", "comma").convert(["1.234", "3,5"]).tolist() == [1234, 3.5]
 
 
-CELLS = [
-    "1",
-    "0",
-    "2.5",
-    "1.234",
-    "1,234",
-    "3,5",
-    "1.234,5",
-    "1,234.5",
-    "7%",
-    "1.2k",
-    "3MiB",
-    "$5",
-    "-",
-    "unavailable",
-    "",
-    "nan",
-    "-nan",
-]
+CELLS = ["", *"1 0 2.5 1.234 1,234 3,5 1.234,5 1,234.5 7% 1.2k 3MiB $5 - unavailable nan -nan".split()]
 
 
 @FEW

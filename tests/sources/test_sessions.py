@@ -40,21 +40,34 @@ def test_sessions_without_a_bar_are_those_that_were_open() -> None:
 
 
 @pytest.mark.parametrize(
-    ("begin", "interval", "over"),
+    ("begin", "interval", "over", "zone", "sessions"),
     [
-        ("2012-11-23", "1d", "2012-11-23T18:00"),  # a half day
-        ("2012-11-26", "1d", "2012-11-26T21:00"),
-        ("2012-11-23T17:30", "1h", "2012-11-23T18:00"),
-        ("2012-11-26T18:30", "4h", "2012-11-26T21:00"),
-        ("2012-11-26T15:00", "5m", "2012-11-26T15:05"),
-        ("2012-11-19", "1wk", "2012-11-26T05:00"),
+        *(
+            (begin, interval, over, EXCHANGE.key, NEW_YORK)
+            for begin, interval, over in (
+                ("2012-11-23", "1d", "2012-11-23T18:00"),  # a half day
+                ("2012-11-26", "1d", "2012-11-26T21:00"),
+                ("2012-11-23T17:30", "1h", "2012-11-23T18:00"),
+                ("2012-11-26T18:30", "4h", "2012-11-26T21:00"),
+                ("2012-11-26T15:00", "5m", "2012-11-26T15:05"),
+                ("2012-11-19", "1wk", "2012-11-26T05:00"),
+            )
+        ),
+        ("2013-03-01T14:30", "90m", "2013-03-01T16:00", "Asia/Tokyo", None),
+        ("2013-03-01T14:30", "1h", "2013-03-01T15:30", "Asia/Tokyo", None),
+        ("2013-03-01", "1d", "2013-03-01T15:00", "Asia/Tokyo", None),  # an exchange's day ends at its own midnight
+        ("2013-02-25", "1wk", "2013-03-04", "UTC", None),
+        ("2012-02-01", "1mo", "2012-03-01", "UTC", None),
+        ("2012-11-15", "3mo", "2013-02-01", "UTC", None),
     ],
 )
-def test_a_bar_is_over_with_its_session(begin: str, interval: str, over: str) -> None:
-    bars = Chunk(np.array(["2012-11-01", begin], "datetime64[ns]"), np.ones((2, len(COLUMNS))))
+def test_a_bar_is_over_with_its_interval_or_session(
+    begin: str, interval: str, over: str, zone: str, sessions: Sessions | None
+) -> None:
+    bars = Chunk(np.array(["2000-01-01", begin], "datetime64[ns]"), np.ones((2, len(COLUMNS))))
     end = datetime.fromisoformat(over).replace(tzinfo=UTC)
-    prices, request = Prices(bars, EXCHANGE.key, end), check_request("AAPL", "5y", None, None, interval, True)
-    counts = [len(complete_bars(prices, request, now, NEW_YORK)) for now in (end - timedelta(seconds=1), end)]
+    prices, request = Prices(bars, zone, end), check_request("AAPL", "5y", None, None, interval, True)
+    counts = [len(complete_bars(prices, request, now, sessions)) for now in (end - timedelta(seconds=1), end)]
     assert counts == [1, 2]
 
 

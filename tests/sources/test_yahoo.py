@@ -23,8 +23,8 @@ from helpers.yahoo_server import EXCHANGE, SAMPLE, Bar, Mode, YahooServer, daily
 
 from autoencoder.core.errors import InputError, SourceError
 from autoencoder.sources.chunk import Chunk
-from autoencoder.sources.yahoo import INTERVALS, YahooSource, check_request, complete_bars
-from autoencoder.sources.yahoo_client import COLUMNS, Prices, default_folder, load_prices, save_prices
+from autoencoder.sources.yahoo import INTERVALS, YahooSource, check_request
+from autoencoder.sources.yahoo_client import default_folder, load_prices, save_prices
 
 Make = Callable[..., YahooSource]
 
@@ -373,24 +373,6 @@ def test_following_minutes_goes_by_utc(server: YahooServer, make: Make) -> None:
         chunk.time.astype("datetime64[m]").astype(str).tolist() for chunk in script.follow(make, interval="1m", period="1d")
     ]
     assert minutes == [["2013-03-01T14:30"], ["2013-03-01T14:31"]]
-
-
-@pytest.mark.parametrize(
-    ("begin", "interval", "zone", "end"),
-    [
-        ("2013-03-01T14:30", "90m", "Asia/Tokyo", "2013-03-01T16:00"),
-        ("2013-03-01T14:30", "1h", "Asia/Tokyo", "2013-03-01T15:30"),
-        ("2013-03-01", "1d", "Asia/Tokyo", "2013-03-01T15:00"),
-        ("2013-02-25", "1wk", "UTC", "2013-03-04"),
-        ("2012-02-01", "1mo", "UTC", "2012-03-01"),
-        ("2012-11-15", "3mo", "UTC", "2013-02-01"),
-    ],
-)
-def test_a_bar_is_complete_once_its_interval_is_over(begin: str, interval: str, zone: str, end: str) -> None:
-    bars = Chunk(np.array(["2000-01-01", begin], "datetime64[ns]"), np.ones((2, len(COLUMNS))))
-    over = datetime.fromisoformat(end).replace(tzinfo=UTC)  # an exchange's day ends at its own midnight
-    prices, request = Prices(bars, zone, over), check_request("AAPL", "5y", None, None, interval, True)
-    assert [len(complete_bars(prices, request, now)) for now in (over - timedelta(seconds=1), over)] == [1, 2]
 
 
 # --- imports ---
