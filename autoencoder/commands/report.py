@@ -15,9 +15,9 @@ from autoencoder.config import Config, leaves, load
 from autoencoder.config.schema import Incidents
 from autoencoder.console import Console
 from autoencoder.core.errors import ConfigError, InputError, RunError
-from autoencoder.factory.rules import make_rule, settings_of
+from autoencoder.factory.rules import make_policy, settings_of
 from autoencoder.factory.runs import gaps_of, make_tracker
-from autoencoder.feedback.policy import Oracle, Silencer
+from autoencoder.feedback.policy import Oracle
 from autoencoder.reports.incidents import GAPS
 from autoencoder.reports.odometer import PERIODS, brief
 from autoencoder.reports.replay import Totals, at_score
@@ -146,7 +146,7 @@ def _replay(run: RunRecord, config: Config, asked: Config, oracle: str | None = 
         chosen, usual = _incidents(run, was, now, name)
         anomalies = None if run.anomalies is None else run.anomalies.get(name, ())
         said = Oracle(detections, anomalies or (), confirms=oracle == "both") if oracle else None
-        policy = Silencer(make_rule(config, name, is_zoned=run.is_zoned), said.labels if said else tuple)
+        policy = make_policy(config, name, is_zoned=run.is_zoned, labels=said.labels if said else None)
         tracker = make_tracker(chosen, policy=policy)
         tracker.set_gaps(*gaps_of(chosen, usual, interval))
         adopted = run.adopted.get(name, ())

@@ -11,7 +11,7 @@ from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
 from autoencoder.feedback.label import Label
 from autoencoder.feedback.policy import Silencer
-from autoencoder.rules.rule import Calendar, Rule, first_match, holidays_of, zone_named
+from autoencoder.rules.rule import Calendar, first_match, holidays_of, zone_named
 
 
 def settings_of(config: Config, series: str | None) -> Config:
@@ -25,16 +25,21 @@ def settings_of(config: Config, series: str | None) -> Config:
     return config
 
 
-def make_rule(config: Config, series: str | None, *, is_zoned: bool) -> Rule | None:
-    """What keeps incidents of a series from ringing; None where no rule is for it. Times of a stream that is not ``is_zoned`` are local."""
-    place = _place(config, series)
+def make_policy(
+    config: Config, series: str | None, *, is_zoned: bool, labels: Callable[[str | None], Sequence[Label]] | None = None
+) -> Silencer | None:
+    """What keeps incidents of a series from ringing, its rule and its ``labels``; None where there can be nothing.
+
+    Times of a stream that is not ``is_zoned`` are local.
+    """
+    place, said = _place(config, series), partial(labels, series) if labels else tuple
     if place is None:
-        return None
+        return Silencer(labels=said) if labels else None
     chosen = config.rules[place]
     windows = [window.recurrence(chosen.zone) for window in chosen.quiet]
     days = holidays_of(chosen.holidays) if chosen.holidays else ()
     least, is_relative = deviation_of(chosen.min_deviation)
-    return Rule(
+    return Silencer(
         chosen.name or f"rules[{place}]",  # what people know it by
         chosen.direction,
         least,
@@ -43,15 +48,8 @@ def make_rule(config: Config, series: str | None, *, is_zoned: bool) -> Rule | N
         Calendar(windows, days, zone_named(chosen.zone) if is_zoned else None) if windows or chosen.holidays else None,
         chosen.holiday_tolerance,
         (seconds_of(chosen.no_data) or 0.0) if chosen.no_data else 0.0,
+        said,
     )
-
-
-def make_policy(
-    config: Config, series: str | None, *, is_zoned: bool, labels: Callable[[str | None], Sequence[Label]] | None = None
-) -> Silencer | None:
-    """What keeps incidents of a series from ringing, its rule and its ``labels``; None where there can be nothing."""
-    rule = make_rule(config, series, is_zoned=is_zoned)
-    return Silencer(rule, partial(labels, series) if labels else tuple) if rule or labels else None
 
 
 def require_times(config: Config, series: str | None, interval: float) -> None:

@@ -15,31 +15,20 @@ from autoencoder.rules.rule import Rule
 
 
 @dataclass(frozen=True, slots=True)
-class Silencer:
-    """See ``Policy`` in ``autoencoder.reports.tracker``.
+class Silencer(Rule):
+    """The rule of a series and the labels of its incidents; a ``Policy``, see ``autoencoder.reports.tracker``.
 
     Attributes:
-        rule: of the series; None where it has none.
         labels: those of the series, as they are now.
     """
 
-    rule: Rule | None
     labels: Callable[[], Sequence[Label]] = tuple
-
-    @property
-    def no_data(self) -> float:
-        """Seconds without a point that are an incident; 0 for none."""
-        return self.rule.no_data if self.rule else 0.0
-
-    def awake_from(self, moment: int, now: int) -> tuple[int, str | None]:
-        """See ``Rule.awake_from``."""
-        return self.rule.awake_from(moment, now) if self.rule else (moment, None)
 
     def silences(
         self, incident: Incident, values: Array, expected: Array, height: float, moment: int, *, is_long: bool
     ) -> str | None:
         """See ``Rule.silences``; behind the rule, the label of the false alarm that the incident is like."""
-        reason = self.rule.silences(incident, values, expected, height, moment, is_long=is_long) if self.rule else None
+        reason = Rule.silences(self, incident, values, expected, height, moment, is_long=is_long)
         return reason or self._held_back(incident, np.abs(np.nan_to_num(values - expected)), moment)
 
     def _held_back(self, incident: Incident, deviations: Array, moment: int) -> str | None:
@@ -79,6 +68,6 @@ class Oracle:
                 rows = self._detections[max(0, end - each.length - NORMAL_POINTS) : end]
                 self._labels.append(Label.of(each, rows, label=was_right))
 
-    def labels(self) -> Sequence[Label]:
-        """What it has said so far."""
+    def labels(self, series: str | None) -> Sequence[Label]:
+        """What it has said so far of the series, which is its own."""
         return self._labels

@@ -50,7 +50,7 @@ class Rule:
     """What must hold at a flagged point with which an incident of a series may ring, and how long data may stay away.
 
     Attributes:
-        name: what people know the rule by.
+        name: what people know the rule by; the defaults of the others keep nothing from ringing.
         direction: of incidents that matter, "up", "down" or "both".
         min_deviation: that the point must have from what was expected, in that direction; 0 for any.
         is_relative: that is a share of what was expected.
@@ -60,7 +60,7 @@ class Rule:
         no_data: seconds without a point that are an incident; 0 for none.
     """
 
-    name: str
+    name: str = ""
     direction: str = "both"
     min_deviation: float = 0.0
     is_relative: bool = False

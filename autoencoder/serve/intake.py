@@ -114,7 +114,7 @@ def record_texts(names: list[str], detections: Detections, series: Sequence[str]
     numbers = "\n".join([form % row for row in zip(*(column.tolist() for column in columns), strict=True)])
     for unknown in (":nan", ":inf", ":-inf"):
         numbers = numbers.replace(unknown, ":null")
-    rows = zip(series, time_text(detections.time, "Z"), numbers.split("\n"), detections.anomalies.tolist(), strict=True)
+    rows = zip(series, time_text(detections.time, "Z"), numbers.splitlines(), detections.anomalies.tolist(), strict=True)
     end = f',"seen":{json.dumps(is_seen)}}}'
     return [
         f'{{"series":{name_text(name)},"time":"{moment}",{text},"anomaly":{"true" if flag else "false"}{end}'

@@ -48,6 +48,7 @@ def test_answers_are_the_rows_of_scores_csv(served: Served, points: Points) -> N
     assert served.client.get("/detections?series=one&limit=5")["detections"] == [{**one, "seen": True} for one in found[-5:]]
     odd = served.client.get("/detections?series=one&anomalies=true")["detections"]
     assert odd == [{**one, "seen": True} for one in flagged]
+    assert served.client.get("/detections?series=two&anomalies=true")["detections"] == []
     about = served.client.get("/series?after=on&limit=1")["series"]
     assert about == [{"series": "one", "points": 141, "judged": 41, "flagged": len(flagged), "left_out": None}]
     (incident,) = served.client.get("/incidents?series=one")["incidents"]
