@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import os
 import re
 import signal
@@ -12,7 +11,7 @@ from pathlib import Path
 import pytest
 from helpers import cli
 from helpers import webhook_server as receiver
-from helpers.cli import Outcome, Program, count_lines, finish, incidents, metrics, start, wait_until
+from helpers.cli import Outcome, Program, count_lines, finish, incidents, kill_again_and_again, metrics, start, wait_until
 from helpers.webhook_server import VARIABLE, WebhookServer, closed_port, isolate
 
 environment = pytest.fixture(autouse=True)(isolate)
@@ -222,18 +221,11 @@ def test_a_run_killed_again_and_again_tells_of_all(
 ) -> None:
     often = ("--set", "checkpoint.every=400")
     assert score(program, table, *often, "--out", "whole").code == 0
-    lines = table.read_text().splitlines(keepends=True)
-    growing, scores = tmp_path / "growing.csv", tmp_path / "o/scores.csv"
-    arguments = follow(growing, *often)
+    arguments = follow(tmp_path / "growing.csv", *often)
     with WebhookServer(first=[200, 500, receiver.hang_up] * 6) as server:
         monkeypatch.setenv(VARIABLE, server.url())
-        for end in (250, 900, 1350, POINTS):  # the first is in the training part, before any checkpoint
-            growing.write_text("".join(lines[: end + 1]))
-            process = start(*arguments, folder=tmp_path)
-            wait_until(functools.partial(lambda end: count_lines(scores) == end + 1, end), process)
-            process.send_signal(signal.SIGINT if end == POINTS else signal.SIGKILL)
-            outcome = finish(process)
-            arguments = ("--resume", "--out", "o")
+        ends = (250, 900, 1350, POINTS)  # the first is in the training part, before any checkpoint
+        outcome = kill_again_and_again(table, arguments, ends, signal.SIGINT)
     assert outcome.code == 130, outcome.err
     for name in ("scores.csv", "incidents.jsonl", "anomalies.log"):
         assert (tmp_path / "o" / name).read_bytes() == Path("whole", name).read_bytes(), name

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import functools
 import signal
 import time
 from collections.abc import Mapping, Sequence
@@ -13,7 +12,7 @@ import jsonschema
 import pytest
 from helpers import cli
 from helpers import webhook_server as receiver
-from helpers.cli import Program, count_lines, finish, metrics, settings, start, wait_until
+from helpers.cli import Program, kill_again_and_again, metrics, settings
 from helpers.webhook_server import Behaviour, Request, Say, WebhookServer, closed_port, isolate
 
 from autoencoder.alerts import CHANNELS
@@ -166,21 +165,14 @@ def test_each_gets_all_in_its_own_form_and_a_dead_one_holds_up_none(
 
 
 def test_kills_lose_nothing_and_what_comes_twice_has_the_same_key(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    lines = write(tmp_path).read_text().splitlines(keepends=True)
-    growing, scores = tmp_path / "growing.csv", tmp_path / "o/scores.csv"
+    table, growing = write(tmp_path), tmp_path / "growing.csv"
     with WebhookServer(first=[500, receiver.hang_up] * 3, then=202) as pagerduty, WebhookServer(first=[429, 200] * 3) as slack:
         chosen = configure(
             monkeypatch, {"pagerduty": pagerduty.url(), "slack": slack.url()}, "drain_seconds=20", "max_backoff=0.1"
         )
         grows = ("--follow", *settings("csv.poll_seconds=0.005", "checkpoint.every=100"), "--out", "o")
         arguments: tuple[object, ...] = ("--source", "csv", "--path", growing, *DETECTION, *chosen, *grows)
-        for end in (760, 1000, POINTS):
-            growing.write_text("".join(lines[: end + 1]))
-            process = start(*arguments, folder=tmp_path)
-            wait_until(functools.partial(lambda end: count_lines(scores) == end + 1, end), process)
-            process.send_signal(signal.SIGTERM if end == POINTS else signal.SIGKILL)
-            outcome = finish(process)
-            arguments = ("--resume", "--out", "o")
+        outcome = kill_again_and_again(table, arguments, (760, 1000, POINTS), signal.SIGTERM)
     assert outcome.code == 0, outcome.err
     alarms = [each["id"] for each in cli.incidents(tmp_path / "o") if each["alarm"] and each["status"] == "closed"]
     assert len(alarms) >= 4

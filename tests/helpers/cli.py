@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -149,3 +150,17 @@ def wave(count: int) -> list[float]:
     """A noisy wave that a detector can learn."""
     noise = np.random.default_rng(5).normal(scale=0.2, size=count)
     return [float(value) for value in np.round(10 + 3 * np.sin(2 * np.pi * np.arange(count) / 24) + noise, 6)]
+
+
+def kill_again_and_again(table: Path, arguments: Sequence[object], ends: Sequence[int], last: signal.Signals) -> Outcome:
+    """Let a run follow a growing copy of a table, up to each of some rows; it is killed there and goes on, and at the last ends well."""
+    lines, folder = table.read_text().splitlines(keepends=True), table.parent
+    growing, scores = folder / "growing.csv", folder / "o/scores.csv"
+    for end in ends:
+        growing.write_text("".join(lines[: end + 1]))
+        process = start(*arguments, folder=folder)
+        wait_until(lambda: count_lines(scores) == end + 1, process)  # noqa: B023 - it is asked within the loop
+        process.send_signal(last if end == ends[-1] else signal.SIGKILL)
+        outcome = finish(process)
+        arguments = ("--resume", "--out", "o")
+    return outcome
