@@ -5,12 +5,24 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from importlib import import_module
 from pathlib import Path
+from types import ModuleType
 from typing import NoReturn
 
 from autoencoder import __version__
 
-COMMANDS = ("run", "train", "serve", "fleet", "report", "feedback", "alert-test", "bench", "dashboard")
+# command with flags of its own -> the module with its DESCRIPTION, its ``add_arguments`` and its ``main``
+APART = {
+    "fleet": "fleet.arguments",
+    "report": "commands.report",
+    "feedback": "commands.feedback",
+    "alert-test": "commands.alert_test",
+    "bench": "benchmark.command",
+    "dashboard": "dashboard.command",
+}
+COMMANDS = ("run", "train", "serve", *APART)
+VERBOSE = "let the libraries' own log lines through, and show tracebacks"
 
 
 class Parser(argparse.ArgumentParser):
@@ -107,36 +119,30 @@ def _add_flags(top: argparse.ArgumentParser) -> None:
     add("--out", type=Path, metavar="DIR", help="run folder (default: runs/<UTC time>-<source>)")
     add("--resume", action="store_true", help="go on with the run in --out that was cut off, or begin it")
     add("--seed", type=int, help="everything random follows from it (default: 0)")
-    add("--verbose", action="store_true", help="let the libraries' own log lines through, and show tracebacks")
+    add("--verbose", action="store_true", help=VERBOSE)
     add("--version", action="version", version=f"autoencoder {__version__}")
+
+
+def module_of(command: str) -> ModuleType:
+    """The module of a command with flags of its own."""
+    return import_module(f"autoencoder.{APART[command]}")
+
+
+def parser_of(command: str) -> argparse.ArgumentParser:
+    """The command line of a command with flags of its own."""
+    module = module_of(command)
+    form = argparse.RawDescriptionHelpFormatter if "\n" in module.DESCRIPTION else argparse.HelpFormatter
+    made = Parser(prog=f"{program_name()} {command}", description=module.DESCRIPTION, formatter_class=form)
+    made.set_defaults(command=command)
+    module.add_arguments(made)
+    made.add_argument("--verbose", action="store_true", help=VERBOSE)
+    return made
 
 
 def parse(argv: list[str]) -> argparse.Namespace:
     """The arguments of whichever command they are for."""
-    if argv[:1] == ["bench"]:
-        from autoencoder.benchmark.command import parser as bench_parser
-
-        return bench_parser(program_name()).parse_args(argv[1:])
-    if argv[:1] == ["feedback"]:
-        from autoencoder.commands.feedback import parser as feedback_parser
-
-        return feedback_parser(program_name(), Parser).parse_args(argv)
-    if argv[:1] == ["report"]:
-        from autoencoder.commands.report import parser as report_parser
-
-        return report_parser(program_name(), Parser).parse_args(argv)
-    if argv[:1] == ["alert-test"]:
-        from autoencoder.commands.alert_test import parser as alert_test_parser
-
-        return alert_test_parser(program_name(), Parser).parse_args(argv)
-    if argv[:1] == ["fleet"]:
-        from autoencoder.fleet.arguments import parse as fleet_parse
-
-        return fleet_parse(program_name(), Parser, argv)
-    if argv[:1] == ["dashboard"]:
-        from autoencoder.dashboard.command import parser as dashboard_parser
-
-        return dashboard_parser(program_name()).parse_args(argv)
+    if argv and argv[0] in APART:
+        return parser_of(argv[0]).parse_args(argv[1:])
     top = parser()
     return _told_apart(top, top.parse_intermixed_args(argv))
 
@@ -145,6 +151,8 @@ def _told_apart(top: argparse.ArgumentParser, arguments: argparse.Namespace) -> 
     """The arguments with the command and the file that their words are."""
     words = arguments.words
     arguments.command = words.pop(0) if words and words[0] in COMMANDS else "run"
+    if arguments.command in APART:
+        top.error(f"{arguments.command} must come first, before its flags: {top.prog} {arguments.command} ...")
     if arguments.command == "serve":
         return _serving(top, arguments)
     if not words:

@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import io
 import sys
 import time
 import traceback
 from collections.abc import Callable
 from contextlib import nullcontext
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from autoencoder.arguments import parse, parser
+from autoencoder.arguments import APART, module_of, parse, parser
 from autoencoder.core.errors import ConfigError, ResumeError, format_error
 from autoencoder.core.extras import missing_package, require
 from autoencoder.interrupts import Terminated
@@ -82,44 +80,11 @@ def read_config(arguments: argparse.Namespace, warn: Callable[[str], object] = s
     return config
 
 
-def _execute(config: Config, out: Path, model: Path | None) -> None:
-    """Train into ``out``, or with a model score into it, in silence."""
-    from autoencoder.commands.run import run
-    from autoencoder.commands.train import RunOptions, train
-    from autoencoder.console import Console
-
-    (run if model else train)(config, RunOptions(out, model), Console(io.StringIO()))
-
-
 def call(arguments: argparse.Namespace, console: Console, began: float) -> int:
     """Call the command; returns the exit code."""
-    if arguments.command == "bench":
-        from autoencoder.benchmark.command import bench
-
-        return bench(arguments, _execute, console)
-    if arguments.command == "report":
-        from autoencoder.commands.report import report
-
-        return report(arguments, console)
-    if arguments.command == "feedback":
-        from autoencoder.commands.feedback import feedback
-
-        return feedback(arguments, console)
-    if arguments.command == "alert-test":
-        from autoencoder.commands.alert_test import alert_test
-
-        return alert_test(arguments, console)
-    if arguments.command == "fleet":
-        if not hasattr(arguments, "format"):  # as of ``report``
-            raise ConfigError("fleet must come first: python main.py fleet --format NAME ...")
-        require("pyspark", purpose="fleet")
-        from autoencoder.fleet.command import fleet
-
-        return fleet(arguments, console)
-    if arguments.command == "dashboard":
-        from autoencoder.dashboard.command import dashboard
-
-        return dashboard(arguments, console)
+    if arguments.command in APART:
+        code: int = module_of(arguments.command).main(arguments, console)
+        return code
     if arguments.resume and not arguments.out:
         raise ConfigError("--resume needs --out DIR, the folder of the run that was cut off")
     if arguments.model and arguments.command == "train":

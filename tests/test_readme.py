@@ -14,12 +14,9 @@ import yaml
 from helpers.cli import ROOT, finish, start
 
 from autoencoder import cli
-from autoencoder.benchmark.command import parser as bench_parser
-from autoencoder.commands.feedback import parser as feedback_parser
-from autoencoder.commands.report import parser as report_parser
+from autoencoder.arguments import APART, parser_of
 from autoencoder.config import Config, keys
 from autoencoder.core.errors import TrainingError
-from autoencoder.dashboard.command import parser as dashboard_parser
 from autoencoder.reports.run_folder import CHECKPOINT
 from autoencoder.reports.scores_csv import header
 from autoencoder.scorers.lstm import LstmAutoencoderScorer
@@ -51,12 +48,12 @@ def commands() -> list[str]:
 
 
 def flags_of_the_program() -> set[str]:
-    actions = [*cli.parser()._actions, *dashboard_parser()._actions]
+    actions = [*cli.parser()._actions, *parser_of("dashboard")._actions]
     return {flag for action in actions for flag in action.option_strings if flag.startswith("--")} - {"--help", "--version"}
 
 
 def flags_of_bench() -> set[str]:
-    choices = [action.choices for action in bench_parser()._actions if isinstance(action, argparse._SubParsersAction)]
+    choices = [action.choices for action in parser_of("bench")._actions if isinstance(action, argparse._SubParsersAction)]
     return {
         flag for parsers in choices for one in parsers.values() for flag in one._option_string_actions if flag.startswith("--")
     }
@@ -69,7 +66,7 @@ def setting(config: dict[str, Any], key: str) -> Any:
 
 
 def test_flags_in_the_readme_exist() -> None:
-    apart = {flag for one in (feedback_parser(), report_parser()) for action in one._actions for flag in action.option_strings}
+    apart = {flag for one in ("feedback", "report") for action in parser_of(one)._actions for flag in action.option_strings}
     ours = re.sub(r"^(docker|kubectl|systemctl) .*$", "", README, flags=re.MULTILINE)
     assert set(FLAG.findall(ours)) <= flags_of_the_program() | flags_of_bench() | apart
 
@@ -90,20 +87,13 @@ def test_settings_have_the_defaults_it_states() -> None:
 
 @pytest.mark.parametrize("command", commands())
 def test_a_command_is_understood(command: str) -> None:
-    first, *rest = arguments = shlex.split(command, comments=True)
-    if first == "bench":
-        bench_parser().parse_args(rest)
-    elif first == "report":
-        report_parser().parse_args(arguments)
-    elif first in ("dashboard", "feedback", "alert-test"):
-        cli.parse(arguments)
-    else:
-        cli.read_config(cli.parse(arguments))
+    arguments = cli.parse(shlex.split(command, comments=True))
+    if arguments.command not in APART:
+        cli.read_config(arguments)
 
 
 def test_every_source_has_a_command() -> None:
-    apart = ("alert-test", "bench", "dashboard", "feedback", "report")
-    runs = [shlex.split(command, comments=True) for command in commands() if not command.startswith(apart)]
+    runs = [shlex.split(command, comments=True) for command in commands() if not command.startswith(tuple(APART))]
     sources = {cli.parse(arguments).source for arguments in runs}
     assert {"synthetic", "yfinance", "csv", "stdin"} <= sources
 

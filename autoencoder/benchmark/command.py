@@ -9,7 +9,7 @@ from pathlib import Path
 
 from autoencoder.benchmark import budget, columns, drift, nab, series, speed, ucr
 from autoencoder.benchmark.drift_streams import CHANGES, EVENTS
-from autoencoder.benchmark.runner import Bench, Execute, Report
+from autoencoder.benchmark.runner import Bench, Report
 from autoencoder.config import load
 from autoencoder.console import Console
 from autoencoder.interrupts import SignalGuard
@@ -17,6 +17,7 @@ from autoencoder.scorers import SCORERS
 
 DETECTORS = tuple(SCORERS)
 ALL = "all"
+DESCRIPTION = "Measures how good the detectors are."
 BENCHMARKS: dict[str, Callable[[Bench], Report | None]] = {
     "nab": nab.run,
     "ucr": ucr.run,
@@ -28,11 +29,10 @@ BENCHMARKS: dict[str, Callable[[Bench], Report | None]] = {
 }
 
 
-def parser(program: str = "python main.py") -> argparse.ArgumentParser:
-    """The command line of ``bench``."""
-    top = argparse.ArgumentParser(prog=f"{program} bench", description="Measures how good the detectors are.")
-    top.set_defaults(command="bench", known=(), detector=None)
-    benchmarks = top.add_subparsers(dest="what", required=True, metavar="|".join(BENCHMARKS))
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``bench``, and those of each benchmark."""
+    parser.set_defaults(known=(), detector=None)
+    benchmarks = parser.add_subparsers(dest="what", required=True, metavar="|".join(BENCHMARKS))
 
     def add(name: str, text: str, detectors: Sequence[str] = (), path: str = "") -> argparse.ArgumentParser:
         bench = benchmarks.add_parser(name, parents=[_common()], help=text)
@@ -66,7 +66,6 @@ def parser(program: str = "python main.py") -> argparse.ArgumentParser:
     count(several, "--seeds", 1, 3, "streams of a kind and size")
     for bench in (one, several, add("speed", "latency, throughput, training, start and memory, beside rivals")):
         bench.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")
-    return top
 
 
 def _common() -> argparse.ArgumentParser:
@@ -77,7 +76,8 @@ def _common() -> argparse.ArgumentParser:
     common.add_argument("--config", type=Path, metavar="FILE", help=config)
     common.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting; repeatable")
     common.add_argument("--seed", type=int, help="everything random follows from it (default: 0)")
-    common.add_argument("--verbose", action="store_true", help="let the libraries' own log lines through, and show tracebacks")
+    verbose = "let the libraries' own log lines through, and show tracebacks"
+    common.add_argument("--verbose", action="store_true", default=argparse.SUPPRESS, help=verbose)
     return common
 
 
@@ -91,8 +91,8 @@ def _at_least(least: int) -> Callable[[str], int]:
     return count
 
 
-def bench(arguments: argparse.Namespace, execute: Execute, console: Console) -> int:
-    """Run the benchmark that ``parser`` read and print its report; returns the exit code. ``execute`` is what ``bench speed`` measures.
+def main(arguments: argparse.Namespace, console: Console) -> int:
+    """Run a benchmark and print its report; returns the exit code.
 
     Raises:
         AutoencoderError: the data or a setting cannot be used, or results cannot be written.
@@ -102,7 +102,7 @@ def bench(arguments: argparse.Namespace, execute: Execute, console: Console) -> 
     wanted = arguments.detector or [config.detector]
     names = arguments.known if ALL in wanted else dict.fromkeys(wanted)
     chosen = {name: config.model_copy(update={"detector": name}) for name in names}
-    started = Bench(arguments, config, chosen, console, execute)
+    started = Bench(arguments, config, chosen, console)
     with SignalGuard(), console.bars():
         report = BENCHMARKS[arguments.what](started)
     if report:

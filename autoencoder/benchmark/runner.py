@@ -39,8 +39,6 @@ RESULT_CODE = (
 
 Job = TypeVar("Job", bound=Hashable)
 Result = TypeVar("Result")
-# trains into a folder, or with a model's folder runs into it; the command line's own commands, which lie above this package
-Execute = Callable[[Config, Path, Path | None], None]
 
 
 @dataclass(slots=True)
@@ -51,7 +49,6 @@ class Bench:
     config: Config
     detectors: Mapping[str, Config]  # the configuration with each detector that is measured, by name
     console: Console
-    execute: Execute  # what ``bench speed`` measures
     results: RunFolder = field(init=False)  # once it is opened
 
     def scorers(self, *others: str) -> dict[str, Callable[[], Scorer]]:

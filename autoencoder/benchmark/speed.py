@@ -69,7 +69,7 @@ def _measure(bench: Bench, config: Config, sizes: Sizes, place: Path) -> Results
 
     values, lines = runs.stream_lines(config, max(*sizes.growth, *sizes.memory, sizes.bulk))
     configs = {OURS: config} | {name: config.model_copy(update={"detector": kind}) for kind, name in RIVALS.items()}
-    programs = {name: runs.Program.train(bench.execute, one, place / one.detector, lines) for name, one in configs.items()}
+    programs = {name: runs.Program.train_in(one, place / one.detector, lines) for name, one in configs.items()}
     program = programs[OURS]
     model = keras.models.load_model(program.model / "model.keras")
     windows = runs.windows_of(values[: MIN_BULK + sizes.bulk // 15], model.input_shape[1])

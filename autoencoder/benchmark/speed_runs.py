@@ -16,11 +16,13 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.benchmark.runner import Execute
+from autoencoder.commands.run import run
+from autoencoder.commands.train import RunOptions, train
 from autoencoder.config import Config
 from autoencoder.config.alerts import Alerts
 from autoencoder.config.schema import Adaptation, Plot
 from autoencoder.config.sources import Csv
+from autoencoder.console import Console
 from autoencoder.core.errors import RunError
 from autoencoder.core.extras import PROGRAM, environment
 from autoencoder.core.types import Array
@@ -59,18 +61,17 @@ raise SystemExit(code)
 class Program:
     """The program with one trained detector, and the lines of a csv file that it scores."""
 
-    execute: Execute
     config: Config
     model: Path  # folder for ``--model``
     lines: Sequence[bytes]  # without the header
 
     @staticmethod
-    def train(execute: Execute, config: Config, folder: Path, lines: Sequence[bytes]) -> Program:
+    def train_in(config: Config, folder: Path, lines: Sequence[bytes]) -> Program:
         """Train the detector on the first part of the synthetic stream."""
         chosen = _synthetic(config, TRAINING_STREAM)
-        execute(chosen, folder, None)
+        train(chosen, RunOptions(folder), _silence())
         quiet = {"alerts": Alerts(), "adaptation": Adaptation(), "plot": Plot(kind="none")}
-        return Program(execute, chosen.model_copy(update=quiet), folder, lines)
+        return Program(chosen.model_copy(update=quiet), folder, lines)
 
     def one_by_one(self, seconds: float) -> Array:
         """Microseconds (N,) from a line's arrival on a pipe to its written row, for as many lines as can arrive in so many seconds."""
@@ -92,7 +93,7 @@ class Program:
             return points / (perf_counter() - began)
 
     def _run(self, place: str, **source: object) -> None:
-        self.execute(self.config.model_copy(update=source), Path(place, "run"), self.model)
+        run(self.config.model_copy(update=source), RunOptions(Path(place, "run"), self.model), _silence())
 
     def as_process(self, points: int, *, piped: bool = False) -> tuple[float, int]:
         """Seconds and peak bytes of a process that scores so many points of a csv file, or the same through a pipe."""
@@ -153,6 +154,11 @@ class Arrivals(io.BytesIO):
         line = next(self._lines, b"") if asked < self._end else b""
         self._arrived = perf_counter_ns()
         return line
+
+
+def _silence() -> Console:
+    """A console that nobody reads."""
+    return Console(io.StringIO())
 
 
 def stream_lines(config: Config, points: int) -> tuple[Array, list[bytes]]:

@@ -28,27 +28,21 @@ from autoencoder.reports.scores_csv import ResultWriter
 from autoencoder.reports.sinks import Batch
 from autoencoder.reports.tracker import IncidentTracker
 
-
-def parser(
-    program: str = "python main.py", kind: type[argparse.ArgumentParser] = argparse.ArgumentParser
-) -> argparse.ArgumentParser:
-    """The command line of ``alert-test``, as a parser of that kind."""
-    made = kind(
-        prog=f"{program} alert-test",
-        description="Sends each channel that is switched on an incident that opens, and closes at once. Exit code 1: one did not take it.",
-    )
-    made.add_argument("command", choices=("alert-test",), help=argparse.SUPPRESS)
-    made.add_argument("--config", type=Path, metavar="FILE", help="yaml file with settings (default: config.yaml)")
-    made.add_argument(
-        "--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting, e.g. alerts.slack.enabled=true"
-    )
-    made.add_argument("--verbose", action="store_true", help="show tracebacks")
-    return made
+DESCRIPTION = (
+    "Sends each channel that is switched on an incident that opens, and closes at once. Exit code 1: one did not take it."
+)
 
 
-def alert_test(arguments: argparse.Namespace, console: Console) -> int:
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``alert-test``."""
+    parser.add_argument("--config", type=Path, metavar="FILE", help="yaml file with settings (default: config.yaml)")
+    help_ = "change one setting, e.g. alerts.slack.enabled=true"
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=help_)
+
+
+def main(arguments: argparse.Namespace, console: Console) -> int:
     """Send the test alerts; returns the exit code. Raises ConfigError: no channel is on, or a variable or a setting is missing."""
-    config = load(arguments.config, texts=getattr(arguments, "set", []), warn=console.print)
+    config = load(arguments.config, texts=arguments.set, warn=console.print)
     channels = make_channels(config)
     if not channels:
         raise ConfigError("alert-test: no channel is switched on; switch one on, e.g. --set alerts.slack.enabled=true")

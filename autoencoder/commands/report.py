@@ -35,32 +35,23 @@ WINDOWS = {  # detector -> the settings of its window; that of the network depen
     "half_space_trees": "half_space_trees",
     "windowed_gaussian": "windowed_gaussian",
 }
-ORACLES = ("false", "both")
+DESCRIPTION = "Says what a run flagged and rang, and what it would have with another budget, cooldown, merge gap or least length."
 ESTIMATE = (
     "What another budget flags is an estimate: points count whose score promises to be as rare, and the threshold of such a run would have "
     "learnt from other points."
 )
 
 
-def parser(
-    program: str = "python main.py", kind: type[argparse.ArgumentParser] = argparse.ArgumentParser
-) -> argparse.ArgumentParser:
-    """The command line of ``report``, as a parser of that kind."""
-    made = kind(
-        prog=f"{program} report",
-        description="Says what a run flagged and rang, and what it would have with another budget, cooldown, merge gap or least length.",
-    )
-    made.add_argument("command", choices=("report",), help=argparse.SUPPRESS)
-    made.add_argument("folder", type=Path, metavar="DIR", help="the --out folder of a run")
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``report``."""
+    parser.add_argument("folder", type=Path, metavar="DIR", help="the --out folder of a run")
     help_ = f"what is asked for instead; repeatable: {', '.join(SETTINGS)}"
-    made.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=help_)
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE", help=help_)
     help_ = "what would ring if each false alarm had been labelled as it was over; both: each anomaly that rang, too"
-    made.add_argument("--oracle", choices=ORACLES, help=help_)
-    made.add_argument("--verbose", action="store_true", help="show tracebacks")
-    return made
+    parser.add_argument("--oracle", choices=("false", "both"), help=help_)
 
 
-def report(arguments: argparse.Namespace, console: Console) -> int:
+def main(arguments: argparse.Namespace, console: Console) -> int:
     """Print what the run in a folder flagged and rang, and what other settings would have; returns the exit code.
 
     Raises:
@@ -69,8 +60,6 @@ def report(arguments: argparse.Namespace, console: Console) -> int:
         ModelFileError: what it holds is damaged.
         RunError: stdout cannot be written.
     """
-    if not hasattr(arguments, "folder"):  # the command came after flags, which are those of another command then
-        raise ConfigError("report must come first, and takes DIR and --set alone: python main.py report DIR --set KEY=VALUE")
     folder: Path = arguments.folder
     for name in (SCORES, CONFIG):
         if not has(folder, name):

@@ -19,6 +19,7 @@ from autoencoder.reports.files import lock
 
 HOST = "127.0.0.1"  # reached from this machine only
 FIRST_PORT, PORTS = 8501, 100  # where a free one is looked for
+DESCRIPTION = "Serves a page on this machine in which runs are started and watched; Ctrl-C ends it."
 PAGE = Path(__file__).resolve().with_name("page.py")
 
 
@@ -29,17 +30,12 @@ class Claims:
 CLAIMS = Claims()
 
 
-def parser(program: str = "python main.py") -> argparse.ArgumentParser:
-    """The command line of ``dashboard``."""
-    description = "Serves a page on this machine in which runs are started and watched; Ctrl-C ends it."
-    made = argparse.ArgumentParser(prog=f"{program} dashboard", description=description)
-    made.add_argument("command", choices=("dashboard",), help=argparse.SUPPRESS)
-    made.add_argument("--port", type=int, metavar="N", help=f"port of the page (default: {FIRST_PORT}, or the next free one)")
-    made.add_argument("--verbose", action="store_true", help="show tracebacks")
-    return made
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    """The flags of ``dashboard``."""
+    parser.add_argument("--port", type=int, metavar="N", help=f"port of the page (default: {FIRST_PORT}, or the next free one)")
 
 
-def dashboard(arguments: argparse.Namespace, console: Console) -> int:
+def main(arguments: argparse.Namespace, console: Console) -> int:
     """Serve the page.
 
     Raises:
@@ -47,8 +43,6 @@ def dashboard(arguments: argparse.Namespace, console: Console) -> int:
         RunError: the server does not start.
         KeyboardInterrupt: the user has ended it.
     """
-    if hasattr(arguments, "words"):  # the command came after flags, which are those of another command then
-        raise ConfigError("dashboard must come first, and takes --port N alone: python main.py dashboard")
     if importlib.util.find_spec("streamlit") is None:
         raise ConfigError("the dashboard needs streamlit, which is not installed; pip install -r requirements-dashboard.txt")
     port = choose_port(arguments.port)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from autoencoder.console import Console
+from autoencoder.core.errors import ConfigError
+from autoencoder.core.extras import require
+
 DESCRIPTION = """Judges many series as an operator of Spark.
 
   fleet --format F --option KEY=VALUE --model DIR --out DIR --checkpoint DIR   judge a stream
@@ -12,10 +16,8 @@ DESCRIPTION = """Judges many series as an operator of Spark.
   fleet train --format F --option KEY=VALUE --model DIR                        train on some of the series, and save the model"""
 
 
-def parser(program: str, kind: type[argparse.ArgumentParser] = argparse.ArgumentParser) -> argparse.ArgumentParser:
-    """The command line, as a parser of that kind."""
-    made = kind(prog=f"{program} fleet", description=DESCRIPTION, formatter_class=argparse.RawDescriptionHelpFormatter)
-    made.add_argument("command", choices=("fleet",), help=argparse.SUPPRESS)
+def add_arguments(made: argparse.ArgumentParser) -> None:
+    """The flags of ``fleet``."""
     made.add_argument("what", nargs="?", choices=("train",), metavar="train", help="train instead of judging")
     add = made.add_argument_group("rows").add_argument
     add("--format", required=True, metavar="NAME", help="Spark's name of the source: parquet, csv, json, kafka, delta, rate, ...")
@@ -56,21 +58,20 @@ def parser(program: str, kind: type[argparse.ArgumentParser] = argparse.Argument
     add("--config", type=Path, metavar="FILE", help="yaml file with settings (default: config.yaml)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change one setting; repeatable")
     add("--master", metavar="URL", help="of Spark (default: this machine, or that of spark-submit)")
-    add("--verbose", action="store_true", help="let Spark's own log lines through, and show tracebacks")
-    return made
 
 
-def parse(program: str, kind: type[argparse.ArgumentParser], argv: list[str]) -> argparse.Namespace:
-    """The arguments of ``fleet``; what is missing or out of range ends the program with a sentence."""
-    made = parser(program, kind)
-    arguments = made.parse_args(argv)
+def main(arguments: argparse.Namespace, console: Console) -> int:
+    """Run the command with Spark; returns the exit code. Raises ConfigError: an argument is missing or out of range."""
     arguments.column = arguments.column or ["value"]
     for name in ("buckets", "max_series", "sample_series", "sample_points"):
         if getattr(arguments, name) < 1:
-            made.error(f"--{name.replace('_', '-')} must be 1 or more")
+            raise ConfigError(f"--{name.replace('_', '-')} must be 1 or more")
     if arguments.what != "train":
         if not (arguments.checkpoint or arguments.backfill):
-            made.error("a stream needs --checkpoint PATH, from which it goes on; or add --backfill")
+            raise ConfigError("a stream needs --checkpoint PATH, from which it goes on; or add --backfill")
         if not arguments.out and "path" not in " ".join(arguments.sink_option) and arguments.sink != "kafka":
-            made.error("the output needs --out PATH, a folder")
-    return arguments
+            raise ConfigError("the output needs --out PATH, a folder")
+    require("pyspark", purpose="fleet")
+    from autoencoder.fleet.command import fleet
+
+    return fleet(arguments, console)
