@@ -11,7 +11,7 @@ from autoencoder.alerts.outbox import Alert
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.types import Detections
 from autoencoder.reports.incidents import Incident
-from autoencoder.reports.scores_csv import parse_times, read_rows
+from autoencoder.reports.scores_csv import parse_times, read_scores
 
 CONTEXT = 150  # points that are shown before an incident, and after it as far as they are there
 MAX_POINTS = 3000  # of a longer incident the newest are shown
@@ -38,7 +38,7 @@ def draw_incident(folder: Path, alert: Alert) -> bytes:
 def around(folder: Path, incident: Incident) -> Detections:
     """The rows of an incident, at most ``MAX_POINTS`` of them, and those around them. Raises ModelFileError: they are not there."""
     count = min(incident.length, MAX_POINTS) + 2 * CONTEXT
-    detections = read_rows(folder, incident.series, incident.last_row + 1 + CONTEXT, count)
+    detections = read_scores(folder, incident.series, stop=incident.last_row + 1 + CONTEXT, max_rows=count)
     if len(detections) < min(incident.length, MAX_POINTS):
         raise ModelFileError(f"{folder} does not hold the rows of the incident")
     return detections

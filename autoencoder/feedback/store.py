@@ -15,7 +15,7 @@ from autoencoder.feedback.label import NORMAL_POINTS, Label
 from autoencoder.reports.files import open_inside
 from autoencoder.reports.incidents import MISSING, Incident
 from autoencoder.reports.run_folder import FEEDBACK, INCIDENTS, SCORES, has, is_folder
-from autoencoder.reports.scores_csv import read_rows
+from autoencoder.reports.scores_csv import read_scores
 
 MAX_NOTE = 1000  # characters
 
@@ -44,7 +44,7 @@ def add_feedback(folder: str | Path, incident: int, *, label: bool, duration: st
         raise InputError("feedback: --for means nothing to a stream without timestamps; leave it out")
     if len(note) > MAX_NOTE:
         raise InputError(f"feedback: --note has {len(note):,} characters; at most {MAX_NOTE:,} are kept")
-    rows = read_rows(folder, found.series, found.last_row + 1, NORMAL_POINTS + found.length)
+    rows = read_scores(folder, found.series, stop=found.last_row + 1, max_rows=NORMAL_POINTS + found.length)
     if len(rows) < found.length or not rows[-found.length :].anomalies.any():
         raise InputError(f"feedback: {folder / SCORES} does not hold the rows of incident {incident}; give the folder of its run")
     given = f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}"

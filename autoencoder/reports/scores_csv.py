@@ -6,10 +6,9 @@ import csv
 import functools
 import re
 import warnings
-from collections import deque
-from collections.abc import Sequence
-from contextlib import closing
-from dataclasses import fields
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
+from io import BufferedReader
 from itertools import islice
 from pathlib import Path
 
@@ -142,83 +141,68 @@ def _column_field(name: str) -> str:
     return "".join(character if character.isprintable() and character not in ',;|"' else "_" for character in name)
 
 
-def read_scores(folder: Path, series: str | None = None, *, max_rows: int = 1_000_000) -> Detections:
-    """The newest rows of scores.csv, of one series where it is named.
+def read_scores(folder: Path, series: str | None = None, *, stop: int | None = None, max_rows: int = 1_000_000) -> Detections:
+    """The newest rows of scores.csv before row ``stop``: of one series where it is named, and of that counted.
 
     Raises:
         ModelFileError: it cannot be read, or was not written by this program.
     """
-    path = folder / SCORES
-    field = "" if series is None else series_field(series)
-    ending = b"\n" if series is None else f",{field}\n".encode()
-    try:
-        with open_inside(path) as file:
-            names = next(csv.reader([file.readline().decode()]))
-            begin = file.tell()
-            older = max(0, sum(line.endswith(ending) for line in file) - max_rows)
-            file.seek(begin)
-            lines = islice((line.decode() for line in file if line.endswith(ending)), older, None)
-            own = next(csv.reader([field])) or [""]
-            parts = []
-            while block := list(islice(lines, _BLOCK_ROWS)):
-                rows = [row for row in csv.reader(block) if series is None or row[-1:] == own]  # some names end alike
-                parts += [parse_scores(names, rows)] if rows else []
-            return Detections.concatenate(parts or [parse_scores(names, [])])
-    except (OSError, ValueError, TypeError, KeyError, csv.Error) as error:
-        raise ModelFileError(f"{path} cannot be read as the scores of a run ({type(error).__name__}); run anew") from None
-
-
-def read_rows(folder: Path, series: str | None, stop: int, count: int) -> Detections:
-    """Up to ``count`` rows of a series, before its row ``stop``; None is that of a run with one series.
-
-    Raises:
-        ModelFileError: they cannot be read, or were not written by this program.
-    """
-    path, ending = folder / SCORES, b"\n" if series is None else f",{series_field(series)}\n".encode()
-    try:
-        with open_inside(path) as file:
-            names = next(csv.reader([file.readline().decode()]))
-            own = (line for line in file if line.endswith(ending))
-            if series is not None:  # some names end alike
-                own = (line for line in own if next(csv.reader([line.decode()]))[-1] == series_name(series))
-            newest = deque(islice(own, stop), count)
-            return parse_scores(names, list(csv.reader(line.decode() for line in newest)))
-    except (OSError, ValueError, TypeError, LookupError, StopIteration, csv.Error) as error:
-        raise ModelFileError(f"{path} cannot be read as the scores of a run ({type(error).__name__}); run anew") from None
+    with _scores_of(folder) as (file, names):
+        begin = file.tell()
+        older = max(0, sum(1 for _ in islice(_own_lines(file, series), stop)) - max_rows)
+        file.seek(begin)
+        lines, parts = islice(_own_lines(file, series), older, stop), [parse_scores(names, [])]
+        while block := list(islice(lines, _BLOCK_ROWS)):
+            parts.append(parse_scores(names, list(csv.reader(block))))
+        return Detections.concatenate(parts[1:] or parts)
 
 
 def read_series(folder: Path) -> tuple[dict[str | None, Detections], bool]:
     """All rows of scores.csv, by the name in their last field (see ``series_name``), None where a run has one series.
 
-    Returns also whether the last line is cut off; it is left out, too.
-
-    Raises:
-        ModelFileError: it cannot be read, or was not written by this program.
+    Returns also whether the last line is cut off; it is left out, too. Raises as ``read_scores``.
     """
-    path, line_number, is_whole = folder / SCORES, 1, True
     parts: dict[str | None, list[Detections]] = {}
+    is_whole = True
+    with _scores_of(folder) as (file, names):
+        while lines := list(islice(file, _BLOCK_ROWS)):
+            is_whole = lines[-1].endswith(b"\n")
+            rows = list(csv.reader(line.decode() for line in (lines if is_whole else lines[:-1])))
+            block = parse_scores(names, rows)
+            own = np.array([row[-1] if names[-1] == "series" else None for row in rows], dtype=object)
+            for name in dict.fromkeys(own):
+                parts.setdefault(name, []).append(block.where(own == name))
+    return {name: Detections.concatenate(each) for name, each in parts.items()}, not is_whole
+
+
+@contextmanager
+def _scores_of(folder: Path) -> Iterator[tuple[BufferedReader, list[str]]]:
+    """The file, behind its first line, and its column names; whatever is wrong with it inside is a ModelFileError."""
+    path, read = folder / SCORES, 0
     try:
         with open_inside(path) as file:
-            names = next(csv.reader([file.readline().decode()]))
-            while lines := list(islice(file, _BLOCK_ROWS)):
-                is_whole = lines[-1].endswith(b"\n")
-                rows = list(csv.reader(line.decode() for line in (lines if is_whole else lines[:-1])))
-                block = parse_scores(names, rows)
-                own = np.array([row[-1] if names[-1] == "series" else "" for row in rows], dtype=object)
-                for name in dict.fromkeys(own):
-                    place = own == name
-                    arrays = {each.name: getattr(block, each.name)[place] for each in fields(Detections)}
-                    parts.setdefault(name if names[-1] == "series" else None, []).append(Detections(**arrays))
-                line_number += len(lines)
+            try:
+                yield file, next(csv.reader([file.readline().decode()]))
+            finally:
+                read = file.tell()
     except (OSError, ValueError, TypeError, LookupError, StopIteration, csv.Error) as error:
-        reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__} behind line {line_number:,}"
+        reason = error.strerror if isinstance(error, OSError) else f"{type(error).__name__} in the first {read:,} bytes"
         raise ModelFileError(f"{path} cannot be read as the scores of a run ({reason}); run anew") from None
-    return {name: Detections.concatenate(each) for name, each in parts.items()}, not is_whole
+
+
+def _own_lines(file: BufferedReader, series: str | None) -> Iterator[str]:
+    """The whole lines of a series, all of them where none is named."""
+    ending = b"\n" if series is None else f",{series_field(series)}\n".encode()
+    for line in file:
+        if line.endswith(ending):
+            text = line.decode()
+            if series is None or next(csv.reader([text]))[-1] == series_name(series):  # some names end alike
+                yield text
 
 
 def series_name(name: str) -> str:
     """The name of a series as a reader of scores.csv finds it, without the quotes around the field."""
-    return next(csv.reader([series_field(name)]), [""])[0]
+    return (next(csv.reader([series_field(name)])) or [""])[0]
 
 
 def parse_scores(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Detections:

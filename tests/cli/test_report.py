@@ -152,7 +152,7 @@ def done(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (("empty",), ["empty holds no scores.csv"]),
         (("bare",), ["bare holds no config.yaml"]),
         (("begun",), ["begun/scores.csv holds no row yet"]),
-        (("broken",), ["broken/scores.csv cannot be read", "ValueError behind line 1"]),
+        (("broken",), ["broken/scores.csv cannot be read", "ValueError in the first"]),
         (("o", "--set", "network.units=[32]"), ["network.units means nothing to report", "threshold.budget"]),
         (("o", "--set", "threshold.kind=sigma"), ["threshold.kind means nothing to report"]),
         (("o", "--set", "threshold.budge=1"), ["threshold.budge is not a setting", "threshold.budget?"]),
