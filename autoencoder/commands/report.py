@@ -10,17 +10,17 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from autoencoder.commands.run_record import RunRecord, read_record
 from autoencoder.config import Config, leaves, load
 from autoencoder.config.schema import Incidents
 from autoencoder.console import Console
 from autoencoder.core.errors import ConfigError, InputError, RunError
+from autoencoder.core.types import Detections
 from autoencoder.factory.rules import make_policy, settings_of
 from autoencoder.factory.runs import gaps_of, make_tracker
 from autoencoder.feedback.policy import Oracle
 from autoencoder.reports.incidents import GAPS
 from autoencoder.reports.odometer import PERIODS, brief
-from autoencoder.reports.replay import Totals, at_score
+from autoencoder.reports.replay import Replay, RunRecord, at_score, read_record, replay
 from autoencoder.reports.run_folder import CONFIG, FEEDBACK, SCORES, has, is_folder, require_inside
 from autoencoder.reports.scores_csv import read_series
 from autoencoder.scorers.base import DECADES
@@ -123,32 +123,27 @@ def _value(config: Config, key: str) -> Any:
     return dict(leaves(config.model_dump()))[key]
 
 
-def _replay(run: RunRecord, config: Config, asked: Config, oracle: str | None = None) -> Totals:
+def _replay(run: RunRecord, config: Config, asked: Config, oracle: str | None = None) -> Replay:
     """Go through the rows of a run again with what is asked for instead of its own configuration, and what an oracle says."""
-    totals = Totals()
-    for name, detections in run.series.items():
-        interval = interval_of(detections.time)
-        was, now = settings_of(config, name), settings_of(asked, name)
-        before, share = (Budget.parse(each.threshold.budget).share(interval) for each in (was, now))
-        if share != before:
-            detections = at_score(detections, _limit(now, share), is_larger=share > before)
-        chosen, usual = _incidents(run, was, now, name)
-        anomalies = None if run.anomalies is None else run.anomalies.get(name, ())
-        said = Oracle(detections, anomalies or (), confirms=oracle == "both") if oracle else None
-        policy = make_policy(config, name, is_zoned=run.is_zoned, labels=said.labels if said else None)
-        tracker = make_tracker(chosen, policy=policy)
-        tracker.set_gaps(*gaps_of(chosen, usual, interval))
-        adopted = run.adopted.get(name, ())
-        totals.add(
-            detections,
-            tracker,
-            adopted,
-            share=share,
-            interval=interval,
-            anomalies=anomalies,
-            on_closed=said.say if said else None,
-        )
-    return totals
+    return Replay.total(_replay_one(run, config, asked, oracle, name, each) for name, each in run.series.items())
+
+
+def _replay_one(
+    run: RunRecord, config: Config, asked: Config, oracle: str | None, name: str | None, detections: Detections
+) -> Replay:
+    interval = interval_of(detections.time)
+    was, now = settings_of(config, name), settings_of(asked, name)
+    before, share = (Budget.parse(each.threshold.budget).share(interval) for each in (was, now))
+    if share != before:
+        detections = at_score(detections, _limit(now, share), is_larger=share > before)
+    chosen, usual = _incidents(run, was, now, name)
+    anomalies = None if run.anomalies is None else run.anomalies.get(name, ())
+    said = Oracle(detections, anomalies or (), confirms=oracle == "both") if oracle else None
+    policy = make_policy(config, name, is_zoned=run.is_zoned, labels=said.labels if said else None)
+    tracker = make_tracker(chosen, policy=policy)
+    tracker.set_gaps(*gaps_of(chosen, usual, interval))
+    adopted, say = run.adopted.get(name, ()), said.say if said else None
+    return replay(detections, tracker, adopted, share=share, interval=interval, anomalies=anomalies, on_closed=say)
 
 
 def _limit(asked: Config, share: float) -> float:
@@ -171,7 +166,7 @@ def _incidents(run: RunRecord, config: Config, asked: Config, name: str | None) 
     return chosen.model_copy(update=same), usual
 
 
-def _table(columns: Mapping[str, Totals]) -> list[str]:
+def _table(columns: Mapping[str, Replay]) -> list[str]:
     """One column an odometer, numbers to the right."""
     meters = [each.odometer for each in columns.values()]
     rows = [["", *columns]]
@@ -185,9 +180,8 @@ def _table(columns: Mapping[str, Totals]) -> list[str]:
     add("the budget for normal points", [meter.allowed for meter in meters])
     add("incidents", [meter.incidents for meter in meters])
     add("alarms (rings)", [meter.alarms for meter in meters])
-    silenced = [sum(bool(incident.silenced_by) for incident in each.incidents) for each in columns.values()]
-    if any(silenced):
-        add("held back", silenced)
+    if any(each.silenced for each in columns.values()):
+        add("held back", [each.silenced for each in columns.values()])
     known = [each.known for each in columns.values() if each.known and each.known.anomalies]
     if known:
         rows.append(["known anomalies found", *(each.found_text for each in known)])

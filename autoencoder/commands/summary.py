@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from typing import Any
-
-import numpy as np
 
 from autoencoder.alerts.sink import Alerts
 from autoencoder.config import Config
@@ -15,7 +12,7 @@ from autoencoder.core.events import DECLARED, PROMOTED, ROLLED_BACK
 from autoencoder.pipeline import Run
 from autoencoder.reports.incidents import GAPS
 from autoencoder.reports.logs import event_time
-from autoencoder.reports.odometer import DAY, Odometer
+from autoencoder.reports.odometer import Odometer
 from autoencoder.reports.run_folder import COLUMNS_PLOT, PLOT, RESULTS, has
 from autoencoder.reports.scores_csv import read_scores
 from autoencoder.reports.statistics import SeriesStatistics, summary
@@ -164,15 +161,13 @@ def _training_points(run: Run) -> dict[str | None, int]:
 
 
 def _odometer(run: Run) -> Odometer:
-    """What was flagged and rung so far, against the budget; the series with the longest judged part says how long that is."""
-    statistics, allowed, days = run.statistics, 0.0, math.nan
-    for one in run.panel.scored:
-        detector = one.detector.current
-        if judged := statistics.series.get(one.name, SeriesStatistics()).judged:
-            allowed += detector.share * judged
-            days = np.fmax(days, detector.interval * judged / DAY or math.nan)
-    judged, flagged = (sum(getattr(each, what) for each in statistics.series.values()) for what in ("judged", "flagged"))
-    return Odometer(judged, flagged, allowed, statistics.incidents, statistics.alarms, float(days))
+    """What was flagged and rung so far, against the budget."""
+    judged_by = {one.name: one.detector.current for one in run.panel.scored}
+    series = run.statistics.series.items()
+    each = [
+        one.odometer(judged_by[name].share, judged_by[name].interval) for name, one in series if one.judged and name in judged_by
+    ]
+    return Odometer.total(each or [SeriesStatistics().odometer(0.0, 0.0)])
 
 
 def _gaps(run: Run) -> dict[str, Any]:

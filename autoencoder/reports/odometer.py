@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterable, Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
 
 from autoencoder.reports.wording import number_of
 
@@ -14,8 +15,7 @@ PERIODS = {"a day": 1, "a week": 7}  # -> days
 COUNTED = ("flagged", "allowed", "incidents", "alarms")
 
 
-@dataclass(frozen=True, slots=True)
-class Known:
+class Known(NamedTuple):
     """How a run met the known anomalies."""
 
     anomalies: int
@@ -26,12 +26,17 @@ class Known:
 
     @staticmethod
     def of(quality: Mapping[str, Any] | None) -> Known | None:
-        """From what ``quality_of`` gave; None where no anomaly is known."""
-        if not quality or not quality.get("known_anomalies"):
+        """From what ``quality_of`` gave; None where nothing is known of anomalies."""
+        if not quality:
             return None
         known = int(quality["known_anomalies"])
-        found = round(float(quality["event_recall"]) * known)
+        found = round(float(quality["event_recall"]) * known) if known else 0
         return Known(known, found, *(int(quality[key]) for key in ("rung_anomalies", "false_alarms", "normal_flagged")))
+
+    @staticmethod
+    def total(parts: Iterable[Known]) -> Known:
+        """The sum over series."""
+        return Known(*map(sum, zip(*parts, strict=True)))
 
     @property
     def found_text(self) -> str:
@@ -39,8 +44,7 @@ class Known:
         return f"{self.found:,} of {self.anomalies:,}"
 
 
-@dataclass(frozen=True, slots=True)
-class Odometer:
+class Odometer(NamedTuple):
     """Counts of a run so far, over all of its series."""
 
     judged: int  # points
@@ -49,6 +53,12 @@ class Odometer:
     incidents: int
     alarms: int  # incidents that were worth an alert
     days: float  # that the judged points take; NaN without timestamps
+
+    @staticmethod
+    def total(parts: Iterable[Odometer]) -> Odometer:
+        """The sum over series, of which the one with the longest judged part says how long that is."""
+        *counts, days = zip(*parts, strict=True)
+        return Odometer._make([*map(sum, counts), float(np.fmax.reduce(days))])
 
     def per(self, count: float, period: str) -> float:
         """So many of them a day or a week (``PERIODS``); NaN without timestamps."""
@@ -64,7 +74,7 @@ class Odometer:
 
     def headline(self, known: Known | None) -> str:
         """What was found and how often it rang for nothing, beside what was asked for."""
-        if known:
+        if known and known.anomalies:
             anomalies = "anomaly" if known.anomalies == 1 else "anomalies"
             silent = f" ({known.rung:,} rang)" if known.rung < known.found else ""
             start = f"{known.found_text} known {anomalies} found{silent}, {number_of(known.false_alarms, 'false alarm')}"
@@ -86,7 +96,7 @@ class Odometer:
 
     def line(self, known: Known | None = None) -> str:
         """Points flagged so far, a day and a week, against the budget."""
-        outside = f" ({known.normal_flagged:,} outside of known anomalies)" if known else ""
+        outside = f" ({known.normal_flagged:,} outside of known anomalies)" if known and known.anomalies else ""
         rates = [
             "".join(f", {brief(self.per(count, period))} {period}" for period in PERIODS)
             for count in (self.flagged, self.allowed)

@@ -1,97 +1,126 @@
-"""Replay: what other settings would have flagged and rung, from the rows of scores.csv alone."""
+"""Replay: what a run folder says of its run, and what other settings would have flagged and rung, from the rows of scores.csv alone."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, fields, replace
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from itertools import pairwise
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from autoencoder.core.events import DRIFT, PROMOTED
 from autoencoder.core.types import Array, Detections
-from autoencoder.reports.evaluation import Span, quality_of
-from autoencoder.reports.incidents import ANOMALY, Incident
-from autoencoder.reports.odometer import DAY, Known, Odometer
+from autoencoder.reports.evaluation import Span
+from autoencoder.reports.files import open_inside
+from autoencoder.reports.incidents import GAPS, Incident
+from autoencoder.reports.odometer import Known, Odometer
+from autoencoder.reports.run_folder import ADAPTATIONS, read_metrics
+from autoencoder.reports.scores_csv import series_name
+from autoencoder.reports.sinks import Batch
+from autoencoder.reports.statistics import RunStatistics
 from autoencoder.reports.tracker import IncidentTracker
 
 NEAREST = 25  # rows that the threshold of another budget is estimated from
 PIECE = 100_000  # rows that are gone through at a time
 
 
-@dataclass(slots=True)
-class Totals:
-    """What is counted over the series of a run."""
+@dataclass(frozen=True, slots=True)
+class RunRecord:
+    """What a run folder says of its run, beside its settings."""
 
-    judged: int = 0
-    flagged: int = 0
-    allowed: float = 0.0  # normal points that may be flagged
-    days: float = float("nan")  # of the series with the longest judged part
-    incidents: list[Incident] = field(default_factory=list)
-    known: Known | None = None
-
-    def add(
-        self,
-        detections: Detections,
-        tracker: IncidentTracker,
-        adopted: Sequence[int],
-        *,
-        share: float,
-        interval: float,
-        anomalies: Sequence[Span] | None,
-        on_closed: Callable[[Sequence[Incident]], None] | None = None,
-    ) -> None:
-        """Count one series.
-
-        Args:
-            detections: all of its points.
-            tracker: joins them into incidents; it has seen none yet.
-            adopted: rows after which a model judged that had learnt a change.
-            share: of normal points that may be flagged.
-            interval: seconds from point to point; 0 without timestamps.
-            anomalies: first and last row of those that are known; None where nothing is known.
-            on_closed: told of incidents that are over, before the next flagged point is looked at.
-        """
-        judged = int(np.count_nonzero(detections.thresholds == detections.thresholds))
-        self.judged += judged
-        self.flagged += int(np.count_nonzero(detections.anomalies))
-        self.allowed += share * judged
-        self.days = float(np.fmax(self.days, interval * judged / DAY or np.nan))
-        incidents: list[Incident] = []
-        cuts = np.flatnonzero(detections.anomalies) if on_closed else np.arange(PIECE, len(detections), PIECE)
-        for start, stop in pairwise(sorted({0, *cuts.tolist(), len(detections)})):
-            closed = tracker.process(detections[start:stop], [row for row in adopted if start <= row < stop])
-            incidents += closed
-            if on_closed:
-                on_closed(closed)
-        incidents += tracker.finish()
-        self.incidents += incidents
-        if anomalies is not None:
-            self.known = _joined(self.known, _met(detections, incidents, anomalies))
-
-    @property
-    def odometer(self) -> Odometer:
-        """The counts."""
-        alarms = sum(incident.alarm for incident in self.incidents)
-        return Odometer(self.judged, self.flagged, self.allowed, len(self.incidents), alarms, self.days)
+    series: Mapping[str | None, Detections]  # by name as in scores.csv; None where the run has one
+    is_zoned: bool  # its times are in UTC; else they carry no zone
+    adopted: Mapping[str | None, Sequence[int]]  # rows after which a model judged that has learnt a change
+    gaps: Mapping[str | None, Mapping[str, int]]  # ``GAPS`` in points, of each series; empty where the folder does not say
+    anomalies: Mapping[str | None, Sequence[tuple[int, int]]] | None  # first and last rows of those known; None: nothing is known
 
 
-def _met(detections: Detections, incidents: Sequence[Incident], anomalies: Sequence[Span]) -> Known:
-    labels = np.zeros(len(detections), np.bool_)
-    for first, last in anomalies:
-        labels[first : last + 1] = True
-    spans, alarms = (
-        [(each.first_row, each.last_row + 1) for each in incidents if each.kind == ANOMALY and (each.alarm or not rung)]
-        for rung in (False, True)
-    )
-    quality = quality_of(labels, detections.anomalies, spans, alarms)
-    none = Known(0, 0, 0, int(quality["false_alarms"]), int(quality["normal_flagged"]))
-    return Known.of(quality) or none
+def read_record(folder: Path, series: Mapping[str | None, Detections]) -> RunRecord:
+    """What a folder says of the run with these rows; one that was killed leaves no metrics.json, and nothing of it is known then."""
+    metrics = read_metrics(folder)
+    gaps: dict[str | None, dict[str, int]] = {}
+    anomalies: dict[str | None, list[tuple[int, int]]] | None = None
+    with suppress(KeyError, TypeError, ValueError, AttributeError):
+        found: Any = metrics["incidents"]
+        others: dict[Any, Any] = {series_name(name): each for name, each in found.get("series", {}).items()}
+        gaps = {name: {key: int(others.get(name, found)[key]) for key in GAPS} for name in series}
+    with suppress(KeyError, TypeError, ValueError, AttributeError):
+        entries = metrics["known_anomalies"]
+        anomalies = {
+            None if each["series"] is None else series_name(each["series"]): [
+                (int(first), int(last)) for first, last in each["rows"]
+            ]
+            for each in entries
+        }
+    is_zoned = bool(dict(metrics.get("source") or {}).get("timezone"))
+    return RunRecord(series, is_zoned, _adopted(folder), gaps, anomalies)
 
 
-def _joined(one: Known | None, other: Known) -> Known:
-    if one is None:
-        return other
-    return Known(*(getattr(one, each.name) + getattr(other, each.name) for each in fields(Known)))
+def _adopted(folder: Path) -> dict[str | None, list[int]]:
+    """What adaptations.jsonl says."""
+    adopted: dict[str | None, list[int]] = {}
+    with suppress(OSError, ValueError, KeyError, TypeError, AttributeError), open_inside(folder / ADAPTATIONS) as file:
+        for event in map(json.loads, file):
+            if event["event"] == PROMOTED and event.get("reason") == DRIFT:
+                name = event.get("series")
+                adopted.setdefault(None if name is None else series_name(name), []).append(int(event["row"]))
+    return adopted
+
+
+class Replay(NamedTuple):
+    """What a run, or a series of it, comes to."""
+
+    odometer: Odometer
+    known: Known | None  # None where nothing is known of anomalies
+    silenced: int  # incidents that were held back
+
+    @staticmethod
+    def total(parts: Iterable[Replay]) -> Replay:
+        """Over the series of a run; at least one is needed."""
+        odometers, known, silenced = zip(*parts, strict=True)
+        met = [each for each in known if each]
+        return Replay(Odometer.total(odometers), Known.total(met) if met else None, sum(silenced))
+
+
+def replay(
+    detections: Detections,
+    tracker: IncidentTracker,
+    adopted: Sequence[int],
+    *,
+    share: float,
+    interval: float,
+    anomalies: Sequence[Span] | None,
+    on_closed: Callable[[Sequence[Incident]], None] | None = None,
+) -> Replay:
+    """Go through one series again.
+
+    Args:
+        detections: all of its points.
+        tracker: joins them into incidents; it has seen none yet.
+        adopted: rows after which a model judged that had learnt a change.
+        share: of normal points that may be flagged.
+        interval: seconds from point to point; 0 without timestamps.
+        anomalies: first and last row of those that are known; None where nothing is known.
+        on_closed: told of incidents that are over, before the next flagged point is looked at.
+    """
+    statistics, labels = RunStatistics(), None
+    if anomalies is not None:
+        labels = np.zeros(len(detections), np.bool_)
+        for first, last in anomalies:
+            labels[first : last + 1] = True
+    cuts = np.flatnonzero(detections.anomalies) if on_closed else np.arange(PIECE, len(detections), PIECE)
+    for start, stop in pairwise(sorted({0, *cuts.tolist(), len(detections)})):
+        closed = tracker.process(detections[start:stop], [row for row in adopted if start <= row < stop])
+        statistics.write(Batch(detections[start:stop], closed, labels=None if labels is None else labels[start:stop]))
+        if on_closed:
+            on_closed(closed)
+    statistics.close(tracker.finish())
+    known = Known.of(statistics.quality({None: 0})) if anomalies is not None else None
+    return Replay(statistics.series[None].odometer(share, interval), known, sum(statistics.silenced.values()))
 
 
 def at_score(detections: Detections, limit: float, *, is_larger: bool) -> Detections:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
@@ -15,7 +16,7 @@ from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import Reader, State
 from autoencoder.reports.evaluation import Flags, Span, events, quality_of
 from autoencoder.reports.incidents import ANOMALY, Incident, read_incidents
-from autoencoder.reports.odometer import Known, Odometer
+from autoencoder.reports.odometer import DAY, Known, Odometer
 from autoencoder.reports.sinks import Batch, Sink
 from autoencoder.reports.wording import length_text, number_of, seen_text, severity_text
 
@@ -36,6 +37,11 @@ class SeriesStatistics:
     flagged_spans: list[bool] = field(default_factory=list)  # which of them are of flagged rows, and not of missing data
     labels: bytearray = field(default_factory=bytearray)  # a byte a point, 1 inside a known anomaly; empty where none are known
     flags: bytearray = field(default_factory=bytearray)  # a byte a point with a label, 1 where it is flagged
+
+    def odometer(self, share: float, interval: float) -> Odometer:
+        """The counts, where ``share`` of the normal points may be flagged, which lie ``interval`` seconds apart (0: not known)."""
+        days = interval * self.judged / DAY or math.nan
+        return Odometer(self.judged, self.flagged, share * self.judged, len(self.spans), sum(self.rung), days)
 
 
 class RunStatistics(Sink):
