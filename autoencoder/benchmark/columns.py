@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import json
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 
@@ -39,10 +38,10 @@ class Case:
     columns: int
     seed: int
     budgets: float  # share of the clean stream's points that is flagged, in budgets
-    faults: tuple[str, ...]
-    found: tuple[bool, ...]
-    ranks: tuple[
-        int, ...
+    faults: Sequence[str]
+    found: Sequence[bool]
+    ranks: Sequence[
+        int
     ]  # of the first column at fault among those that the incident names, 0 where it names none; of those found
 
 
@@ -51,22 +50,13 @@ def run(bench: Bench) -> Report:
     quick, config = bench.arguments.quick, bench.config
     seeds = range(config.seed, config.seed + (1 if quick else bench.arguments.seeds))
     jobs = [(kind, size, seed) for size in (SIZES[:1] if quick else SIZES) for seed in seeds for kind in KINDS]
-    path = bench.open_results(quick=quick) / CASES
-    lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
-    known = [_parsed(line) for line in lines]
-    return report(
-        bench.run_jobs(
-            {job: "{1} columns, {0}, seed {2}".format(*job) for job in jobs},
-            lambda job: _measure(config, *job, rest=QUICK_REST if quick else REST),
-            {(case.kind, case.columns, case.seed): case for case in known},
-            lambda cases: bench.results.write(CASES, "".join(f"{json.dumps(asdict(case))}\n" for case in cases)),
-        )
+    bench.open_results(quick=quick)
+    names = {job: "{1} columns, {0}, seed {2}".format(*job) for job in jobs}
+    rest = QUICK_REST if quick else REST
+    cases = bench.run_cases(
+        CASES, Case, names, lambda job: _measure(config, *job, rest), lambda case: (case.kind, case.columns, case.seed)
     )
-
-
-def _parsed(line: str) -> Case:
-    record = json.loads(line)
-    return Case(**record | {key: tuple(record[key]) for key in ("faults", "found", "ranks")})
+    return report(cases)
 
 
 def _measure(config: Config, kind: str, columns: int, seed: int, rest: int) -> Case:

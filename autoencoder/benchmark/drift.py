@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -74,19 +73,15 @@ def run(bench: Bench) -> Report:
     seeds = range(config.seed, config.seed + (1 if quick else bench.arguments.seeds))
     kinds = bench.arguments.kind or [*CHANGES, *EVENTS]
     jobs = [(name, kind, seed) for seed in seeds for kind in kinds for name in makers if kind in CHANGES or name == ADAPTIVE]
-    path = bench.open_results(adaptive, quick=quick) / STREAMS
+    bench.open_results(adaptive, quick=quick)
 
     def work(job: tuple[str, str, int]) -> Case:
         name, kind, seed = job
         points = 6000 if quick else 50_000 if kind == "none" else 8500
         return measure(name, makers[name](TRAINING), drift_stream(kind, points, seed), seed)
 
-    def keep(cases: Iterable[Case]) -> None:
-        bench.results.write(STREAMS, "".join(json.dumps(asdict(case)) + "\n" for case in cases))
-
-    kept = [Case(**json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()] if path.exists() else []
-    done = {(case.detector, case.kind, case.seed): case for case in kept}
-    cases = bench.run_jobs({job: f"{job[0]}, {job[1]}" for job in jobs}, work, done, keep)
+    names = {job: f"{job[0]}, {job[1]}" for job in jobs}
+    cases = bench.run_cases(STREAMS, Case, names, work, lambda case: (case.detector, case.kind, case.seed))
     return drift_report(cases, adaptive.adaptation.confirm_windows)
 
 

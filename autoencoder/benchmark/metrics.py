@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from autoencoder.core.types import Array, Bools
+from autoencoder.core.types import Array, Bools, Integers
 from autoencoder.reports.evaluation import Span, events
 
 MARGIN = (
@@ -145,6 +145,34 @@ def near_events(labels: Bools) -> Bools:
 
 def _median(numbers: Sequence[int]) -> float:
     return float(np.median(numbers)) if numbers else math.nan
+
+
+BY_FLAGS, BY_INCIDENTS = "flags", "incidents"  # what a row counts as abnormal for: its flag, or that it lies inside an incident
+
+
+def confusions(flags: Bools, labels: Bools, incidents: Sequence[Span]) -> dict[str, Integers]:
+    """Rows found, false, missed and normal (4,), by flags (N,) and by incidents as spans; labels (N,)."""
+    inside = np.zeros(len(labels), dtype=bool)
+    for start, end in incidents:
+        inside[start:end] = True
+    return {by: np.bincount(2 * ~called + ~labels, minlength=4) for by, called in ((BY_FLAGS, flags), (BY_INCIDENTS, inside))}
+
+
+def row_figures(series: Sequence[Mapping[str, Integers]]) -> dict[str, dict[str, float]]:
+    """How rows are told apart over all series of a set together, as the outlier table of SKAB has it, by flags and by incidents.
+
+    Source: Katser and Kozitsin, "Skoltech Anomaly Benchmark (SKAB)", 2020, doi 10.34740/KAGGLE/DSV/1693952.
+
+    >>> row_figures([confusions(np.array([True, False, True, False]), np.array([True, True, False, False]), [(0, 2)])])["flags"]
+    {'f1': 0.5, 'false_alarm_rate': 0.5, 'missed_alarm_rate': 0.5}
+    """
+    figures = {}
+    for by in (BY_FLAGS, BY_INCIDENTS):
+        found, false, missed, normal = np.sum([one[by] for one in series], axis=0).tolist()
+        shares = ((2 * found, 2 * found + false + missed), (false, false + normal), (missed, missed + found))
+        names = ("f1", "false_alarm_rate", "missed_alarm_rate")
+        figures[by] = {name: part / whole if whole else math.nan for name, (part, whole) in zip(names, shares, strict=True)}
+    return figures
 
 
 def vus_pr(scores: Array, labels: Bools, buffer: int, thresholds: int = 250) -> float:

@@ -5,9 +5,7 @@ Source: https://github.com/numenta/NAB
 
 from __future__ import annotations
 
-import csv
 import json
-import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,14 +17,13 @@ from typing import Any
 import numpy as np
 
 from autoencoder.benchmark.nab_score import PROFILES, FileResult, Times, Window, nab_counts, nab_scores, probation_points
-from autoencoder.benchmark.runner import Bench, Report, find_file, read_text, require_folder, table, untrained_lines
+from autoencoder.benchmark.runner import Bench, Report, find_file, read_text, require_folder, table, untrained_lines, write_table
 from autoencoder.core.errors import InputError, TrainingError
 from autoencoder.core.types import Array, Detections, Progress
 from autoencoder.detector import Detector
 from autoencoder.factory.detectors import make_waited_for
 from autoencoder.factory.runs import points_of
 from autoencoder.reports.alarms import AlarmFilter
-from autoencoder.reports.files import reporting
 from autoencoder.sources.chunk import Chunk
 from autoencoder.sources.files import FileSource
 from autoencoder.sources.schema import ColumnSelection
@@ -202,16 +199,9 @@ def write_result(path: Path, series: Chunk, anomaly_scores: Array) -> Path:
     times: Times = series.time
     seconds = times.astype("datetime64[s]")
     texts = np.datetime_as_string(seconds if (seconds == times).all() else times).tolist()
-    scores, labels = np.nan_to_num(anomaly_scores), np.zeros(0) if series.labels is None else series.labels
-    rows = zip(texts, series.values[:, 0].tolist(), scores.tolist(), labels.tolist(), strict=True)
-    with reporting(path, "choose another folder for the results"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("w", encoding="utf-8", newline="") as stream:
-            writer = csv.writer(stream, lineterminator="\n")
-            writer.writerow(HEADER)
-            for time, value, score, label in rows:
-                writer.writerow((time.replace("T", " "), "" if math.isnan(value) else value, score, int(label)))
-    return path
+    labels = np.zeros(0) if series.labels is None else series.labels.astype(int)
+    stamps, scores = [text.replace("T", " ") for text in texts], np.nan_to_num(anomaly_scores)
+    return write_table(path, dict(zip(HEADER, (stamps, series.values[:, 0], scores, labels), strict=True)))
 
 
 def _finished(path: Path, series: Chunk) -> Array | None:

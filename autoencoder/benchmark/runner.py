@@ -3,26 +3,33 @@
 from __future__ import annotations
 
 import argparse
+import csv
 import difflib
 import hashlib
+import io
 import json
 import math
 from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import yaml
 
 from autoencoder.config import Config, difference
 from autoencoder.console import Console
 from autoencoder.core.errors import InputError, OutputError
 from autoencoder.factory.detectors import make_scorer
+from autoencoder.reports.files import reporting, write_whole
 from autoencoder.reports.run_folder import RunFolder
 from autoencoder.scorers.base import Progress, Scorer
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 SETTINGS = "settings.yaml"
 # settings that results do not depend on, and files of the program that they do depend on
@@ -39,6 +46,7 @@ RESULT_CODE = (
 
 Job = TypeVar("Job", bound=Hashable)
 Result = TypeVar("Result")
+Case = TypeVar("Case", bound="DataclassInstance")
 
 
 @dataclass(slots=True)
@@ -108,6 +116,24 @@ class Bench:
         keep(ordered)
         return ordered
 
+    def run_cases(
+        self,
+        name: str,
+        kind: Callable[..., Case],
+        jobs: Mapping[Job, str],
+        work: Callable[[Job], Case],
+        job_of: Callable[[Case], Job],
+    ) -> list[Case]:
+        """As ``run_jobs``; the results are dataclasses of that kind, kept as lines of the file ``name``, by the job that each is of."""
+        path: Path = self.results.path / name
+        lines = path.read_text(encoding="utf-8").splitlines() if path.is_file() else []
+        done = {job_of(case): case for case in (kind(**json.loads(line)) for line in lines)}
+
+        def keep(cases: Iterable[Case]) -> None:
+            self.results.write(name, "".join(json.dumps(asdict(case)) + "\n" for case in cases))
+
+        return self.run_jobs(jobs, work, done, keep)
+
 
 def _digest() -> str:
     """Of the program, so that results of an older one are not taken for its own."""
@@ -151,6 +177,19 @@ def read_text(path: Path) -> str:
         raise InputError(f"{path}: no such file; check the folder's layout") from None
     except (OSError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: cannot be read ({error}); it must be a readable text file in UTF-8") from None
+
+
+def write_table(path: Path, columns: Mapping[str, Sequence[object] | npt.NDArray[Any]]) -> Path:
+    """Put a csv file of results in place; unknown numbers are empty, the others have all their digits. RunError: it cannot be written."""
+    cells = [column.tolist() if isinstance(column, np.ndarray) else column for column in columns.values()]
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(["" if cell != cell else cell for cell in row] for row in zip(*cells, strict=True))
+    with reporting(path, "choose another folder for the results"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_whole(path, text.getvalue().encode())
+    return path
 
 
 # --- reports ---

@@ -18,10 +18,9 @@ from pathlib import Path
 
 import numpy as np
 
-from autoencoder.benchmark.controls import CONTROLS
-from autoencoder.benchmark.multivariate_chart import t2q_errors
-from autoencoder.benchmark.outliers import confusions
-from autoencoder.benchmark.runner import Bench, Report, find_file, require_folder
+from autoencoder.benchmark.controls import CONTROLS, t2q_errors
+from autoencoder.benchmark.metrics import confusions
+from autoencoder.benchmark.runner import Bench, Report, find_file, require_folder, write_table
 from autoencoder.benchmark.series_report import T2Q, Outcome, figures_of, report
 from autoencoder.config import Config
 from autoencoder.core.errors import InputError, TrainingError
@@ -29,7 +28,6 @@ from autoencoder.core.types import Array, Bools, Detections, unknown
 from autoencoder.detector import MAX_CALIBRATION_ERRORS, Detector
 from autoencoder.factory.detectors import make_waited_for
 from autoencoder.factory.runs import gaps_of, make_tracker
-from autoencoder.reports.files import reporting, write_whole
 from autoencoder.reports.incidents import Incident
 from autoencoder.scorers.base import Scored, to_detections
 from autoencoder.scorers.evidence import DEPENDENCE, PARTS
@@ -131,7 +129,8 @@ def _score(bench: Bench, out: Path, file: SeriesFile) -> list[Outcome]:
         detections, untrained = _result(series, file.result(out, name), judge, file.path)
         incidents = _incidents(bench.config, detections)
         figures = figures_of(detections, series.labels, series.share(bench.config), file.set_name, incidents)
-        rows = confusions(detections, series.labels, incidents)
+        spans = [(each.first_row, each.last_row + 1) for each in incidents]
+        rows = confusions(detections.anomalies, series.labels, spans)
         outcomes.append(Outcome(name, file.set_name, file.name, figures, untrained, rows, len(series.columns)))
     return outcomes
 
@@ -189,8 +188,10 @@ def _result(series: Series, path: Path, judge: Judge, data: Path) -> tuple[Detec
         try:
             detections = judge()
         except TrainingError as error:
-            detections, untrained = _nothing_known(series.rest), str(error)
-        _write(path, detections, series.labels)
+            detections, untrained = Detections.unknown(series.rest.time, series.rest.values), str(error)
+        numbers = (detections.errors, detections.thresholds, detections.scores)
+        marks = (detections.anomalies.astype(int), series.labels.astype(int))
+        write_table(path, dict(zip(HEADER, (*numbers, *marks), strict=True)))
     return detections, untrained
 
 
@@ -207,11 +208,6 @@ def _chart(series: Series) -> Detections:
     errors, rest = t2q_errors(series.rows.values, series.train)[series.train :], series.rest
     scored = Scored(errors, unknown(*rest.values.shape), errors)
     return to_detections(rest.time, rest.values, scored, np.ones(len(rest)), unknown(len(rest)))
-
-
-def _nothing_known(rest: Chunk) -> Detections:
-    nothing = unknown(len(rest))
-    return to_detections(rest.time, rest.values, Scored.unknown(rest.values), nothing, nothing)
 
 
 def _draw(file: SeriesFile, series: Series, result: Path, name: str, judge: Judge) -> Path:
@@ -262,16 +258,6 @@ def _header(path: Path) -> Sequence[str]:
 
 
 # --- results ---
-
-
-def _write(path: Path, detections: Detections, labels: Bools) -> None:
-    """Unknown fields are empty; numbers have all their digits, so that a run that reads them counts the same."""
-    numbers = (detections.errors, detections.thresholds, detections.scores)
-    rows = np.column_stack([*numbers, detections.anomalies, labels]).tolist()
-    lines = [f"{error!r},{limit!r},{score!r},{anomaly:.0f},{label:.0f}\n" for error, limit, score, anomaly, label in rows]
-    with reporting(path, "choose another folder for the results"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_whole(path, (",".join(HEADER) + "\n" + "".join(lines).replace("nan", "")).encode())
 
 
 def _finished(series: Series, path: Path, data: Path) -> Detections | None:

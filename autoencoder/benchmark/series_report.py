@@ -9,11 +9,19 @@ from typing import Any
 
 import numpy as np
 
-from autoencoder.benchmark import outliers
 from autoencoder.benchmark.controls import CONTROLS
-from autoencoder.benchmark.metrics import auc_pr, delay_f1, event_figures, ring_figures, vus_pr
+from autoencoder.benchmark.metrics import (
+    BY_FLAGS,
+    BY_INCIDENTS,
+    auc_pr,
+    delay_f1,
+    event_figures,
+    ring_figures,
+    row_figures,
+    vus_pr,
+)
 from autoencoder.benchmark.runner import Report, grouped, table, untrained_lines
-from autoencoder.core.types import Bools, Detections
+from autoencoder.core.types import Bools, Detections, Integers
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.wording import number_of
 from autoencoder.thresholds.budget import interval_of
@@ -24,7 +32,7 @@ OTHER_DELAYS = (10, 3)
 BUFFER, THRESHOLDS = 40, 120  # of VUS-PR
 KEPT = (0.5, 3.0)  # flagged normal points in budgets, within which a budget counts as kept
 T2Q = "t2q"  # control of several columns
-ROWS = [f"{figure} by {by}" for by in (outliers.BY_FLAGS, outliers.BY_INCIDENTS) for figure in ("F1", "false", "missed")]
+ROWS = [f"{figure} by {by}" for by in (BY_FLAGS, BY_INCIDENTS) for figure in ("F1", "false", "missed")]
 DAY = 86_400.0  # seconds
 RANKS, FLAGS = ("k-delay F1", "VUS-PR", "AUC-PR"), ("recall", "precision", "incident / event", "delay")
 FALSE = ("budgets", f"{KEPT[0]:g} to {KEPT[1]:g}", "most", "a day")
@@ -83,7 +91,7 @@ class Outcome:
     file: str
     figures: SeriesFigures
     untrained: str | None
-    rows: dict[str, outliers.Confusion]  # by flags, by incidents
+    rows: dict[str, Integers]  # see ``confusions``
     columns: int = 1
 
 
@@ -138,7 +146,7 @@ def _set_figures(name: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         "delay": delay,
         "labels_lengthened_by": lengthened,
         "detectors": {
-            detector: _figures([each.figures for each in group]) | {"rows": outliers.figures_of([each.rows for each in group])}
+            detector: _figures([each.figures for each in group]) | {"rows": row_figures([each.rows for each in group])}
             for detector, group in detectors.items()
         },
         "columns": max(each.columns for each in outcomes),

@@ -7,7 +7,6 @@ TKDE 2021, doi 10.1109/TKDE.2021.3112126.
 from __future__ import annotations
 
 import csv
-import io
 import math
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -20,11 +19,10 @@ from typing import Any
 
 import numpy as np
 
-from autoencoder.benchmark.runner import Bench, Report, read_text, require_folder, table, untrained_lines
+from autoencoder.benchmark.runner import Bench, Report, read_text, require_folder, table, untrained_lines, write_table
 from autoencoder.core.errors import ConfigError, InputError, TrainingError
 from autoencoder.core.types import Array, Progress
 from autoencoder.network.period import dominant_period
-from autoencoder.reports.run_folder import RunFolder
 from autoencoder.scorers.base import Scorer
 
 Finder = Callable[[Array, int, Progress], int]  # values (N,), points of the training part, progress -> place in [0, N)
@@ -83,7 +81,7 @@ def run(bench: Bench) -> Report:
 
 def _find_all(bench: Bench, files: Sequence[UcrFile], name: str, find: Finder) -> list[Row]:
     """A row for each series; those that are in OUT/NAME/results.csv already are kept, each other one is there once it is known."""
-    folder = RunFolder(bench.arguments.out / name, resume=True)
+    path = bench.results.path / name / RESULTS
 
     def work(file: UcrFile) -> Row:
         values, began, location, untrained = read_ucr_file(file), perf_counter(), None, None
@@ -95,16 +93,14 @@ def _find_all(bench: Bench, files: Sequence[UcrFile], name: str, find: Finder) -
         return Row(file, location, perf_counter() - began, untrained)
 
     def keep(rows: Iterable[Row]) -> None:
-        text = io.StringIO()
-        writer = csv.writer(text, lineterminator="\n")
-        writer.writerow(HEADER)
-        for row in rows:
-            file = row.file
-            writer.writerow((file.path.name, row.location, file.begin, file.end, int(row.is_hit), f"{row.seconds:.2f}"))
-        folder.write(RESULTS, text.getvalue())
+        cells = [
+            (row.file.path.name, row.location, row.file.begin, row.file.end, int(row.is_hit), f"{row.seconds:.2f}")
+            for row in rows
+        ]
+        write_table(path, dict(zip(HEADER, zip(*cells, strict=True), strict=True)))
 
     names = {file: f"{name}, {file.path.name}" for file in files}
-    return bench.run_jobs(names, work, _read_rows(folder.path / RESULTS, files), keep)
+    return bench.run_jobs(names, work, _read_rows(path, files), keep)
 
 
 def _read_rows(path: Path, files: Sequence[UcrFile]) -> dict[UcrFile, Row]:

@@ -13,8 +13,8 @@ from helpers.cli import Program
 from helpers.series import Array, gappy_series
 
 from autoencoder.benchmark import controls
-from autoencoder.benchmark.multivariate_chart import t2q_errors
-from autoencoder.benchmark.outliers import confusions
+from autoencoder.benchmark.controls import t2q_errors
+from autoencoder.benchmark.metrics import confusions
 from autoencoder.benchmark.series import series_files
 from autoencoder.benchmark.series_picture import draw
 from autoencoder.benchmark.series_report import delays_of
@@ -210,9 +210,10 @@ def test_incidents_lengthen_what_flags_say() -> None:
     errors = np.where(flags, 2.0, 0.5)
     detections = to_detections(np.arange(200), column, Scored(errors, column, errors), np.ones(200), np.full(200, 0.5))
     tracker = IncidentTracker(merge_gap=48)
-    found = confusions(detections, labels, [*tracker.process(detections), *tracker.finish()])
-    assert found["flags"] == (2, 1, 38, 159)
-    assert found["incidents"] == (26, 1, 14, 159)
+    spans = [(each.first_row, each.last_row + 1) for each in (*tracker.process(detections), *tracker.finish())]
+    found = confusions(flags, labels, spans)
+    assert found["flags"].tolist() == [2, 1, 38, 159]
+    assert found["incidents"].tolist() == [26, 1, 14, 159]
 
 
 def test_controls_do_not_look_ahead() -> None:
