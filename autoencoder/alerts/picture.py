@@ -24,7 +24,8 @@ def draw_incident(folder: Path, alert: Alert) -> bytes:
         ModelFileError: scores.csv does not hold the rows any more.
         ModuleNotFoundError: matplotlib is not installed.
     """
-    from autoencoder.reports.plot import draw, render
+    from autoencoder.reports.panels import render
+    from autoencoder.reports.plot import draw
 
     incident = Incident.from_record(alert["incident"])
     detections = around(folder, incident)

@@ -112,7 +112,8 @@ def _detect(bench: Bench, series: Chunk, make: MakeDetector) -> Detections:
 
 def _draw(bench: Bench, file: NabFile, out: Path, name: str, make: MakeDetector) -> Path:
     """Score one file, write its result and draw its plot; returns the plot's path."""
-    from autoencoder.reports.plot import draw, save
+    from autoencoder.reports.panels import save
+    from autoencoder.reports.plot import draw
 
     series = file.read()
     detections = _detect(bench, series, make)

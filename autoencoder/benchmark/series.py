@@ -213,7 +213,7 @@ def _chart(series: Series) -> Detections:
 def _draw(file: SeriesFile, series: Series, result: Path, name: str, judge: Judge) -> Path:
     """Score one file and draw what was missed and what was false; returns the picture's path."""
     from autoencoder.benchmark.series_picture import draw
-    from autoencoder.reports.plot import save
+    from autoencoder.reports.panels import save
 
     path = result.with_suffix(".png")
     detections, _ = _result(series, result, judge, file.path)

@@ -3,23 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure, SubFigure
 
 from autoencoder.benchmark.metrics import MARGIN, event_figures, incidents_of, near_events
 from autoencoder.core.types import Array, Bools, Detections
 from autoencoder.reports.evaluation import Span, events
 from autoencoder.reports.incidents import time_text
-from autoencoder.reports.plot import INK, SIZE, paint, shrink_labels
+from autoencoder.reports.panels import INK, SIZE, new_figure
+from autoencoder.reports.plot import around, paint, paint_closely
 from autoencoder.reports.wording import number_of
 
 SHOWN = 3  # of each kind, side by side
 ROW = 3.4  # inches that a row of them takes
-AROUND = 40  # points shown on either side of a place, at least
 
 
 class Row(NamedTuple):
@@ -40,9 +38,7 @@ def draw(
     """
     incidents, figures = incidents_of(detections.anomalies), event_figures(detections.anomalies, labels)
     rows = [row for row in (_misses(detections, labels), _false_alarms(detections, labels, incidents)) if row.spans]
-    figure = Figure(figsize=(SIZE[0], SIZE[1] + ROW * len(rows)), dpi=120)
-    FigureCanvasAgg(figure)
-    figure.set_layout_engine("constrained", h_pad=0.06, w_pad=0.08)
+    figure = new_figure(SIZE[0], SIZE[1] + ROW * len(rows))
     parts = figure.subfigures(1 + len(rows), 1, height_ratios=[SIZE[1], *[ROW] * len(rows)], squeeze=False)[:, 0]
     found = f"{figures.found:,} of {number_of(figures.events, 'event')} found, " if figures.events else "no events, "
     false = f"{figures.incidents - figures.right:,} of {number_of(figures.incidents, 'incident')} false"
@@ -81,15 +77,9 @@ def _apart(spans: Sequence[Span]) -> list[Span]:
     """The first few that lie outside what is shown of those before them."""
     chosen: list[Span] = []
     for start, end in spans:
-        if len(chosen) < SHOWN and all(end <= first or start >= last for first, last in map(_surroundings, chosen)):
+        if len(chosen) < SHOWN and all(end <= first or start >= last for first, last in map(around, chosen)):
             chosen.append((start, end))
     return chosen
-
-
-def _surroundings(span: Span) -> Span:
-    start, end = span
-    around = max(AROUND, end - start)
-    return max(0, start - around), end + around
 
 
 def _peak(detections: Detections, span: Span) -> tuple[float, float]:
@@ -107,17 +97,12 @@ def _oddest_column(values: Array, span: Span) -> int:
 
 
 def _draw_closely(cell: SubFigure, detections: Detections, labels: Bools, columns: Sequence[str], span: Span, name: str) -> None:
-    shown = slice(*_surroundings(span))
-    column = _oddest_column(detections.values, span)
-    near = replace(detections, values=detections.values[:, [column]], predictions=detections.predictions[:, [column]])[shown]
-    paint(cell, near, "", [columns[column]], labels=labels[shown], events=[(detections.time[span[0]], "")])
+    column, start = _oddest_column(detections.values, span), detections.time[span[0]]
     time = time_text(detections.time[span[0] : span[0] + 1])[0].replace("T", " ").removesuffix(":00")
     score = _peak(detections, span)[0]
-    points = number_of(span[1] - span[0], "point")
-    text = f"{name}: {time}, {points}, " + (f"score {score:.2f}" if score >= 0 else "not judged")
-    cell.suptitle(text, x=0.02, ha="left", fontsize=9, color=INK, parse_math=False)
+    judged = f"score {score:.2f}" if score >= 0 else "not judged"
+    caption = f"{name}: {time}, {number_of(span[1] - span[0], 'point')}, {judged}"
+    paint_closely(cell, detections, around(span), {column: columns[column]}, caption, labels=labels, events=[(start, "")])
     for axes in cell.axes:
-        axes.set_xlabel("")
         is_named = len(columns) > 1 and axes is cell.axes[0]
         axes.set_ylabel(columns[column] if is_named else "", fontsize=8)
-        shrink_labels(axes, is_dated=near.time.dtype.kind == "M")

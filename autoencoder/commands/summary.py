@@ -102,8 +102,8 @@ def _season(run: Run) -> list[str]:
 def draw_plot(run: Run) -> None:
     """Draw plot.png, of many series the one with the worst incident, and of several columns columns.png."""
     from autoencoder.commands.price_picture import draw_prices, draws_prices
-    from autoencoder.reports import culprit_plot
-    from autoencoder.reports.plot import draw, save
+    from autoencoder.reports.panels import save
+    from autoencoder.reports.plot import draw, draw_culprits
 
     source, statistics = run.source, run.statistics
     name = next(iter(_worst_first(run)), None)
@@ -129,7 +129,7 @@ def draw_plot(run: Run) -> None:
     save(figure, run.folder.path / PLOT)
     worst = [each for each in statistics.worst if each.series == name and each.columns and each.first_row >= left_out]
     if worst:
-        save(culprit_plot.draw(detections, worst, source.columns, source.timezone, left_out), run.folder.path / COLUMNS_PLOT)
+        save(draw_culprits(detections, worst, source.columns, source.timezone, left_out), run.folder.path / COLUMNS_PLOT)
 
 
 def _title(run: Run, name: str | None, one: SeriesStatistics, *, newest: bool) -> str:

@@ -151,7 +151,7 @@ def show_window(settings: PlotSettings, reader: Connection) -> None:
             os.dup2(nowhere.fileno(), descriptor)
     from matplotlib import pyplot
 
-    from autoencoder.reports.plot import SIZE
+    from autoencoder.reports.panels import SIZE
 
     figure = pyplot.figure(figsize=SIZE, dpi=100)
     if figure.canvas.required_interactive_framework is None:
@@ -169,7 +169,8 @@ def frames(settings: PlotSettings, reader: Connection, figure: Any) -> Iterator[
     """Each step draws what is new; not while the user zooms or pans, and at most half of the time, to leave the stream its share."""
     from matplotlib import pyplot
 
-    from autoencoder.reports.plot import Look, headline, paint
+    from autoencoder.reports.panels import headline
+    from autoencoder.reports.plot import Look, paint
 
     points: Points | None = None
     counts, look, rest_until = None, Look(), 0.0  # counts of points and flags so far; None: nothing new to draw

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from datetime import UTC
 from typing import Any
-from zoneinfo import ZoneInfo
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from autoencoder.core.types import Array, Detections, Time
+from autoencoder.reports import panels
 from autoencoder.reports.decimation import decimate
 from autoencoder.reports.incidents import Incident
-from autoencoder.reports.plot import BINS, BLUE, GREY, INK, ORANGE, RED, SLATE, STEPS, frame, headline, label_axes
 
 SIZE = (13.0, 8.0)  # inches
 MOST_LABELS = 24
@@ -61,34 +60,22 @@ def draw(
         incidents: labelled with their date and return, the most severe first where there is no room for all.
         first_row: of these points, in the series.
     """
-    figure = Figure(figsize=SIZE, dpi=120)
-    FigureCanvasAgg(figure)
+    figure = panels.new_figure(*SIZE)
     volume = moves.volume if moves.volume is not None and np.nansum(moves.volume) > 0 else None
     ratios = [3.0, 2.4, 0.8][: 2 if volume is None else 3]
     axes = list(figure.subplots(len(ratios), sharex=True, height_ratios=ratios))
     handles: dict[str, object] = {}
     band = _band(detections, moves)
     _draw_prices(axes[0], detections, moves, band, handles)
-    label_axes(axes[0], column, stacked=False)
-    if axes[0].get_yscale() == "log":
-        axes[0].yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
-        axes[0].yaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.10g}"))
-        axes[0].yaxis.set_minor_formatter(NullFormatter())
+    panels.label_axes(axes[0], column, stacked=False)
     _draw_returns(axes[1], detections, moves, band)
-    label_axes(axes[1], "return", stacked=False)
-    axes[1].yaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:.3g} %".replace("-", "\N{MINUS SIGN}")))
     _label_incidents(axes[1], detections, moves, incidents, first_row)
     if volume is not None:
-        rows = decimate(np.arange(len(volume), dtype=float), volume, BINS)
-        handles["volume"] = axes[2].vlines(rows, 0, volume[rows], color=SLATE, linewidth=0.5)
-        axes[2].set_ylim(0, float(np.nanmax(volume)) * 1.05)
-        label_axes(axes[2], "volume", stacked=False)
-        axes[2].yaxis.set_major_locator(MaxNLocator(3, steps=STEPS))
-        axes[2].yaxis.set_major_formatter(FuncFormatter(_short))
+        handles["volume"] = _draw_volume(axes[2], volume)
     for panel in axes if training_points else ():
-        handles["training"] = panel.axvspan(-0.5, training_points - 0.5, color=GREY, alpha=0.16, lw=0, zorder=0.5)
+        handles["training"] = panel.axvspan(-0.5, training_points - 0.5, color=panels.GREY, alpha=0.16, lw=0, zorder=0.5)
     _write_times(axes[-1], detections.time, timezone)
-    frame(figure, headline(title, len(detections), int(detections.anomalies.sum()), len(incidents)), handles)
+    panels.frame(figure, panels.headline(title, len(detections), int(detections.anomalies.sum()), len(incidents)), handles)
     figure.align_ylabels(axes)
     return figure
 
@@ -109,36 +96,50 @@ def _draw_prices(axes: Axes, detections: Detections, moves: PriceMoves, band: fl
     positive = price[price > 0]
     if len(positive) and positive.max() > WIDE * positive.min():
         axes.set_yscale("log")
-    rows = np.union1d(decimate(x, low, BINS), decimate(x, high, BINS))
+        axes.yaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+        axes.yaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:,.10g}"))
+        axes.yaxis.set_minor_formatter(NullFormatter())
+    rows = np.union1d(decimate(x, low, panels.BINS), decimate(x, high, panels.BINS))
     label = f"expected \N{PLUS-MINUS SIGN} {band:.1f} volatilities"
-    handles["price"] = axes.plot(*_line(x, price), color=INK, linewidth=0.9, zorder=3)[0]
+    handles["price"] = axes.plot(*_line(x, price), color=panels.INK, linewidth=0.9, zorder=3)[0]
     if np.isfinite(low).any():
-        handles[label] = axes.fill_between(x[rows], low[rows], high[rows], color=BLUE, alpha=0.28, lw=0, zorder=2)
+        handles[label] = axes.fill_between(x[rows], low[rows], high[rows], color=panels.BLUE, alpha=0.28, lw=0, zorder=2)
     if detections.anomalies.any():
         flagged = np.flatnonzero(detections.anomalies)
-        handles["flagged"] = axes.plot(x[flagged], price[flagged], "o", mfc=RED, mec="white", mew=0.5, ms=6, zorder=4)[0]
+        handles["flagged"] = axes.plot(x[flagged], price[flagged], "o", mfc=panels.RED, mec="white", mew=0.5, ms=6, zorder=4)[0]
 
 
 def _draw_returns(axes: Axes, detections: Detections, moves: PriceMoves, band: float) -> None:
     percent = 100 * np.expm1(moves.returns)
     x = np.arange(len(percent), dtype=float)
-    rows = decimate(x, percent, BINS)
-    axes.vlines(x[rows], 0, percent[rows], color=SLATE, linewidth=0.6, alpha=0.8, zorder=2)
+    rows = decimate(x, percent, panels.BINS)
+    axes.vlines(x[rows], 0, percent[rows], color=panels.SLATE, linewidth=0.6, alpha=0.8, zorder=2)
     for sign in (-1, 1):
-        axes.plot(*_line(x, 100 * np.expm1(sign * band * moves.scale)), color=ORANGE, linewidth=1.0, zorder=3)
+        axes.plot(*_line(x, 100 * np.expm1(sign * band * moves.scale)), color=panels.ORANGE, linewidth=1.0, zorder=3)
     flagged = np.flatnonzero(detections.anomalies)
-    axes.vlines(flagged, 0, percent[flagged], color=RED, linewidth=1.3, zorder=4)
-    axes.plot(flagged, percent[flagged], "o", mfc=RED, mec="white", mew=0.5, ms=5, zorder=5)
+    axes.vlines(flagged, 0, percent[flagged], color=panels.RED, linewidth=1.3, zorder=4)
+    axes.plot(flagged, percent[flagged], "o", mfc=panels.RED, mec="white", mew=0.5, ms=5, zorder=5)
     known = np.abs(percent[np.isfinite(percent) & np.isfinite(detections.thresholds)])
     most = float(known.max()) if len(known) else 1.0
     axes.set_ylim(-2 * most, 2 * most)  # half of it for the labels
+    panels.label_axes(axes, "return", stacked=False)
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda number, _: f"{number:.3g} %".replace("-", "\N{MINUS SIGN}")))
+
+
+def _draw_volume(axes: Axes, volume: Array) -> object:
+    rows = decimate(np.arange(len(volume), dtype=float), volume, panels.BINS)
+    axes.set_ylim(0, float(np.nanmax(volume)) * 1.05)
+    panels.label_axes(axes, "volume", stacked=False)
+    axes.yaxis.set_major_locator(MaxNLocator(3, steps=panels.STEPS))
+    axes.yaxis.set_major_formatter(FuncFormatter(_short))
+    return axes.vlines(rows, 0, volume[rows], color=panels.SLATE, linewidth=0.5)
 
 
 def _label_incidents(
     axes: Axes, detections: Detections, moves: PriceMoves, incidents: Sequence[Incident], first_row: int
 ) -> None:
     """Write date and return of the most severe incidents above the rises and below the falls, where none hides another."""
-    style: dict[str, Any] = {"fontsize": 8, "color": INK, "ha": "center", "parse_math": False, "annotation_clip": False}
+    style: dict[str, Any] = {"fontsize": 8, "color": panels.INK, "ha": "center", "parse_math": False, "annotation_clip": False}
     taken: list[tuple[int, float, float]] = []  # row of labels, and its begin and end
     for incident in sorted(incidents, key=lambda each: -each.severity)[:MOST_LABELS]:
         rows = np.arange(max(0, incident.first_row - first_row), incident.last_row - first_row + 1)
@@ -157,7 +158,7 @@ def _label_incidents(
         taken.append((side * (free[0] + 1), begin, end))
         height = side * axes.get_ylim()[1] * (0.94 - 0.105 * free[0])
         tip = 100 * incident.change
-        axes.annotate("", (row, tip), (row, height), arrowprops={"arrowstyle": "-", "color": GREY, "lw": 0.6})
+        axes.annotate("", (row, tip), (row, height), arrowprops={"arrowstyle": "-", "color": panels.GREY, "lw": 0.6})
         axes.annotate(
             text, (middle, height), va="bottom" if side > 0 else "top", **style, bbox={"fc": "white", "ec": "none", "pad": 0.6}
         )
@@ -180,7 +181,7 @@ def _write_times(axes: Axes, time: Time, timezone: str | None) -> None:
     """Write when the rows were, where a year, month, day or hour begins with them."""
     axes.set_xlim(-0.01 * len(time) - 1, 1.01 * len(time))
     if time.dtype.kind != "M" or not len(time):
-        axes.set_xlabel("row", fontsize=10, color=INK)
+        axes.set_xlabel("row", fontsize=10, color=panels.INK)
         return
     local = _local(time, timezone)
     for unit in UNITS:
@@ -190,29 +191,19 @@ def _write_times(axes: Axes, time: Time, timezone: str | None) -> None:
     starts = starts[:: -(-len(starts) // MOST_TICKS)]
     unit = "m" if unit == "h" else unit
     axes.set_xticks(starts, [str(each.astype(f"datetime64[{unit}]")).replace("T", "\n") for each in local[starts]])
-    axes.set_xlabel(f"time ({timezone})" if timezone else "time", fontsize=10, color=INK)
+    axes.set_xlabel(f"time ({timezone})" if timezone else "time", fontsize=10, color=panels.INK)
 
 
 def _local(time: Time, timezone: str | None) -> Time:
     """Times (N,) in UTC as the clocks of a zone show them."""
-    if not timezone:
-        return time
-    try:
-        zone = ZoneInfo(timezone)
-    except (KeyError, ValueError):
-        return time
-    hours = time.astype("datetime64[h]")
-    starts, places = np.unique(hours.view(np.int64), return_inverse=True)
-    utc = ZoneInfo("UTC")
-    moments = (
-        each.replace(tzinfo=utc).astimezone(zone) for each in starts.view("datetime64[h]").astype("datetime64[s]").tolist()
-    )
-    offsets = np.array([(moment.utcoffset() or moment - moment).total_seconds() for moment in moments])
-    return np.asarray(time + offsets[places].astype("timedelta64[s]"))
+    hours, places = np.unique(time.astype("datetime64[h]"), return_inverse=True)
+    shown = [each.replace(tzinfo=UTC).astimezone(panels.zone_of(timezone)) for each in hours.astype("datetime64[s]").tolist()]
+    offsets = np.array([moment.replace(tzinfo=None) for moment in shown], "datetime64[s]") - hours
+    return np.asarray(time + offsets[places])
 
 
 def _line(x: Array, y: Array) -> tuple[Array, Array]:
-    rows = decimate(x, y, BINS)
+    rows = decimate(x, y, panels.BINS)
     return x[rows], y[rows]
 
 

@@ -9,8 +9,8 @@ import pytest
 from helpers import cli
 from helpers.cli import TINY_LSTM, Program, write_csv
 
-from autoencoder.reports import culprit_plot
 from autoencoder.reports.incidents import Incident
+from autoencoder.reports.plot import draw_culprits
 from autoencoder.reports.scores_csv import read_scores
 
 POINTS, TRAINING, FAULT, GAP = 1500, 700, slice(1100, 1140), slice(800, 950)
@@ -47,7 +47,7 @@ def test_an_incident_names_its_column(program: Program, plant: Path) -> None:
     assert "'pressure'" in done.err
     assert Path("o/columns.png").read_bytes().startswith(b"\x89PNG")
     incident = Incident.from_record(one)
-    figure = culprit_plot.draw(read_scores(Path("o")), [incident], NAMES, "UTC")
+    figure = draw_culprits(read_scores(Path("o")), [incident], NAMES, "UTC")
     (cell,) = figure.subfigs
     assert [axes.get_title(loc="left") or axes.get_ylabel() for axes in cell.axes[:-1]] == [
         f"{each.name}: {100 * each.share:.0f} %" for each in incident.columns[:3]

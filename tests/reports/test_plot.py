@@ -20,7 +20,8 @@ from matplotlib.text import Text
 
 from autoencoder.core.errors import RunError
 from autoencoder.core.types import Detections
-from autoencoder.reports.plot import BINS, draw, paint, save
+from autoencoder.reports.panels import BINS, save
+from autoencoder.reports.plot import draw, paint
 
 DAY = np.datetime64("2024-06-03T00:00", "ns")
 

@@ -12,7 +12,7 @@ from autoencoder.config import load
 from autoencoder.factory.detectors import make_detector
 from autoencoder.quotes.detector import PriceDetector
 from autoencoder.reports.incidents import Incident
-from autoencoder.reports.plot import save
+from autoencoder.reports.panels import save
 from autoencoder.reports.price_plot import PriceMoves, draw
 
 OUTPUT = Path(__file__).parents[1] / "output"
