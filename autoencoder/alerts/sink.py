@@ -14,10 +14,9 @@ from autoencoder.alerts.channel import Channel
 from autoencoder.alerts.outbox import OUTCOMES, Alert, Outbox
 from autoencoder.alerts.picture import draw_incident
 from autoencoder.alerts.sender import Sender, Waits
-from autoencoder.reports.incidents import ANOMALY, Incident
+from autoencoder.reports.incidents import ANOMALY, Incident, level_of
 from autoencoder.reports.logs import one_line
 from autoencoder.reports.run_folder import OUTBOX, RunFolder
-from autoencoder.reports.severity import level_of
 from autoencoder.reports.sinks import Batch, Sink
 from autoencoder.reports.wording import linked, number_of
 

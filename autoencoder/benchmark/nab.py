@@ -23,7 +23,7 @@ from autoencoder.core.types import Array, Detections, Progress
 from autoencoder.detector import Detector
 from autoencoder.factory.detectors import make_waited_for
 from autoencoder.factory.runs import points_of
-from autoencoder.reports.alarms import AlarmFilter
+from autoencoder.reports.tracker import AlarmFilter
 from autoencoder.sources.chunk import Chunk
 from autoencoder.sources.files import FileSource
 from autoencoder.sources.schema import ColumnSelection

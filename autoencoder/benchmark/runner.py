@@ -25,7 +25,7 @@ from autoencoder.console import Console
 from autoencoder.core.errors import InputError, OutputError
 from autoencoder.factory.detectors import make_scorer
 from autoencoder.reports.files import reporting, write_whole
-from autoencoder.reports.run_folder import RunFolder
+from autoencoder.reports.run_folder import RunFolder, plain
 from autoencoder.scorers.base import Progress, Scorer
 
 if TYPE_CHECKING:
@@ -37,7 +37,6 @@ WITHOUT_EFFECT = {"source", "follow", "detector", "plot", "checkpoint", "metrics
 RESULT_CODE = (
     "detector.py",
     *(f"{package}/*.py" for package in ("adaptation", "scorers", "thresholds", "network", "benchmark")),
-    "reports/alarms.py",
     "reports/incidents.py",
     "reports/tracker.py",
     "factory/runs.py",
@@ -206,15 +205,7 @@ class Report:
     def write(self, folder: RunFolder) -> None:
         """Write summary.md and summary.json; numbers that are unknown or infinite become null."""
         folder.write("summary.md", f"{self.text}\n{self.details}")
-        folder.write("summary.json", json.dumps(_plain(self.data), indent=2) + "\n")
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return None if isinstance(value, float) and not math.isfinite(value) else value
+        folder.write("summary.json", json.dumps(plain(self.data, None), indent=2) + "\n")
 
 
 def table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:

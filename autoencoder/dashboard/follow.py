@@ -19,13 +19,14 @@ import numpy.typing as npt
 from autoencoder.config import Config, load
 from autoencoder.core.errors import AutoencoderError, ConfigError, ModelFileError
 from autoencoder.core.types import Detections
+from autoencoder.factory.sources import open_source
 from autoencoder.reports.evaluation import quality_of
 from autoencoder.reports.files import open_inside
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.odometer import DAY, Known, Odometer
 from autoencoder.reports.run_folder import CONFIG, INCIDENTS, METRICS, SCORES, has, read_metrics, require_inside
 from autoencoder.reports.scores_csv import parse_scores
-from autoencoder.sources.synthetic import KINDS, Signal, SyntheticSource
+from autoencoder.sources.chunk import ignore
 from autoencoder.thresholds.budget import Budget, interval_of
 
 if TYPE_CHECKING:
@@ -240,17 +241,8 @@ def _known_anomalies(config: Config, start: int, stop: int) -> Bools | None:
     """Which of the rows [start, stop) lie in an anomaly of the synthetic stream that was asked for; None of any other stream."""
     if config.source != "synthetic":
         return None
-    chosen, anomalies = config.synthetic, config.synthetic.anomalies
-    source = SyntheticSource(
-        length=chosen.points,
-        seed=config.seed,
-        signal=Signal(period=chosen.season.period),
-        kinds=tuple(kind for kind in KINDS if getattr(anomalies, kind)),
-        rate=anomalies.rate,
-        start_after=anomalies.start_after,
-    )
     labels = np.zeros(stop - start, dtype=bool)
-    for event in source.events(stop):
+    for event in open_source(config, ignore).events(stop):
         labels[max(0, event.start - start) : max(0, event.end - start)] = True
     return labels
 

@@ -15,10 +15,9 @@ from autoencoder.dashboard.follow import Follower, Snapshot, State
 from autoencoder.dashboard.sidebar import named
 from autoencoder.feedback.store import LabelStore, add_feedback
 from autoencoder.reports.files import open_inside
-from autoencoder.reports.incidents import Incident
+from autoencoder.reports.incidents import Incident, level_of
 from autoencoder.reports.odometer import brief
 from autoencoder.reports.run_folder import CONFIG, INCIDENTS, LOG, METRICS, SCORES, has
-from autoencoder.reports.severity import level_of
 from autoencoder.reports.wording import COLUMNS, columns_text, length_text
 
 HERE = Path(__file__).resolve().parent

@@ -27,10 +27,10 @@ from autoencoder.models import SavedModel
 from autoencoder.panel.panel import Panel
 from autoencoder.panel.series import Series
 from autoencoder.panel.start import ModelStart
+from autoencoder.reports.incidents import LEVELS
 from autoencoder.reports.logs import AdaptationLog, AnomalyLog
 from autoencoder.reports.run_folder import RunFolder
 from autoencoder.reports.scores_csv import ResultWriter
-from autoencoder.reports.severity import LEVELS
 from autoencoder.reports.sinks import Sink
 from autoencoder.reports.statistics import RunStatistics
 from autoencoder.reports.tracker import IncidentTracker, Policy

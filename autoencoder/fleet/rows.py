@@ -9,9 +9,8 @@ import numpy as np
 import pyarrow as pa
 
 from autoencoder.core.types import Detections
-from autoencoder.reports.incidents import Incident
+from autoencoder.reports.incidents import Incident, level_of
 from autoencoder.reports.scores_csv import header
-from autoencoder.reports.severity import level_of
 
 BUCKET, KIND, ROWS = "bucket", "kind", "rows"  # columns of packed rows: whose they are, what they are, and the rows as bytes
 PACKED = f"{BUCKET} int, {ROWS} binary"

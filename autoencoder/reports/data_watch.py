@@ -10,8 +10,7 @@ import numpy as np
 
 from autoencoder.core.state import Field, Stateful, array, integer
 from autoencoder.core.types import Bools, Detections
-from autoencoder.reports.incidents import DATA_ARE_BACK, MISSING, STREAM_ENDED, Incident, kept, time_text
-from autoencoder.reports.severity import severity_of
+from autoencoder.reports.incidents import DATA_ARE_BACK, MISSING, STREAM_ENDED, Incident, kept, severity_of, time_text
 
 SCORE = 0.5  # that counts for missing data: they are of medium severity at first
 NEVER = -(1 << 63)

@@ -1,8 +1,10 @@
-"""Incidents: flagged points that belong together, as one thing that began, peaked and ended."""
+"""Incidents: flagged points that belong together, as one thing that began, peaked and ended, how bad it is and which columns made it."""
 
 from __future__ import annotations
 
 import json
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from typing import Any
 
@@ -11,8 +13,7 @@ import numpy.typing as npt
 
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import Field
-from autoencoder.reports.culprits import ColumnShare
-from autoencoder.reports.severity import level_of
+from autoencoder.core.types import Array
 
 UP, DOWN, BOTH = "up", "down", "both"  # directions
 # why an incident is over: a judged point came that is not flagged; no judged point came at all; a model was promoted that has learnt the
@@ -28,6 +29,29 @@ _USUAL = {
     **dict.fromkeys(("series", "silenced_by", "move", "change", "market_change")),
 }  # left out
 _LISTS = ("peak_value", "expected", "direction")  # one entry a column; a single column's is written alone
+
+DECADES = 10.0  # of rarity at a score of 1
+LENGTH_WEIGHT = 3.0  # decades of rarity that ten times as many flagged points count for
+HALVING = 5.0  # decades that halve what a severity lacks to 1
+LEVELS = {"critical": 0.875, "high": 0.75, "medium": 0.5, "low": 0.0}  # the severity with which each begins: 15, 10, 5, 0 decades
+LEAST_SHARE = 0.01  # of an incident: a column with less is not named
+PARTS = 10_000  # that shares are counted in
+
+
+@dataclass(frozen=True, slots=True)
+class ColumnShare:
+    """What one column has to do with an incident."""
+
+    name: str
+    share: float  # of the incident, in (0, 1]; those of its columns add up to one
+    value: float | None  # seen at the peak; None: not known
+    expected: float | None  # expected there
+
+    @staticmethod
+    def from_record(record: Mapping[str, Any]) -> ColumnShare:
+        """Of a parsed JSON object. Raises TypeError, ValueError, KeyError: it is none."""
+        value, expected = (None if record[key] is None else float(record[key]) for key in ("value", "expected"))
+        return ColumnShare(str(record["name"]), float(record["share"]), value, expected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,3 +147,53 @@ def kept(key: str) -> Field:
         lambda saved: next(iter(read_incidents(saved.text(key))), None),
         lambda incident: incident.to_json("open") if incident else "",
     )
+
+
+def severity_of(score: float, n_points: int) -> float:
+    """Severity in [0, 1) of a peak with this score in [0, 1] and so many flagged points: it grows with both.
+
+    The score says in decades how rare the peak is (0.3 is one normal point in 1,000: three decades), and ten times as many flagged points
+    count for three decades more. Every five decades halve what the severity lacks to 1.
+
+    >>> severity_of(0.3, 1), severity_of(1.0, 1), severity_of(1.0, 100)
+    (0.340246, 0.75, 0.891181)
+    """
+    decades = DECADES * score + LENGTH_WEIGHT * math.log10(n_points)
+    return round(1.0 - math.exp2(-decades / HALVING), 6)
+
+
+def level_of(severity: float) -> str:
+    """The word for a severity.
+
+    >>> level_of(severity_of(0.3, 1)), level_of(severity_of(0.5, 10)), level_of(severity_of(1.0, 1)), level_of(severity_of(1.0, 50))
+    ('low', 'medium', 'high', 'critical')
+    """
+    return next((word for word, least in LEVELS.items() if severity >= least), "low")
+
+
+def column_shares(
+    names: Sequence[str], contributions: Array, values: Sequence[float], expected: Sequence[float]
+) -> tuple[ColumnShare, ...]:
+    """The columns that made an incident, the worst first, from what all F of them contributed (F,) and their values at its peak.
+
+    Without any contribution all have the same share; without names there are none.
+
+    >>> [(each.name, each.share) for each in column_shares(["a", "b", "c"], np.array([1.0, 3.0, 0.0]), (1.0,) * 3, (0.0,) * 3)]
+    [('b', 0.75), ('a', 0.25)]
+    """
+    if not names:
+        return ()
+    whole = contributions.sum()
+    shares = contributions / whole if whole > 0 else np.full(len(names), 1.0 / len(names))
+    order = np.argsort(-shares, kind="stable")
+    order = order[shares[order] >= min(LEAST_SHARE, shares[order[0]])]
+    parts = np.floor(PARTS * shares[order] / shares[order].sum())
+    parts[: int(PARTS - parts.sum())] += 1  # what rounding took off
+    return tuple(
+        ColumnShare(names[column], share, _known(values[column]), _known(expected[column]))
+        for column, share in zip(order.tolist(), (parts / PARTS).tolist(), strict=True)
+    )
+
+
+def _known(value: float) -> float | None:
+    return value if math.isfinite(value) else None

@@ -271,14 +271,14 @@ def _legible(path: Path) -> Iterator[None]:
         raise ModelFileError(f"{path} cannot be read ({error.strerror}); copy the run folder again or train again") from None
 
 
-def plain(value: Any) -> Any:
-    """The same with plain Python numbers, NaN and infinity as None."""
+def plain(value: Any, digits: int | None = 6) -> Any:
+    """The same with plain Python numbers of so many decimals (None: all), NaN and infinity as None."""
     if isinstance(value, Mapping):
-        return {str(key): plain(item) for key, item in value.items()}
+        return {str(key): plain(item, digits) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+        return [plain(item, digits) for item in value]
     if isinstance(value, np.generic):
         value = value.item()
     if isinstance(value, float):
-        return round(value, 6) if np.isfinite(value) else None
+        return (value if digits is None else round(value, digits)) if np.isfinite(value) else None
     return value

@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from urllib.parse import quote
 
-from autoencoder.reports.incidents import MISSING, Incident
-from autoencoder.reports.severity import level_of
+from autoencoder.reports.incidents import MISSING, Incident, level_of
 
 COLUMNS = 3  # of an incident that are named, at most
 LINK_FIELDS = ("out", "source", "series", "incident", "start", "end")  # of the template of a link

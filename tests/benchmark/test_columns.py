@@ -10,10 +10,8 @@ import pytest
 from helpers.cli import Program
 from helpers.detections import INCIDENT
 
-from autoencoder.benchmark.column_streams import ALONE, JOINT, KINDS, ColumnStream, Fault, column_stream
-from autoencoder.benchmark.columns import TRAIN, Case, _found, report
-from autoencoder.reports.culprits import ColumnShare
-from autoencoder.reports.incidents import Incident
+from autoencoder.benchmark.columns import ALONE, JOINT, KINDS, TRAIN, Case, ColumnStream, Fault, _found, column_stream, report
+from autoencoder.reports.incidents import ColumnShare, Incident
 
 TRAINING, POINTS = 600, 5000
 

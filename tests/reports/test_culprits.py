@@ -13,8 +13,7 @@ from hypothesis import strategies as st
 
 from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Detections
-from autoencoder.reports.culprits import ColumnShare, column_shares
-from autoencoder.reports.incidents import Incident
+from autoencoder.reports.incidents import ColumnShare, Incident, column_shares
 from autoencoder.reports.logs import log_line
 from autoencoder.reports.tracker import IncidentTracker
 from autoencoder.reports.wording import columns_text, seen_text

@@ -15,10 +15,8 @@ from hypothesis import strategies as st
 from autoencoder.core.errors import ConfigError, ModelFileError
 from autoencoder.core.state import pack, unpack
 from autoencoder.factory.runs import points_of
-from autoencoder.reports.alarms import AlarmFilter
-from autoencoder.reports.incidents import Incident, read_incidents, time_text
-from autoencoder.reports.severity import LEVELS, level_of, severity_of
-from autoencoder.reports.tracker import IncidentTracker
+from autoencoder.reports.incidents import LEVELS, Incident, level_of, read_incidents, severity_of, time_text
+from autoencoder.reports.tracker import AlarmFilter, IncidentTracker
 
 quick = settings(deadline=None, max_examples=40, derandomize=True)
 INCIDENT = Incident(1, "a", "b", "a", (1.5,), (float("nan"),), 0.25, 2, 10, 12, True)
