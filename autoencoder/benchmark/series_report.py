@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -34,6 +34,7 @@ KEPT = (0.5, 3.0)  # flagged normal points in budgets, within which a budget cou
 T2Q = "t2q"  # control of several columns
 ROWS = [f"{figure} by {by}" for by in (BY_FLAGS, BY_INCIDENTS) for figure in ("F1", "false", "missed")]
 DAY = 86_400.0  # seconds
+Figures = dict[str, Any]  # of one detector on one series, as in summary.json
 RANKS, FLAGS = ("k-delay F1", "VUS-PR", "AUC-PR"), ("recall", "precision", "incident / event", "delay")
 FALSE = ("budgets", f"{KEPT[0]:g} to {KEPT[1]:g}", "most", "a day")
 RINGS = ("rings: recall", "precision", "a day")
@@ -60,61 +61,39 @@ What the columns mean:
 
 
 @dataclass(frozen=True, slots=True)
-class SeriesFigures:
-    """One detector on one series; NaN where there is nothing to measure."""
-
-    points: int  # that were scored
-    days: float  # that they span; 0 where they carry no times
-    events: int
-    found: int
-    incidents: int
-    right: int
-    delay_f1: float
-    vus_pr: float
-    auc_pr: float
-    incident_points: float
-    event_points: float
-    delay: float
-    normal_flagged: float  # share
-    budgets: float  # the same in budgets
-    rung_events: int
-    rings: int
-    right_rings: int
-
-
-@dataclass(frozen=True, slots=True)
 class Outcome:
     """A detector on a series of a set, and why it was not trained, if so."""
 
     detector: str
     set_name: str
     file: str
-    figures: SeriesFigures
+    figures: Figures
     untrained: str | None
     rows: dict[str, Integers]  # see ``confusions``
     columns: int = 1
 
 
-def figures_of(
-    detections: Detections, labels: Bools, share: float, set_name: str, incidents: Sequence[Incident] = ()
-) -> SeriesFigures:
-    """Measure detections of N points, and their incidents, by labels (N,); ``share`` of the normal points may be flagged."""
+def figures_of(detections: Detections, labels: Bools, share: float, set_name: str, incidents: Sequence[Incident] = ()) -> Figures:
+    """Measure detections of N points, and their incidents, by labels (N,); ``share`` of the normal points may be flagged.
+
+    NaN where there is nothing to measure; days are those that the points span, 0 where they carry no times.
+    """
     alarms = [(each.first_row, each.last_row + 1) for each in incidents if each.alarm]
     errors, time = detections.errors, detections.time
     known = errors[~np.isnan(errors)]
     ranked = np.where(np.isnan(errors), known.min(initial=0.0), errors)  # an unknown point ranks last
     flags = event_figures(detections.anomalies, labels)
     interval = interval_of(time)
-    return SeriesFigures(
-        points=len(time),
-        days=float((time.max() - time.min()) / np.timedelta64(1, "s") + interval) / DAY if interval else 0.0,
-        delay_f1=delay_f1(errors, labels, *delays_of(set_name)),
-        vus_pr=vus_pr(ranked, labels, BUFFER, THRESHOLDS),
-        auc_pr=auc_pr(ranked, labels),
-        budgets=flags.normal_flagged / share,
+    return {
+        "points": len(time),
+        "days": float((time.max() - time.min()) / np.timedelta64(1, "s") + interval) / DAY if interval else 0.0,
+        "delay_f1": delay_f1(errors, labels, *delays_of(set_name)),
+        "vus_pr": vus_pr(ranked, labels, BUFFER, THRESHOLDS),
+        "auc_pr": auc_pr(ranked, labels),
+        "budgets": flags.normal_flagged / share,
         **flags._asdict(),
         **ring_figures(alarms, labels)._asdict(),
-    )
+    }
 
 
 def delays_of(set_name: str) -> tuple[int, int]:
@@ -142,7 +121,7 @@ def _set_figures(name: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
     first = [each.figures for each in next(iter(detectors.values()))]
     return {
         "series": len(first),
-        "events": sum(one.events for one in first),
+        "events": sum(one["events"] for one in first),
         "delay": delay,
         "labels_lengthened_by": lengthened,
         "detectors": {
@@ -151,33 +130,35 @@ def _set_figures(name: str, outcomes: Sequence[Outcome]) -> dict[str, Any]:
         },
         "columns": max(each.columns for each in outcomes),
         "files": {
-            file: {each.detector: asdict(each.figures) for each in group}
+            file: {each.detector: each.figures for each in group}
             for file, group in grouped(outcomes, lambda each: each.file).items()
         },
     }
 
 
-def _figures(series: Sequence[SeriesFigures]) -> dict[str, float]:
+def _figures(series: Sequence[Figures]) -> dict[str, float]:
     """Of one detector on one set."""
-    eventful = [one for one in series if one.events]
-    calm = [one for one in series if not one.events and one.days]
-    budgets = np.array([one.budgets for one in series])
+    eventful = [one for one in series if one["events"]]
+    calm = [one for one in series if not one["events"] and one["days"]]
+    budgets = np.array([one["budgets"] for one in series])
+
+    def over(summarise: Callable[[list[float]], Any], some: Sequence[Figures], part: str, whole: str = "") -> float:
+        return _over(summarise, (one[part] / one[whole] if whole else one[part] for one in some if not whole or one[whole]))
+
     return {
-        "delay_f1": _over(np.mean, (one.delay_f1 for one in eventful)),
-        "vus_pr": _over(np.mean, (one.vus_pr for one in eventful)),
-        "auc_pr": _over(np.mean, (one.auc_pr for one in eventful)),
-        "event_recall": _over(np.mean, (one.found / one.events for one in eventful)),
-        "incident_precision": _over(np.mean, (one.right / one.incidents for one in eventful if one.incidents)),
-        "incident_points": _over(np.median, (one.incident_points for one in series)),
-        "event_points": _over(np.median, (one.event_points for one in eventful)),
-        "delay_points": _over(np.median, (one.delay for one in eventful)),
-        "budgets_flagged": _over(np.median, budgets),
+        **{key: over(np.mean, eventful, key) for key in ("delay_f1", "vus_pr", "auc_pr")},
+        "event_recall": over(np.mean, eventful, "found", "events"),
+        "incident_precision": over(np.mean, eventful, "right", "incidents"),
+        "incident_points": over(np.median, series, "incident_points"),
+        "event_points": over(np.median, eventful, "event_points"),
+        "delay_points": over(np.median, eventful, "delay"),
+        "budgets_flagged": over(np.median, series, "budgets"),
         "budget_kept": float(np.mean((budgets >= KEPT[0]) & (budgets <= KEPT[1]))),
-        "most_flagged": _over(np.max, (one.normal_flagged for one in series)),
-        "false_incidents_a_day": _over(np.mean, (one.incidents / one.days for one in calm)),
-        "ring_recall": _over(np.mean, (one.rung_events / one.events for one in eventful)),
-        "ring_precision": _over(np.mean, (one.right_rings / one.rings for one in eventful if one.rings)),
-        "false_rings_a_day": _over(np.median, (one.rings / one.days for one in calm)),
+        "most_flagged": over(np.max, series, "normal_flagged"),
+        "false_incidents_a_day": over(np.mean, calm, "incidents", "days"),
+        "ring_recall": over(np.mean, eventful, "rung_events", "events"),
+        "ring_precision": over(np.mean, eventful, "right_rings", "rings"),
+        "false_rings_a_day": over(np.median, calm, "rings", "days"),
     }
 
 
@@ -230,9 +211,10 @@ def _series_table(outcomes: Sequence[Outcome]) -> str:
     rows = []
     for file, group in grouped(outcomes, lambda each: each.file).items():
         cells = {
-            each.detector: f"{_text(one.delay_f1, '.3f')} {one.found}/{one.events} {one.right}/{one.incidents} {_text(one.budgets, '.2f')}"
+            each.detector: "{} {found}/{events} {right}/{incidents} {}".format(
+                _text(each.figures["delay_f1"], ".3f"), _text(each.figures["budgets"], ".2f"), **each.figures
+            )
             for each in group
-            for one in [each.figures]
         }
         rows.append([file, *(cells.get(detector, "-") for detector in detectors)])
     cell = "k-delay F1, events found / events, incidents that touch one / incidents, flagged normal points in budgets"

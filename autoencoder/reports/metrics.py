@@ -150,13 +150,13 @@ class RunMetrics:
     def _numbers(self, name: str | None, ongoing: Sequence[Incident], now: float) -> Iterator[tuple[str, float]]:
         """The numbers of a series that are known."""
         counts = self._statistics.series[name]
-        spans, rung = list(counts.spans), list(counts.rung)
-        known = {first for first, _ in spans[-2:]}
+        marks = list(counts.marks)
+        known = {first for first, *_ in marks[-2:]}
         ongoing = [each for each in ongoing if each.first_row not in known]  # else it is over, and counted already
         opened, alarms = len(ongoing), sum(each.alarm for each in ongoing)
         yield from (("points", counts.points), ("judged_points", counts.judged), ("flagged_points", counts.flagged))
-        yield from (("open_incidents", opened), ("incidents", len(spans) + opened))
-        yield from (("open_alarms", alarms), ("alarms", sum(rung) + alarms))
+        yield from (("open_incidents", opened), ("incidents", len(marks) + opened))
+        yield from (("open_alarms", alarms), ("alarms", sum(rung for _, _, rung, _ in marks) + alarms))
         if counts.judged:
             yield "allowed_points", self._share(name) * counts.judged
         if newest := self._newest.get(name):

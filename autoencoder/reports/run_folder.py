@@ -28,18 +28,8 @@ COLUMNS_PLOT = "columns.png"  # the worst incidents of several columns
 LOG = "anomalies.log"
 FEEDBACK = "feedback.jsonl"  # what people said of incidents, see ``autoencoder.feedback``
 MODEL_FILES = ("model.onnx", "model.keras")
-RESULTS = (
-    SCORES,
-    INCIDENTS,
-    ADAPTATIONS,
-    LOG,
-    METRICS,
-    PLOT,
-    COLUMNS_PLOT,
-    *MODEL_FILES,
-    DETECTOR,
-    CONFIG,
-)  # what a finished run leaves
+# what a finished run leaves
+RESULTS = (SCORES, INCIDENTS, ADAPTATIONS, LOG, METRICS, PLOT, COLUMNS_PLOT, *MODEL_FILES, DETECTOR, CONFIG)
 CHECKPOINT = "checkpoint.npz"  # where a run stands
 STATE = "state.npz"  # where a detector of the Python API stands
 GIVEN = "given.npz"  # the model that a run was given, as it was, until the run is done
@@ -48,16 +38,7 @@ MARK = ".run"  # says that the files beside it are those of a run that is not do
 BEGINS, GOES_ON = "a run begins here\n", "a run goes on here\n"  # what it says, before and after the configuration is there
 OUTBOX = "alerts.sqlite"  # alerts that wait to be delivered
 # the last three are sqlite's, while the outbox is in use
-FILES = (
-    *RESULTS,
-    FEEDBACK,
-    CHECKPOINT,
-    GIVEN,
-    REPLAY,
-    MARK,
-    OUTBOX,
-    *(f"{OUTBOX}-{ending}" for ending in ("wal", "shm", "journal")),
-)
+FILES = (*RESULTS, FEEDBACK, CHECKPOINT, GIVEN, REPLAY, MARK, OUTBOX, *(f"{OUTBOX}-{each}" for each in ("wal", "shm", "journal")))
 MAX_MODEL_BYTES = 1 << 28
 MAX_CHECKPOINT_BYTES = (1 << 32) - 1  # a third of a megabyte for each LSTM series; more is no plain zip archive
 MAX_METRICS_BYTES = 1 << 24

@@ -32,16 +32,25 @@ class SeriesStatistics:
     judged: int = 0  # of them, those with a threshold
     flagged: int = 0  # of those, the anomalous ones
     severity: float = -1.0  # of its worst incident; -1 where it has none
-    spans: list[tuple[int, int]] = field(default_factory=list)  # first and last row, in the series, of each of its incidents
-    rung: list[bool] = field(default_factory=list)  # which of them were alarms
-    flagged_spans: list[bool] = field(default_factory=list)  # which of them are of flagged rows, and not of missing data
+    # of each of its incidents first and last row, in the series, whether it was an alarm, and whether it is of flagged rows
+    marks: list[tuple[int, int, bool, bool]] = field(default_factory=list)
     labels: bytearray = field(default_factory=bytearray)  # a byte a point, 1 inside a known anomaly; empty where none are known
     flags: bytearray = field(default_factory=bytearray)  # a byte a point with a label, 1 where it is flagged
+
+    @property
+    def spans(self) -> list[tuple[int, int]]:
+        """First and last row of each of its incidents."""
+        return [(first, last) for first, last, *_ in self.marks]
+
+    @property
+    def alarms(self) -> int:
+        """How many of them were worth an alert."""
+        return sum(rung for _, _, rung, _ in self.marks)
 
     def odometer(self, share: float, interval: float) -> Odometer:
         """The counts, where ``share`` of the normal points may be flagged, which lie ``interval`` seconds apart (0: not known)."""
         days = interval * self.judged / DAY or math.nan
-        return Odometer(self.judged, self.flagged, share * self.judged, len(self.spans), sum(self.rung), days)
+        return Odometer(self.judged, self.flagged, share * self.judged, len(self.marks), self.alarms, days)
 
 
 class RunStatistics(Sink):
@@ -91,9 +100,7 @@ class RunStatistics(Sink):
         """Count incidents that ended."""
         for incident in closed:
             one = self._of(incident.series)
-            one.spans.append((incident.first_row, incident.last_row))
-            one.rung.append(incident.alarm)
-            one.flagged_spans.append(incident.kind == ANOMALY)
+            one.marks.append((incident.first_row, incident.last_row, incident.alarm, incident.kind == ANOMALY))
             one.severity = max(one.severity, incident.severity)
             if incident.silenced_by:
                 self.silenced[incident.silenced_by] = self.silenced.get(incident.silenced_by, 0) + 1
@@ -151,15 +158,14 @@ class RunStatistics(Sink):
         """
         if not any(one.labels for one in self.series.values()):
             return None
-        labels, flags, spans, begins = bytearray(), bytearray(), [], []
-        rung: list[bool] = []
+        labels, flags, spans, rung, begins = bytearray(), bytearray(), [], [], []
         for name, one in self.series.items():
             skipped = training_points.get(name, one.points)
             if len(one.labels) > skipped:
                 begins.append(len(labels))
                 begin = len(labels) - skipped
-                spans += [(begin + first, begin + last + 1) for first, last in compress(one.spans, one.flagged_spans)]
-                rung += compress(one.rung, one.flagged_spans)
+                spans += [(begin + first, begin + last + 1) for first, last, _, is_flagged in one.marks if is_flagged]
+                rung += [rings for *_, rings, is_flagged in one.marks if is_flagged]
                 labels += one.labels[skipped:]
                 flags += one.flags[skipped:]
         quality = quality_of(_flags(labels), _flags(flags), spans, [*compress(spans, rung)], begins or (0,))
@@ -177,14 +183,7 @@ class RunStatistics(Sink):
             "series": json.dumps(list(self.series)),
             "counts": np.array([(one.points, one.judged, one.flagged) for one in each], np.int64).reshape(-1, 3),
             "severity": np.array([one.severity for one in each]),
-            "spans": np.array(
-                [
-                    (place, *span, *marks)
-                    for place, one in enumerate(each)
-                    for span, *marks in zip(one.spans, one.rung, one.flagged_spans, strict=True)
-                ],
-                np.int64,
-            ).reshape(-1, 5),
+            "spans": np.array([(place, *mark) for place, one in enumerate(each) for mark in one.marks], np.int64).reshape(-1, 5),
             "missing": self.missing,
             "waiting": self.waiting,
             "incidents": self.incidents,
@@ -207,9 +206,7 @@ class RunStatistics(Sink):
             for one, worst in zip(each, severity.tolist(), strict=True):
                 one.severity = worst
             for place, first, last, rung, is_flagged in saved.integers("spans", (None, 5)).tolist():
-                each[place].spans.append((first, last))
-                each[place].rung.append(bool(rung))
-                each[place].flagged_spans.append(bool(is_flagged))
+                each[place].marks.append((first, last, bool(rung), bool(is_flagged)))
             labels, flags = (saved.integers(key, ("labels",), 0, 1).astype(bool) for key in ("labels", "flags"))
             places = saved.integers("places", (None,), 0, len(names) - 1)
             places = places if len(places) else np.zeros(len(labels), np.int64)
