@@ -69,7 +69,7 @@ def run(bench: Bench) -> Report | None:
     """Score every file with every detector, or with ``--file`` one, and draw its plot."""
     path, name = bench.arguments.path, bench.arguments.file
     files = nab_files(path)
-    wanted = find_file(files, name) if name else None
+    wanted = find_file({file: file.names for file in files}, name) if name else None
     bench.scorers()
     makers = {name: partial(make_waited_for, config) for name, config in bench.detectors.items()}
     out = bench.open_results()
@@ -165,17 +165,16 @@ def _read_windows(path: Path) -> dict[str, tuple[Window, ...]]:
         raise InputError(f"{path}, line {error.lineno}: not JSON ({error.msg}); restore the file from the benchmark") from None
     if not isinstance(entries, dict):
         raise InputError(f"{path}: found {type(entries).__name__} at the top; it must map file names to lists of windows")
-    return {name: _windows(f"{path}, '{name}'", pairs) for name, pairs in entries.items()}
-
-
-def _windows(where: str, pairs: object) -> tuple[Window, ...]:
-    if not isinstance(pairs, list):
-        raise InputError(f"{where}: found {pairs!r}; it must be a list of [start, end] pairs")
-    windows = sorted(_window(where, pair) for pair in pairs)
-    for (_, last), (first, _) in pairwise(windows):
-        if first <= last:
-            raise InputError(f"{where}: one window ends at {last} and the next starts at {first}; windows must not overlap")
-    return tuple(windows)
+    windows = {}
+    for name, pairs in entries.items():
+        where = f"{path}, '{name}'"
+        if not isinstance(pairs, list):
+            raise InputError(f"{where}: found {pairs!r}; it must be a list of [start, end] pairs")
+        windows[name] = tuple(sorted(_window(where, pair) for pair in pairs))
+        for (_, last), (first, _) in pairwise(windows[name]):
+            if first <= last:
+                raise InputError(f"{where}: one window ends at {last} and the next starts at {first}; windows must not overlap")
+    return windows
 
 
 def _window(where: str, pair: Any) -> Window:

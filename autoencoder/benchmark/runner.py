@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -147,24 +147,13 @@ def require_folder(path: Path, layout: str) -> None:
         raise InputError(f"{path}: no such folder; {layout}")
 
 
-class Named(Protocol):
-    """A file of a benchmark."""
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """What ``--file`` may call it, the shortest name last."""
-
-
-File = TypeVar("File", bound=Named)
-
-
-def find_file(files: Sequence[File], wanted: str) -> File:
-    """The file that ``--file`` names; InputError with the name of one that is there where there is none."""
-    for file in files:
-        if wanted in file.names:
+def find_file(files: Mapping[Job, Sequence[str]], wanted: str) -> Job:
+    """The file that ``--file`` names, of files with what it may call them, the shortest name last; InputError where there is none."""
+    for file, names in files.items():
+        if wanted in names:
             return file
-    names = [file.names[-1] for file in files]
-    close = difflib.get_close_matches(wanted, names, n=1, cutoff=0.3) or names[:1]
+    shortest = [names[-1] for names in files.values()]
+    close = difflib.get_close_matches(wanted, shortest, n=1, cutoff=0.3) or shortest[:1]
     raise InputError(f"--file {wanted}: the benchmark has no such file; one is called {close[0]}")
 
 

@@ -110,7 +110,8 @@ Judge = Callable[[], Detections]  # of the rows that are scored; TrainingError w
 def run(bench: Bench) -> Report | None:
     """Score every series with every detector and the controls, or with ``--file`` one, and draw its pictures."""
     files = series_files(bench.arguments.path)
-    wanted = find_file(files, bench.arguments.file) if bench.arguments.file else None
+    name = bench.arguments.file
+    wanted = find_file({file: file.names for file in files}, name) if name else None
     bench.scorers()
     out = bench.open_results()
     if wanted is None:

@@ -35,7 +35,7 @@ from autoencoder.reports.sinks import Sink
 from autoencoder.reports.statistics import RunStatistics
 from autoencoder.reports.tracker import IncidentTracker, Policy
 from autoencoder.scorers.base import Progress
-from autoencoder.sources.chunk import Source
+from autoencoder.sources.chunk import Chunk, Source
 
 Warn = Callable[[str], None]
 Labels = Callable[[str | None], Sequence[Label]]  # of a series
@@ -80,13 +80,7 @@ def make_panel(
     first = next(source.chunks(), None) if is_at_hand(source) and config.judges_prices else None
 
     def make(name: str | None, points: int | None) -> Series:
-        training, fault = 0, ""
-        try:
-            training = 0 if model else training_points(config, points, None if first is None else first.time)
-        except ConfigError as error:
-            if name is None:
-                raise
-            fault = str(error)
+        training, fault = (0, "") if model else _training(config, name, points, first)
         policy = make_policy(config, name, is_zoned=bool(source.timezone), labels=labels)
         tracker = make_tracker(settings_of(config, name).incidents, zone_of(source), policy, source.columns)
         one = Series(name, make_one(name, training), tracker, partial(_gaps, config, name), left_out=fault)
@@ -102,6 +96,16 @@ def make_panel(
     for name, points in _lengths(source).items():
         panel.add(name, points)
     return panel
+
+
+def _training(config: Config, name: str | None, points: int | None, first: Chunk | None) -> tuple[int, str]:
+    """Points that train a series, and why there are none where one of several has too few; ConfigError where it is the only one."""
+    try:
+        return training_points(config, points, None if first is None else first.time), ""
+    except ConfigError as error:
+        if name is None:
+            raise
+        return 0, str(error)
 
 
 def _detector_maker(
