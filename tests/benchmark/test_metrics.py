@@ -6,19 +6,13 @@ import math
 
 import numpy as np
 import pytest
+from helpers.detections import labelled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoencoder.benchmark.metrics import auc_pr, delay_f1, event_figures, incidents_of, vus_pr
 from autoencoder.reports.evaluation import events
 from benchmark.folders import property_test
-
-
-def labelled(points: int, *spans: tuple[int, int]) -> np.ndarray:
-    labels = np.zeros(points, dtype=bool)
-    for start, end in spans:
-        labels[start:end] = True
-    return labels
 
 
 @st.composite

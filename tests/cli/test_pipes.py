@@ -87,8 +87,7 @@ def test_an_interrupted_stream_is_resumed(tmp_path: Path, number: int, line: str
     lines = [line.format(time=1_700_000_000 + 60 * row, value=value) for row, value in enumerate(wave(400))]
     cli.feed(process, "".join(lines[:300]) + lines[300][:5])  # the last line is only begun
     cli.wait_for_rows(tmp_path / "o", 300, process)
-    process.send_signal(number)
-    outcome = cli.finish(process)
+    outcome = cli.stop(process, number)
     assert outcome.code == code
     assert outcome.err.splitlines()[-1] == "interrupted after 300 points; what was done is in o; --resume goes on with it"
     assert len(cli.rows(tmp_path / "o")) == 300
@@ -111,16 +110,14 @@ def test_a_followed_file_is_scored_as_it_grows(tmp_path: Path, number: int, code
     with table.open("a") as file:
         file.writelines(f"{row},{wave(202)[row]}\n" for row in (200, 201))
     cli.wait_for_rows(out, 202, process)
-    process.send_signal(number)
-    assert cli.finish(process).code == code
+    assert cli.stop(process, number).code == code
     assert [float(row["value"]) for row in cli.rows(out)] == wave(202)
 
 
 def test_a_source_with_an_end_is_not_done_after_sigterm(tmp_path: Path) -> None:
     process = cli.start("--out", "o", *SMALL, "--set", "synthetic.points_per_second=2000", folder=tmp_path)
     cli.wait_until(lambda: cli.count_lines(tmp_path / "o/scores.csv") > 300, process)
-    process.send_signal(signal.SIGTERM)
-    assert cli.finish(process).code == 130
+    assert cli.stop(process, signal.SIGTERM).code == 130
     assert cli.metrics(tmp_path / "o")["status"] == "interrupted"
 
 
@@ -130,8 +127,7 @@ def test_a_source_with_an_end_is_not_done_after_sigterm(tmp_path: Path) -> None:
 def test_an_interrupt_before_the_first_line(tmp_path: Path, command: str, number: int, code: int) -> None:
     process = cli.open_pipe(tmp_path, command, *GAUSSIAN)
     cli.wait_until((tmp_path / "o").exists, process)
-    process.send_signal(number)
-    assert cli.finish(process) == Outcome(code, "", "interrupted\n")
+    assert cli.stop(process, number) == Outcome(code, "", "interrupted\n")
     assert not (tmp_path / "o").exists()
 
 
@@ -146,8 +142,7 @@ def test_an_interrupt_in_training(tmp_path: Path, command: str) -> None:
     cli.wait_until(lambda: library in Path(f"/proc/{process.pid}/maps").read_text(), process)
     with pytest.raises(subprocess.TimeoutExpired):
         process.wait(timeout=1.5)
-    process.send_signal(signal.SIGINT)
-    assert cli.finish(process) == Outcome(130, "", "interrupted\n")
+    assert cli.stop(process, signal.SIGINT) == Outcome(130, "", "interrupted\n")
     assert not (tmp_path / "o").exists()
 
 

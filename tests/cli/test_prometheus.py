@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 from helpers.alertmanager import BINARY, AlertmanagerServer
-from helpers.cli import GAUSSIAN, ROOT, count_lines, finish, rows, start, wait_until
+from helpers.cli import GAUSSIAN, ROOT, count_lines, rows, start, stop, wait_until
 from helpers.prometheus_server import Exporter, Prometheus, backfill, needs_prometheus
 from helpers.webhook_server import closed_port, isolate
 
@@ -127,8 +127,7 @@ def test_a_metric_that_misbehaves_is_an_alert_within_two_scrapes_and_resolves(wo
         print(f"firing after {took[0]:.2f} s, resolved after {took[1]:.2f} s, of scrapes every {SCRAPE:g} s")
         assert max(took) <= 2 * SCRAPE
     finally:
-        process.send_signal(signal.SIGTERM)
-    assert finish(process).code == 0
+        assert stop(process, signal.SIGTERM).code == 0
 
 
 @pytest.mark.slow
@@ -147,8 +146,7 @@ def test_a_run_that_is_killed_while_it_follows_loses_and_doubles_nothing(world: 
     process = follow(world, tmp_path, "--resume", "--set", "prometheus.delay=1")
     before = count_lines(out)
     wait_until(lambda: count_lines(out) > before + 5, process)
-    process.send_signal(signal.SIGTERM)
-    outcome = finish(process)
+    outcome = stop(process, signal.SIGTERM)
     assert outcome.code == 0 and "interrupted" in outcome.err, outcome.err
     found = [(row["time"].removesuffix("Z"), float(row["value"])) for row in rows(tmp_path / "o")]
     begin, end = found[0][0], found[-1][0]

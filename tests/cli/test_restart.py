@@ -76,8 +76,7 @@ def test_kills_from_the_first_moment_on(program: Program, file: Path, tmp_path: 
         for part in (0.3, 0.6, 0.8, 0.9):
             process = cli.start("--out", out, "--resume", *use, folder=tmp_path)
             time.sleep(dice.uniform(0, part) * seconds)
-            process.kill()
-            process.communicate()
+            cli.stop(process, signal.SIGKILL)
         assert cli.finish(cli.start("--out", out, "--resume", *use, folder=tmp_path)).code == 0
         assert_same_run(Path(out), Path(f"whole-{number}"))
 
@@ -109,8 +108,7 @@ def given_to(model: Path) -> bytes:
 def test_a_signal_while_libraries_are_imported(tmp_path: Path, file: Path, follow: bool, number: str, code: int) -> None:
     process = cli.start("--out", "o", "--resume", *RUN, *["--follow"][:follow], folder=tmp_path)
     cli.wait_until(lambda: "_multiarray_umath" in Path(f"/proc/{process.pid}/maps").read_text(), process)
-    process.send_signal(signal.Signals[f"SIG{number}"])
-    outcome = cli.finish(process)
+    outcome = cli.stop(process, signal.Signals[f"SIG{number}"])
     assert outcome.code == code, outcome.err
     assert "Traceback" not in outcome.err and not (tmp_path / "o").exists()
 
@@ -126,13 +124,11 @@ def test_a_run_that_follows_is_stopped_and_goes_on(program: Program, file: Path,
         cli.wait_for_rows(tmp_path / "o", rows, process)
     else:
         cli.wait_until((tmp_path / "o/config.yaml").exists, process)
-    process.send_signal(signal.SIGTERM)
-    assert cli.finish(process).code == 0
+    assert cli.stop(process, signal.SIGTERM).code == 0
     path.write_text("".join(lines))
     process = cli.start(*command, folder=tmp_path)
     cli.wait_for_rows(tmp_path / "o", 400, process)
-    process.send_signal(signal.SIGINT)
-    assert cli.finish(process).code == 130
+    assert cli.stop(process, signal.SIGINT).code == 130
     assert program("--out", "whole", *RUN).code == 0
     assert (tmp_path / "o/scores.csv").read_bytes() == Path("whole/scores.csv").read_bytes()
     next_day = write_csv(tmp_path / "next.csv", wave(10), header="value")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
@@ -86,8 +87,7 @@ def test_a_killed_run_goes_on(program: Program, tmp_path: Path) -> None:
     assert program("--out", "whole", *long).code == 0
     process = cli.start("--out", "o", *long, folder=tmp_path)
     cli.wait_until(lambda: cli.count_lines(tmp_path / "o/scores.csv") > 5000, process)
-    process.kill()
-    process.communicate()
+    cli.stop(process, signal.SIGKILL)
     assert 5000 < len(cli.rows(Path("o"))) < 60_000
     assert program("--out", "o", "--resume").code == 0
     assert_same_run(Path("o"), Path("whole"))

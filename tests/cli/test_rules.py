@@ -71,8 +71,7 @@ def test_a_followed_run_notices_that_nothing_comes(tmp_path: Path) -> None:
     cli.wait_until(lambda: cli.count_lines(out / "incidents.jsonl") > 0, process)
     (one,) = cli.incidents(out)
     assert (one["kind"], one["status"], one["alarm"], one["start"]) == ("no data", "open", True, "2024-05-01T00:04:59Z")
-    process.send_signal(signal.SIGTERM)
-    outcome = cli.finish(process)
+    outcome = cli.stop(process, signal.SIGTERM)
     assert outcome.code == 0 and "no data after" in outcome.err
     assert cli.incidents(out)[0]["close_reason"] == "run stopped"
 
@@ -80,8 +79,7 @@ def test_a_followed_run_notices_that_nothing_comes(tmp_path: Path) -> None:
         file.writelines(f"{times[row]},{wave(302)[row]}\n" for row in (300, 301))
     resumed = cli.start(*follow, "--resume", "--set=rules=[{no_data: 1 h}]", folder=tmp_path)
     cli.wait_for_rows(out, 302, resumed)
-    resumed.send_signal(signal.SIGTERM)
-    assert cli.finish(resumed).code == 0
+    assert cli.stop(resumed, signal.SIGTERM).code == 0
     assert [(each["id"], each["close_reason"], each["end"]) for each in cli.incidents(out)] == [
         (1, "data are back", "2024-05-01T00:05:00Z")
     ]

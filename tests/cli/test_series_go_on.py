@@ -29,14 +29,12 @@ def test_a_killed_run_goes_on(detector: tuple[str, ...], program: Program, three
     process = cli.start(*SERIES, "--follow", "--path", three, "--out", "o", *detector, folder=tmp_path)
     cli.wait_until((out / "checkpoint.npz").exists, process)
     cli.wait_for_rows(out, 900, process)
-    process.kill()
-    process.communicate()
+    cli.stop(process, signal.SIGKILL)
     with three.open("a") as file:
         file.write(",".join(map(str, rows_of("a", wave(301))[-1])) + "\n")
     again = cli.start("--resume", "--out", "o", folder=tmp_path)
     cli.wait_for_rows(out, 901, again)
-    again.send_signal(signal.SIGTERM)
-    assert cli.finish(again).code == 0
+    assert cli.stop(again, signal.SIGTERM).code == 0
     assert program(*SERIES, "--path", three, "--out", "whole", *detector).code == 0
     assert (out / "scores.csv").read_bytes() == Path("whole/scores.csv").read_bytes()
     assert len(cli.incidents(out)) == len(cli.incidents(Path("whole")))
@@ -48,8 +46,7 @@ def test_a_pipe_that_was_cut_off_goes_on(program: Program, three: Path, tmp_path
     header, *lines = three.read_text().splitlines(keepends=True)
     cli.feed(process, header + "".join(lines[:500]))
     cli.wait_for_rows(tmp_path / "o", 500, process)
-    process.send_signal(signal.SIGTERM)
-    assert cli.finish(process).code == 0
+    assert cli.stop(process, signal.SIGTERM).code == 0
     again = cli.open_pipe(tmp_path, *PIPED, "--resume")
     assert cli.finish(again, text=header + "".join(lines[500:])).code == 0
     cli.assert_same_results(tmp_path / "o", Path("whole"))
@@ -90,8 +87,7 @@ def test_series_whose_networks_are_their_own_go_on(program: Program, tmp_path: P
     header, *lines = rest.read_text().splitlines(keepends=True)
     cli.feed(process, header + "".join(lines[:200]))
     cli.wait_for_rows(tmp_path / "o", 200, process)
-    process.send_signal(signal.SIGINT)
-    assert cli.finish(process).code == 130
+    assert cli.stop(process, signal.SIGINT).code == 130
     again = cli.finish(cli.open_pipe(tmp_path, *use, "--resume"), text=header + "".join(lines[200:]))
     assert again.code == 0, again.err
     cli.assert_same_results(tmp_path / "o", Path("whole"))

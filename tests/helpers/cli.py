@@ -67,6 +67,12 @@ def finish(process: subprocess.Popen[str], *, text: str | None = None) -> Outcom
     return Outcome(process.returncode, out or "", err or "")
 
 
+def stop(process: subprocess.Popen[str], number: int) -> Outcome:
+    """Send a process a signal, and wait for its end."""
+    process.send_signal(number)
+    return finish(process)
+
+
 def open_pipe(folder: Path, *arguments: object) -> subprocess.Popen[str]:
     """The program as a process that writes into ``o`` what it reads from its stdin."""
     return start("--source", "stdin", "--out", "o", *arguments, folder=folder, stdin=subprocess.PIPE)

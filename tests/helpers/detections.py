@@ -53,3 +53,11 @@ def expecting_a_sine(values: Array, *, time: np.ndarray | None = None, training:
     thresholds = np.where(np.isnan(errors), np.nan, 1.5)
     time = np.arange(len(values)) if time is None else time
     return Detections(time, values, predictions, errors, thresholds, np.clip(errors / 3, 0, 1), errors > 1.5)
+
+
+def labelled(points: int, *spans: tuple[int, int]) -> np.ndarray:
+    """Labels (N,) that are True in these rows [start, end)."""
+    labels = np.zeros(points, dtype=bool)
+    for start, end in spans:
+        labels[start:end] = True
+    return labels

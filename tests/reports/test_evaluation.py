@@ -6,19 +6,13 @@ import math
 from itertools import pairwise
 
 import numpy as np
+from helpers.detections import labelled
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from autoencoder.reports.evaluation import events, quality_of
 
 flags = st.lists(st.booleans(), min_size=1, max_size=60).map(lambda bits: np.array(bits, dtype=bool))
-
-
-def labelled(points: int, *spans: tuple[int, int]) -> np.ndarray:
-    labels = np.zeros(points, dtype=bool)
-    for start, end in spans:
-        labels[start:end] = True
-    return labels
 
 
 def test_one_flag_finds_an_event() -> None:
