@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -185,14 +184,10 @@ def save_model(folder: RunFolder, kind: str, panel: Panel, given: SavedModel | N
         lone = {LONE: _pack(main, files)} if main.name is None else {}
         if (size := sum(map(len, (*packed.values(), *lone.values())))) > MAX_MODEL_BYTES:
             return f"the models of {len(packed):,} series take {size:,} bytes; more than {MAX_MODEL_BYTES:,} are not saved"
-        state |= {"names": json.dumps(list(packed)), "series": _numbered(packed), **({LONE: from_files(lone)} if lone else {})}
+        blobs = {str(place): blob for place, blob in enumerate(packed.values())}  # a name may be no key of an archive
+        state |= {"names": json.dumps(list(packed)), "series": from_files(blobs), **({LONE: from_files(lone)} if lone else {})}
     folder.write_model(state, files)
     return None
-
-
-def _numbered(packed: Mapping[str, bytes]) -> State:
-    """The models by their place: a name may be no key of an archive."""
-    return from_files({str(place): blob for place, blob in enumerate(packed.values())})
 
 
 def _pack(one: Series, files: dict[str, bytes]) -> bytes:

@@ -166,7 +166,11 @@ def drift_targets(cases: Sequence[Case], patience: int = 10) -> list[Target]:
         ours = groups.get((kind, ADAPTIVE), [])
         static = {case.seed: case for case in groups.get((kind, STATIC), [])}
         lost = [case.recall_before - case.recall_after for case in ours]
-        harmed = [_is_harmed(case, static[case.seed]) for case in ours if case.seed in static]
+        pairs = [(case, static[case.seed]) for case in ours if case.seed in static]
+        # false alarms for longer, or anomalies hidden, where nothing adapts
+        harmed = [
+            _delay(still) > _delay(case) or still.recall_after < case.recall_after - MAX_RECALL_LOSS for case, still in pairs
+        ]
         delays = Summary.of(map(_delay, ours))
         targets += [
             at_most(f"{kind}: points until alarms stop", (patience + SLACK) * PERIOD, delays),
@@ -195,11 +199,6 @@ def drift_targets(cases: Sequence[Case], patience: int = 10) -> list[Target]:
 
 def _delay(case: Case) -> float:
     return math.inf if case.quiet_after is None else float(case.quiet_after)
-
-
-def _is_harmed(ours: Case, static: Case) -> bool:
-    """Whether the same stream gives false alarms for longer, or hides anomalies, where nothing adapts."""
-    return _delay(static) > _delay(ours) or static.recall_after < ours.recall_after - MAX_RECALL_LOSS
 
 
 def _mean(values: Sequence[float]) -> Summary:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -143,7 +143,9 @@ def _figures(series: Sequence[Figures]) -> dict[str, float]:
     budgets = np.array([one["budgets"] for one in series])
 
     def over(summarise: Callable[[list[float]], Any], some: Sequence[Figures], part: str, whole: str = "") -> float:
-        return _over(summarise, (one[part] / one[whole] if whole else one[part] for one in some if not whole or one[whole]))
+        numbers = (one[part] / one[whole] if whole else one[part] for one in some if not whole or one[whole])
+        known = [number for number in numbers if not math.isnan(number)]
+        return float(summarise(known)) if known else math.nan
 
     return {
         **{key: over(np.mean, eventful, key) for key in ("delay_f1", "vus_pr", "auc_pr")},
@@ -160,11 +162,6 @@ def _figures(series: Sequence[Figures]) -> dict[str, float]:
         "ring_precision": over(np.mean, eventful, "right_rings", "rings"),
         "false_rings_a_day": over(np.median, calm, "rings", "days"),
     }
-
-
-def _over(summarise: Callable[[list[float]], Any], numbers: Iterable[float]) -> float:
-    known = [number for number in numbers if not math.isnan(number)]
-    return float(summarise(known)) if known else math.nan
 
 
 def _set_text(name: str, figures: Mapping[str, Any], budget: float | str) -> str:

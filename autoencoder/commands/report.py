@@ -172,7 +172,7 @@ def _table(columns: Mapping[str, Replay]) -> list[str]:
     rows = [["", *columns]]
 
     def add(label: str, counts: Sequence[float]) -> None:
-        rows.append([label, *map(_figure, counts)])
+        rows.append([label, *(f"{count:,}" if isinstance(count, int) else brief(count) for count in counts)])
         for period in PERIODS if any(meter.days > 0 for meter in meters) else ():
             rows.append([f"  {period}", *(brief(meter.per(count, period)) for meter, count in zip(meters, counts, strict=True))])
 
@@ -193,7 +193,3 @@ def _table(columns: Mapping[str, Replay]) -> list[str]:
         "  ".join([f"{row[0]:{first}}", *(f"{cell:>{width}}" for cell, width in zip(row[1:], others, strict=True))])
         for row in rows
     ]
-
-
-def _figure(count: float) -> str:
-    return f"{count:,}" if isinstance(count, int) else brief(count)

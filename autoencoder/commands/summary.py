@@ -28,6 +28,8 @@ def write_metrics(
     """Write metrics.json; returns what it holds."""
     source = run.source
     adaptation = run.panel.adaptation_report()
+    told = ((f"series {name!r}: " if name is not None else "", each) for name, each in run.panel.notes.items())
+    notes = [where + note for where, each in told for note in each]  # of the points beside the model, as they were told
     metrics = {
         "status": "done" if fault is None else "interrupted" if isinstance(fault, KeyboardInterrupt) else f"failed: {fault}",
         "source": {"kind": config.source, "name": source.name, "columns": source.columns, "timezone": source.timezone},
@@ -37,7 +39,7 @@ def write_metrics(
         "odometer": _odometer(run).record(),
         "incidents": _gaps(run),
         "training": run.panel.info(),
-        **({"notes": _notes(run)} if run.panel.notes else {}),
+        **({"notes": notes} if notes else {}),
         "quality": _quality(run),
         "known_anomalies": run.statistics.known_anomalies(_training_points(run)),
         **({"adaptation": adaptation} if adaptation else {}),
@@ -178,11 +180,6 @@ def _gaps(run: Run) -> dict[str, Any]:
     usual, _ = Counter(gaps.values()).most_common(1)[0]
     others = {name: dict(zip(GAPS, each, strict=True)) for name, each in gaps.items() if each != usual}
     return {**dict(zip(GAPS, usual, strict=True)), **({"series": others} if others else {})}
-
-
-def _notes(run: Run) -> list[str]:
-    """What was told of the points beside the model: that they begin too early, are of another unit or of another kind of series."""
-    return [note if name is None else f"series {name!r}: {note}" for name, notes in run.panel.notes.items() for note in notes]
 
 
 def _series(run: Run) -> dict[str, Any]:

@@ -41,7 +41,9 @@ def train(config: Config, options: RunOptions, console: Console) -> int:
             source = open_source(config, console.print)
             if config.source == "stdin" and config.training.points is None:
                 source = WholeSource(source)
-        panel = make_panel(_on_all(config), source, None, console.print, console.progress("training"), adapts=False)
+        # all of a source that ends trains, where ``training.points`` does not say otherwise
+        on_all = config.model_copy(update={"training": config.training.model_copy(update={"fraction": 1.0})})
+        panel = make_panel(on_all, source, None, console.print, console.progress("training"), adapts=False)
         import_training(config, watch)
         with console.bars(), naming(source):
             train_network(source, panel)
@@ -58,11 +60,6 @@ def train(config: Config, options: RunOptions, console: Console) -> int:
     trained = f"{source.name}: trained on {panel.training_points:,} points in {panel.training_seconds:.1f} s"
     console.print(f"{trained}; use it with --model {folder.path}")
     return 0
-
-
-def _on_all(config: Config) -> Config:
-    """The configuration under which the training part of a source that ends is all of it, where ``training.points`` does not say."""
-    return config.model_copy(update={"training": config.training.model_copy(update={"fraction": 1.0})})
 
 
 def _feed(source: Source, panel: Panel) -> int:

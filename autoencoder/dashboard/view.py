@@ -18,7 +18,7 @@ from autoencoder.reports.files import open_inside
 from autoencoder.reports.incidents import Incident, level_of
 from autoencoder.reports.odometer import brief
 from autoencoder.reports.run_folder import CONFIG, INCIDENTS, LOG, METRICS, SCORES, has
-from autoencoder.reports.wording import COLUMNS, columns_text, length_text
+from autoencoder.reports.wording import COLUMNS, columns_text, length_text, silenced_text
 
 HERE = Path(__file__).resolve().parent
 EVERYTHING = "Everything"
@@ -117,7 +117,7 @@ def _incidents(snapshot: Snapshot) -> None:
         "Length": [length_text(incident) for incident in shown],
         **_seen(shown),
         "State": [incident.close_reason or ("open" if snapshot.open else "closed") for incident in shown],
-        "Rang": [_moment(incident.alarm_time or _why_not(incident)) for incident in shown],
+        "Rang": [_moment(incident.alarm_time or f"no{silenced_text(incident)}") for incident in shown],
         "Feedback": [FEEDBACK[said[incident.id]] if incident.id in said else "" for incident in shown],
     }
     bar = st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="%.2f", width="small")
@@ -143,10 +143,6 @@ def _say(folder: Path, number: int, label: bool) -> None:
 
 def _moment(time: str) -> str:
     return time.rstrip("Z").replace("T", " ").removesuffix(":00")
-
-
-def _why_not(incident: Incident) -> str:
-    return f"no ({incident.silenced_by})" if incident.silenced_by else "no"
 
 
 def _seen(shown: Sequence[Incident]) -> dict[str, list[str]]:

@@ -83,16 +83,13 @@ class Odometer(NamedTuple):
 
     def _beside_budget(self, count: int, what: str) -> str:
         """How often something came, beside how often ``what`` (" false alarm"; "" after that word) was asked for, in one period."""
-        period = self._period if self.days > 0 else ""
+        period = (
+            ("a day" if self.per(self.allowed, "a day") >= 1 else "a week") if self.days > 0 else ""
+        )  # where that is a handy number
         rate, asked = (brief(self.per(each, period) if period else each) for each in (count, self.allowed))
         what += "s" if what and asked != "1" else ""
         came = f": {rate} {period}" if period else f" in {number_of(self.judged, 'judged point')}"
         return f"{came} (you asked for at most {asked}{what}{f' {period}' if period else ''})"
-
-    @property
-    def _period(self) -> str:
-        """The stretch of time in which the budget is a handy number."""
-        return "a day" if self.per(self.allowed, "a day") >= 1 else "a week"
 
     def line(self, known: Known | None = None) -> str:
         """Points flagged so far, a day and a week, against the budget."""
