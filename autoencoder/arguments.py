@@ -5,10 +5,11 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
-from typing import NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from autoencoder import __version__
 
@@ -23,6 +24,53 @@ APART = {
 }
 COMMANDS = ("run", "train", "serve", *APART)
 VERBOSE = "let the libraries' own log lines through, and show tracebacks"
+
+
+class Flag(NamedTuple):
+    """A flag that changes a setting."""
+
+    setting: str  # its key; empty where that depends on the source
+    sources: tuple[str, ...]  # that it means something to; all where none is named
+    help: str
+    options: Mapping[str, Any] = {}  # of argparse
+    group: str = "source"  # of the help
+
+
+KINDS = ("synthetic", "yfinance", "csv", "stdin", "prometheus")
+YAHOO, CSV, LINES, PROMETHEUS, HTTP = ("yfinance",), ("csv",), ("csv", "stdin"), ("prometheus",), ("http",)
+MANY, NAME, DATE = {"action": "append"}, {"metavar": "NAME"}, {"metavar": "DATE"}
+SOURCES = f"where the points come from: {', '.join(KINDS)} (default: synthetic)"
+COLUMNS = "column with the values; repeat it for several that are judged together, or all: each column on its own"
+FLAGS = {
+    "source": Flag("source", (), SOURCES, {"choices": KINDS, "metavar": "KIND"}),
+    "ticker": Flag("yfinance.ticker", YAHOO, "yfinance: e.g. AAPL; repeat it for several and their market", MANY),
+    "period": Flag("yfinance.period", YAHOO, "yfinance: how far back, e.g. 5y (default), 6mo, max"),
+    "start": Flag("yfinance.start", YAHOO, "yfinance: first day, YYYY-MM-DD, instead of a period", DATE),
+    "end": Flag("yfinance.end", YAHOO, "yfinance: day after the last one", DATE),
+    "interval": Flag("yfinance.interval", YAHOO, "yfinance: length of a bar, e.g. 1d (default), 1h, 5m"),
+    "path": Flag("csv.path", CSV, "csv: a csv, csv.gz, JSON or parquet file", {"metavar": "FILE"}),
+    "column": Flag("", (*LINES, *YAHOO, *HTTP), f"{COLUMNS} (default: the obvious one)", MANY | NAME),
+    "time_column": Flag("csv.time_column", LINES, "column with the times (default: the obvious one)", NAME),
+    "label_column": Flag("csv.label_column", CSV, "csv: 0/1 column with known anomalies, for the metrics", NAME),
+    "series_column": Flag("csv.series_column", LINES, "csv: column that names a row's series, e.g. host; all are judged", NAME),
+    "url": Flag("prometheus.url", PROMETHEUS, "prometheus: address of the server, e.g. http://localhost:9090"),
+    "query": Flag(
+        *("prometheus.query", PROMETHEUS, "prometheus: what is asked for; each series that it gives is judged on its own"),
+        {"metavar": "PROMQL"},
+    ),
+    "step": Flag("prometheus.step", PROMETHEUS, "prometheus: time between two points, e.g. 60s (default)"),
+    "follow": Flag(
+        *("follow", (*LINES, *YAHOO, *PROMETHEUS), "go on as lines, bars or points are added"),
+        {"action": "store_const", "const": True},
+    ),
+    "host": Flag("serve.host", HTTP, "address to listen on (default: 127.0.0.1)", {"metavar": "ADDRESS"}, "serve"),
+    "port": Flag("serve.port", HTTP, "port to listen on (default: 8000; 0: any free one)", {"type": int}, "serve"),
+    "detector": Flag(
+        "detector", (), "lstm_autoencoder (default), isolation_forest, ...; config.yaml names them all", NAME, "run"
+    ),
+    "plot": Flag("plot.kind", (), "a window, plot.png (default), or nothing", {"choices": ("live", "file", "none")}, "run"),
+    "seed": Flag("seed", (), "everything random follows from it (default: 0)", {"type": int}, "run"),
+}
 
 
 class Parser(argparse.ArgumentParser):
@@ -78,47 +126,16 @@ def parser() -> argparse.ArgumentParser:
 
 
 def _add_flags(top: argparse.ArgumentParser) -> None:
-    add = top.add_argument_group("source").add_argument
-    kinds = ("synthetic", "yfinance", "csv", "stdin", "prometheus")
-    add("--source", choices=kinds, metavar="KIND", help=f"where the points come from: {', '.join(kinds)} (default: synthetic)")
-    add("--ticker", action="append", help="yfinance: e.g. AAPL; repeat it for several and their market")
-    add("--period", help="yfinance: how far back, e.g. 5y (default), 6mo, max")
-    add("--start", metavar="DATE", help="yfinance: first day, YYYY-MM-DD, instead of a period")
-    add("--end", metavar="DATE", help="yfinance: day after the last one")
-    add("--interval", help="yfinance: length of a bar, e.g. 1d (default), 1h, 5m")
-    add("--path", metavar="FILE", help="csv: a csv, csv.gz, JSON or parquet file")
-    add(
-        "--column",
-        action="append",
-        metavar="NAME",
-        help="column with the values; repeat it for several that are judged together, or all: each column on its own "
-        "(default: the obvious one)",
-    )
-    add("--time-column", metavar="NAME", help="column with the times (default: the obvious one)")
-    add("--label-column", metavar="NAME", help="csv: 0/1 column with known anomalies, for the metrics")
-    add("--series-column", metavar="NAME", help="csv: column that names a row's series, e.g. host; all are judged")
-    add("--url", help="prometheus: address of the server, e.g. http://localhost:9090")
-    add("--query", metavar="PROMQL", help="prometheus: what is asked for; each series that it gives is judged on its own")
-    add("--step", help="prometheus: time between two points, e.g. 60s (default)")
-    add("--follow", action="store_const", const=True, help="go on as lines, bars or points are added")
-    add = top.add_argument_group("serve").add_argument
-    add("--host", metavar="ADDRESS", help="address to listen on (default: 127.0.0.1)")
-    add("--port", type=int, help="port to listen on (default: 8000; 0: any free one)")
-    add = top.add_argument_group("run").add_argument
+    groups = {name: top.add_argument_group(name) for name in ("source", "serve", "run")}
+    for name, flag in FLAGS.items():
+        groups[flag.group].add_argument(f"--{name.replace('_', '-')}", help=flag.help, **flag.options)
+    add = groups["run"].add_argument
     add("--config", type=Path, metavar="FILE", help="yaml file with settings (default: config.yaml)")
-    add(
-        "--set",
-        action="append",
-        default=[],
-        metavar="KEY=VALUE",
-        help="change one setting, e.g. threshold.budget=0.01; repeatable",
-    )
-    add("--detector", metavar="NAME", help="lstm_autoencoder (default), isolation_forest, ...; config.yaml names them all")
+    changed = "change one setting, e.g. threshold.budget=0.01; repeatable"
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help=changed)
     add("--model", type=Path, metavar="RUN_DIR", help="use the model of that run folder, train nothing")
-    add("--plot", choices=("live", "file", "none"), help="a window, plot.png (default), or nothing")
     add("--out", type=Path, metavar="DIR", help="run folder (default: runs/<UTC time>-<source>)")
     add("--resume", action="store_true", help="go on with the run in --out that was cut off, or begin it")
-    add("--seed", type=int, help="everything random follows from it (default: 0)")
     add("--verbose", action="store_true", help=VERBOSE)
     add("--version", action="version", version=f"autoencoder {__version__}")
 

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
-from autoencoder.arguments import APART, module_of, parse, parser
+from autoencoder.arguments import APART, FLAGS, module_of, parse, parser
 from autoencoder.core.errors import ConfigError, ResumeError, format_error
 from autoencoder.core.extras import missing_package, require
 from autoencoder.interrupts import Terminated
@@ -20,30 +20,6 @@ __all__ = ["call", "guarded_call", "main", "parse", "parser", "read_config"]
 if TYPE_CHECKING:
     from autoencoder.config import Config
     from autoencoder.console import Console
-
-# flag -> the setting it changes, and the sources that it means something to: all where none is named
-FLAGS = {
-    "source": ("source",),
-    "ticker": ("yfinance.ticker", "yfinance"),
-    "period": ("yfinance.period", "yfinance"),
-    "start": ("yfinance.start", "yfinance"),
-    "end": ("yfinance.end", "yfinance"),
-    "interval": ("yfinance.interval", "yfinance"),
-    "path": ("csv.path", "csv"),
-    "column": ("", "csv", "stdin", "yfinance", "http"),  # which setting that is depends on the source
-    "time_column": ("csv.time_column", "csv", "stdin"),
-    "label_column": ("csv.label_column", "csv"),
-    "series_column": ("csv.series_column", "csv", "stdin"),
-    "url": ("prometheus.url", "prometheus"),
-    "query": ("prometheus.query", "prometheus"),
-    "step": ("prometheus.step", "prometheus"),
-    "follow": ("follow", "csv", "stdin", "yfinance", "prometheus"),
-    "detector": ("detector",),
-    "host": ("serve.host", "http"),
-    "port": ("serve.port", "http"),
-    "plot": ("plot.kind",),
-    "seed": ("seed",),
-}
 
 
 def read_config(arguments: argparse.Namespace, warn: Callable[[str], object] = str) -> Config:
@@ -55,7 +31,7 @@ def read_config(arguments: argparse.Namespace, warn: Callable[[str], object] = s
     saved = arguments.out if whole else arguments.model
     file = require_inside(saved, CONFIG) if saved and has(saved, CONFIG) else None
     given = {flag: value for flag in FLAGS if (value := getattr(arguments, flag)) is not None}
-    changes = {key: given[flag] for flag, (key, *_) in FLAGS.items() if key and flag in given}
+    changes = {FLAGS[flag].setting: value for flag, value in given.items() if FLAGS[flag].setting}
     renamed: dict[str, None] = {}
 
     def resolved() -> Config:
@@ -63,7 +39,7 @@ def read_config(arguments: argparse.Namespace, warn: Callable[[str], object] = s
 
     config = resolved()
     for flag in given:
-        _, *sources = FLAGS[flag]
+        sources = FLAGS[flag].sources
         if sources and config.source not in sources:
             name = "--" + flag.replace("_", "-")
             if arguments.command == "serve":
