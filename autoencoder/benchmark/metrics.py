@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from autoencoder.core.types import Array, Bools, Integers
-from autoencoder.reports.evaluation import Span, events
+from autoencoder.reports.evaluation import Span, events, inside
 
 MARGIN = (
     5  # points around an event that are not normal, after it in which a flag still finds it, and that flags of an incident skip
@@ -58,16 +58,14 @@ def delay_f1(scores: Array, labels: Bools, delay: int, lengthen: int = 0) -> flo
     spans = events(labels)
     if not spans:
         return math.nan
-    inside = labels.copy()
-    for _, end in spans:
-        inside[end : end + lengthen] = True
+    longer = inside([(start, end + lengthen) for start, end in spans], len(labels))
     known = np.where(np.isnan(scores), -np.inf, scores)
-    spans = events(inside)
+    spans = events(longer)
     weights = np.array([math.floor(math.log(end - start + 3, 3) + 1e-9) for start, end in spans])
     peaks = np.array([known[start : min(end, start + delay + 1)].max() for start, end in spans])  # (E,)
     limits = np.unique(peaks[np.isfinite(peaks)])  # (K,) between two of them only false alarms change
     found = (peaks >= limits[:, None]) @ weights  # (K,)
-    outside = np.sort(known[~inside])
+    outside = np.sort(known[~longer])
     false = len(outside) - np.searchsorted(outside, limits)  # (K,)
     return float((2 * found / (found + false + weights.sum())).max(initial=0.0))
 
@@ -118,11 +116,9 @@ class RingFigures(NamedTuple):
 
 def ring_figures(alarms: Sequence[Span], labels: Bools) -> RingFigures:
     """Compare incidents that ring, as spans, with labels (N,)."""
-    near, inside = near_events(labels), np.zeros(len(labels), dtype=np.bool_)
-    for start, end in alarms:
-        inside[start:end] = True
+    near, rings = near_events(labels), inside(alarms, len(labels))
     return RingFigures(
-        rung_events=sum(bool(inside[start : end + MARGIN].any()) for start, end in events(labels)),
+        rung_events=sum(bool(rings[start : end + MARGIN].any()) for start, end in events(labels)),
         rings=len(alarms),
         right_rings=sum(bool(near[start:end].any()) for start, end in alarms),
     )
@@ -137,10 +133,7 @@ def incidents_of(flags: Bools) -> list[Span]:
 
 def near_events(labels: Bools) -> Bools:
     """Which points (N,) are at most ``MARGIN`` points away from an event."""
-    near = labels.copy()
-    for start, end in events(labels):
-        near[max(0, start - MARGIN) : end + MARGIN] = True
-    return near
+    return inside([(start - MARGIN, end + MARGIN) for start, end in events(labels)], len(labels))
 
 
 def _median(numbers: Sequence[int]) -> float:
@@ -152,10 +145,8 @@ BY_FLAGS, BY_INCIDENTS = "flags", "incidents"  # what a row counts as abnormal f
 
 def confusions(flags: Bools, labels: Bools, incidents: Sequence[Span]) -> dict[str, Integers]:
     """Rows found, false, missed and normal (4,), by flags (N,) and by incidents as spans; labels (N,)."""
-    inside = np.zeros(len(labels), dtype=bool)
-    for start, end in incidents:
-        inside[start:end] = True
-    return {by: np.bincount(2 * ~called + ~labels, minlength=4) for by, called in ((BY_FLAGS, flags), (BY_INCIDENTS, inside))}
+    kinds = {BY_FLAGS: flags, BY_INCIDENTS: inside(incidents, len(labels))}
+    return {by: np.bincount(2 * ~called + ~labels, minlength=4) for by, called in kinds.items()}
 
 
 def row_figures(series: Sequence[Mapping[str, Integers]]) -> dict[str, dict[str, float]]:

@@ -20,7 +20,7 @@ from autoencoder.config import Config, load
 from autoencoder.core.errors import AutoencoderError, ConfigError, ModelFileError
 from autoencoder.core.types import Detections
 from autoencoder.factory.sources import open_source
-from autoencoder.reports.evaluation import quality_of
+from autoencoder.reports.evaluation import inside, quality_of
 from autoencoder.reports.files import open_inside
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.odometer import DAY, Known, Odometer
@@ -241,10 +241,8 @@ def _known_anomalies(config: Config, start: int, stop: int) -> Bools | None:
     """Which of the rows [start, stop) lie in an anomaly of the synthetic stream that was asked for; None of any other stream."""
     if config.source != "synthetic":
         return None
-    labels = np.zeros(stop - start, dtype=bool)
-    for event in open_source(config, ignore).events(stop):
-        labels[max(0, event.start - start) : max(0, event.end - start)] = True
-    return labels
+    known = open_source(config, ignore).events(stop)
+    return inside([(event.start - start, event.end - start) for event in known], stop - start)
 
 
 def run_folders(base: Path) -> list[Path]:

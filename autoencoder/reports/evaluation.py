@@ -7,7 +7,7 @@ excellent. A share is NaN where there is nothing to take a share of.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
@@ -25,6 +25,18 @@ def events(labels: Flags) -> list[Span]:
     """
     edges = np.flatnonzero(np.diff(labels.astype(np.int8), prepend=0, append=0))
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
+
+
+def inside(spans: Iterable[Span], points: int) -> Flags:
+    """Which points (N,) lie in spans [start, end), which may reach beyond them; undoes ``events``.
+
+    >>> inside([(-2, 1), (3, 4)], 5)
+    array([ True, False, False,  True, False])
+    """
+    flags = np.zeros(points, np.bool_)
+    for start, end in spans:
+        flags[max(start, 0) : max(end, 0)] = True
+    return flags
 
 
 def quality_of(
@@ -46,20 +58,18 @@ def quality_of(
     ]  # a gap in an incident is no detection
     alarms = incidents if alarms is None else alarms
     right_incidents, right_alarms = (sum(bool(labels[start:end].any()) for start, end in each) for each in (incidents, alarms))
-    rings = np.zeros(len(labels), np.bool_)
-    for start, end in alarms:
-        rings[start:end] = True
+    rings = inside(alarms, len(labels))
     precision = _share(right_incidents, len(incidents))
     recall = _share(len(found), len(known))
-    right, flagged, inside = (int(np.count_nonzero(each)) for each in (flags & labels, flags, labels))
+    right, flagged, abnormal = (int(np.count_nonzero(each)) for each in (flags & labels, flags, labels))
     return {
         "event_precision": precision,
         "event_recall": recall,
         "event_f1": 2 * precision * recall / (precision + recall) if precision + recall else 0.0,
         "detection_delay_points": float(np.median(found)) if found else math.nan,
         "point_precision": _share(right, flagged),
-        "point_recall": _share(right, inside),
-        "false_alarm_share": _share(flagged - right, len(labels) - inside),
+        "point_recall": _share(right, abnormal),
+        "false_alarm_share": _share(flagged - right, len(labels) - abnormal),
         "known_anomalies": len(known),
         "false_alarms": len(alarms) - right_alarms,
         "rung_anomalies": sum(bool(rings[start:end].any()) for start, end in known),

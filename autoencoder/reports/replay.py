@@ -14,7 +14,7 @@ import numpy as np
 
 from autoencoder.core.events import DRIFT, PROMOTED
 from autoencoder.core.types import Array, Detections
-from autoencoder.reports.evaluation import Span
+from autoencoder.reports.evaluation import Span, inside
 from autoencoder.reports.files import open_inside
 from autoencoder.reports.incidents import GAPS, Incident
 from autoencoder.reports.odometer import Known, Odometer
@@ -107,11 +107,8 @@ def replay(
         anomalies: first and last row of those that are known; None where nothing is known.
         on_closed: told of incidents that are over, before the next flagged point is looked at.
     """
-    statistics, labels = RunStatistics(), None
-    if anomalies is not None:
-        labels = np.zeros(len(detections), np.bool_)
-        for first, last in anomalies:
-            labels[first : last + 1] = True
+    statistics, spans = RunStatistics(), [(first, last + 1) for first, last in anomalies or ()]
+    labels = None if anomalies is None else inside(spans, len(detections))
     cuts = np.flatnonzero(detections.anomalies) if on_closed else np.arange(PIECE, len(detections), PIECE)
     for start, stop in pairwise(sorted({0, *cuts.tolist(), len(detections)})):
         closed = tracker.process(detections[start:stop], [row for row in adopted if start <= row < stop])
