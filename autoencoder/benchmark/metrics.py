@@ -81,18 +81,21 @@ class EventFigures(NamedTuple):
     event_points: float
     delay: float  # from the start of an event that is found to its first flag
     normal_flagged: float  # share of the points more than ``MARGIN`` away from every event
+    rung_events: int  # that lie in an alarm, or up to ``MARGIN`` points before it
+    rings: int
+    right_rings: int  # alarms that touch an event, or its margin
 
 
-def event_figures(flags: Bools, labels: Bools) -> EventFigures:
-    """Compare flags (N,) with labels (N,).
+def event_figures(flags: Bools, labels: Bools, alarms: Sequence[Span] = ()) -> EventFigures:
+    """Compare flags (N,), and incidents that ring, as spans, with labels (N,).
 
     >>> flags, labels = np.zeros(40, bool), np.zeros(40, bool)
     >>> labels[10:14], flags[[12, 16, 30]] = True, True
-    >>> event_figures(flags, labels)._asdict() | {"normal_flagged": None}  # doctest: +NORMALIZE_WHITESPACE
-    {'events': 1, 'found': 1, 'incidents': 2, 'right': 1,
-     'incident_points': 3.0, 'event_points': 4.0, 'delay': 2.0, 'normal_flagged': None}
+    >>> event_figures(flags, labels, [(12, 17)])._asdict() | {"normal_flagged": None}  # doctest: +NORMALIZE_WHITESPACE
+    {'events': 1, 'found': 1, 'incidents': 2, 'right': 1, 'incident_points': 3.0, 'event_points': 4.0, 'delay': 2.0,
+     'normal_flagged': None, 'rung_events': 1, 'rings': 1, 'right_rings': 1}
     """
-    spans, incidents, near = events(labels), incidents_of(flags), near_events(labels)
+    spans, incidents, near, rings = events(labels), incidents_of(flags), near_events(labels), inside(alarms, len(labels))
     delays = [int(np.argmax(part)) for start, end in spans if (part := flags[start : end + MARGIN]).any()]
     return EventFigures(
         events=len(spans),
@@ -103,22 +106,7 @@ def event_figures(flags: Bools, labels: Bools) -> EventFigures:
         event_points=_median([end - start for start, end in spans]),
         delay=_median(delays),
         normal_flagged=float(flags[~near].mean()) if not near.all() else math.nan,
-    )
-
-
-class RingFigures(NamedTuple):
-    """How what rings meets the events of one series."""
-
-    rung_events: int  # that lie in an alarm, or up to ``MARGIN`` points before it
-    rings: int
-    right_rings: int  # alarms that touch an event, or its margin
-
-
-def ring_figures(alarms: Sequence[Span], labels: Bools) -> RingFigures:
-    """Compare incidents that ring, as spans, with labels (N,)."""
-    near, rings = near_events(labels), inside(alarms, len(labels))
-    return RingFigures(
-        rung_events=sum(bool(rings[start : end + MARGIN].any()) for start, end in events(labels)),
+        rung_events=sum(bool(rings[start : end + MARGIN].any()) for start, end in spans),
         rings=len(alarms),
         right_rings=sum(bool(near[start:end].any()) for start, end in alarms),
     )

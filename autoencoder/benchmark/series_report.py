@@ -16,7 +16,6 @@ from autoencoder.benchmark.metrics import (
     auc_pr,
     delay_f1,
     event_figures,
-    ring_figures,
     row_figures,
     vus_pr,
 )
@@ -82,7 +81,7 @@ def figures_of(detections: Detections, labels: Bools, share: float, set_name: st
     errors, time = detections.errors, detections.time
     known = errors[~np.isnan(errors)]
     ranked = np.where(np.isnan(errors), known.min(initial=0.0), errors)  # an unknown point ranks last
-    flags = event_figures(detections.anomalies, labels)
+    flags = event_figures(detections.anomalies, labels, alarms)
     interval = interval_of(time)
     return {
         "points": len(time),
@@ -92,7 +91,6 @@ def figures_of(detections: Detections, labels: Bools, share: float, set_name: st
         "auc_pr": auc_pr(ranked, labels),
         "budgets": flags.normal_flagged / share,
         **flags._asdict(),
-        **ring_figures(alarms, labels)._asdict(),
     }
 
 
