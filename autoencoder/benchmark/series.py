@@ -10,7 +10,7 @@ import copy
 import csv
 import gzip
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import cache, partial
@@ -167,19 +167,11 @@ def _judges(bench: Bench, series: Series) -> dict[str, Judge]:
 
     judges: dict[str, Judge] = {name: partial(judge, name) for name in bench.detectors}
     if bench.arguments.evidence:
-        judges |= {
-            f"{name} without {part}": partial(judge, name, part)
-            for name in bench.detectors
-            for part in parts_of(name, len(series.columns))
-        }
-    judges |= {name: partial(_control, bench.config, errors_of, series) for name, errors_of in CONTROLS.items()}
-    return judges | {T2Q: partial(_chart, series)} if len(series.columns) > 1 else judges
-
-
-def parts_of(detector: str, columns: int) -> Iterable[str]:
-    """Parts that the evidence of a detector has on so many columns."""
-    parts = PARTS if detector == LstmAutoencoderScorer.name else ()
-    return [part for part in parts if part != DEPENDENCE or columns > 1]
+        parts = [part for part in PARTS if part != DEPENDENCE or len(series.columns) > 1]
+        whole = [name for name in bench.detectors if name == LstmAutoencoderScorer.name]
+        judges |= {f"{name} without {part}": partial(judge, name, part) for name in whole for part in parts}
+    controls = {**CONTROLS, **({T2Q: t2q_errors} if len(series.columns) > 1 else {})}
+    return judges | {name: partial(_control, bench.config, errors_of, series) for name, errors_of in controls.items()}
 
 
 def _result(series: Series, path: Path, judge: Judge, data: Path) -> tuple[Detections, str | None]:
@@ -198,17 +190,14 @@ def _result(series: Series, path: Path, judge: Judge, data: Path) -> tuple[Detec
 
 def _control(config: Config, errors_of: Callable[[Array, int], Array], series: Series) -> Detections:
     errors, rest = errors_of(series.rows.values, series.train), series.rest
-    threshold = PeaksOverThreshold(series.share(config), config.threshold.window)
-    threshold.fit(errors[: series.train][-MAX_CALIBRATION_ERRORS:])
     judged = errors[series.train :]
-    return to_detections(rest.time, rest.values, Scored(judged, unknown(*rest.values.shape), judged), *threshold.judge(judged))
-
-
-def _chart(series: Series) -> Detections:
-    """Of T2+Q, which has limits of its own; how probable a normal error as large is it does not say."""
-    errors, rest = t2q_errors(series.rows.values, series.train)[series.train :], series.rest
-    scored = Scored(errors, unknown(*rest.values.shape), errors)
-    return to_detections(rest.time, rest.values, scored, np.ones(len(rest)), unknown(len(rest)))
+    if errors_of is t2q_errors:  # it has limits of its own; how probable a normal error as large is it does not say
+        limits = np.ones(len(rest)), unknown(len(rest))
+    else:
+        threshold = PeaksOverThreshold(series.share(config), config.threshold.window)
+        threshold.fit(errors[: series.train][-MAX_CALIBRATION_ERRORS:])
+        limits = threshold.judge(judged)
+    return to_detections(rest.time, rest.values, Scored(judged, unknown(*rest.values.shape), judged), *limits)
 
 
 def _draw(file: SeriesFile, series: Series, result: Path, name: str, judge: Judge) -> Path:

@@ -16,15 +16,15 @@ from functools import reduce
 from pathlib import Path
 from typing import Any
 
+from autoencoder.arguments import FLAGS as TYPED
 from autoencoder.config import load
 from autoencoder.core.errors import ConfigError
 from autoencoder.core.extras import PROGRAM, environment
 from autoencoder.dashboard.follow import Follower
 from autoencoder.reports.run_folder import default_folder
 
-FLAGS = {"source": "--source", "detector": "--detector", "seed": "--seed"}  # setting -> the flag for it
-FLAGS |= {"csv.path": "--path", "csv.columns": "--column", "csv.time_column": "--time-column"}
-FLAGS |= {"yfinance.ticker": "--ticker", "yfinance.period": "--period", "yfinance.interval": "--interval"}
+# setting -> the flag for it
+FLAGS = {flag.setting: f"--{name.replace('_', '-')}" for name, flag in TYPED.items()} | {"csv.columns": "--column"}
 BUDGET = "threshold.budget"
 SUFFIXES = (".csv", ".gz", ".json", ".jsonl", ".parquet", ".tsv", ".txt")
 STOP_SECONDS = 30.0  # for a run to stop: a download or the import of TensorFlow cannot be cut off
@@ -41,14 +41,14 @@ class Choice:
 
     def arguments(self) -> list[str]:
         """Of main.py; settings that are the defaults anyway are left out."""
-        defaults, arguments = load(None), []
+        defaults, typed = load(None), []
         for key, value in self.settings.items():
             if key == "source" or str(value) != str(reduce(getattr, key.split("."), defaults)):
                 for each in value if isinstance(value, list) and key in FLAGS else [value]:
                     text = each if isinstance(each, str) else json.dumps(each)
                     pair = [FLAGS[key], text] if key in FLAGS else ["--set", f"{key}={text}"]
-                    arguments += ["=".join(pair)] if text.startswith("-") and key in FLAGS else pair
-        return arguments
+                    typed += ["=".join(pair)] if text.startswith("-") and key in FLAGS else pair
+        return typed
 
     def check(self) -> None:
         """Raise ConfigError where a setting is wrong."""
