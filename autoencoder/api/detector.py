@@ -163,7 +163,7 @@ class Detector:
         self._stream = None
         stream = self._stream = Stream(self._config, self._model, points, len(points.time))
         self._process(points)
-        again = stream.judge_again(points)
+        again = stream.judge(points, anew=True)
         self.labels_, self.decision_scores_ = again.anomalies.astype(np.int64), again.scores
         return self
 
@@ -223,7 +223,7 @@ class Detector:
         if not self.is_fitted:
             seen = self._stream.rows if self._stream else 0
             raise NotFittedError(f"the detector is not trained ({seen:,} points have come); call fit with a history first")
-        return (self._stream or Stream(self._config, self._model, points)).peek(points)
+        return (self._stream or Stream(self._config, self._model, points)).judge(points)
 
     def save(self, path: str | Path) -> None:
         """Write to a folder what ``load`` goes on with; once trained, the folder serves ``--model`` on the command line, too.

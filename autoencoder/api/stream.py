@@ -23,7 +23,6 @@ from autoencoder.core import types
 from autoencoder.core.errors import AutoencoderError, ModelFileError
 from autoencoder.core.extras import require
 from autoencoder.core.state import Reader, State
-from autoencoder.detector import StreamDetector
 from autoencoder.factory.detectors import training_points
 from autoencoder.factory.runs import make_panel
 from autoencoder.models import SavedModel
@@ -93,17 +92,11 @@ class Stream:
             incidents=(*batch.closed, *batch.open),
         )
 
-    def peek(self, points: Points) -> types.Detections:
-        """Judge points as if they came next."""
-        return self._judge(copy.deepcopy(self.panel[None].detector.current), points)
-
-    def judge_again(self, points: Points) -> types.Detections:
-        """Judge points once more by what was learnt, as if the stream began with them."""
-        return self._judge(self.panel[None].detector.current.clone(), points)
-
-    def _judge(self, detector: StreamDetector, points: Points) -> types.Detections:
+    def judge(self, points: Points, *, anew: bool = False) -> types.Detections:
+        """Judge points as if they came next, or once more as if the stream began with them; nothing is remembered of them."""
+        one = self.panel[None].detector.current
         with self._libraries.limit(limits=1, user_api="blas"):
-            return detector.process(points.time, points.values)
+            return (one.clone() if anew else copy.deepcopy(one)).process(points.time, points.values)
 
     def _check_order(self, points: Points) -> None:
         """Warn once of times that do not ascend; points are judged in the order in which they come, as on the command line."""
