@@ -66,7 +66,7 @@ def setting(config: dict[str, Any], key: str) -> Any:
 
 
 def test_flags_in_the_readme_exist() -> None:
-    apart = {flag for one in ("feedback", "report") for action in parser_of(one)._actions for flag in action.option_strings}
+    apart = {flag for one in APART for action in parser_of(one)._actions for flag in action.option_strings}
     ours = re.sub(r"^(docker|kubectl|systemctl) .*$", "", README, flags=re.MULTILINE)
     assert set(FLAG.findall(ours)) <= flags_of_the_program() | flags_of_bench() | apart
 
