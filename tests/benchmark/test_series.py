@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import naive
+from helpers import naive_benchmark as naive
 from helpers.cli import Program
 from helpers.series import Array, gappy_series
 

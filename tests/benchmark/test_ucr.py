@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers import naive
+from helpers import naive_benchmark as naive
 from helpers.cli import Program, run_python
 from hypothesis import given
 from hypothesis import strategies as st

@@ -4,58 +4,8 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Callable, Iterator, Sequence
-from statistics import NormalDist, median
-
-# --- thresholds ---
-
-Memory = list[tuple[float, float]]  # recent errors and the limits that judged them, oldest first
-Estimate = Callable[[Memory], float]
-
-MINIMUM, STEP = 30, 32
-
-
-def rolling_limits(
-    estimate: Estimate, window: int, primed: Sequence[float], errors: Sequence[float], smoothing: float | None = None
-) -> list[float]:
-    """Limits of errors judged one by one; with ``smoothing``, levels for smoothed errors are turned into limits for raw ones."""
-    memory: Memory = []
-    level, seen, smoothed = math.nan, 0, math.nan
-    weight = 1.0 if smoothing is None else 2 / (smoothing + 1)
-
-    def judge(error: float) -> float:
-        nonlocal smoothed, seen
-        smoothed = level if smoothed > level else smoothed
-        smoothed = error if math.isnan(smoothed) else smoothed
-        limit = level + (1 - weight) / weight * (level - smoothed)
-        remembered = error
-        if not error > limit:
-            remembered = smoothed = smoothed + weight * (error - smoothed)  # with weight 1, the error itself
-        memory.append((remembered, math.inf if math.isnan(level) else level))
-        del memory[:-window]
-        seen += 1
-        return limit
-
-    for error in primed:
-        if not math.isnan(error):
-            judge(error)
-    if len(memory) >= MINIMUM:
-        level = estimate(memory)
-        for _ in range(20):
-            before = level
-            memory[:] = [(remembered, level) for remembered, _ in memory]
-            level = estimate(memory)
-            if before - level <= 1e-3 * abs(before):
-                break
-    limits = []
-    for error in errors:
-        if math.isnan(error):
-            limits.append(math.nan)
-            continue
-        limits.append(judge(error))
-        if seen % STEP == 0 and seen >= MINIMUM:
-            level = estimate(memory)
-    return limits
+from collections.abc import Sequence
+from statistics import median
 
 
 def moments(values: Sequence[float]) -> tuple[float, float]:
@@ -66,68 +16,15 @@ def moments(values: Sequence[float]) -> tuple[float, float]:
     return mean, math.sqrt(math.fsum((value - mean) ** 2 for value in values) / len(values))
 
 
-def sigma_estimate(memory: Memory, budget: float) -> float:
-    mean, deviation = moments([min(error, limit) for error, limit in memory])
-    return mean + NormalDist().inv_cdf(1 - budget) * deviation
-
-
-def quantile_estimate(memory: Memory, budget: float) -> float:
-    flags = sum(error > limit for error, limit in memory)
-    allowed = math.ceil(len(memory) * budget + math.sqrt(len(memory) * budget))
-    ascending = sorted(error for error, _ in memory)
-    for _ in range(min(flags - allowed, int(0.05 * len(memory)))):
-        ascending.pop()
-    n = len(ascending)
-    near = max(min(16, n // 4), min(math.ceil(2 * budget * n), n // 8), int(budget * n))
-    far = min(4 * near, (n + near + 1) // 2)
-    # straight line through (log share above, error) at both ranks, followed to the budget
-    share_near, share_far = (near - 0.5) / n, (far - 0.5) / n
-    slope = (ascending[-near] - ascending[-far]) / (math.log(share_near) - math.log(share_far))
-    return ascending[-near] + slope * (math.log(budget) - math.log(share_near))
-
-
-def nonparametric_estimate(memory: Memory, pruning: float) -> float:
-    smoothed = [error for error, limit in memory if error <= limit]
-    if len(smoothed) < 0.8 * len(memory):
-        smoothed = [min(error, limit) for error, limit in memory]
-    mean, deviation = moments(smoothed)
-    epsilon, best = mean + 10 * deviation, -math.inf
-    for half_deviations in range(4, 21) if deviation else ():
-        candidate = mean + half_deviations / 2 * deviation
-        above = [value for value in smoothed if value > candidate]
-        if not above:
-            continue
-        rest_mean, rest_deviation = moments([value for value in smoothed if value <= candidate])
-        fall = (mean - rest_mean) / mean + (deviation - rest_deviation) / deviation
-        gain = fall / (len(above) + len(_runs(smoothed, candidate)) ** 2)
-        if gain >= best - 1e-12:  # of candidates that remove the same errors, the highest
-            epsilon, best = candidate, gain
-    highest = _highest_normal(smoothed, epsilon, pruning)
-    return max(epsilon, highest / (1 - pruning))
-
-
-def _highest_normal(smoothed: Sequence[float], epsilon: float, pruning: float) -> float:
-    below = [value for value in smoothed if value <= epsilon]
-    peaks = sorted(map(max, _runs(smoothed, epsilon)))  # ascending
-    if not below:
-        return max(peaks)
-    highest = max(below)
-    for peak in peaks:
-        if (peak - highest) / peak >= pruning:
-            return highest
-        highest = peak
-    return highest
-
-
-def _runs(values: Sequence[float], limit: float) -> list[list[float]]:
-    """The stretches of consecutive values above the limit."""
-    runs: list[list[float]] = []
-    inside = False
-    for value in values:
-        if value > limit:
-            runs = [*runs[:-1], [*runs[-1], value]] if inside else [*runs, [value]]
-        inside = value > limit
-    return runs
+def solved(square: list[list[float]], right: list[float]) -> list[float]:
+    """Gauss and Jordan; the square is symmetric and positive."""
+    rows = [[*row, value] for row, value in zip(square, right, strict=True)]
+    for i, pivot in enumerate(rows):
+        rows[i] = [value / pivot[i] for value in pivot]
+        for j, row in enumerate(rows):
+            if j != i:
+                rows[j] = [value - row[i] * other for value, other in zip(row, rows[i], strict=True)]
+    return [row[-1] for row in rows]
 
 
 # --- isolation forest ---
@@ -169,89 +66,6 @@ def gaussian_error(past: Sequence[float], newest: float, floor: float) -> float:
     """How many deviations of the points before it a point lies off their mean."""
     mean, deviation = moments(past)
     return abs(newest - mean) / max(deviation, floor)
-
-
-# --- benchmarks ---
-
-
-def most_anomalous(errors: Sequence[float], span: int) -> int:
-    """The first place whose centred mean of known errors is highest."""
-    width = max(1, span // 2)
-    best, best_mean = -1, -math.inf
-    for place in range(len(errors)):
-        around = errors[max(0, place - width // 2) : place + (width + 1) // 2]
-        known = [error for error in around if not math.isnan(error)]
-        if known and math.fsum(known) / len(known) > best_mean + 1e-9:
-            best, best_mean = place, math.fsum(known) / len(known)
-    return best
-
-
-def diff_errors(rows: Sequence[Sequence[float]], train: int) -> list[float]:
-    """Of the columns' steps since the last known value the largest, each in units of its median in the training part."""
-    return _largest([[*_steps(column)] for column in zip(*rows, strict=True)], train)
-
-
-def _steps(column: Sequence[float]) -> Iterator[float]:
-    last = math.nan
-    for place, value in enumerate(column):
-        first_known = next((each for each in column if not math.isnan(each)), 0.0)
-        before = first_known if place and math.isnan(last) else last
-        yield abs(value - before)
-        last = last if math.isnan(value) else value
-
-
-def ar_errors(rows: Sequence[Sequence[float]], train: int, lags: int = 24) -> list[float]:
-    """The same of the errors of a linear regression on the last ``lags`` values, with Huber's weights, fitted to the training part."""
-    return _largest([_regression_errors(column, train, lags) for column in zip(*rows, strict=True)], train)
-
-
-def _regression_errors(column: Sequence[float], train: int, lags: int) -> list[float]:
-    filled: list[float] = []
-    for value in column:
-        known = filled[-1] if filled else next(each for each in column if not math.isnan(each))
-        filled.append(known if math.isnan(value) else value)
-    level = median(filled[:train])
-    scale = 1.4826 * median(abs(value - level) for value in filled[:train]) or moments(filled[:train])[1] or 1.0
-    series = [(value - level) / scale for value in filled]
-    inputs = {place: [*series[place - lags : place], 1.0] for place in range(lags, len(series))}
-    taught = [place for place in range(lags, train) if not math.isnan(column[place])]
-    weights = dict.fromkeys(taught, 1.0)
-    for _ in range(12):
-        square = [
-            [math.fsum(weights[place] * inputs[place][i] * inputs[place][j] for place in taught) for j in range(lags + 1)]
-            for i in range(lags + 1)
-        ]
-        ridge = 1e-6 * math.fsum(square[i][i] for i in range(lags + 1)) / (lags + 1)
-        for i in range(lags + 1):
-            square[i][i] += ridge
-        right = [math.fsum(weights[place] * inputs[place][i] * series[place] for place in taught) for i in range(lags + 1)]
-        fitted = _solved(square, right)
-        residuals = {
-            place: abs(series[place] - math.fsum(a * b for a, b in zip(inputs[place], fitted, strict=True))) for place in inputs
-        }
-        spread = 1.4826 * median(residuals[place] for place in taught) + 1e-12
-        weights = {place: min(1.0, 1.5 * spread / max(residuals[place], 1e-300)) for place in taught}
-    return [math.nan if place < lags or math.isnan(value) else scale * residuals[place] for place, value in enumerate(column)]
-
-
-def _solved(square: list[list[float]], right: list[float]) -> list[float]:
-    """Gauss and Jordan; the square is symmetric and positive."""
-    rows = [[*row, value] for row, value in zip(square, right, strict=True)]
-    for i, pivot in enumerate(rows):
-        rows[i] = [value / pivot[i] for value in pivot]
-        for j, row in enumerate(rows):
-            if j != i:
-                rows[j] = [value - row[i] * other for value, other in zip(row, rows[i], strict=True)]
-    return [row[-1] for row in rows]
-
-
-def _largest(columns: Sequence[Sequence[float]], train: int) -> list[float]:
-    units = []
-    for column in columns:
-        usual = [error for error in column[:train] if not math.isnan(error)]
-        units.append((median(usual) or math.fsum(usual) / len(usual) or 1.0) if usual else 1.0)
-    scaled = [[error / unit for error, unit in zip(row, units, strict=True)] for row in zip(*columns, strict=True)]
-    return [max((error for error in row if not math.isnan(error)), default=math.nan) for row in scaled]
 
 
 # --- windows ---
@@ -394,9 +208,9 @@ def partial_residual(
     """What the other columns do not explain of one, less by the leverage of those others: a ridge regression solved for it alone."""
     others = [other for other in range(len(scaled)) if other != column]
     square = [[covariance[a][b] + ridge * (a == b) for b in others] for a in others]
-    weights = _solved([list(row) for row in square], [covariance[a][column] for a in others])
+    weights = solved([list(row) for row in square], [covariance[a][column] for a in others])
     explained = sum(weight * scaled[other] for weight, other in zip(weights, others, strict=True))
-    heights = _solved([list(row) for row in square], [scaled[other] for other in others])
+    heights = solved([list(row) for row in square], [scaled[other] for other in others])
     leverage = sum(height * scaled[other] for height, other in zip(heights, others, strict=True)) / rows
     return (scaled[column] - explained) / math.sqrt(1.0 + leverage)
 

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from helpers import naive
+from helpers import naive_thresholds as naive
 from helpers.errors import gappy_errors, no_warnings, normal_errors
 from hypothesis import given, settings
 from hypothesis import strategies as st
