@@ -26,6 +26,7 @@ class Training(Section):
 
     points: Count | None = None
     fraction: Share = 0.25
+    newcomers: Literal["model", "own"] = "model"
     max_steps: Count = 1200
     batch_size: Annotated[int, Field(ge=1, le=65_536)] = 64
     learning_rate: Annotated[float, Field(gt=0, le=1)] = 0.003

@@ -12,6 +12,7 @@ from autoencoder.core.detector import Detector
 from autoencoder.core.errors import ConfigError
 from autoencoder.core.types import Time
 from autoencoder.detector import StreamDetector
+from autoencoder.newcomer import Newcomer
 from autoencoder.scorers import create
 from autoencoder.scorers.base import Progress, Scorer
 from autoencoder.thresholds import THRESHOLDS
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from autoencoder.adaptation.trainer import ProcessLimit
 
 UNBOUNDED_TRAINING = 1000  # points that train where their number is unknown
+COLD_START = 50  # points before the first detection of a forecast, where nothing else is asked for
 DAYS_SHARE = 0.4  # least share of daily prices that trains, as their number is small
 DAYS_OF_TRAINING = 500  # most daily prices that train: two years, as their returns are in volatilities and alike in all years
 
@@ -69,7 +71,7 @@ def _scorer_params(config: Config, *, adapts: bool = False) -> dict[str, Any]:
             return config.half_space_trees.model_dump() | seed
         case "windowed_gaussian":
             return config.windowed_gaussian.model_dump()
-    network = config.network.model_dump() | config.training.model_dump(exclude={"points", "fraction"}) | seed
+    network = config.network.model_dump() | config.training.model_dump(exclude={"points", "fraction", "newcomers"}) | seed
     window = None if network["window"] == "auto" else network["window"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return network | {"window": window, "threads": network["threads"] or cores, "exclude_anomalies": adapts}
@@ -98,6 +100,19 @@ def make_detector(
 
     label = "" if series is None else "market" if series == MARKET else "own"
     return PriceDetector(*parts, aside=len(ASIDE) if config.source == "yfinance" else 0, label=label)
+
+
+def make_newcomer(config: Config, model: StreamDetector, series: str | None) -> Newcomer:
+    """The detector of a series that no ``model`` knows; its own shares the network of that one."""
+    from autoencoder.scorers.lstm import LstmAutoencoderScorer
+    from autoencoder.scorers.seasonal import SeasonalScorer
+
+    forecast = make_detector(config, config.adaptation.cold_start_points or COLD_START, scorer=SeasonalScorer())
+    forecast.slots = None  # too few points to tell the season that fills gaps
+    own = make_detector(config, training_points(config, None), series=series)
+    if isinstance(own.scorer, LstmAutoencoderScorer) and isinstance(model.scorer, LstmAutoencoderScorer) and model.scorer.network:
+        own.scorer.share_network(model.scorer.network)
+    return Newcomer(forecast, own)
 
 
 def make_waited_for(config: Config, points: int, progress: Progress | None = None) -> Detector:

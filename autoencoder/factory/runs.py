@@ -19,11 +19,12 @@ from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
 from autoencoder.core.http import is_web_address, secret
 from autoencoder.detector import Detector
-from autoencoder.factory.detectors import make_adaptive, make_detector, training_points
+from autoencoder.factory.detectors import make_adaptive, make_detector, make_newcomer, training_points
 from autoencoder.factory.rules import make_policy, require_times, settings_of
 from autoencoder.factory.sources import is_joint
 from autoencoder.feedback.label import Label
 from autoencoder.models import SavedModel
+from autoencoder.newcomer import Newcomer
 from autoencoder.panel.panel import Panel
 from autoencoder.panel.series import Series
 from autoencoder.panel.start import ModelStart
@@ -88,7 +89,10 @@ def make_panel(
             is_known = model.apply_to(one.detector, name)
             is_compared = (is_known or not model.is_of_many) and not config.judges_prices  # the model has seen returns
             one.start = ModelStart(one.detector.current.profile if is_compared else None, source.columns)
-            tracker.set_gaps(*one.gaps(one.detector))
+            if not is_known and name is not None and config.training.newcomers == "own":
+                one.detector, one.start = make_newcomer(settings_of(config, name), one.detector.current, name), None
+            else:
+                tracker.set_gaps(*one.gaps(one.detector))
         return one
 
     columns = (model.columns if model else ()) or source.columns
@@ -143,7 +147,9 @@ def _gaps(config: Config, series: str | None, detector: Detector) -> tuple[int, 
     """The gaps of the detector of a series that is trained, see ``gaps_of``."""
     require_times(config, series, detector.current.interval)
     usual = config.network.sequence_length if detector.usual_gap is None else detector.usual_gap
-    if not config.adaptation.starts_early:  # there the first detector looks back on less than the one that follows it
+    if not (
+        config.adaptation.starts_early or isinstance(detector, Newcomer)
+    ):  # there the first detector looks back on less than the one that follows it
         usual = min(usual, detector.current.scorer.window)
     return gaps_of(settings_of(config, series).incidents, usual, detector.current.interval)
 

@@ -51,6 +51,12 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
     count = "parts of the series, a task each (default: 16); a checkpoint keeps them"
     add("--buckets", type=int, default=16, metavar="N", help=count)
     add("--max-series", type=int, default=1_000_000, metavar="N", help="rows of more are rejected (default: 1,000,000)")
+    add(
+        "--alerts",
+        type=Path,
+        metavar="DIR",
+        help="folder of this machine in which alerts wait, where the settings switch on a channel",
+    )
     add = made.add_argument_group("train").add_argument
     add("--sample-series", type=int, default=200, metavar="N", help="series that train (default: 200)")
     add("--sample-points", type=int, default=2000, metavar="N", help="newest points of each (default: 2,000)")

@@ -8,9 +8,12 @@ import json
 import os
 import sys
 import tempfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow.parquet as pq
 from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession, Window
@@ -23,6 +26,8 @@ from autoencoder.console import Console
 from autoencoder.core.errors import AutoencoderError, ConfigError, ResumeError, RunError
 from autoencoder.core.extras import environment
 from autoencoder.core.state import pack
+from autoencoder.core.types import Detections
+from autoencoder.factory.runs import make_alerts
 from autoencoder.fleet import rows
 from autoencoder.fleet.bucket import FORMAT, Kit
 from autoencoder.fleet.output import FILES, BatchWriter, Output, read_text, sentence, write_text
@@ -30,7 +35,9 @@ from autoencoder.fleet.query import SETTINGS, judge, normalise
 from autoencoder.interrupts import SignalGuard, Terminated
 from autoencoder.models import SavedModel
 from autoencoder.pipeline import require_same
-from autoencoder.reports.run_folder import CONFIG, has, require_inside
+from autoencoder.reports.incidents import Incident
+from autoencoder.reports.run_folder import CONFIG, RunFolder, has, require_inside
+from autoencoder.reports.sinks import Batch
 
 NOTE = "fleet.json"  # in the checkpoint: what it was begun with
 NOW = "available-now"
@@ -68,6 +75,7 @@ def _session(arguments: argparse.Namespace) -> SparkSession:
         builder = builder.master(arguments.master or f"local[{len(os.sched_getaffinity(0))},4]")
     for key, value in SETTINGS.items():
         builder = builder.config(key, value)
+    builder = builder.config("spark.python.authenticate.socketTimeout", "2m")  # a worker may start late where much goes on
     spark: SparkSession = builder.config("spark.executorEnv.OPENBLAS_NUM_THREADS", "1").getOrCreate()
     if not arguments.verbose:
         spark.sparkContext.setLogLevel("OFF")
@@ -126,13 +134,46 @@ def _run(spark: SparkSession, arguments: argparse.Namespace, console: Console) -
             name = "backfill" if figures["batch"] is None else f"{figures['batch']:09}"
             write_text(spark, f"{arguments.out}/batches/{name}.json", json.dumps(figures) + "\n")
 
-    writer = BatchWriter(output, kit.columns, tell)
-    if not streams:
-        writer(judged.frame, None)
-        return 0
-    how = {"availableNow": True} if arguments.trigger == NOW else {"processingTime": arguments.trigger}
-    stream = judged.frame.writeStream.foreachBatch(writer).option("checkpointLocation", arguments.checkpoint)
-    return _wait(stream.trigger(**how).start())
+    with _alerting(config, arguments, console) as on_incidents:
+        writer = BatchWriter(output, kit.columns, tell, on_incidents)
+        if not streams:
+            writer(judged.frame, None)
+            return 0
+        how = {"availableNow": True} if arguments.trigger == NOW else {"processingTime": arguments.trigger}
+        stream = judged.frame.writeStream.foreachBatch(writer).option("checkpointLocation", arguments.checkpoint)
+        return _wait(stream.trigger(**how).start())
+
+
+@contextmanager
+def _alerting(
+    config: Config, arguments: argparse.Namespace, console: Console
+) -> Iterator[Callable[[Sequence[str]], None] | None]:
+    """What takes the incidents of a batch as JSON text and sends alerts of them; None where every channel is switched off."""
+    alerts = make_alerts(config, console.print)
+    if not alerts:
+        yield None
+        return
+    if not arguments.alerts:
+        raise ConfigError("alerts wait in a folder of this machine until they are delivered; give --alerts DIR")
+    with closing(RunFolder(arguments.alerts, resume=True)) as folder:
+        alerts.start(folder, "the fleet", arguments.column)
+
+        def on_incidents(texts: Sequence[str]) -> None:
+            records = [json.loads(text) for text in texts]
+            of = {
+                status: [Incident.from_record(each) for each in records if each["status"] == status]
+                for status in ("closed", "open")
+            }
+            nothing = Detections.unknown(np.empty(0, "datetime64[ns]"), np.empty((0, len(arguments.column))))
+            alerts.write(Batch(nothing, of["closed"], of["open"]))
+            alerts.flush()  # before Spark takes the batch for done
+
+        try:
+            yield on_incidents
+        finally:
+            alerts.stop()
+            for line in alerts.closing_lines():
+                console.print(line)
 
 
 def _wait(query: StreamingQuery) -> int:
@@ -149,7 +190,9 @@ def _wait(query: StreamingQuery) -> int:
 def _settings(arguments: argparse.Namespace) -> tuple[Config, SavedModel]:
     """The settings of the model, with those that were given, for workers that have one core each; and the model."""
     file = require_inside(arguments.model, CONFIG) if has(arguments.model, CONFIG) else None
-    config = load(arguments.config, {"network.threads": 1, "columns.joint": True}, arguments.set, saved=file)
+    config = load(
+        arguments.config, {"network.threads": 1, "columns.joint": True, "training.newcomers": "own"}, arguments.set, saved=file
+    )
     for key, value, usual in (
         ("adaptation.enabled", config.adaptation.enabled, (False,)),
         ("input.transform", config.input.transform, ("auto", "none")),

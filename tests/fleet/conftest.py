@@ -20,6 +20,8 @@ from autoencoder.fleet.bucket import Kit
 from autoencoder.models import SavedModel
 from autoencoder.reports.run_folder import CONFIG
 
+NEWCOMERS = ("--set", "training.newcomers=own", "--set", "training.points=100")  # how series begin that the model does not know
+
 
 @dataclass(frozen=True)
 class Local:
@@ -40,7 +42,7 @@ class Local:
     def kit(self, columns: tuple[str, ...] = ("value",), max_series: int = 1000) -> Kit:
         """What a worker needs to do the same."""
         folder = self.folder / "model"
-        config = load(None, {"network.threads": 1}, saved=folder / CONFIG)
+        config = load(None, {"network.threads": 1}, NEWCOMERS[1::2], saved=folder / CONFIG)
         return Kit(config, columns, SavedModel.read(folder, config.detector), max_series)
 
 
@@ -50,16 +52,16 @@ def known(incident: dict[str, Any]) -> tuple[object, ...]:
 
 
 def _judged(folder: Path, *detector: str) -> Local:
-    """Train on the first part of all series but one, which then begins like the others, and judge the rest."""
+    """Train on the first part of all series but one, which is a newcomer then, and judge the rest."""
     training, judged = table_of(0, TRAINING), table_of(TRAINING, TRAINING + POINTS)
     pq.write_table(training.filter([name != "s5" for name in training["series"].to_pylist()]), folder / "training.parquet")
     pq.write_table(judged, folder / "rows.parquet")
     many = ("--series-column", "series", *QUIET)
     for arguments in (
         ("train", "training.parquet", *many, "--out", "model", *detector),
-        ("rows.parquet", *many, "--out", "run", "--model", "model"),
+        ("rows.parquet", *many, "--out", "run", "--model", "model", *NEWCOMERS),
     ):
-        outcome = finish(start(*arguments, folder=folder))
+        outcome = finish(start(*arguments, folder=folder), patience=600.0)
         assert outcome.code == 0, outcome.err
     return Local(folder)
 
@@ -84,7 +86,9 @@ def spark() -> Iterator[Any]:
     from pyspark.sql import SparkSession
 
     os.environ |= {"PYSPARK_PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+    os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")  # compiles less: short-lived
     builder = SparkSession.builder.master("local[2,4]").config("spark.ui.enabled", "false")
+    builder = builder.config("spark.python.authenticate.socketTimeout", "5m")
     session = builder.config("spark.ui.showConsoleProgress", "false").getOrCreate()
     session.sparkContext.setLogLevel("OFF")
     yield session

@@ -15,7 +15,7 @@ from helpers.fleet import lines_of, write_files
 
 from autoencoder.core.errors import InputError
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 Figures = list[dict[str, Any]]
 

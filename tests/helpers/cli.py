@@ -61,9 +61,9 @@ def start(*arguments: object, folder: Path, **options: Any) -> subprocess.Popen[
     return subprocess.Popen(command, cwd=folder, text=True, **{**pipes, **options})
 
 
-def finish(process: subprocess.Popen[str], *, text: str | None = None) -> Outcome:
+def finish(process: subprocess.Popen[str], *, text: str | None = None, patience: float = PATIENCE) -> Outcome:
     """Wait for a process, after writing ``text`` to its stdin."""
-    out, err = process.communicate(text, timeout=PATIENCE)
+    out, err = process.communicate(text, timeout=patience)
     return Outcome(process.returncode, out or "", err or "")
 
 
@@ -92,9 +92,9 @@ def run_python(code: str, *, folder: Path, environment: Mapping[str, str] | None
     return finish(subprocess.Popen([sys.executable, "-c", code], cwd=folder, env=whole, text=True, **pipes))
 
 
-def wait_until(what: Callable[[], bool], process: subprocess.Popen[str] | None = None) -> None:
+def wait_until(what: Callable[[], bool], process: subprocess.Popen[str] | None = None, *, patience: float = PATIENCE) -> None:
     """Wait for something that another process does."""
-    end = time.monotonic() + PATIENCE
+    end = time.monotonic() + patience
     while not what():
         assert process is None or process.poll() is None, f"the process ended: {process.communicate()}"
         assert time.monotonic() < end, "waited in vain"

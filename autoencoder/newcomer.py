@@ -1,0 +1,83 @@
+"""Newcomer: the detector of a series that the saved model does not know, which is judged at once, and later by what is usual for itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from autoencoder.core.detector import Detector
+from autoencoder.core.errors import TrainingError
+from autoencoder.core.state import Reader, State
+from autoencoder.core.types import Array, Detections, Time
+from autoencoder.detector import StreamDetector
+from autoencoder.training_part import TrainingPart
+
+
+class Newcomer(Detector):
+    """A forecast judges the first points of a series, while they train the detector that takes over.
+
+    Where a training part cannot be learnt, the forecast goes on, and the newer half of the part begins the next one. How the stream is cut
+    into chunks changes nothing.
+
+    Args:
+        forecast: needs few points.
+        own: the other detector; its scorer may have a network that is shared, and then trains none.
+    """
+
+    def __init__(self, forecast: StreamDetector, own: StreamDetector) -> None:
+        self._forecast, self._own = forecast, own
+
+    @property
+    def current(self) -> StreamDetector:
+        """The one that scores now."""
+        return self._own if self._own.trained else self._forecast
+
+    @property
+    def has_model(self) -> bool:
+        """Whether the forecast is done with."""
+        return self._own.trained
+
+    @property
+    def lacks_model(self) -> str:
+        """See ``Detector.lacks_model``."""
+        return "" if self._own.trained else f"a forecast detects until there are {self._own.training_points:,} points"
+
+    def process(self, time: Time, values: Array) -> Detections:
+        """See ``Detector.process``; a training part that cannot be learnt is no error here."""
+        parts = []
+        while not self._own.trained and len(values):
+            rest = self._own.training_points - len(self._own.training)
+            parts.append(_process(self._forecast, time[:rest], values[:rest]))
+            _process(self._own, time[:rest], values[:rest])
+            time, values = time[rest:], values[rest:]
+        if len(values) or not parts:
+            parts.append(self.current.process(time, values))
+        return Detections.concatenate(parts)
+
+    def state(self) -> State:
+        """See ``Detector.state``."""
+        own = self._own.state()
+        return {"own": own} if self._own.trained else {"own": own, "forecast": self._forecast.state()}
+
+    def load(self, state: State, files: Mapping[str, bytes]) -> None:
+        """See ``Detector.load``."""
+        saved = Reader(state, "the detector of a new series")
+        self._own.load(saved.state("own"), self._own.scorer.artifacts() or files)
+        if not self._own.trained:
+            self._forecast.load(saved.state("forecast"), {})
+
+
+def _process(detector: StreamDetector, time: Time, values: Array) -> Detections:
+    """Detections of points (N,), (N, F); where a training part cannot be learnt, its newer half begins the next one."""
+    parts = [Detections.unknown(time[:0], values[:0])]
+    while not detector.trained and len(values):
+        rest = detector.training_points - len(detector.training)
+        try:
+            parts.append(detector.process(time[:rest], values[:rest]))
+        except TrainingError:
+            parts.append(Detections.unknown(time[:rest], values[:rest]))
+            times, seen = detector.training.joined()
+            half = (len(seen) + 1) // 2
+            detector.training = TrainingPart()
+            detector.training.add(times[half:], seen[half:])
+        time, values = time[rest:], values[rest:]
+    return Detections.concatenate([*parts, detector.process(time, values)]) if len(values) else Detections.concatenate(parts)
