@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
-from time import perf_counter
+from time import process_time
 from zoneinfo import ZoneInfo
 
 import numpy as np
@@ -37,10 +37,10 @@ def test_windows_are_those_of_the_whole_rule(rule: str, hours: int) -> None:
 @pytest.mark.parametrize("rule", ["FREQ=HOURLY;BYMINUTE=5", "FREQ=DAILY", "FREQ=MONTHLY", "FREQ=WEEKLY;BYDAY=SU"])
 def test_a_rule_without_an_end_is_cheap(rule: str) -> None:
     window = Recurrence(datetime(1601, 1, 1), timedelta(minutes=10), rule, BERLIN)
-    began = perf_counter()
+    began = process_time()
     for day in range(300):
         window.end(datetime(2031, 1, 1) + timedelta(days=day))
-    assert perf_counter() - began < 2.0  # from 1601 on, an hour at a time, that is minutes
+    assert process_time() - began < 2.0  # from 1601 on, an hour at a time, that is minutes
 
 
 @pytest.mark.parametrize(
@@ -60,10 +60,10 @@ def test_a_rule_without_an_end_is_cheap(rule: str) -> None:
     ],
 )
 def test_what_is_no_rule_is_said_at_once(rule: str, why: str) -> None:
-    began = perf_counter()
+    began = process_time()
     with pytest.raises(ValueError, match=why):
         Recurrence(START, timedelta(hours=1), rule, BERLIN)
-    assert perf_counter() - began < 3.0
+    assert process_time() - began < 3.0
 
 
 def nanoseconds(text: str) -> int:
