@@ -10,7 +10,7 @@ from typing import Protocol
 
 from autoencoder.alerts.sink import Alerts
 from autoencoder.commands.callbacks import callbacks
-from autoencoder.commands.summary import closing_lines, draw_plot, write_metrics
+from autoencoder.commands.summary import closing_lines, write_metrics
 from autoencoder.commands.train import RunOptions, import_training, naming, open_folder, too_short, train_network
 from autoencoder.config import Config, dump
 from autoencoder.console import Console, Stopwatch, Task
@@ -211,6 +211,8 @@ def _conclude(
         try:
             if config.plot.kind != "none":
                 with watch.part("picture"):
+                    from autoencoder.commands.picture import draw_plot
+
                     draw_plot(run)
             signals.ignore()
             metrics = write_metrics(config, run, fault, watch, alerts)

@@ -1,4 +1,4 @@
-"""Summary: what a run leaves once its stream is over: metrics.json, the plot and the closing lines."""
+"""Summary: what a run leaves once its stream is over: metrics.json and the closing lines."""
 
 from __future__ import annotations
 
@@ -8,16 +8,12 @@ from typing import Any
 from autoencoder.alerts.sink import Alerts
 from autoencoder.config import Config
 from autoencoder.console import Stopwatch
-from autoencoder.core.events import DECLARED, PROMOTED, ROLLED_BACK
 from autoencoder.pipeline import Run
 from autoencoder.reports.incidents import GAPS
-from autoencoder.reports.logs import event_time
 from autoencoder.reports.odometer import Odometer
-from autoencoder.reports.run_folder import COLUMNS_PLOT, PLOT, RESULTS, has
-from autoencoder.reports.scores_csv import read_scores
+from autoencoder.reports.run_folder import RESULTS, has
 from autoencoder.reports.statistics import SeriesStatistics, summary
 
-MARKED = (DECLARED, PROMOTED, ROLLED_BACK)  # events that the plot shows
 FEW_JUDGED = 0.9  # share of the points below which the reason is told
 MAX_DETAILED = 10  # series whose counts are in metrics.json
 
@@ -101,46 +97,6 @@ def _season(run: Run) -> list[str]:
     return [f"{short[0].detector.lacks_season}{which}"]
 
 
-def draw_plot(run: Run) -> None:
-    """Draw plot.png, of many series the one with the worst incident, and of several columns columns.png."""
-    from autoencoder.commands.price_picture import draw_prices, draws_prices
-    from autoencoder.reports.panels import save
-    from autoencoder.reports.plot import draw, draw_culprits
-
-    source, statistics = run.source, run.statistics
-    name = next(iter(_worst_first(run)), None)
-    one = statistics.series.get(name, SeriesStatistics())
-    detections = read_scores(run.folder.path, name)
-    left_out = one.points - len(detections)
-    if draws_prices(run, name):
-        save(draw_prices(run, name, detections, _title(run, name, one, newest=left_out > 0), left_out), run.folder.path / PLOT)
-        return
-    labels = statistics.labels(name)
-    first = detections.time[:1]
-    events = [event for event in run.panel.adaptations if event.event in MARKED and event.series == name]
-    figure = draw(
-        detections,
-        title=_title(run, name, one, newest=left_out > 0),
-        columns=source.columns,
-        training_points=max(0, run.panel[name].detector.current.training_points - left_out) if len(run.panel) else 0,
-        labels=None if labels is None or len(labels) < one.points else labels[left_out:],
-        timezone=source.timezone,
-        events=[(event_time(event), event.event) for event in events if len(first) and event_time(event) >= first[0]],
-        spans=[(max(0, start - left_out), end - left_out) for start, end in one.spans if end >= left_out],
-    )
-    save(figure, run.folder.path / PLOT)
-    worst = [each for each in statistics.worst if each.series == name and each.columns and each.first_row >= left_out]
-    if worst:
-        save(draw_culprits(detections, worst, source.columns, source.timezone, left_out), run.folder.path / COLUMNS_PLOT)
-
-
-def _title(run: Run, name: str | None, one: SeriesStatistics, *, newest: bool) -> str:
-    if name is None:
-        return run.source.name + (f", newest of {one.points:,}" if newest else "")
-    rank = "most severe" if one.spans else "one"
-    return f"{name!r}, {rank} of {len(run.panel):,} in {run.source.name}" + (", newest" if newest else "")
-
-
 def _budget(run: Run) -> float:
     """The share of normal points that may be flagged: the mean of what each point was allowed."""
     judged_by = {name: one.judged for name, one in run.statistics.series.items()}
@@ -184,7 +140,7 @@ def _gaps(run: Run) -> dict[str, Any]:
 
 def _series(run: Run) -> dict[str, Any]:
     statistics, kept = run.statistics.series, ("points", "judged", "flagged")
-    worst = [(name, statistics[name]) for name in _worst_first(run) if name in statistics and statistics[name].spans]
+    worst = [(name, statistics[name]) for name in worst_first(run) if name in statistics and statistics[name].spans]
     return {
         "count": len(run.panel),
         "judged": len(run.panel.scored),
@@ -196,7 +152,7 @@ def _series(run: Run) -> dict[str, Any]:
     }
 
 
-def _worst_first(run: Run) -> list[str | None]:
+def worst_first(run: Run) -> list[str | None]:
     """The names of the series that are scored, those with the most severe incidents first."""
     statistics, nothing = run.statistics.series, SeriesStatistics()
     return sorted((one.name for one in run.panel.scored), key=lambda name: -statistics.get(name, nothing).severity)
