@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from autoencoder import __version__
@@ -79,8 +79,20 @@ def callbacks(config: Config, run: Run, save: Callable[[], object], console: Con
         looking_on.append(IncidentPrinter(console, run))
     elif console.is_terminal:
         looking_on.append(ProgressBar(console, run))
-    with _metrics(config, run, console) as metrics, _window(config, run, console) as window:
-        yield [*window, *looking_on, *metrics]
+    with ExitStack() as stack:
+        if (port := config.metrics.port) is not None:
+            from autoencoder.reports.metrics import exposed
+
+            metrics = run_metrics(config, run)
+            address = stack.enter_context(exposed(metrics.registry, config.metrics.host, port))
+            console.print(f"metrics: {address}")
+            looking_on.append(metrics)
+        if config.plot.kind == "live":
+            if reason := _no_window(run):
+                console.print(f"--plot live: {reason}")
+            else:
+                looking_on.insert(0, stack.enter_context(_window(config, run, console)))
+        yield looking_on
 
 
 def run_metrics(config: Config, run: Run) -> RunMetrics:
@@ -99,33 +111,12 @@ def run_metrics(config: Config, run: Run) -> RunMetrics:
 
 
 @contextmanager
-def _metrics(config: Config, run: Run, console: Console) -> Iterator[list[Callback]]:
-    """The page that Prometheus scrapes, if a port is given."""
-    chosen = config.metrics
-    if chosen.port is None:
-        yield []
-        return
-    from autoencoder.reports.metrics import exposed
-
-    metrics = run_metrics(config, run)
-    with exposed(metrics.registry, chosen.host, chosen.port) as address:
-        console.print(f"metrics: {address}")
-        yield [metrics]
-
-
-@contextmanager
-def _window(config: Config, run: Run, console: Console) -> Iterator[list[Callback]]:
-    """The window of ``--plot live``, if it is asked for and can be opened."""
-    if config.plot.kind != "live" or (reason := _no_window(run)):
-        if config.plot.kind == "live":
-            console.print(f"--plot live: {reason}")
-        yield []
-        return
+def _window(config: Config, run: Run, console: Console) -> Iterator[Callback]:
     from autoencoder.reports.live_plot import LivePlot, PlotSettings
 
     source, training = run.source, run.panel[None].detector.current.training_points
     with LivePlot(PlotSettings(source.name, source.columns, config.plot.window, training, source.timezone)) as window:
-        yield [window]
+        yield window
         if not window.closed:
             console.print("the stream has ended; close the window to go on")
             with suppress(KeyboardInterrupt):  # so does Ctrl-C: nothing is left to interrupt
