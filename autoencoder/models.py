@@ -120,17 +120,15 @@ class SavedModel:
         """State and files of the detector of a series, None that of a stream without series; None where it is not known."""
         if not self.is_of_many:
             return (self.state, self.files) if series is None else None
-        blob = self.packed.get(series) if series is not None else self._lone
+        if series is None:
+            saved = Reader(self.state, "the detector")
+            blob = to_files(saved.state(LONE)).get(LONE) if saved.has(LONE) else None
+        else:
+            blob = self.packed.get(series)
         if blob is None:
             return None
         own = Reader(unpack(blob, f"the model of series {series!r:.60}"), "the detector")
         return own.state("model"), to_files(own.state("files")) or self.files
-
-    @cached_property
-    def _lone(self) -> bytes | None:
-        """The model of a stream without series that used the model of several, as bytes; None where there was none."""
-        saved = Reader(self.state, "the detector")
-        return to_files(saved.state(LONE)).get(LONE) if saved.has(LONE) else None
 
     @cached_property
     def packed(self) -> dict[str, bytes]:

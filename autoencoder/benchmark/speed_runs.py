@@ -69,7 +69,7 @@ class Program:
     def train_in(config: Config, folder: Path, lines: Sequence[bytes]) -> Program:
         """Train the detector on the first part of the synthetic stream."""
         chosen = _synthetic(config, TRAINING_STREAM)
-        train(chosen, RunOptions(folder), _silence())
+        train(chosen, RunOptions(folder), Console(io.StringIO()))
         quiet = {"alerts": Alerts(), "adaptation": Adaptation(), "plot": Plot(kind="none")}
         return Program(chosen.model_copy(update=quiet), folder, lines)
 
@@ -93,7 +93,7 @@ class Program:
             return points / (perf_counter() - began)
 
     def _run(self, place: str, **source: object) -> None:
-        run(self.config.model_copy(update=source), RunOptions(Path(place, "run"), self.model), _silence())
+        run(self.config.model_copy(update=source), RunOptions(Path(place, "run"), self.model), Console(io.StringIO()))
 
     def as_process(self, points: int, *, piped: bool = False) -> tuple[float, int]:
         """Seconds and peak bytes of a process that scores so many points of a csv file, or the same through a pipe."""
@@ -154,11 +154,6 @@ class Arrivals(io.BytesIO):
         line = next(self._lines, b"") if asked < self._end else b""
         self._arrived = perf_counter_ns()
         return line
-
-
-def _silence() -> Console:
-    """A console that nobody reads."""
-    return Console(io.StringIO())
 
 
 def stream_lines(config: Config, points: int) -> tuple[Array, list[bytes]]:
