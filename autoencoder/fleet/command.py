@@ -95,15 +95,17 @@ def _read(spark: SparkSession, arguments: argparse.Namespace, *, streams: bool) 
         reader = reader.schema(arguments.schema)
     elif arguments.format in FILES and streams:
         reader = reader.schema(spark.read.format(arguments.format).options(**options).load().schema)
-    frame = reader.load()
-    if arguments.format == "kafka":  # JSON objects, whose cells are read as those of csv files
-        names = [arguments.series_column, arguments.time_column, *arguments.column]
+    return shaped(reader.load(), arguments.format, (arguments.series_column, arguments.time_column, *arguments.column))
+
+
+def shaped(frame: DataFrame, format_: str, names: Sequence[str]) -> DataFrame:
+    """What Spark reads in that format as rows with columns of these names."""
+    if format_ == "kafka":  # JSON objects, whose cells are read as those of csv files
         cells = ", ".join(f"`{name}` string" for name in names)
         return frame.select(F.from_json(F.col("value").cast("string"), cells).alias("row")).select("row.*")
-    if arguments.format == "rate":  # Spark's own source for tries: ten series that count
-        return frame.select(
-            F.concat(F.lit("series-"), F.pmod("value", F.lit(10))).alias("series"), F.col("timestamp").alias("time"), "value"
-        )
+    if format_ == "rate":  # Spark's own source for tries: ten series that count
+        series = F.concat(F.lit("series-"), F.pmod("value", F.lit(10)))
+        return frame.select(series.alias("series"), F.col("timestamp").alias("time"), "value")
     return frame
 
 

@@ -112,3 +112,14 @@ def test_columns_that_do_not_fit_are_refused(spark: Any, quick: Local, schema: s
 
     with pytest.raises(InputError, match=words):
         judge(spark.createDataFrame([], schema), quick.kit())
+
+
+def test_messages_of_kafka_are_json_objects(spark: Any, quick: Local) -> None:
+    from autoencoder.fleet.command import shaped
+    from autoencoder.fleet.query import judge
+
+    texts = ['{"series": "s1", "time": "2024-03-01T05:00:00Z", "value": 9.5, "more": 1}', '{"series": "s2", "time"', "[]"]
+    messages = spark.createDataFrame([(None, text.encode()) for text in texts], "key binary, value binary")
+    judged = judge(shaped(messages, "kafka", ("series", "time", "value")), quick.kit(), buckets=2)
+    assert judged.detections.toArrow()["series"].to_pylist() == ["s1"]
+    assert [row["reason"] for row in judged.rejected.toArrow().to_pylist()] == ["no series", "no series"]
