@@ -25,7 +25,7 @@ EXTRAS = {
     **dict.fromkeys(("dateutil", "holidays"), "calendar"),
     **{"stumpy": "baselines", "streamlit": "dashboard", "torch": "rivals"},
 }
-
+ASIDE = ("baselines", "dashboard", "rivals", "spark")  # extras that make run leaves out
 
 PROGRAM = (sys.executable, "-P", "-m", "autoencoder")  # starts this program in a process whose environment is ``environment()``
 
@@ -56,7 +56,8 @@ def missing_package(error: ModuleNotFoundError) -> MissingPackageError | None:
 
 
 def _remedy(module: str) -> str:
-    is_clone = (Path(__file__).parents[2] / "Makefile").is_file()
-    extra = f"[{EXTRAS[module]}]" if module in EXTRAS else ""
-    remedy = "make run, or .venv/bin/python main.py ..." if is_clone else f"pip install 'autoencoder{extra}'"
+    is_clone, extra = (Path(__file__).parents[2] / "Makefile").is_file(), EXTRAS.get(module, "")
+    remedy = f"pip install '{'.' if is_clone else 'autoencoder'}{f'[{extra}]' if extra else ''}'"
+    if is_clone and extra not in ASIDE:
+        remedy = "make run, or .venv/bin/python main.py ..."
     return f"is not installed for {sys.executable}; type: {remedy}"

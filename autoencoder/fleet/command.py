@@ -6,6 +6,7 @@ import argparse
 import hashlib
 import json
 import os
+import shutil
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -67,6 +68,8 @@ def fleet(arguments: argparse.Namespace, console: Console) -> int:
 
 def _session(arguments: argparse.Namespace) -> SparkSession:
     """Spark's session: that of spark-submit, or one in this process that does a task that fails again."""
+    if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
+        raise ConfigError("fleet needs Java 17 or 21, and there is no java; install it, e.g. apt install openjdk-17-jre-headless")
     os.environ.setdefault("PYSPARK_PYTHON", sys.executable)
     os.environ.update(environment(OPENBLAS_NUM_THREADS="1"))  # of the workers; see ``__main__``
     builder = SparkSession.builder.appName("autoencoder fleet")

@@ -89,6 +89,13 @@ def test_a_missing_package_is_one_line_before_anything_is_begun(
     assert not list(tmp_path.iterdir())
 
 
+def test_spark_is_asked_for_by_its_extra(tmp_path: Path) -> None:
+    outcome = without("pyspark", "fleet", "--format", "rate", "--model", "m", "--out", "o", "--checkpoint", "c", folder=tmp_path)
+    assert outcome.code == 2
+    assert outcome.error.startswith("fleet needs pyspark, which is not installed for ")
+    assert outcome.error.endswith("type: pip install '.[spark]'")
+
+
 def test_help_fits_80_columns(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
     text = cli.parser().format_help()

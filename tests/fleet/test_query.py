@@ -123,3 +123,24 @@ def test_messages_of_kafka_are_json_objects(spark: Any, quick: Local) -> None:
     judged = judge(shaped(messages, "kafka", ("series", "time", "value")), quick.kit(), buckets=2)
     assert judged.detections.toArrow()["series"].to_pylist() == ["s1"]
     assert [row["reason"] for row in judged.rejected.toArrow().to_pylist()] == ["no series", "no series"]
+
+
+def test_a_checkpoint_of_another_model_or_other_settings_is_refused(
+    spark: Any, quick: Local, local: Local, tmp_path: Path
+) -> None:
+    from argparse import Namespace
+
+    from autoencoder.core.errors import ResumeError
+    from autoencoder.fleet.command import _note
+
+    asked = Namespace(checkpoint=str(tmp_path), buckets=2, column=["value"], model="model")
+    ours, theirs = quick.kit(), local.kit()
+    note = _note(spark, asked, ours.config, ours.model)
+    assert _note(spark, Namespace(**{**vars(asked), "buckets": 5}), ours.config, ours.model) == note  # keeps its buckets
+    with pytest.raises(ResumeError, match=r"was begun with a model of digest .*; give that one, or begin anew"):
+        _note(spark, asked, theirs.config, theirs.model)
+    with pytest.raises(ResumeError, match="was begun with --column value"):
+        _note(spark, Namespace(**{**vars(asked), "column": ["other"]}), ours.config, ours.model)
+    changed = ours.config.model_copy(update={"threshold": ours.config.threshold.model_copy(update={"budget": 0.5})})
+    with pytest.raises(ResumeError, match=r"threshold\.budget"):
+        _note(spark, asked, changed, ours.model)
