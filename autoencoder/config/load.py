@@ -123,8 +123,9 @@ def difference(then: str, now: str) -> str | None:
         ConfigError: one of the texts is damaged.
     """
     where = "the saved configuration"
-    trees = [_parse(text, where) for text in (then, now)]
-    before, after = (_carried(dict(leaves(renamed(tree, where) if isinstance(tree, dict) else {}))) for tree in trees)
+    defaults = _parse(dump(Config()), where)  # hold for a setting that was not known then
+    trees = [tree if isinstance(tree, dict) else {} for tree in (_parse(text, where) for text in (then, now))]
+    before, after = (_carried(dict(leaves(_merged(defaults, renamed(tree, where))))) for tree in trees)
     for key in (*after, *before):
         is_free = key.startswith(FREE_KEYS) and key != "alerts.log"
         if not is_free and before.get(key) != after.get(key):

@@ -127,6 +127,8 @@ def test_the_first_difference_of_two_configurations_is_named_but_for_what_may_ch
     assert changed == "threshold.kind was 'tail' and is 'sigma' now"
     assert difference(dump(then), dump(load(None, {"alerts.webhook.enabled": True, "alerts.max_queue": 9}))) is None
     assert difference(dump(then), dump(load(None, {"alerts.log": False}))) == "alerts.log was true and is false now"
+    older = dump(then).replace("  hysteresis: 1.0\n", "")  # of a program without that setting
+    assert older != dump(then) and difference(older, dump(then)) is None
 
 
 # --- former names ---
