@@ -19,11 +19,13 @@ PLAIN_POINTS = 3  # newest points whose median is the forecast where nothing rep
 RECENT_FORECASTS = 200  # newest forecasts whose errors are the measure of the next one
 MEMORY_POINTS = 2048  # newest points that are remembered; a period longer than half of it is not found
 SEARCH_EVERY = 16  # points after which the period is looked for anew
+UPPER, UPPER_DEVIATIONS = 0.9, 1.8  # quantile of their distances, and a little more than that is of normal noise in deviations
 MIN_MEASURE = 1e-3  # least measure of an error, in deviations of the points remembered
 # deviations from its forecast that a point is remembered with, at most, once a period is known (Gelper et al. 2010, doi 10.1002/for.1125)
 MAX_DEVIATION = 3.0
 CALM_POINTS = 8  # newest steps from value to value, whose mean tells whether a series has stopped moving
 CALM_SHARE = 0.02  # of these means that are as low as is rare: to be calm now and then may be a habit
+MAX_ERROR = 1e100  # so that sums of errors stay finite
 MIN_SPREAD = 0.5  # least distance of what is rare from what is usual, in logarithms
 EXPECTED_ERRORS = 300  # that are expected at first
 MAD_TO_STD = 1.4826  # median absolute deviation -> standard deviation of a normal distribution
@@ -122,17 +124,22 @@ class SeasonalScorer(Scorer):
             misses = np.abs(point - forecasts)
             recent = self._misses[-max(RECENT_FORECASTS, 2 * self._period) :].reshape(-1, *misses.shape)
             recent = recent if len(recent) else misses[None]
-            typical = np.median(recent, axis=0)  # (3, F)
+            ordered, count = np.sort(recent, axis=0), len(recent)
+            typical = (ordered[(count - 1) // 2] + ordered[count // 2]) / 2.0  # (3, F) medians
+            # the upper quantile tells of noise with heavy tails, and of bursts
+            upper = ordered[round(UPPER * (count - 1))] / UPPER_DEVIATIONS
+            scale = np.maximum(MAD_TO_STD * typical, upper)
             # in the mean, so that what comes once a season counts; an anomaly is missed by all of them
             chosen = np.argmin(recent.mean(axis=0), axis=0)  # (F,)
             columns = np.arange(self._features)
             expected = forecasts[chosen, columns]
-            measure = MAD_TO_STD * typical[chosen, columns]
+            measure = scale[chosen, columns]
             if len(recent) >= MIN_POINTS:
                 if self._period:
                     remembered = expected + np.clip(point - expected, -MAX_DEVIATION * measure, MAX_DEVIATION * measure)
                 least = np.maximum(MIN_MEASURE * self._values.std(axis=0), np.finfo(float).tiny)
-                error = float((misses[chosen, columns] / np.maximum(measure, least)).max())
+                with np.errstate(over="ignore"):  # a column that never moved has next to no measure
+                    error = min(float((misses[chosen, columns] / np.maximum(measure, least)).max()), MAX_ERROR)
             self._misses = np.concatenate([self._misses, misses.reshape(1, -1)])[-MEMORY_POINTS:]
             self._offsets = np.concatenate([self._offsets, (remembered - seasonal)[None]])[-OFFSET_POINTS:]
         self._remember(remembered)
