@@ -103,6 +103,9 @@ class Task:
                 self._task = bar.add_task(self._what, total=total, note=note)
             bar.update(self._task, completed=done, total=total, note=note)
 
+    def __deepcopy__(self, memo: dict[int, object]) -> Task:
+        return self  # a copied detector shows its trainings at the same place
+
     def finish(self) -> None:
         """Take the bar away."""
         if self._console.bar and self._task is not None:

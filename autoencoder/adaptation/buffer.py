@@ -96,7 +96,7 @@ class Slots(NamedTuple):
         """Detections of the first so many rows, of rows (N,), (N, F), from those found in their slots."""
         time, values = time[:rows], values[:rows]
         detections, places = Detections.unknown(time, values), np.flatnonzero(~np.isnan(values).all(axis=1))
-        for name in ("predictions", "errors", "thresholds", "scores", "anomalies"):
+        for name in ("predictions", "errors", "thresholds", "scores", "anomalies", "contributions"):
             getattr(detections, name)[places] = getattr(found, name)[self.ends[places] - 1]
         return detections
 

@@ -71,8 +71,8 @@ class AdaptiveDetector(Detector):
         """Detections of the points after the training part; the model is updated where a block ends."""
         current, newest = self.current, self.current.position.newest
         slots = Slots.of(current.fill(time, values), time, values)
-        parts, done, rows = [current.detect(time[:0], slots.values[:0], slots.is_row[:0])], 0, len(values)
-        while done < len(slots.values) and self.current.slots is current.slots:
+        parts, done, rows = list[Detections](), 0, len(values)
+        while not parts or (done < len(slots.values) and self.current.slots is current.slots):
             size = self._updater.block_size
             complete = np.cumsum(~np.isnan(slots.values[done:]).any(axis=1))
             part = slice(done, done + int(np.searchsorted(complete, size - len(self._block))) + 1)

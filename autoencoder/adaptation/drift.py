@@ -242,8 +242,8 @@ def _adwin() -> Any:
 
 
 def _median(rows: Array) -> Array:
-    """Median (S,) of the known values in rows (R, S); NaN for none."""
-    known = ~np.isnan(rows).all(axis=0)
-    median = np.full(rows.shape[1], np.nan)
-    median[known] = np.nanmedian(rows[:, known], axis=0)
-    return median
+    """Median (S,) of the known values in rows (R, S), many times as fast as ``np.nanmedian``; NaN for none."""
+    ordered, known = np.sort(rows, axis=0), np.count_nonzero(~np.isnan(rows), axis=0)  # NaN comes last
+    columns = np.arange(rows.shape[1])
+    low, high = ordered[(known - 1) // 2, columns], ordered[np.minimum(known // 2, len(rows) - 1), columns]
+    return np.asarray(np.where(known > 0, (low + high) / 2.0, np.nan))
