@@ -99,6 +99,14 @@ def test_gaps_are_filled_as_without_adaptation() -> None:
     assert not detector.adaptations
 
 
+def test_the_share_of_each_column_is_kept() -> None:
+    values = np.hstack([wave(500, 16, seed) for seed in range(3)])
+    values[450, 1] += 20
+    shares = detect(make_lstm(), values).contributions
+    assert shares.shape == (500, 3)
+    assert shares[450].argmax() == 1
+
+
 @pytest.mark.parametrize(("key", "value"), [("kind", "other"), ("adaptations", "{"), ("watch", "x")])
 def test_damaged_state(key: str, value: str) -> None:
     detector = make()
