@@ -178,10 +178,15 @@ def save_model(folder: RunFolder, kind: str, panel: Panel, given: SavedModel | N
         state, files = {key: value for key, value in given.state.items() if key not in keys}, given.files
     state = {"detector": kind, "columns": json.dumps(panel.columns), **state}
     if of_many:
-        packed = {**(given.packed if given else {}), **{one.name: _pack(one, files) for one in learnt if one.name is not None}}
         lone = {LONE: _pack(main, files)} if main.name is None else {}
-        if (size := sum(map(len, (*packed.values(), *lone.values())))) > MAX_MODEL_BYTES:
-            return f"the models of {len(packed):,} series take {size:,} bytes; more than {MAX_MODEL_BYTES:,} are not saved"
+        packed = dict(given.packed) if given else {}
+        room = MAX_MODEL_BYTES - sum(map(len, (*packed.values(), *lone.values())))
+        for one in learnt:
+            if one.name is not None:
+                packed[one.name], before = _pack(one, files), packed.get(one.name, b"")
+                room -= len(packed[one.name]) - len(before)
+            if room < 0:  # the models of thousands may not fit into memory either
+                return f"the models of {len(learnt):,} series take more than {MAX_MODEL_BYTES:,} bytes; so many are not saved"
         blobs = {str(place): blob for place, blob in enumerate(packed.values())}  # a name may be no key of an archive
         state |= {"names": json.dumps(list(packed)), "series": from_files(blobs), **({LONE: from_files(lone)} if lone else {})}
     folder.write_model(state, files)

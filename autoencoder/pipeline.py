@@ -15,13 +15,14 @@ from autoencoder.core.errors import ResumeError, RunError
 from autoencoder.core.state import Reader, State, pack
 from autoencoder.panel.panel import Panel
 from autoencoder.reports.incidents import RUN_STOPPED, STREAM_ENDED
-from autoencoder.reports.run_folder import CHECKPOINT, RunFolder
+from autoencoder.reports.piece_file import PieceFile
+from autoencoder.reports.run_folder import CHECKPOINT, PIECES, RunFolder
 from autoencoder.reports.scores_csv import ResultWriter
 from autoencoder.reports.sinks import Batch, Callback, Sink
 from autoencoder.reports.statistics import RunStatistics
 from autoencoder.sources.chunk import TICK_SECONDS, Chunk, Source
 
-VERSION = 7  # of the checkpoint; raised when its meaning changes
+VERSION = 8  # of the checkpoint; raised when its meaning changes
 CHECKPOINT_COST = 0.1  # share of a run's time that may go into checkpoints that take a second or more each
 
 
@@ -50,6 +51,7 @@ class Run:
     _tick_due: float = 0.0  # ``time.monotonic()`` from which on the time that passes is looked at
     _checkpoint_due: float = 0.0  # ``time.monotonic()`` before which no other one is written
     _has_checkpoint: bool = True  # the newest one that was due could be written
+    _pieces: PieceFile | None = None  # of the checkpoint; there once it is needed
 
     def run(self, on_trained: Callable[[], object] | None = None) -> None:
         """Feed the whole stream; returns when it ends. Rows of a batch are in the files before its callbacks see it.
@@ -100,6 +102,8 @@ class Run:
                 resumable = is_cut_off or not self._is_over
                 for sink in self.sinks:
                     sink.close(closed, resumable=resumable)
+                if self._pieces:
+                    self._pieces.close()
 
     @property
     def is_whole(self) -> bool:
@@ -197,21 +201,23 @@ class Run:
             sink.flush()
         assert self.results
         scores, incidents = self.results.sizes
-        state: State = {
-            "version": VERSION,
-            "settings": self.settings,
-            "rows": self.rows,
-            "last_time": self._done.last_time,
-            "scores_bytes": scores,
-            "incidents_bytes": incidents,
-            **self.panel.state(),
-            "tally": self.statistics.state(),
-            "seen": self._done.state(),
-            "source": self.source.memory(self.rows),
-        }
         try:
+            state: State = {
+                "version": VERSION,
+                "settings": self.settings,
+                "rows": self.rows,
+                "last_time": self._done.last_time,
+                "scores_bytes": scores,
+                "incidents_bytes": incidents,
+                **self._panel_state(),
+                "tally": self.statistics.state(),
+                "seen": self._done.state(),
+                "source": self.source.memory(self.rows),
+            }
             self.folder.write(CHECKPOINT, pack(state))
             self._has_checkpoint = True
+            if self._pieces:
+                self._pieces.forget_others()
         except RunError as error:
             if self._has_checkpoint:
                 self.warn(f"{error}; the run goes on without")
@@ -219,10 +225,20 @@ class Run:
         took = time.monotonic() - began
         self._checkpoint_due = time.monotonic() + (took / CHECKPOINT_COST if took > 1 else 0)
 
+    def _panel_state(self) -> State:
+        """The state of the panel; of many series what is large is written already."""
+        if not self.source.has_series:
+            return self.panel.state()
+        self._pieces = self._pieces or PieceFile(self.folder.path / PIECES)
+        with self._pieces.writing():
+            return self.panel.state(self._pieces.put)
+
     def resume(self, state: State, files: dict[str, bytes]) -> tuple[int, int]:
         """Go on where a checkpoint stood, see ``rows_done``; returns the sizes that scores.csv and incidents.jsonl had."""
         saved, self.rows = Reader(state, "the run"), rows_done(state, self.settings)
-        self.panel.load(state, files)
+        if self.source.has_series:
+            self._pieces = PieceFile(self.folder.path / PIECES)
+        self.panel.load(state, files, self._pieces.get if self._pieces else None)
         self.statistics.load(saved.state("tally"))
         if saved.has("source"):
             self.source.recall(saved.state("source"))

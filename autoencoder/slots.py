@@ -92,7 +92,7 @@ class SlotFiller(Resettable):
         """
         empty = self._affordable(self._empty_slots(time))
         if self._step and len(time):
-            self._last = time[-1:].astype("datetime64[ns]").astype(np.int64)
+            self._last = _nanoseconds(time[-1:]).copy()
         if not np.count_nonzero(np.isnan(values)) and not np.count_nonzero(empty):
             self._recent = np.concatenate([self._recent, values])[-max(1, self._period) :]
             return values, None
@@ -118,10 +118,12 @@ class SlotFiller(Resettable):
         """Slots (N,) without a row right before each of these rows; of a gap longer than two periods whole periods are left out."""
         if not self._step or not self._period:
             return np.zeros(len(time), np.int64)
-        moments = time.astype("datetime64[ns]").astype(np.int64)
-        steps = np.diff(moments, prepend=self._last if len(self._last) else moments[:1])
-        slots = np.maximum(np.rint(steps / self._step).astype(np.int64) - 1, 0)
-        return np.where(slots > 2 * self._period, self._period + slots % self._period, slots)
+        moments = _nanoseconds(time)
+        before = np.concatenate([self._last if len(self._last) else moments[:1], moments[:-1]])
+        slots: Integers = np.maximum(np.rint((moments - before) / self._step).astype(np.int64) - 1, 0)
+        if np.count_nonzero(slots):
+            slots = np.where(slots > 2 * self._period, self._period + slots % self._period, slots)
+        return slots
 
     def _affordable(self, empty: Integers) -> Integers:
         """Empty slots (N,) before each row, but none where there are too many, as in a stream that is sampled more coarsely."""
@@ -136,11 +138,15 @@ class SlotFiller(Resettable):
         return empty
 
 
+def _nanoseconds(time: npt.NDArray[np.generic]) -> Integers:
+    return time.astype("datetime64[ns]", copy=False).view(np.int64)
+
+
 def _regular_step(time: npt.NDArray[np.generic]) -> int:
     """Nanoseconds between two of the times (N,), where nearly all are as far apart; 0 otherwise, and without timestamps."""
     if not np.issubdtype(time.dtype, np.datetime64) or len(time) < 3:
         return 0
-    steps = np.diff(time.astype("datetime64[ns]").astype(np.int64))
+    steps = np.diff(_nanoseconds(time))
     step = int(np.median(steps))
     is_regular = step > 0 and np.mean(np.abs(steps - step) <= TOLERANCE * step) >= REGULAR_SHARE
     return step if is_regular else 0

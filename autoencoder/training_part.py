@@ -10,6 +10,8 @@ from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Time
 
+PIECES = 64  # that are joined into one: of points that come one by one each would take twenty times its bytes
+
 
 class TrainingPart:
     """Chunks of times (N,) and values (N, F) in the order in which they came.
@@ -23,14 +25,19 @@ class TrainingPart:
     def __init__(self) -> None:
         self.times: list[Time] = []
         self.values: list[Array] = []
+        self._count = 0
 
     def __len__(self) -> int:
-        return sum(map(len, self.values))
+        return self._count
 
     def add(self, time: Time, values: Array) -> None:
         """Take in further points (N,), (N, F)."""
         self.times.append(time)
         self.values.append(values)
+        self._count += len(values)
+        if len(self.values) == PIECES:
+            joined = self.joined()
+            self.times, self.values = [joined[0]], [joined[1]]
 
     def joined(self) -> tuple[Time, Array]:
         """All of it: (N,), (N, F); (0,), (0, 1) where nothing came yet."""

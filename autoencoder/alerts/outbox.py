@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import threading
 import uuid
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import Any, TypeAlias
 
 from autoencoder.core.errors import ModelFileError, RunError
+from autoencoder.reports.files import require_own_files
 
 Alert: TypeAlias = Mapping[str, Any]  # the content of an alert, fit for JSON
 
@@ -60,7 +60,7 @@ class Outbox:
         self.arrived = defaultdict[str, threading.Event](threading.Event)  # by channel; set when an alert is queued
         self._counts: Mapping[str, dict[str, int]] | None = None  # once it is closed
         try:
-            _require_own_files(path)
+            require_own_files(path)
             self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self.run = self._prepare()
         except (OSError, sqlite3.OperationalError) as error:
@@ -150,16 +150,3 @@ class Outbox:
     def _error(self, error: Exception) -> RunError:
         reason = error.strerror if isinstance(error, OSError) else error
         return RunError(f"{self.path} cannot be written ({reason}); free space and go on with --resume")
-
-
-def _require_own_files(path: Path) -> None:
-    """Leave sqlite nothing that leads out of the folder: links, or a rollback journal, which may name other files to delete.
-
-    The outbox itself only has a journal while it is made, and then there is nothing in it yet.
-    """
-    journal, log = (path.with_name(path.name + suffix) for suffix in ("-journal", "-wal"))
-    if any(os.path.lexists(each) and (each.is_symlink() or not each.is_file()) for each in (path, log)):
-        raise ValueError("a link, or no file at all")
-    if os.path.lexists(journal):
-        journal.unlink()
-        path.unlink(missing_ok=True)

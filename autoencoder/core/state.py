@@ -45,7 +45,7 @@ _HEADER = re.compile(
     rb"\{'descr': '([<|][fiub]\d)', 'fortran_order': (True|False), 'shape': \(((?:\d{1,12}, ?)*\d{0,12})\), \} *\n"
 )
 _MAGIC = b"\x93NUMPY\x01\x00"
-_DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, struct.error, zipfile.BadZipFile, zlib.error)
+DAMAGE = (ValueError, KeyError, TypeError, AttributeError, OSError, EOFError, struct.error, zipfile.BadZipFile, zlib.error)
 
 
 def pack(state: State) -> bytes:
@@ -76,7 +76,7 @@ def unpack(data: bytes, name: str) -> State:
     try:
         arrays, text = _read_archive(data, name)
         return _to_state(json.loads(text), arrays)
-    except (*_DAMAGE, RuntimeError) as error:  # the last: encrypted, or nested too deeply
+    except (*DAMAGE, RuntimeError) as error:  # the last: encrypted, or nested too deeply
         raise ModelFileError(f"{name} is damaged ({type(error).__name__}); copy the run folder again or train again") from error
 
 
@@ -172,6 +172,10 @@ class Reader:
         if not ((value >= low) & (value <= high)).all():
             raise self.fault(key, f"holds numbers that are not from {low} to {high}")
         return value
+
+    def content(self, key: str) -> bytes:
+        """Bytes, which are saved as an array of them."""
+        return self._shaped(key, (None,), "u", "a row of bytes").tobytes()
 
     def integer(self, key: str, low: int = 0, high: int = MAX_INTEGER) -> int:
         """Whole number in [low, high]."""

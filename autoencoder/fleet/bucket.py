@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from autoencoder.config import Config
-from autoencoder.core.state import State, pack
+from autoencoder.core.state import pack, unpack
 from autoencoder.core.types import Array, Bools, Integers
 from autoencoder.factory.runs import make_panel
 from autoencoder.fleet import rows
@@ -191,10 +191,8 @@ class Bucket:
         for content in pieces:
             self.piece_bytes += len(content)
             latest |= {row["name"]: row for row in rows.from_bytes(content).to_pylist()}
-        if not latest:
-            return
         self._newest = {name: row["newest"] for name, row in latest.items()}
         self._sizes = {name: len(row["state"]) for name, row in latest.items()}
-        about = json.dumps([[name, row["left_out"]] for name, row in latest.items()])
-        packed: State = {str(place): np.frombuffer(row["state"], np.uint8) for place, row in enumerate(latest.values())}
-        self._panel.load({"series": about, "packed": packed, "incidents": 0}, self._kit.model.files)
+        for name, row in latest.items():
+            state = unpack(row["state"], f"series {name!r:.60} of the checkpoint")
+            self._panel.restore(name, state, self._kit.model.files, row["left_out"])

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from autoencoder.core.errors import ConfigError, ModelFileError, TrainingError
+from autoencoder.core.errors import ConfigError, TrainingError
 from autoencoder.core.events import AdaptationEvent
-from autoencoder.core.state import Reader, State, pack, unpack
+from autoencoder.core.pieces import Get, Put
+from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Detections, Time
-from autoencoder.panel.series import PanelIncidents, Part, Series, by_series, parse_series, places_of
+from autoencoder.panel.series import PanelIncidents, Part, Series, by_series, each_state, places_of, states_of
 from autoencoder.panel.shared_network import SharedNetwork
 from autoencoder.reports.incidents import STREAM_ENDED, Incident
 from autoencoder.reports.sinks import Batch
@@ -266,35 +266,35 @@ class Panel:
 
     # --- memory ---
 
-    def state(self) -> State:
-        """All that is remembered, but for the network's files: of a source without series, or packed series by series."""
+    def state(self, put: Put | None = None) -> State:
+        """All that is remembered, but for the network's files: of a source without series, or taken apart series by series.
+
+        ``put`` takes the pieces; without it they are in the state.
+        """
         if None in self._series:
             return self[None].state()
-        about = [[one.name, one.left_out] for one in self]  # one array a series, so that the archive's index stays small
-        packed: State = {str(place): np.frombuffer(pack(one.state()), np.uint8) for place, one in enumerate(self)}
-        return {"series": json.dumps(about), "packed": packed, "incidents": self._incidents.count}
+        return {**states_of(self, put), "incidents": self._incidents.count}
 
-    def load(self, state: State, files: Mapping[str, bytes]) -> None:
-        """Take back what ``state`` gave; ``files`` are those of the network. ModelFileError where it is damaged."""
+    def load(self, state: State, files: Mapping[str, bytes], get: Get | None = None) -> None:
+        """Take back what ``state`` gave; ``files`` are those of the network, ``get`` gives the pieces that ``put`` took.
+
+        ModelFileError where it is damaged.
+        """
         if "series" not in state:
-            (one := self.add(None)).load(state, files)
-            self._incidents.count = one.tracker.count
-            self._restored(one)
+            self.restore(None, state, files)
+            self._incidents.count = self[None].tracker.count
             return
         saved = Reader(state, "the run")
-        packed = saved.state("packed")
-        for place, (name, left_out) in enumerate(parse_series(saved.text("series"))):
-            blob = packed.get(str(place))
-            if not isinstance(blob, np.ndarray) or blob.dtype != np.uint8:
-                raise ModelFileError(f"the checkpoint is damaged (series {name!r:.60}); run anew without --resume")
-            one = self.add(name)
-            one.load(unpack(blob.tobytes(), f"series {name!r:.60} of the checkpoint"), files)
-            one.left_out = left_out
-            self._restored(one)
+        for name, left_out, own in each_state(saved, get):
+            self.restore(name, own, files, left_out)
         self._incidents.count = saved.integer("incidents", 0)
 
-    def _restored(self, one: Series) -> None:
+    def restore(self, name: str | None, state: State, files: Mapping[str, bytes], left_out: str = "") -> None:
+        """Take back what ``Series.state`` gave of one, and why it is left out."""
+        one = self.add(name)
+        one.load(state, files)
+        one.left_out = left_out
         self._update(one)
-        if one.left_out:
-            self._untrained.discard(one.name)
+        if left_out:
+            self._untrained.discard(name)
         self._incidents.remember_open(one)

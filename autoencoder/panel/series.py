@@ -11,7 +11,8 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.core.errors import ModelFileError
-from autoencoder.core.state import Reader, State
+from autoencoder.core.pieces import Get, Put, put_together, take_apart
+from autoencoder.core.state import MAX_STATE_BYTES, Reader, State, from_files, to_files
 from autoencoder.core.types import Array, Detections
 from autoencoder.detector import Detector, Time
 from autoencoder.panel.start import ModelStart
@@ -106,15 +107,30 @@ def places_of(rows: Rows, count: int) -> Sequence[int] | npt.NDArray[np.int64]:
     return range(count) if isinstance(rows, slice) else rows
 
 
-def parse_series(text: str) -> list[tuple[str, str]]:
-    """Name, and reason why it is left out, of each series in a checkpoint."""
+def states_of(series: Iterable[Series], put: Put | None = None) -> State:
+    """The states of series, taken apart; ``put`` takes the pieces, which otherwise are among what is returned."""
+    pieces: dict[str, bytes] = {}
+    about, parts = [], []
+    for one in series:
+        about.append((one.name, one.left_out))
+        parts.append(take_apart(one.state(), put or pieces.__setitem__))
+    sizes = np.array([len(part) for part in parts], np.int64)
+    state: State = {"series": json.dumps(about), "parts": np.frombuffer(b"".join(parts), np.uint8), "sizes": sizes}
+    return state if put else {**state, "pieces": from_files(pieces)}
+
+
+def each_state(saved: Reader, get: Get | None = None) -> Iterator[tuple[str, str, State]]:
+    """Name, reason why it is left out, and state of each series of which ``states_of`` was saved; ``get`` gives the pieces."""
     try:
-        about = [(name, left_out) for name, left_out in json.loads(text)]
+        about = [(name, left_out) for name, left_out in json.loads(saved.text("series"))]
     except (ValueError, TypeError, RecursionError):
         about = [(None, None)]
     if not all(isinstance(part, str) for one in about for part in one):
         raise ModelFileError("the checkpoint is damaged (the names of the series); run anew without --resume")
-    return about
+    sizes, parts = saved.integers("sizes", (len(about),), 0, MAX_STATE_BYTES), saved.content("parts")
+    get = get or to_files(saved.state("pieces")).__getitem__
+    for (name, left_out), size, end in zip(about, sizes.tolist(), sizes.cumsum().tolist(), strict=True):
+        yield name, left_out, put_together(parts[end - size : end], get, f"series {name!r:.60} of the checkpoint")
 
 
 class PanelIncidents:

@@ -14,6 +14,7 @@ from autoencoder.core.types import Array, Time
 from autoencoder.detector import StreamDetector
 from autoencoder.profile import LEAST_POINTS, StreamProfile
 from autoencoder.reports.incidents import time_text
+from autoencoder.training_part import TrainingPart
 
 
 class ModelStart(Stateful):
@@ -43,8 +44,7 @@ class ModelStart(Stateful):
         self.has_begun = self.is_cold = False
         self.is_compared = profile is None
         self.notes: list[str] = []
-        self._times: list[Time] = []  # of the first rows, until there are enough to compare
-        self._values: list[Array] = []
+        self._first = TrainingPart()  # the first rows, until there are enough to compare
 
     def update(self, detector: StreamDetector, time: Time, values: Array) -> list[str]:
         """The next rows (N,), (N, F) come, before the detector has seen them -> sentences that are new."""
@@ -57,9 +57,8 @@ class ModelStart(Stateful):
                 self.notes.append(f"begins at {first}, and the model has seen all up to {seen}: the window fills anew")
         if not self.is_compared:
             assert self._profile
-            room = self._profile.points - sum(map(len, self._values))
-            self._times.append(time[:room])
-            self._values.append(values[:room])
+            room = self._profile.points - len(self._first)
+            self._first.add(time[:room], values[:room])
             if len(values) >= room:
                 self._compare()
         return self.notes[told:]
@@ -67,30 +66,27 @@ class ModelStart(Stateful):
     def finish(self) -> list[str]:
         """No more rows come: they are compared as far as they go -> sentences that are new."""
         told = len(self.notes)
-        if not self.is_compared and self._values:
+        if not self.is_compared and len(self._first):
             self._compare()
         return self.notes[told:]
 
     def _compare(self) -> None:
         assert self._profile
-        time, values = np.concatenate(self._times), np.concatenate(self._values)
+        time, values = self._first.joined()
         counts = np.count_nonzero(~np.isnan(values), axis=0)  # (F,) of known values
         known = int(counts.min(initial=len(values), where=counts > 0))
         if counts.any() and known >= LEAST_POINTS:
             self.notes += self._profile.unlike(StreamProfile.of(time, values), self._columns, known)
-        self.is_compared, self._times, self._values = True, [], []
+        self.is_compared, self._first = True, TrainingPart()
 
     def state(self) -> State:
         """See ``Stateful``."""
-        time = np.concatenate(self._times) if self._times else np.empty(0, np.int64)
-        values = np.concatenate(self._values) if self._values else np.empty((0, len(self._columns)))
-        rows: State = {"time": time.astype(np.int64), "dated": time.dtype.kind == "M", "values": values}
-        return {**super().state(), **rows, "notes": json.dumps(self.notes)}
+        return {**super().state(), **self._first.state(), "notes": json.dumps(self.notes)}
 
     def _complete(self, saved: Reader) -> None:
-        time, values = saved.integers("time", ("N",)), saved.array("values", ("N", len(self._columns)), finite=False)
-        self._times = [time.astype("datetime64[ns]") if saved.boolean("dated") else time] if len(time) else []
-        self._values = [values] if len(values) else []
+        self._first = TrainingPart.load(saved)
+        if len(self._first) and self._first.values[0].shape[1] != len(self._columns):
+            raise saved.fault("values", f"is not of {len(self._columns)} columns")
         self.is_compared = self.is_compared or self._profile is None
         try:
             self.notes = [str(note) for note in json.loads(saved.text("notes"))]

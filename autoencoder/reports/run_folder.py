@@ -31,14 +31,15 @@ MODEL_FILES = ("model.onnx", "model.keras")
 # what a finished run leaves
 RESULTS = (SCORES, INCIDENTS, ADAPTATIONS, LOG, METRICS, PLOT, COLUMNS_PLOT, *MODEL_FILES, DETECTOR, CONFIG)
 CHECKPOINT = "checkpoint.npz"  # where a run stands
+PIECES = "checkpoint.sqlite"  # what is large of many series in it
 STATE = "state.npz"  # where a detector of the Python API stands
 GIVEN = "given.npz"  # the model that a run was given, as it was, until the run is done
 REPLAY = "replay.csv"  # rows that a server acknowledged after its checkpoint, until they are judged again
 MARK = ".run"  # says that the files beside it are those of a run that is not done
 BEGINS, GOES_ON = "a run begins here\n", "a run goes on here\n"  # what it says, before and after the configuration is there
 OUTBOX = "alerts.sqlite"  # alerts that wait to be delivered
-# the last three are sqlite's, while the outbox is in use
-FILES = (*RESULTS, FEEDBACK, CHECKPOINT, GIVEN, REPLAY, MARK, OUTBOX, *(f"{OUTBOX}-{each}" for each in ("wal", "shm", "journal")))
+SQLITE = ("", "-wal", "-shm", "-journal")  # such a file, and what is beside it while it is in use
+FILES = (*RESULTS, FEEDBACK, CHECKPOINT, GIVEN, REPLAY, MARK, *(name + each for name in (PIECES, OUTBOX) for each in SQLITE))
 MAX_MODEL_BYTES = 1 << 28
 MAX_CHECKPOINT_BYTES = (1 << 32) - 1  # a third of a megabyte for each LSTM series; more is no plain zip archive
 MAX_METRICS_BYTES = 1 << 24
@@ -143,7 +144,7 @@ class RunFolder:
 
     def end(self) -> None:
         """The run is done: take away what it would have needed to go on."""
-        for name in (CHECKPOINT, GIVEN, REPLAY, MARK):
+        for name in (CHECKPOINT, *(PIECES + ending for ending in SQLITE), GIVEN, REPLAY, MARK):
             self.remove(name)
 
     def write(self, name: str, content: bytes | str) -> Path:

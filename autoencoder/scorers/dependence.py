@@ -157,6 +157,8 @@ class Dependence(Resettable):
 
     def impute(self, values: Array) -> Array:
         """Values (N, F) with what the known columns of a row say of the missing ones, where that is enough to go by."""
+        if values.shape[1] == 1:
+            return values
         missing = np.isnan(values)
         rows = np.flatnonzero(missing.any(axis=1) & ~missing.all(axis=1))
         if not len(rows):

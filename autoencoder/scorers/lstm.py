@@ -168,7 +168,7 @@ class LstmAutoencoderScorer(Scorer):
 
     def _begin_after(self, valid: Array) -> None:
         """The stream goes on after rows (N, F) without gaps."""
-        self.history = valid[max(0, len(valid) - max(self.window, POINTS) + 1) :].copy()
+        self.history = valid[-max(self.window, POINTS) :].copy()
 
     def _scaler(self, spec: WindowSpec, windows: Array) -> WindowScaler:
         return WindowScaler.fit(windows, spec, spec.steps - max(1, self._architecture.horizon))
@@ -288,7 +288,7 @@ class LstmAutoencoderScorer(Scorer):
         horizon = saved.integer("hide", 0, spec.steps - 2)
         self._architecture = replace(self._architecture, steps=steps, features=features, horizon=horizon)
         self.scaler = WindowScaler(spec, spec.steps - max(1, horizon), saved.array("scale", (features,)))
-        self.history = saved.array("history", (None, features))[-(max(spec.points, POINTS) - 1) :]
+        self.history = saved.array("history", (None, features))[-max(spec.points, POINTS) :]
         self.memory, self.shadow = self._new_memory(), Shadow(spec.points)
         self._forget()
         for key, part in self._parts().items():

@@ -6,8 +6,10 @@ of unsupervised detection (Yeh et al. 2016, doi 10.1109/ICDM.2016.0179).
 
 from __future__ import annotations
 
+import hashlib
 import math
 from typing import ClassVar
+from weakref import WeakValueDictionary
 
 import numpy as np
 import numpy.typing as npt
@@ -21,6 +23,7 @@ BLOCK = 64  # points after which new windows enter the memory; constant in betwe
 EVERY = 8  # of the stream's windows one in so many is remembered: neighbours in time are alike
 
 Codes = npt.NDArray[np.float32]
+_TABLES: WeakValueDictionary[bytes, Codes] = WeakValueDictionary()  # of training parts, by the digest of their codes
 
 
 class NearestWindow(Resettable):
@@ -128,6 +131,14 @@ class NearestWindow(Resettable):
         """Codes (K, D) as columns of a table, (D + 1, K)."""
         return np.vstack([-2.0 * codes.T, np.square(codes).sum(axis=1)])
 
+    def _shared(self, codes: Codes) -> Codes:
+        """The table of codes (K, D), one for all memories with the same: series that use one model would hold it each."""
+        key = hashlib.sha256(codes.tobytes()).digest()
+        table = _TABLES.get(key)
+        if table is None:
+            table = _TABLES[key] = self._columns(codes)
+        return table
+
     def _admit(self) -> None:
         """Move the windows that are old enough into the memory."""
         ready = max(0, len(self._waiting) - -(-self._lag // EVERY))
@@ -169,7 +180,7 @@ class NearestWindow(Resettable):
         trained, seen, self._waiting = (codes.astype(np.float32) for codes in windows)
         if not 0 < len(trained) < self._size or not len(trained) + len(seen) <= self._size or len(seen) > self._count:
             raise saved.fault("trained", f"holds {len(trained):,} + {len(seen):,} windows; this program keeps {self._size:,}")
-        self.trained, self.seen = self._columns(trained), self._columns(seen)
+        self.trained, self.seen = self._shared(trained), self._columns(seen)
         self._judged, self._anomalies = self._position, np.empty(0, np.int64)
         if self._exclude_anomalies and saved.has("judged"):  # a model of a run that excluded nothing begins to with this one
             self._judged = saved.integer("judged", 0, self._position)

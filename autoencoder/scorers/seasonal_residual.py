@@ -10,8 +10,8 @@ from typing import ClassVar
 
 import numpy as np
 
-from autoencoder.core.state import Reader, Resettable, array, integer, integers
-from autoencoder.core.types import Array
+from autoencoder.core.state import Reader, Resettable, State, array, integer, integers
+from autoencoder.core.types import Array, Integers
 from autoencoder.network.period import first_period
 from autoencoder.scorers.regression import MAD_TO_STD
 
@@ -26,6 +26,7 @@ CLIP = 3.0  # deviations beyond which a residual teaches no more
 FAR = 3.0  # deviations, beyond which evidence says that the stream is away from its season, and nothing is learnt
 PATIENCE = 3  # times the shortest season, for which it may be away; what goes on is learnt
 MEAN_TO_STD = math.sqrt(math.pi / 2)  # of the mean deviation of normal noise
+BLOCK = 64  # points whose usual values are saved apart, so that those of a long season need not be written with every point
 ENOUGH = 200  # points whose evidence makes a tail
 NEVER = 1e307  # deviation of a column that never moved: no season says how far is far, and other evidence sees that it moves
 
@@ -54,7 +55,6 @@ class SeasonalResidual(Resettable):
     STATE: ClassVar = {
         "_period": integer("period"),
         "_unit": array("unit", ("F",), low=np.finfo(float).tiny),
-        "_usual": array("usual", ("F", None), finite=False),
         "_level": array("level", ("F",), finite=False),
         "_deviation": array("deviation", ("F",), low=0.0),
         "_newest": array("newest", ("F", NEWEST - 1)),
@@ -159,6 +159,19 @@ class SeasonalResidual(Resettable):
         self._level[column], self._deviation[column], self._newest[column], self._away[column] = level, deviation, newest, away
         return evidence
 
+    def state(self) -> State:
+        """All that is remembered; the usual values of the block that is under way stand apart."""
+        usual, places = self._usual.copy(), self._block()
+        usual[:, places] = 0.0
+        return {**super().state(), "usual": usual, "block": self._usual[:, places]}
+
+    def _block(self) -> Integers:
+        """Places in the season of the block that is under way."""
+        return (self._seen // BLOCK * BLOCK + np.arange(BLOCK)) % self._period if self._period else np.empty(0, np.int64)
+
     def _complete(self, saved: Reader) -> None:
-        if self._usual.shape[1] != self._period:
-            raise saved.fault("usual", f"holds {self._usual.shape[1]} points of a season of {self._period}")
+        features = len(self._unit)
+        self._usual = saved.array("usual", (features, self._period), finite=False)
+        if saved.has("block"):  # not in a model of an earlier version
+            places = self._block()
+            self._usual[:, places] = saved.array("block", (features, len(places)), finite=False)

@@ -128,7 +128,17 @@ def test_no_series_left_is_an_error() -> None:
         panel.require_scored()
 
 
-@pytest.mark.parametrize("damage", [{"series": "[]]"}, {"series": '[[1, "", []]]'}, {"packed": {}}, {"incidents": -1}])
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"series": "[]]"},
+        {"series": '[[1, "", []]]'},
+        {"parts": np.zeros(3, np.uint8)},
+        {"sizes": np.array([1 << 40] * 3)},
+        {"pieces": {}},
+        {"incidents": -1},
+    ],
+)
 def test_a_damaged_checkpoint_is_refused(damage: dict[str, object]) -> None:
     panel = make_panel()
     panel.process(rows(), NAMES)
