@@ -7,26 +7,30 @@ import math
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, NamedTuple
+from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from autoencoder.config import Config
-from autoencoder.core.state import pack, unpack
+from autoencoder.core.pieces import put_together, take_apart
 from autoencoder.core.types import Array, Bools, Integers
 from autoencoder.factory.runs import make_panel
 from autoencoder.fleet import rows
-from autoencoder.models import SavedModel
+from autoencoder.models import LONE, SavedModel
 from autoencoder.panel.panel import Panel
 from autoencoder.reports.incidents import Incident, time_text
 from autoencoder.reports.sinks import Batch
 from autoencoder.sources.chunk import Chunk, Source
 
 FORMAT = 1  # of pieces; raised when their meaning changes
+SLACK = 2.0  # bytes of pieces for each of the whole one, beyond which another whole one takes their place
+LEAST_BYTES = 1 << 20  # of pieces that are worth the effort
 BEFORE = np.iinfo(np.int64).min  # the time of the newest row where there is none
-_PIECE = pa.schema({"name": pa.string(), "left_out": pa.string(), "newest": pa.int64(), "state": pa.large_binary()})
+# of a series its name, why it is left out, the time of its newest row, and its state; of a large array in states its digest and content
+_PIECE = pa.schema({"name": pa.string(), "text": pa.string(), "newest": pa.int64(), "content": pa.large_binary()})
 
 
 class FleetSource(Source):
@@ -59,6 +63,13 @@ class Kit:
     model: SavedModel
     max_series: int
     key: str = field(default_factory=lambda: uuid.uuid4().hex)
+
+    @cached_property
+    def contents(self) -> dict[str, bytes]:
+        """The large arrays of the model, by their digests, which no bucket needs to keep."""
+        found: dict[str, bytes] = {}
+        take_apart({key: part for key, part in self.model.state.items() if key not in ("series", LONE)}, found.__setitem__)
+        return found
 
     def panel(self, notes: list[str]) -> Panel:
         """A panel without series; ``notes`` takes what there is to tell of some."""
@@ -96,18 +107,13 @@ class Bucket:
         self._notes: list[str] = []
         self._panel = kit.panel(self._notes)
         self._newest: dict[str, int] = {}  # time of each series' newest row
-        self._sizes: dict[str, int] = {}  # bytes of each series' state
+        self._kept: set[str] = set()  # digests of the large arrays that are in pieces
         self._changed: dict[str, None] = {}  # series since the newest piece
-        self.piece_bytes = 0  # of all pieces since the last whole one
+        self.state_bytes = self._whole_bytes = 0  # of all pieces since the last whole one, and of that one
         self._load(pieces)
 
     def __len__(self) -> int:
         return len(self._panel)
-
-    @property
-    def state_bytes(self) -> int:
-        """What the states of all series take."""
-        return sum(self._sizes.values())
 
     # --- points ---
 
@@ -176,23 +182,46 @@ class Bucket:
 
     def piece(self, *, whole: bool = False) -> bytes:
         """What has changed since the newest piece, or all that is remembered."""
-        changed = list(self._newest if whole else self._changed)
-        states = [pack(self._panel[name].state()) for name in changed]
-        self._sizes.update(zip(changed, map(len, states), strict=True))
+        kept = set[str]() if whole else self._kept
+        saved: list[dict[str, object]] = []
+
+        def put(digest: str, content: bytes) -> None:
+            if digest not in kept and digest not in self._kit.contents:
+                kept.add(digest)
+                saved.append({"text": digest, "content": content})
+
+        for name in list(self._newest if whole else self._changed):
+            one = self._panel[name]
+            state = take_apart(one.state(), put)
+            saved.append({"name": name, "text": one.left_out, "newest": self._newest[name], "content": state})
+        self._kept = kept
         self._changed.clear()
-        arrays = [changed, [self._panel[name].left_out for name in changed], [self._newest[name] for name in changed], states]
-        columns = [pa.array(values, field.type) for values, field in zip(arrays, _PIECE, strict=True)]
-        content = rows.to_bytes(pa.Table.from_arrays(columns, schema=_PIECE))
-        self.piece_bytes = len(content) + (0 if whole else self.piece_bytes)
-        return content
+        piece = rows.to_bytes(pa.Table.from_pylist(saved, _PIECE))
+        self._count(piece, is_first=whole)
+        return piece
+
+    def _count(self, piece: bytes, *, is_first: bool) -> None:
+        if is_first or not self.state_bytes:
+            self.state_bytes, self._whole_bytes = 0, len(piece)
+        self.state_bytes += len(piece)
+
+    @property
+    def is_worth_a_whole_piece(self) -> bool:
+        """Whether the pieces have become much more than the first one, so that much in them may be outdated."""
+        return self.state_bytes > max(LEAST_BYTES, SLACK * self._whole_bytes)
 
     def _load(self, pieces: Iterable[bytes]) -> None:
-        latest: dict[str, dict[str, Any]] = {}
-        for content in pieces:
-            self.piece_bytes += len(content)
-            latest |= {row["name"]: row for row in rows.from_bytes(content).to_pylist()}
-        self._newest = {name: row["newest"] for name, row in latest.items()}
-        self._sizes = {name: len(row["state"]) for name, row in latest.items()}
-        for name, row in latest.items():
-            state = unpack(row["state"], f"series {name!r:.60} of the checkpoint")
-            self._panel.restore(name, state, self._kit.model.files, row["left_out"])
+        contents = dict(self._kit.contents)
+        latest: dict[str, tuple[str, bytes]] = {}
+        for piece in pieces:
+            self._count(piece, is_first=False)
+            for row in rows.from_bytes(piece).to_pylist():
+                if row["name"] is None:
+                    contents[row["text"]] = row["content"]
+                    self._kept.add(row["text"])
+                else:
+                    self._newest[row["name"]] = row["newest"]
+                    latest[row["name"]] = row["text"], row["content"]
+        for name, (left_out, content) in latest.items():
+            state = put_together(content, contents.__getitem__, f"series {name!r:.60} of the checkpoint")
+            self._panel.restore(name, state, self._kit.model.files, left_out)

@@ -24,9 +24,6 @@ from autoencoder.core.errors import ModelFileError
 from autoencoder.fleet import rows
 from autoencoder.fleet.bucket import FORMAT, Bucket, Kit
 
-SLACK = 2.0  # bytes of pieces for each of what they are worth, beyond which one whole piece takes their place
-LEAST_BYTES = 1 << 20  # of pieces that are worth the effort
-
 # by query and bucket: the token of what this process has done last, and the bucket as it was then
 _COPIES: dict[tuple[str, int], tuple[str, Bucket]] = {}
 
@@ -98,7 +95,7 @@ class FleetProcessor(StatefulProcessor):  # type: ignore[misc]  # pyspark is not
         return Bucket(kit, [piece for _, piece in self._pieces.get()] if saved else ()), False
 
     def _save(self, kit: Kit, number: int, bucket: Bucket) -> None:
-        whole = bucket.piece_bytes > max(LEAST_BYTES, SLACK * bucket.state_bytes)
+        whole = bucket.is_worth_a_whole_piece
         piece = (FORMAT, bucket.piece(whole=whole))
         if whole:
             self._pieces.put([piece])

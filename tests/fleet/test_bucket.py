@@ -70,6 +70,16 @@ def test_what_was_not_saved_is_judged_again(quick: Local) -> None:
     assert lines_of(pa.concat_tables([first[rows.DETECTIONS], again[rows.DETECTIONS]])) == quick.lines
 
 
+@pytest.mark.slow
+def test_what_a_point_changes_is_small(local: Local) -> None:
+    table = normal(pq.read_table(local.folder / "rows.parquet"))
+    bucket, last = Bucket(local.kit()), len(table) - 12  # a row of each series
+    bucket.process(table.slice(0, last))
+    first = bucket.piece()
+    bucket.process(table.slice(last))
+    assert len(bucket.piece()) < min(12 * 5_000, len(first) / 2)
+
+
 def test_late_and_doubled_rows_are_rejected_and_change_nothing(quick: Local) -> None:
     table = normal(only(pq.read_table(quick.folder / "rows.parquet"), "s1", "s2"))
     bucket = Bucket(quick.kit())
