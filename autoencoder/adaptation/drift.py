@@ -2,7 +2,7 @@
 
 The stream is monitored in blocks of equal length, one window each, so that a season inside a block says nothing about its level. A
 block deviates in a statistic that lies far from its values in the reference blocks. An event makes a few blocks deviate; the stream has
-changed for good only where nearly all of the last ``confirm_windows`` blocks deviate in the same statistic and the same direction, and
+changed for good only where nearly all of the last ``confirm`` blocks deviate in the same statistic and the same direction, and
 the values have been what they are now for all of that time.
 """
 
@@ -44,14 +44,14 @@ class DriftMonitor:
 
     Two kinds of test apply: distances from the reference's median in median absolute deviations, for every statistic, and ADWIN
     (Bifet and Gavaldà 2007, doi 10.1137/1.9781611972771.42) for the error, which finds a rise too small to make single blocks deviate.
-    Either counts only once the change has stayed for ``confirm_windows`` blocks.
+    Either counts only once the change has stayed for ``confirm`` blocks.
 
     Args:
-        confirm_windows: blocks for which a change must stay.
+        confirm: blocks for which a change must stay.
     """
 
-    def __init__(self, confirm_windows: int) -> None:
-        self._confirm = confirm_windows
+    def __init__(self, confirm: int) -> None:
+        self.confirm = confirm
         self.reset()
 
     def reset(self) -> None:
@@ -71,7 +71,7 @@ class DriftMonitor:
     def accept(self) -> None:
         """Take the newest blocks as the reference, for want of a better model."""
         if self._features:
-            self._begin(np.concatenate([self._reference, self._recent])[-self._confirm :])
+            self._begin(np.concatenate([self._reference, self._recent])[-self.confirm :])
 
     def _begin(self, reference: Array) -> None:
         """Start from statistics (R, S) of reference blocks."""
@@ -90,8 +90,8 @@ class DriftMonitor:
         statistics = _statistics(block.values, block.judged_errors, block.anomalies, previous)
         if not self._features:
             self._begin(np.empty((0, len(statistics))))
-        self._recent = np.concatenate([self._recent, statistics[None]])[-4 * self._confirm :]
-        self._risen = [*self._risen, self._feed(min(float(statistics[-2]), self._highest_error()))][-4 * self._confirm :]
+        self._recent = np.concatenate([self._recent, statistics[None]])[-4 * self.confirm :]
+        self._risen = [*self._risen, self._feed(min(float(statistics[-2]), self._highest_error()))][-4 * self.confirm :]
         distances = self._distances()
         signs = np.column_stack([np.where(np.abs(distances) > DRIFT_Z, np.sign(distances), 0.0), self._risen])  # (K, S + 1)
         if not signs[-1].any() and len(self._reference) < MAX_REFERENCE_BLOCKS:
@@ -135,26 +135,26 @@ class DriftMonitor:
 
     def _lasting_change(self, signs: Array, distances: Array) -> Drift | None:
         """The change that signs (K, S + 1) and distances (K, S) of the newest blocks show, if there is one."""
-        if len(signs) < self._confirm:
+        if len(signs) < self.confirm:
             return None
-        sums = signs[-self._confirm :].sum(axis=0)
+        sums = signs[-self.confirm :].sum(axis=0)
         # events in quick succession may make most blocks deviate, but leave normal ones in between: these end a run
         lengths = {
             name: _run_length(signs[:, column] == np.sign(sums[column]))
             for column, name in enumerate(self._names())
-            if abs(sums[column]) >= MIN_SHARE * self._confirm
+            if abs(sums[column]) >= MIN_SHARE * self.confirm
         }
         # more than so many, for the change may have begun at the end of the first
-        lasting = {name: length for name, length in lengths.items() if length > self._confirm}
+        lasting = {name: length for name, length in lengths.items() if length > self.confirm}
         if not lasting:
             return None
         # what deviates for longer may have begun with an event: all of these points must be of the new normal
         blocks = min(lasting.values())
         settled = _settled_blocks(distances[:, : 3 * self._features])
-        if settled > self._confirm:
+        if settled > self.confirm:
             return Drift(tuple(lasting), min(blocks, settled))
         # values that never settle are waited for twice as long
-        return Drift(tuple(lasting), blocks) if max(lasting.values()) >= 2 * self._confirm else None
+        return Drift(tuple(lasting), blocks) if max(lasting.values()) >= 2 * self.confirm else None
 
     def _names(self) -> tuple[str, ...]:
         """The statistics (S + 1), in order."""

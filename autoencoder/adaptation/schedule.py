@@ -73,6 +73,11 @@ class Schedule:
         """Points to wait after a failure; doubled by every further one."""
         return (self._config.confirm_windows * block // 2) << min(self._failures - 1, MAX_DOUBLINGS) if self._failures else 0
 
+    def wait(self) -> None:
+        """There is too little to train on; a change that is known stays a reason, any other one may give way to a change."""
+        if self.reason in (MORE, SEASON, TIME):
+            self.reason = ""
+
     def start(self, seen: int) -> None:
         """Training starts; what is learnt from few points is learnt again from twice as many."""
         self._last_try = seen

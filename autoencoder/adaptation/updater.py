@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 import numpy as np
@@ -29,10 +30,12 @@ from autoencoder.core.events import AdaptationEvent, read_adaptations, write_ada
 from autoencoder.core.state import MAX_INTEGER, Reader, State, from_files, to_files
 from autoencoder.core.types import Array, Bools, Time
 from autoencoder.detector import StreamDetector
+from autoencoder.network.period import day_of
 from autoencoder.scorers import Scorer
 
 MIN_WINDOW = 16  # points; a scorer that looks back on fewer gets blocks of
 SHORT_BLOCK = 48  # points, for a block must say something of level and scale
+MIN_CHANGE_DAYS = 2  # for which a change must stay at least
 MIN_BLOCKS = 3  # in the holdout, and as many clean windows to train on
 
 Build = Callable[[Scorer, int], StreamDetector]
@@ -85,6 +88,11 @@ class ModelUpdater:
         return span if self.kind == MODEL and span >= MIN_WINDOW else SHORT_BLOCK
 
     @property
+    def _confirm_blocks(self) -> int:
+        """Blocks for which a change must stay: of points that lie minutes apart, longer than a night or a weekend lasts."""
+        return max(self._config.confirm_windows, math.ceil(MIN_CHANGE_DAYS * day_of(self.detector.interval) / self.block_size))
+
+    @property
     def lacks_model(self) -> str:
         """Why a baseline detects; empty where a model does."""
         if self.kind == MODEL:
@@ -121,10 +129,11 @@ class ModelUpdater:
             block, size, history = block[block.is_complete], self.block_size, self._history
             previous = history.values[-size:] if len(history) >= size else None
             history.add(block)
+            self._drift.confirm = self._confirm_blocks
             drift = self._drift.update(block, previous)
         if monitor := self._rollback:
             monitor.update(block)
-            if monitor.blocks >= self._config.confirm_windows or monitor.is_useless:
+            if monitor.blocks >= self._drift.confirm or monitor.is_useless:
                 self._confirm_or_roll_back(monitor)
         self._consider_training(drift)
         if result := self._trainer.poll():
@@ -149,10 +158,14 @@ class ModelUpdater:
         may_find = not is_baseline and can_find_season(self.detector, self._learnt, len(self._history))
         if schedule.update(seen, self.block_size, drift, is_baseline=is_baseline, finds_season=may_find) and drift:
             self._record(events.DECLARED, tests=list(drift.tests), since_points=drift.blocks * self.block_size)
-        if schedule.reason and self._trainer.is_free and (job := self._job()):
+        if not (schedule.reason and self._trainer.is_free):
+            return
+        if job := self._job():
             schedule.start(seen)
             self._record(events.STARTED, reason=schedule.reason, points=int((~np.isnan(job.training).any(axis=1)).sum()))
             self._trainer.submit(job)
+        else:
+            schedule.wait()
 
     def _job(self) -> TrainingJob | None:
         """A training on the points since the change; None while those are too few."""
