@@ -16,7 +16,7 @@ from autoencoder.core.state import MAX_STATE_BYTES, Reader, State, from_files, t
 from autoencoder.core.types import Array, Detections
 from autoencoder.detector import Detector, Time
 from autoencoder.panel.start import ModelStart
-from autoencoder.reports.incidents import CHANGE_ADOPTED, MISSING, Incident
+from autoencoder.reports.incidents import Incident
 from autoencoder.reports.tracker import IncidentTracker
 from autoencoder.sources.chunk import Chunk
 
@@ -154,11 +154,8 @@ class PanelIncidents:
             own = detections if rows is ALL else Detections(**{name: getattr(detections, name)[rows] for name in names})
             first, places = one.tracker.row, places_of(rows, len(detections))
             closed = one.tracker.process(own, one.adopted)
-            for incident in closed:
-                over = [row for row in one.adopted if row >= incident.last_row and incident.close_reason == CHANGE_ADOPTED]
-                last = incident.last_row if incident.kind == MISSING else incident.last_row + one.tracker.merge_gap + 1
-                last = min([*over, last]) - first
-                ended.append((int(places[min(max(last, 0), len(places) - 1)]), one, incident))
+            for incident, row in zip(closed, one.tracker.over, strict=True):
+                ended.append((int(places[min(max(row - first, 0), len(places) - 1)]), one, incident))
             for incident in (*closed, *one.tracker.ongoing):
                 if incident.id not in one.numbers:
                     begun.append((int(places[incident.first_row - first]), one, incident.id))

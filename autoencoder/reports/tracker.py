@@ -140,6 +140,7 @@ class IncidentTracker(Stateful):
         self._min_severity = min_severity
         self._policy = policy
         self._data = DataWatch(policy, zone) if policy and policy.no_data else None
+        self.over: list[int] = []  # the rows with which the incidents that ``process`` has returned last were over
         self._free_until = -1  # last row before which an incident did not ring, so that the next need not be worse
         self._active_row = 0  # last row in which the open incident was flagged, or not yet below the hysteresis
         self._is_back = False  # a judged point came after that row, which lies below it
@@ -166,10 +167,13 @@ class IncidentTracker(Stateful):
         ``adopted`` are those of their rows, ascending, after which a model judges that has learnt a change: what was open then is over.
         """
         closed = self._data.process(detections, self.row, self._next_number) if self._data else []
+        self.over = [incident.last_row for incident in closed]
         first, done = self.row, 0
         for row in adopted:
-            closed += self._process(detections[done : row + 1 - first]) + self._end(CHANGE_ADOPTED)
-            done = row + 1 - first
+            closed += self._process(detections[done : row + 1 - first])
+            ended, done = self._end(CHANGE_ADOPTED), row + 1 - first
+            self.over += [row] * len(ended)
+            closed += ended
         return closed + self._process(detections[done:] if done else detections)
 
     def _process(self, detections: Detections) -> list[Incident]:
@@ -200,6 +204,7 @@ class IncidentTracker(Stateful):
         self._is_back = self._is_back or bool((since == since).any())
         if self.row + index - self._active_row <= self.merge_gap + 1:
             return []
+        self.over.append(self._active_row + self.merge_gap + 1)
         return self._end(VALUES_ARE_BACK if self._is_back else NO_DATA)
 
     def finish(self, reason: str = STREAM_ENDED) -> list[Incident]:

@@ -35,7 +35,7 @@ def make_detector() -> StreamDetector:
 
 def make_panel(told: list[str] | None = None) -> Panel:
     def make(name: str | None, points: int | None) -> Series:
-        return Series(name, make_detector(), IncidentTracker(), lambda _: (3, 200))
+        return Series(name, make_detector(), IncidentTracker(hysteresis=0.3), lambda _: (3, 200))
 
     return Panel(make, [].append if told is None else told.append)
 
