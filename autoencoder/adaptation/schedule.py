@@ -20,6 +20,7 @@ class AdaptationConfig:
     """When to adapt."""
 
     confirm_windows: int = 10  # for which a change must stay before it is no anomaly
+    confirm_days: int = 0  # and so many days, where points lie minutes apart
     retrain_every: int | None = None  # points after which a candidate is trained without any drift; None for never
     buffer_points: int = 4000  # newest points that are remembered and that candidates are trained on
     training_points: int = 1000  # that train the first model

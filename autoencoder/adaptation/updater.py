@@ -35,7 +35,6 @@ from autoencoder.scorers import Scorer
 
 MIN_WINDOW = 16  # points; a scorer that looks back on fewer gets blocks of
 SHORT_BLOCK = 48  # points, for a block must say something of level and scale
-MIN_CHANGE_DAYS = 2  # for which a change must stay at least
 MIN_BLOCKS = 3  # in the holdout, and as many clean windows to train on
 
 Build = Callable[[Scorer, int], StreamDetector]
@@ -45,8 +44,8 @@ class ModelUpdater:
     """Keeps the model of one stream up to date.
 
     The stream has changed once a ``DriftMonitor`` says so. Then, or when the ``Schedule`` does, a candidate is trained on the newest points
-    that are not excluded from training. It is promoted where it beats the current model on a holdout, the newest of these points. For
-    ``confirm_windows`` blocks the previous model runs in shadow mode, and is rolled back to where it would have been better.
+    that are not excluded from training. It is promoted where it beats the current model on a holdout, the newest of these points. The
+    previous model then runs in shadow mode for as many blocks as a change must stay, and is rolled back to where it would have been better.
 
     Arguments are those of ``AdaptiveDetector``.
 
@@ -89,8 +88,9 @@ class ModelUpdater:
 
     @property
     def _confirm_blocks(self) -> int:
-        """Blocks for which a change must stay: of points that lie minutes apart, longer than a night or a weekend lasts."""
-        return max(self._config.confirm_windows, math.ceil(MIN_CHANGE_DAYS * day_of(self.detector.interval) / self.block_size))
+        """Blocks for which a change must stay: of points that lie minutes apart, ten windows are only a night."""
+        days = math.ceil(self._config.confirm_days * day_of(self.detector.interval) / self.block_size)
+        return max(self._config.confirm_windows, days)
 
     @property
     def lacks_model(self) -> str:

@@ -82,7 +82,7 @@ def run(bench: Bench) -> Report:
 
     names = {job: f"{job[0]}, {job[1]}" for job in jobs}
     cases = bench.run_cases(STREAMS, Case, names, work, lambda case: (case.detector, case.kind, case.seed))
-    return drift_report(cases, adaptive.adaptation.confirm_windows)
+    return drift_report(cases, adaptive.adaptation.confirmed[0])
 
 
 def measure(name: str, detector: Detector, stream: DriftStream, seed: int) -> Case:

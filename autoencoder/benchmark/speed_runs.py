@@ -230,7 +230,7 @@ def training_race(windows: Windows, config: Config, seed: int) -> tuple[float, f
 
     network = config.network
     shape = Architecture(windows.shape[1], 1, network.units, network.latent_dim, network.dropout, network.horizon)
-    chosen = training.TrainingConfig(**config.training.model_dump(exclude={"points", "fraction"}), seed=seed)
+    chosen = training.TrainingConfig(**config.training.model_dump(exclude={"points", "fraction", "newcomers"}), seed=seed)
     fitted, held_back = training.split(windows, chosen.validation_split)
     training._compile.cache_clear()  # a process trains once, so compiling counts
     reached: list[float] = []  # seconds of each validation

@@ -123,9 +123,10 @@ def difference(then: str, now: str) -> str | None:
         ConfigError: one of the texts is damaged.
     """
     where = "the saved configuration"
-    defaults = _parse(dump(Config()), where)  # hold for a setting that was not known then
-    trees = [tree if isinstance(tree, dict) else {} for tree in (_parse(text, where) for text in (then, now))]
-    before, after = (_carried(dict(leaves(_merged(defaults, renamed(tree, where))))) for tree in trees)
+    defaults = dict(leaves(_parse(dump(Config()), where)))  # hold for a setting that was not known then
+    trees = [_parse(text, where) for text in (then, now)]
+    given = [dict(leaves(renamed(tree, where) if isinstance(tree, dict) else {})) for tree in trees]
+    before, after = (_carried({**one, **{key: defaults[key] for key in defaults if key not in one}}) for one in given)
     for key in (*after, *before):
         is_free = key.startswith(FREE_KEYS) and key != "alerts.log"
         if not is_free and before.get(key) != after.get(key):

@@ -153,10 +153,15 @@ class Adaptation(Section):
 
     enabled: bool = False
     synchronous: bool | None = None
-    confirm_windows: Annotated[int, Field(ge=3, le=1000)] = 10
+    confirm_windows: Annotated[int, Field(ge=3, le=1000)] | Literal["auto"] = "auto"
     retrain_every: Count | None = None
     buffer_points: Annotated[int, Field(ge=500, le=1_000_000)] = 4000
     cold_start_points: Annotated[int, Field(ge=40, le=100_000)] | None = 50
+
+    @property
+    def confirmed(self) -> tuple[int, int]:
+        """Windows, and days, for which a change must stay; those of ``auto`` outlast a night of minutes."""
+        return (10, 2) if self.confirm_windows == "auto" else (self.confirm_windows, 0)
 
     @property
     def starts_early(self) -> bool:

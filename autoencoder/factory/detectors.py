@@ -150,8 +150,10 @@ def make_adaptive(
 
     chosen = config.adaptation
     is_synchronous = waits if chosen.synchronous is None else chosen.synchronous
+    windows, days = chosen.confirmed
     adaptation = AdaptationConfig(
-        confirm_windows=chosen.confirm_windows,
+        confirm_windows=windows,
+        confirm_days=days,
         retrain_every=chosen.retrain_every,
         buffer_points=max(chosen.buffer_points, points),
         training_points=points,
