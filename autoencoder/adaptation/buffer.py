@@ -11,6 +11,9 @@ import numpy as np
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Bools, Detections, Integers, Time
 
+MIN_WINDOW = 16  # points; a scorer that looks back on fewer gets blocks of
+SHORT_BLOCK = 48  # points, for a block must say something of level and scale
+
 Confirmed = Callable[[], Sequence[tuple[int, int]]]  # first and last times, as whole numbers
 
 
@@ -184,12 +187,12 @@ class HistoryBuffer:
 
     def add(self, block: Block) -> None:
         """Add slots; the oldest ones leave."""
-        self.begin_with(Block.concatenate([self.slots, block]) if len(self) else block)
         self.seen += len(block)
+        self.begin_with(Block.concatenate([self.slots, block]) if len(self) else block)
 
     def begin_with(self, slots: Block) -> None:
         """Keep these slots instead of the others."""
-        self.slots = slots[-self._capacity :]
+        self.slots, self.seen = slots[-self._capacity :], max(self.seen, len(slots))
 
     def replace_errors(self, errors: Array) -> None:
         """Another model is the current one: its errors (K,) of the newest slots; those of older ones are unknown."""

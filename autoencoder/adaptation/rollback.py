@@ -94,8 +94,10 @@ class RollbackMonitor:
         }
 
     @staticmethod
-    def load(state: State, build: Callable[[str], StreamDetector]) -> RollbackMonitor:
-        """The monitor of a ``state``; ``build`` makes an untrained detector of a kind."""
+    def load(state: State, build: Callable[[str], StreamDetector]) -> RollbackMonitor | None:
+        """The monitor of a ``state``, None of an empty one; ``build`` makes an untrained detector of a kind."""
+        if not state:
+            return None
         saved = Reader(state, "the model before")
         monitor = RollbackMonitor(build(saved.text("kind")), saved.text("kind"), is_anew=saved.boolean("anew"))
         monitor.detector.load(saved.state("detector"), to_files(saved.state("files")))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from autoencoder.adaptation.buffer import Confirmed
 from autoencoder.adaptation.drift import Drift
 from autoencoder.core.events import DRIFT
 from autoencoder.core.state import Reader, State
+from autoencoder.network.period import day_of
 
 MAX_FAILURES = 2  # candidates in a row, after which the current distribution becomes the reference
 MAX_DOUBLINGS = 6  # of the pause after a failure
@@ -26,6 +28,10 @@ class AdaptationConfig:
     training_points: int = 1000  # that train the first model
     cold_start_points: int | None = None  # after which a baseline detects until then; None for no baseline
     confirmed: Confirmed = tuple  # anomalies that people have confirmed
+
+    def confirm_blocks(self, interval: float, size: int) -> int:
+        """Blocks of ``size`` points, ``interval`` seconds apart, for which a change must stay: ten windows of minutes are only a night."""
+        return max(self.confirm_windows, math.ceil(self.confirm_days * day_of(interval) / size))
 
 
 class Schedule:

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 
 import numpy as np
 
-from autoencoder.adaptation.buffer import Block, HistoryBuffer, Slots
+from autoencoder.adaptation.buffer import MIN_WINDOW, SHORT_BLOCK, Block, HistoryBuffer, Slots
 from autoencoder.adaptation.cleaning import calibration_set, clean_rows, clean_windows, outlier_rows, trainable_rows
 from autoencoder.adaptation.drift import Drift, DriftMonitor
 from autoencoder.adaptation.first_model import HOLDOUT_SHARE, begin, can_find_season, lacks_season, training_part, training_slots
@@ -30,11 +29,8 @@ from autoencoder.core.events import AdaptationEvent, read_adaptations, write_ada
 from autoencoder.core.state import MAX_INTEGER, Reader, State, from_files, to_files
 from autoencoder.core.types import Array, Bools, Time
 from autoencoder.detector import StreamDetector
-from autoencoder.network.period import day_of
 from autoencoder.scorers import Scorer
 
-MIN_WINDOW = 16  # points; a scorer that looks back on fewer gets blocks of
-SHORT_BLOCK = 48  # points, for a block must say something of level and scale
 MIN_BLOCKS = 3  # in the holdout, and as many clean windows to train on
 
 Build = Callable[[Scorer, int], StreamDetector]
@@ -87,12 +83,6 @@ class ModelUpdater:
         return span if self.kind == MODEL and span >= MIN_WINDOW else SHORT_BLOCK
 
     @property
-    def _confirm_blocks(self) -> int:
-        """Blocks for which a change must stay: of points that lie minutes apart, ten windows are only a night."""
-        days = math.ceil(self._config.confirm_days * day_of(self.detector.interval) / self.block_size)
-        return max(self._config.confirm_windows, days)
-
-    @property
     def lacks_model(self) -> str:
         """Why a baseline detects; empty where a model does."""
         if self.kind == MODEL:
@@ -116,12 +106,12 @@ class ModelUpdater:
         """Slots are the whole history, and the reference for drift."""
         self._history.begin_with(slots)
         self._learnt = len(slots)
-        self._history.seen = max(self._history.seen, len(slots))
         self._drift.set_reference(slots.values, slots.judged_errors, self.block_size)
 
     def update(self, block: Block, row: int, time: np.generic) -> None:
         """A block is full, with the point of a row and time."""
         self._row, self._time, drift = row, time, None
+        self._drift.confirm = self._config.confirm_blocks(self.detector.interval, self.block_size)
         exclude(self.detector.scorer, block.anomalies, block.errors)
         if self.kind == BASELINE:
             self._history.add(block)
@@ -129,7 +119,6 @@ class ModelUpdater:
             block, size, history = block[block.is_complete], self.block_size, self._history
             previous = history.values[-size:] if len(history) >= size else None
             history.add(block)
-            self._drift.confirm = self._confirm_blocks
             drift = self._drift.update(block, previous)
         if monitor := self._rollback:
             monitor.update(block)
@@ -153,8 +142,7 @@ class ModelUpdater:
         """Start a training, if there is a reason, enough to learn from and a free trainer."""
         if self._rollback:
             return
-        seen, schedule = self._history.seen, self._schedule
-        is_baseline = self.kind == BASELINE
+        seen, schedule, is_baseline = self._history.seen, self._schedule, self.kind == BASELINE
         may_find = not is_baseline and can_find_season(self.detector, self._learnt, len(self._history))
         if schedule.update(seen, self.block_size, drift, is_baseline=is_baseline, finds_season=may_find) and drift:
             self._record(events.DECLARED, tests=list(drift.tests), since_points=drift.blocks * self.block_size)
@@ -308,6 +296,5 @@ class ModelUpdater:
         self._drift.load(saved.state("watch"))
         self._schedule.load(saved.state("schedule"))
         self._learnt = saved.integer("learnt", 0)
-        probation = saved.state("probation")
-        self._rollback = RollbackMonitor.load(probation, self._build) if probation else None
+        self._rollback = RollbackMonitor.load(saved.state("probation"), self._build)
         self.events = read_adaptations(saved.text("adaptations"))

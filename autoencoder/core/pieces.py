@@ -16,7 +16,7 @@ from typing import Any, TypeAlias
 import numpy as np
 
 from autoencoder.core.errors import ModelFileError
-from autoencoder.core.state import DAMAGE, MAX_TEXT_BYTES, Leaf, State
+from autoencoder.core.state import DAMAGE, MAX_TEXT_BYTES, AnyArray, Leaf, State, to_state
 
 Put: TypeAlias = Callable[[str, bytes], object]  # keeps the content of a piece under its digest
 Get: TypeAlias = Callable[[str], bytes]  # the content of a piece; KeyError where there is none
@@ -50,17 +50,13 @@ def put_together(data: bytes, get: Get, name: str) -> State:
         ModelFileError: it is damaged, or a piece is missing.
     """
 
-    def value(node: dict[str, Any]) -> Leaf | State:
-        if isinstance(node.get("array"), str):
-            content = get(node["piece"]) if "piece" in node else bytes.fromhex(node["content"])
-            if not re.fullmatch(r"[<|][fiub]\d", node["array"]):
-                raise ValueError("holds an array of no plain numbers")
-            return np.frombuffer(content, node["array"]).reshape(node["shape"])
-        if "value" in node and not isinstance(node["value"], dict):
-            return node["value"]  # type: ignore[no-any-return]  # JSON holds leaves alone there
-        return {key: value(part) for key, part in node.items()}
+    def array_of(node: dict[str, Any]) -> AnyArray:
+        content = get(node["piece"]) if "piece" in node else bytes.fromhex(node["content"])
+        if not re.fullmatch(r"[<|][fiub]\d", node["array"]):
+            raise ValueError("holds an array of no plain numbers")
+        return np.frombuffer(content, node["array"]).reshape(node["shape"])
 
     try:
-        return {key: value(node) for key, node in json.loads(zlib.decompressobj().decompress(data, MAX_TEXT_BYTES)).items()}
+        return to_state(json.loads(zlib.decompressobj().decompress(data, MAX_TEXT_BYTES)), array_of)
     except (*DAMAGE, RecursionError) as error:
         raise ModelFileError(f"{name} is damaged ({type(error).__name__}); copy the run folder again or train again") from error

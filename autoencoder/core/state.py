@@ -75,7 +75,7 @@ def unpack(data: bytes, name: str) -> State:
     """
     try:
         arrays, text = _read_archive(data, name)
-        return _to_state(json.loads(text), arrays)
+        return to_state(json.loads(text), lambda node: arrays[node["array"]])
     except (*DAMAGE, RuntimeError) as error:  # the last: encrypted, or nested too deeply
         raise ModelFileError(f"{name} is damaged ({type(error).__name__}); copy the run folder again or train again") from error
 
@@ -115,13 +115,15 @@ def _to_array(entry: bytes) -> AnyArray:
     return flat.reshape(shape, order="F" if is_fortran == "True" else "C")
 
 
-def _to_state(tree: dict[str, Any], arrays: dict[str, AnyArray]) -> State:
+def to_state(tree: dict[str, Any], array_of: Callable[[dict[str, Any]], AnyArray]) -> State:
+    """The state that a tree of JSON stands for; ``array_of`` gives the array for which a node with ``array`` stands."""
+
     def value(node: dict[str, Any]) -> Leaf | State:
         if isinstance(node.get("array"), str):
-            return arrays[node["array"]]
+            return array_of(node)
         if "value" in node and not isinstance(node["value"], dict):
             return node["value"]  # type: ignore[no-any-return]  # JSON holds leaves alone there
-        return _to_state(node, arrays)
+        return to_state(node, array_of)
 
     return {key: value(node) for key, node in tree.items()}
 

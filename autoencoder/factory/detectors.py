@@ -107,8 +107,8 @@ def make_newcomer(config: Config, model: StreamDetector, series: str | None) -> 
     from autoencoder.scorers.lstm import LstmAutoencoderScorer
     from autoencoder.scorers.seasonal import SeasonalScorer
 
-    forecast = make_detector(config, config.adaptation.cold_start_points or COLD_START, scorer=SeasonalScorer())
-    forecast.slots = None  # too few points to tell the season that fills gaps
+    # too few points to tell the season that fills gaps
+    forecast = make_detector(config, config.adaptation.cold_start_points or COLD_START, scorer=SeasonalScorer(), fills_gaps=False)
     own = make_detector(config, training_points(config, None), series=series)
     if isinstance(own.scorer, LstmAutoencoderScorer) and isinstance(model.scorer, LstmAutoencoderScorer) and model.scorer.network:
         own.scorer.share_network(model.scorer.network)

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from autoencoder.core.types import Detections
-from autoencoder.reports.incidents import Incident, level_of
+from autoencoder.reports.incidents import Incident
 from autoencoder.reports.scores_csv import header
 
 BUCKET, KIND, ROWS = "bucket", "kind", "rows"  # columns of packed rows: whose they are, what they are, and the rows as bytes
@@ -112,6 +112,3 @@ def incidents_table(closed: Sequence[Incident], is_open: Sequence[Incident]) -> 
 def rejected_table(reasons: Sequence[str], rows: Sequence[str]) -> pa.Table:
     """Rows as JSON text, and why each is not judged."""
     return pa.Table.from_arrays([pa.array(reasons, pa.string()), pa.array(rows, pa.string())], schema=pa.schema(_REJECTED))
-
-
-__all__ = ["detections_table", "from_bytes", "incidents_table", "level_of", "pack", "rejected_table", "to_bytes", "unpack"]
