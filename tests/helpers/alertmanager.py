@@ -17,15 +17,21 @@ BINARY = shutil.which("prometheus-alertmanager") or shutil.which("alertmanager")
 
 
 class AlertmanagerServer:
-    """Groups alerts by their source and tells ``receiver``, an address; started and killed as often as a test wants, on one port."""
+    """Groups alerts by their source, and tells ``receiver``, an address, of each alert; started and killed as often as a test wants.
+
+    It tells of each alert by itself: of a group that is new to it, it may tell when it has read only the first, and never tells of another
+    that had ended by then.
+    """
 
     def __init__(self, folder: Path, receiver: str) -> None:
         self._folder, self.port = folder, closed_port()
-        route = {"receiver": "test", "group_by": ["alertname", "source"]}
+        grouped = {"receiver": "nobody", "group_by": ["alertname", "source"], "matchers": ["alertname=~.+"], "continue": True}
+        single = {"receiver": "test", "group_by": ["..."], "matchers": ["alertname=~.+"]}
         waits = {"group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h"}
-        receivers = [{"name": "test", "webhook_configs": [{"url": receiver, "send_resolved": True}]}]
+        webhook = {"name": "test", "webhook_configs": [{"url": receiver, "send_resolved": True}]}
+        route = {"receiver": "nobody", "routes": [grouped, single], **waits}
         folder.mkdir()
-        (folder / "config.yml").write_text(json.dumps({"route": {**route, **waits}, "receivers": receivers}))
+        (folder / "config.yml").write_text(json.dumps({"route": route, "receivers": [{"name": "nobody"}, webhook]}))
 
     @property
     def url(self) -> str:
@@ -60,6 +66,12 @@ class AlertmanagerServer:
         """What the API says of "alerts" or "alerts/groups"."""
         answer: list[dict[str, Any]] = requests.get(f"{self.url}/api/v2/{what}", timeout=5).json()
         return answer
+
+    def notified(self) -> int:
+        """The notifications that were delivered and answered since it started."""
+        name = 'alertmanager_notification_latency_seconds_count{integration="webhook"'
+        lines = requests.get(f"{self.url}/metrics", timeout=5).text.splitlines()
+        return sum(int(line.split()[-1]) for line in lines if line.startswith(name))
 
     def __enter__(self) -> Self:
         self.start()
