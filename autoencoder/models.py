@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from dataclasses import dataclass
 from functools import cached_property
@@ -54,18 +55,30 @@ class SavedModel:
         """What ``keep_in`` put into a run's folder; None where the run trains a model of its own."""
         if not has(folder, GIVEN):
             return None
-        saved = Reader(
-            unpack(read_file(folder / GIVEN, MAX_CHECKPOINT_BYTES), str(folder / GIVEN)), "the model that the run was given"
-        )
+        return SavedModel.from_bytes(read_file(folder / GIVEN, MAX_CHECKPOINT_BYTES), folder)
+
+    @staticmethod
+    def from_bytes(content: bytes, folder: Path) -> SavedModel:
+        """The model that ``to_bytes`` was asked of, which errors call ``folder``; ModelFileError where it is damaged."""
+        saved = Reader(unpack(content, str(folder)), f"the model {folder}")
         return SavedModel(folder, saved.state("state"), to_files(saved.state("files")))
+
+    def to_bytes(self) -> bytes:
+        """All of it, as one file."""
+        return pack({"state": self.state, "files": from_files(self.files)})
 
     def keep_in(self, folder: RunFolder) -> None:
         """Put the model into the run's own folder, so that the run does not need the other one again.
 
         It stays as it was given until the run is done, while the model that the run leaves moves on.
         """
-        folder.write(GIVEN, pack({"state": self.state, "files": from_files(self.files)}))
+        folder.write(GIVEN, self.to_bytes())
         folder.write_model(self.state, self.files)
+
+    @cached_property
+    def digest(self) -> str:
+        """What tells it from another one: the digest of its network, or of all that was learnt where there is none."""
+        return hashlib.sha256(self.files.get("model.onnx") or pack(self.state)).hexdigest()
 
     # --- columns ---
 

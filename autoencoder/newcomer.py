@@ -1,4 +1,4 @@
-"""Newcomer: the detector of a series that the saved model does not know, which is judged at once, and later by what is usual for itself."""
+"""Newcomer: the detector of a series that begins with a model, which is judged at once, and later by what is usual for itself."""
 
 from __future__ import annotations
 
@@ -6,14 +6,18 @@ from collections.abc import Mapping
 
 from autoencoder.core.detector import Detector
 from autoencoder.core.errors import TrainingError
-from autoencoder.core.state import Reader, State
+from autoencoder.core.state import Reader, State, from_files, to_files
 from autoencoder.core.types import Array, Detections, Time
 from autoencoder.detector import StreamDetector
 from autoencoder.training_part import TrainingPart
 
+FOLLOWS = "follows"  # in a state: the network of the detector that takes the part of the forecast
+
 
 class Newcomer(Detector):
     """A forecast judges the first points of a series, while they train the detector that takes over.
+
+    Where a series begins with another model than before, the detector that it had takes the part of the forecast.
 
     Where a training part cannot be learnt, the forecast goes on, and the newer half of the part begins the next one. How the stream is cut
     into chunks changes nothing.
@@ -25,6 +29,13 @@ class Newcomer(Detector):
 
     def __init__(self, forecast: StreamDetector, own: StreamDetector) -> None:
         self._forecast, self._own = forecast, own
+        self._follows = False  # the forecast is a detector of another model
+
+    def follow(self, before: Detector) -> None:
+        """Let what has judged the series so far go on, and keep the points that it has gathered for its own training."""
+        self._forecast, self._follows = before.current, True
+        if isinstance(before, Newcomer) and not before.has_model:
+            self._own.training, self._follows = before._own.training, before._follows
 
     @property
     def current(self) -> StreamDetector:
@@ -56,14 +67,18 @@ class Newcomer(Detector):
     def state(self) -> State:
         """See ``Detector.state``."""
         own = self._own.state()
-        return {"own": own} if self._own.trained else {"own": own, "forecast": self._forecast.state()}
+        if self._own.trained:
+            return {"own": own}
+        state: State = {"own": own, "forecast": self._forecast.state()}
+        network = {name: content for name, content in self._forecast.scorer.artifacts().items() if name == "model.onnx"}
+        return {**state, FOLLOWS: from_files(network)} if self._follows else state
 
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
         """See ``Detector.load``."""
         saved = Reader(state, "the detector of a new series")
         self._own.load(saved.state("own"), self._own.scorer.artifacts() or files)
         if not self._own.trained:
-            self._forecast.load(saved.state("forecast"), {})
+            self._forecast.load(saved.state("forecast"), to_files(saved.state(FOLLOWS)) if saved.has(FOLLOWS) else {})
 
 
 def _process(detector: StreamDetector, time: Time, values: Array) -> Detections:

@@ -28,6 +28,7 @@ class RunOptions:
     model: Path | None = None  # run folder whose model is used, so that nothing is trained
     resume: bool = False  # go on with the run in ``out``
     began: float = 0.0  # ``time.perf_counter()`` when the process began
+    name: Path | None = None  # what ``out`` is called later
 
 
 def train(config: Config, options: RunOptions, console: Console) -> int:
@@ -58,7 +59,7 @@ def train(config: Config, options: RunOptions, console: Console) -> int:
         folder.write_metrics({"status": "trained", "training": panel.info(), "seconds": watch.report()})
         folder.close()
     trained = f"{source.name}: trained on {panel.training_points:,} points in {panel.training_seconds:.1f} s"
-    console.print(f"{trained}; use it with --model {folder.path}")
+    console.print(f"{trained}; use it with --model {options.name or folder.path}")
     return 0
 
 

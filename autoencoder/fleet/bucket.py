@@ -15,17 +15,22 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from autoencoder.config import Config
+from autoencoder.core.detector import Detector
 from autoencoder.core.pieces import put_together, take_apart
 from autoencoder.core.types import Array, Bools, Integers
+from autoencoder.factory.detectors import make_detector, make_newcomer
+from autoencoder.factory.rules import settings_of
 from autoencoder.factory.runs import make_panel
 from autoencoder.fleet import rows
 from autoencoder.models import LONE, SavedModel
+from autoencoder.newcomer import FOLLOWS, Newcomer
 from autoencoder.panel.panel import Panel
+from autoencoder.panel.series import Series
 from autoencoder.reports.incidents import Incident, time_text
 from autoencoder.reports.sinks import Batch
 from autoencoder.sources.chunk import Chunk, Source
 
-FORMAT = 1  # of pieces; raised when their meaning changes
+FORMAT = 2  # of pieces; raised when their meaning changes
 SLACK = 2.0  # bytes of pieces for each of the whole one, beyond which another whole one takes their place
 LEAST_BYTES = 1 << 20  # of pieces that are worth the effort
 BEFORE = np.iinfo(np.int64).min  # the time of the newest row where there is none
@@ -53,7 +58,7 @@ class Kit:
     Attributes:
         config: settings.
         columns: names of the F columns of values.
-        model: with which series begin.
+        model: with which series begin; a stream may have one after the other.
         max_series: of a bucket; rows of more are rejected.
         key: tells the buckets of one query from those of others in the same process.
     """
@@ -103,7 +108,7 @@ class Bucket:
     """A panel of the bucket's series; what it remembers is what its pieces say, of which later ones overwrite earlier ones."""
 
     def __init__(self, kit: Kit, pieces: Iterable[bytes] = ()) -> None:
-        self._kit = kit
+        self.kit = kit
         self._notes: list[str] = []
         self._panel = kit.panel(self._notes)
         self._newest: dict[str, int] = {}  # time of each series' newest row
@@ -120,7 +125,7 @@ class Bucket:
     def process(self, table: pa.Table) -> tuple[dict[str, pa.Table], dict[str, object]]:
         """Rows as ``query.normalise`` makes them -> tables of what became of them by kind, and the figures of a report."""
         is_bad = pc.is_valid(table["reason"])
-        bad, points = table.filter(is_bad), Points.of(table.filter(pc.invert(is_bad)), len(self._kit.columns))
+        bad, points = table.filter(is_bad), Points.of(table.filter(pc.invert(is_bad)), len(self.kit.columns))
         rejected = list(zip(bad["reason"].to_pylist(), bad["row"].to_pylist(), strict=True))
         for find, reason in ((self._has_room, "too many series"), (self._is_new, "not after the newest row of its series")):
             kept = find(points)
@@ -128,7 +133,7 @@ class Bucket:
             points = points.where(kept)
         batch, names = self._judge(points)
         found = {
-            rows.DETECTIONS: rows.detections_table(batch.detections, names, self._kit.columns),
+            rows.DETECTIONS: rows.detections_table(batch.detections, names, self.kit.columns),
             rows.INCIDENTS: rows.incidents_table(*self._incidents(batch, set(names))),
             rows.REJECTED: rows.rejected_table([reason for reason, _ in rejected], [text for _, text in rejected]),
         }
@@ -138,7 +143,7 @@ class Bucket:
 
     def _has_room(self, points: Points) -> Bools:
         """Which points (N,) are of a series that is known, or for which there is room."""
-        room, known = self._kit.max_series - len(self), np.ones(len(points.names), bool)
+        room, known = self.kit.max_series - len(self), np.ones(len(points.names), bool)
         for place, name in enumerate(points.names):
             if name not in self._newest:
                 known[place] = room > 0
@@ -158,7 +163,7 @@ class Bucket:
         values = [[None if math.isnan(value) else value for value in row] for row in points.values.tolist()]
         each = zip(points.series.tolist(), times, values, strict=True)
         return [
-            json.dumps({"series": points.names[place], "time": moment, **dict(zip(self._kit.columns, row, strict=True))})
+            json.dumps({"series": points.names[place], "time": moment, **dict(zip(self.kit.columns, row, strict=True))})
             for place, moment, row in each
         ]
 
@@ -178,6 +183,27 @@ class Bucket:
         closed, is_open = ([replace(each, id=each.first_row + 1) for each in some] for some in (batch.closed, going_on))
         return closed, is_open
 
+    # --- another model ---
+
+    def take_up(self, kit: Kit) -> None:
+        """Go on with another model: what judges a series goes on until its next points have said what is usual for it with that one."""
+        before, self.kit, self._panel = self._panel, kit, kit.panel(self._notes)
+        for old in before:
+            one = self._follow(old.name, old.detector)
+            self._panel.restore(old.name, {**old.state(), "detector": one.detector.state()}, {}, old.left_out)
+        self.state_bytes = self._whole_bytes = 0
+
+    def _follow(self, name: str | None, before: Detector | None) -> Series:
+        """A series as one that is to learn what is usual for itself, and is judged by a detector from ``before`` meanwhile."""
+        one = self._panel.add(name)
+        detector = one.detector
+        if not isinstance(detector, Newcomer):
+            detector = make_newcomer(settings_of(self.kit.config, name), detector.current, name)
+        if before:
+            detector.follow(before)
+        one.detector, one.start = detector, None
+        return one
+
     # --- memory ---
 
     def piece(self, *, whole: bool = False) -> bytes:
@@ -186,7 +212,7 @@ class Bucket:
         saved: list[dict[str, object]] = []
 
         def put(digest: str, content: bytes) -> None:
-            if digest not in kept and digest not in self._kit.contents:
+            if digest not in kept and digest not in self.kit.contents:
                 kept.add(digest)
                 saved.append({"text": digest, "content": content})
 
@@ -207,11 +233,11 @@ class Bucket:
 
     @property
     def is_worth_a_whole_piece(self) -> bool:
-        """Whether the pieces have become much more than the first one, so that much in them may be outdated."""
-        return self.state_bytes > max(LEAST_BYTES, SLACK * self._whole_bytes)
+        """Whether another model was taken up, or the pieces have become so much more than the first one that much may be outdated."""
+        return not self._whole_bytes or self.state_bytes > max(LEAST_BYTES, SLACK * self._whole_bytes)
 
     def _load(self, pieces: Iterable[bytes]) -> None:
-        contents = dict(self._kit.contents)
+        contents = dict(self.kit.contents)
         latest: dict[str, tuple[str, bytes]] = {}
         for piece in pieces:
             self._count(piece, is_first=False)
@@ -224,4 +250,8 @@ class Bucket:
                     latest[row["name"]] = row["text"], row["content"]
         for name, (left_out, content) in latest.items():
             state = put_together(content, contents.__getitem__, f"series {name!r:.60} of the checkpoint")
-            self._panel.restore(name, state, self._kit.model.files, left_out)
+            detector = state["detector"]
+            if isinstance(detector, dict) and "own" in detector:
+                settings = settings_of(self.kit.config, name)
+                self._follow(name, make_detector(settings, 1) if FOLLOWS in detector else None)
+            self._panel.restore(name, state, self.kit.model.files, left_out)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import os
 import shutil
@@ -26,18 +25,18 @@ from autoencoder.config import Config, dump, load
 from autoencoder.console import Console
 from autoencoder.core.errors import AutoencoderError, ConfigError, ResumeError, RunError
 from autoencoder.core.extras import environment
-from autoencoder.core.state import pack
 from autoencoder.core.types import Detections
 from autoencoder.factory.runs import make_alerts
-from autoencoder.fleet import rows
+from autoencoder.fleet import files, rows
 from autoencoder.fleet.bucket import FORMAT, Kit
-from autoencoder.fleet.output import FILES, BatchWriter, Output, read_text, sentence, write_text
+from autoencoder.fleet.output import FILES, BatchWriter, Output, sentence
 from autoencoder.fleet.query import SETTINGS, judge, normalise
+from autoencoder.fleet.versions import Versions, replace
 from autoencoder.interrupts import SignalGuard, Terminated
 from autoencoder.models import SavedModel
 from autoencoder.pipeline import require_same
 from autoencoder.reports.incidents import Incident
-from autoencoder.reports.run_folder import CONFIG, RunFolder, has, require_inside
+from autoencoder.reports.run_folder import CONFIG, RunFolder, has, read_metrics, require_inside
 from autoencoder.reports.sinks import Batch
 
 NOTE = "fleet.json"  # in the checkpoint: what it was begun with
@@ -125,8 +124,18 @@ def _pairs(texts: list[str]) -> dict[str, str]:
 def _run(spark: SparkSession, arguments: argparse.Namespace, console: Console) -> int:
     config, model = _settings(arguments)
     streams = not arguments.backfill
-    note = _note(spark, arguments, config, model) if streams else {"key": "", "buckets": arguments.buckets}
-    kit = Kit(config, tuple(arguments.column), model, max(1, -(-arguments.max_series // max(1, note["buckets"]))))
+    note = _note(spark, arguments, config) if streams else {"key": os.urandom(16).hex(), "buckets": arguments.buckets}
+
+    def kit_of(model: SavedModel) -> Kit:
+        return Kit(config, tuple(arguments.column), model, -(-arguments.max_series // note["buckets"]), note["key"])
+
+    def read() -> SavedModel:
+        changed, found = _settings(arguments)
+        require_same(note["settings"], dump(changed))
+        return found
+
+    versions = Versions(spark, arguments.checkpoint, read, arguments.model, kit_of, console.print) if streams else None
+    kit = versions.begin(model) if versions else kit_of(model)
     frame = _read(spark, arguments, streams=streams)
     judged = judge(frame, kit, series=arguments.series_column, time=arguments.time_column, buckets=note["buckets"])
     output = Output(arguments.sink, _pairs(arguments.sink_option), arguments.out, note["key"])
@@ -137,13 +146,13 @@ def _run(spark: SparkSession, arguments: argparse.Namespace, console: Console) -
             console.print(each)
         if arguments.out:
             name = "backfill" if figures["batch"] is None else f"{figures['batch']:09}"
-            write_text(spark, f"{arguments.out}/batches/{name}.json", json.dumps(figures) + "\n")
+            files.write(spark, f"{arguments.out}/batches/{name}.json", (json.dumps(figures) + "\n").encode())
 
     with _alerting(config, arguments, console) as on_incidents:
-        writer = BatchWriter(output, kit.columns, tell, on_incidents)
-        if not streams:
-            writer(judged.frame, None)
+        if not versions:
+            BatchWriter(output, kit.columns, tell, on_incidents)(judged.frame, None)
             return 0
+        writer = BatchWriter(output, kit.columns, tell, on_incidents, versions.choose)
         how = {"availableNow": True} if arguments.trigger == NOW else {"processingTime": arguments.trigger}
         stream = judged.frame.writeStream.foreachBatch(writer).option("checkpointLocation", arguments.checkpoint)
         return _wait(stream.trigger(**how).start())
@@ -209,32 +218,22 @@ def _settings(arguments: argparse.Namespace) -> tuple[Config, SavedModel]:
     return config, model
 
 
-def _note(spark: SparkSession, arguments: argparse.Namespace, config: Config, model: SavedModel) -> dict[str, Any]:
+def _note(spark: SparkSession, arguments: argparse.Namespace, config: Config) -> dict[str, Any]:
     """What the checkpoint was begun with; ResumeError where that was something else than is asked for now."""
-    path, digest = f"{arguments.checkpoint}/{NOTE}", digest_of(model)
-    text = read_text(spark, path)
+    path = f"{arguments.checkpoint}/{NOTE}"
+    text = files.read(spark, path)
     if text is None:
-        note = {"format": FORMAT, "key": digest[:16] + os.urandom(8).hex(), "buckets": arguments.buckets, "model": digest}
+        note = {"format": FORMAT, "key": os.urandom(16).hex(), "buckets": arguments.buckets}
         note |= {"columns": arguments.column, "settings": dump(config)}
-        write_text(spark, path, json.dumps(note))
+        files.write(spark, path, json.dumps(note).encode())
         return note
     note, anew = json.loads(text), "or begin anew with another --checkpoint"
     if note["format"] != FORMAT:
         raise ResumeError(f"{path} has format {note['format']}, this program reads {FORMAT}; go back to its version, {anew}")
-    if note["model"] != digest:
-        raise ResumeError(
-            f"{path} was begun with a model of digest {note['model'][:12]}, --model {arguments.model} has {digest[:12]}; "
-            f"give that one, {anew}"
-        )
     if note["columns"] != arguments.column:
         raise ResumeError(f"{path} was begun with --column {', '.join(note['columns'])}; give the same, {anew}")
     require_same(note["settings"], dump(config))
     return dict(note)
-
-
-def digest_of(model: SavedModel) -> str:
-    """What tells a model from another: that of its network, or of all that was learnt where there is none."""
-    return hashlib.sha256(model.files.get("model.onnx") or pack(model.state)).hexdigest()
 
 
 def _told(error: PySparkException) -> AutoencoderError:
@@ -252,7 +251,10 @@ def _told(error: PySparkException) -> AutoencoderError:
 
 
 def _train(spark: SparkSession, arguments: argparse.Namespace, console: Console) -> int:
-    """Train one network on the newest points of some of the series, chosen by the hash of their names."""
+    """Train one network on the newest points of some of the series, chosen by the hash of their names.
+
+    A model that lies in the folder already is replaced by the new one, which streams that use it take up.
+    """
     columns, frame = tuple(arguments.column), _read(spark, arguments, streams=False)
     points = normalise(frame, columns, arguments.series_column, arguments.time_column, [0]).where(F.col("reason").isNull())
     some = points.select("series").distinct().orderBy(F.xxhash64("series"), "series").limit(arguments.sample_series)
@@ -265,4 +267,12 @@ def _train(spark: SparkSession, arguments: argparse.Namespace, console: Console)
         pq.write_table(table, path)
         source = {"source": "csv", "csv.path": str(path), "csv.series_column": "series", "csv.time_column": "time"}
         config = load(arguments.config, {**source, "csv.columns": list(columns), "columns.joint": True}, arguments.set)
-        return train(config, RunOptions(arguments.model), console)
+        model: Path = arguments.model
+        if read_metrics(model).get("status") != "trained":
+            return train(config, RunOptions(model), console)
+        draft = model.with_name(f".{model.name}.{os.getpid()}")
+        train(config, RunOptions(draft, name=model), console)
+        is_new = replace(model, draft, config.detector)
+        told = "took the place of the one before; streams that use it take it up with their next batch"
+        console.print(f"{model}: the model {told if is_new else 'is the same as before'}")
+        return 0

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from autoencoder.fleet import rows
@@ -61,6 +61,7 @@ class BatchWriter:
         output: where to.
         columns: of the values.
         on_batch: given the figures of each batch.
+        before: given the number of each batch before it is judged.
         on_incidents: given the JSON text of its incidents; None where nobody asks.
     """
 
@@ -68,9 +69,12 @@ class BatchWriter:
     columns: tuple[str, ...]
     on_batch: Callable[[dict[str, Any]], None]
     on_incidents: Callable[[Sequence[str]], None] | None = None
+    before: Callable[[int], None] = lambda number: None
 
     def __call__(self, frame: DataFrame, number: int | None) -> None:
         """The rows of a batch come, or all where there is no number."""
+        if number is not None:
+            self.before(number)
         began, judged = time.perf_counter(), Judged(frame.persist(), self.columns)
         try:
             reports = [json.loads(text) for (text,) in judged.of(rows.REPORT).collect()]  # judges: the others read what it leaves
@@ -114,35 +118,3 @@ def sentence(figures: Mapping[str, Any]) -> str:
         f"{which}{figures[rows.DETECTIONS]:,} rows{bad}, {figures['series']:,} series of {figures['buckets']:,} buckets, "
         f"{figures[rows.INCIDENTS]:,} incidents, {figures['state_bytes']:,} bytes of state; {seconds}"
     )
-
-
-# --- small files beside a stream, wherever Spark can write ---
-
-
-def read_text(spark: SparkSession, path: str) -> str | None:
-    """The content of a small file; None where there is none."""
-    system, place = _at(spark, path)
-    if not system.exists(place):
-        return None
-    stream = system.open(place)
-    try:
-        return bytes(stream.readAllBytes()).decode()
-    finally:
-        stream.close()
-
-
-def write_text(spark: SparkSession, path: str, text: str) -> None:
-    """Write a small file."""
-    system, place = _at(spark, path)
-    stream = system.create(place, True)
-    try:
-        stream.write(text.encode())
-    finally:
-        stream.close()
-
-
-def _at(spark: SparkSession, path: str) -> tuple[Any, Any]:
-    context = spark.sparkContext
-    assert context._jvm
-    place = context._jvm.org.apache.hadoop.fs.Path(path)
-    return place.getFileSystem(context._jsc.hadoopConfiguration()), place

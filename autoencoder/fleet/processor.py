@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-from pyspark import SparkFiles
+from pyspark import SparkFiles, TaskContext
 from pyspark.sql import Row, SparkSession
 from pyspark.sql.streaming import StatefulProcessor, StatefulProcessorHandle
 
@@ -24,29 +24,46 @@ from autoencoder.core.errors import ModelFileError
 from autoencoder.fleet import rows
 from autoencoder.fleet.bucket import FORMAT, Bucket, Kit
 
+MODEL = "fleet.model"  # names the model of a batch by its digest
+
 # by query and bucket: the token of what this process has done last, and the bucket as it was then
 _COPIES: dict[tuple[str, int], tuple[str, Bucket]] = {}
 
 
 @dataclass(frozen=True)
 class SharedKit:
-    """A kit that is sent to each machine once, as a file; a broadcast cannot be read where Spark plans a query."""
+    """A kit that is sent to each machine once, as a file; a broadcast cannot be read where Spark plans a query.
 
-    name: str  # of the file
+    A stream may go on with the kit of another model: ``MODEL``, a local property of Spark's context, names the model of a batch.
+    """
+
+    key: str  # of the query
+    digest: str  # of the model, where the property names none
 
     @staticmethod
     def of(kit: Kit, spark: SparkSession) -> SharedKit:
-        """Send a kit."""
-        path = Path(tempfile.mkdtemp(prefix="fleet-")) / f"fleet-{uuid.uuid4().hex}.pickle"
+        """Send a kit, unless it is there."""
+        shared = SharedKit(kit.key, kit.model.digest)
+        if any(path.endswith(shared._file(shared.digest)) for path in spark.sparkContext.listFiles):
+            return shared
+        path = Path(tempfile.mkdtemp(prefix="fleet-")) / shared._file(shared.digest)
         atexit.register(shutil.rmtree, path.parent, ignore_errors=True)  # workers that start later fetch it, too
         path.write_bytes(pickle.dumps(kit))
         spark.sparkContext.addFile(str(path))
-        return SharedKit(path.name)
+        return shared
 
     @property
     def kit(self) -> Kit:
-        """The kit, in a worker."""
-        return _kit(self.name)
+        """The kit of this batch, in a worker."""
+        context = TaskContext.get()
+        return self.of_model((context and context.getLocalProperty(MODEL)) or self.digest)
+
+    def of_model(self, digest: str) -> Kit:
+        """The kit with that model, in a worker."""
+        return _kit(self._file(digest))
+
+    def _file(self, digest: str) -> str:
+        return f"fleet-{self.key}-{digest}.pickle"
 
 
 @functools.lru_cache(4)
@@ -58,8 +75,9 @@ def _kit(name: str) -> Kit:
 class FleetProcessor(StatefulProcessor):  # type: ignore[misc]  # pyspark is not followed
     """Judges the points of a bucket, and saves what has changed.
 
-    The state store holds pieces (see ``Bucket``) and a token, which is another one after every batch. A worker whose copy of the bucket has
-    this token goes on with it; after a failure, or where another worker did the batch before, it makes the bucket from the pieces.
+    The state store holds pieces (see ``Bucket``) and a token: the digest of their model, and what is another one after every batch. A
+    worker whose copy of the bucket has this token goes on with it; after a failure, or where another worker did the batch before, it makes
+    the bucket from the pieces.
     """
 
     def __init__(self, shared: SharedKit) -> None:
@@ -86,13 +104,20 @@ class FleetProcessor(StatefulProcessor):  # type: ignore[misc]  # pyspark is not
         """The bucket as it is in the state store, and whether this worker had a copy of it."""
         saved = self._token.get()
         token, copy = saved[1] if saved else "", _COPIES.pop((kit.key, number), None)
+        digest = token.partition(" ")[0] or kit.model.digest
         if saved and saved[0] != FORMAT:
             raise ModelFileError(
                 f"the checkpoint holds states of format {saved[0]}, this program reads {FORMAT}; begin a new --checkpoint"
             )
-        if copy and copy[0] == token:
-            return copy[1], True
-        return Bucket(kit, [piece for _, piece in self._pieces.get()] if saved else ()), False
+        is_copy = copy is not None and copy[0] == token
+        if copy and is_copy:
+            bucket = copy[1]
+        else:
+            own = kit if digest == kit.model.digest else self._shared.of_model(digest)
+            bucket = Bucket(own, [piece for _, piece in self._pieces.get()] if saved else ())
+        if digest != kit.model.digest:
+            bucket.take_up(kit)
+        return bucket, is_copy
 
     def _save(self, kit: Kit, number: int, bucket: Bucket) -> None:
         whole = bucket.is_worth_a_whole_piece
@@ -101,7 +126,7 @@ class FleetProcessor(StatefulProcessor):  # type: ignore[misc]  # pyspark is not
             self._pieces.put([piece])
         else:
             self._pieces.appendValue(piece)
-        token = uuid.uuid4().hex  # of this attempt: one that fails leaves a copy that nothing asks for
+        token = f"{kit.model.digest} {uuid.uuid4().hex}"  # of this attempt: one that fails leaves a copy that nothing asks for
         self._token.update((FORMAT, token))
         _COPIES[kit.key, number] = token, bucket
 

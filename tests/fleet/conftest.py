@@ -27,7 +27,7 @@ NEWCOMERS = ("--set", "training.newcomers=own", "--set", "training.points=100") 
 class Local:
     """What one machine makes of the series."""
 
-    folder: Path  # holds ``model``, ``run`` and the rows that were judged, as ``rows.parquet``
+    folder: Path  # holds ``model``, ``other`` (of another training), ``run`` and the rows that were judged, as ``rows.parquet``
 
     @property
     def lines(self) -> Lines:
@@ -39,11 +39,14 @@ class Local:
         """What is known of each incident."""
         return {known(each) for each in incidents(self.folder / "run")}
 
-    def kit(self, columns: tuple[str, ...] = ("value",), max_series: int = 1000) -> Kit:
+    def kit(self, columns: tuple[str, ...] = ("value",), max_series: int = 1000, model: str = "model") -> Kit:
         """What a worker needs to do the same."""
-        folder = self.folder / "model"
-        config = load(None, {"network.threads": 1}, NEWCOMERS[1::2], saved=folder / CONFIG)
-        return Kit(config, columns, SavedModel.read(folder, config.detector), max_series)
+        config = load(None, {"network.threads": 1}, NEWCOMERS[1::2], saved=self.folder / model / CONFIG)
+        return Kit(config, columns, self.model(model), max_series)
+
+    def model(self, name: str = "model") -> SavedModel:
+        """One of the models."""
+        return SavedModel.read(self.folder / name, load(None, saved=self.folder / name / CONFIG).detector)
 
 
 def known(incident: dict[str, Any]) -> tuple[object, ...]:
@@ -59,6 +62,7 @@ def _judged(folder: Path, *detector: str) -> Local:
     many = ("--series-column", "series", *QUIET)
     for arguments in (
         ("train", "training.parquet", *many, "--out", "model", *detector),
+        ("train", "training.parquet", *many, "--out", "other", *detector, "--seed", "7", "--set", "training.points=250"),
         ("rows.parquet", *many, "--out", "run", "--model", "model", *NEWCOMERS),
     ):
         outcome = finish(start(*arguments, folder=folder), patience=600.0)

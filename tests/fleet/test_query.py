@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,16 @@ Figures = list[dict[str, Any]]
 
 
 def follow(
-    spark: Any, local: Local, source: Path, place: Path, *, buckets: int, files: int = 1000, told: list[str] | None = None
+    spark: Any,
+    local: Local,
+    source: Path,
+    place: Path,
+    *,
+    buckets: int,
+    files: int = 1000,
+    told: list[str] | None = None,
+    versions: Any = None,
+    after: Callable[[int], object] = lambda batch: None,
 ) -> Figures:
     """Judge the files of a folder that are there, so many in a batch, and write below a place; the figures of the batches."""
     from autoencoder.fleet.output import BatchWriter, Output
@@ -34,8 +43,13 @@ def follow(
     def tell(incidents: Sequence[str]) -> None:
         (told if told is not None else []).extend(incidents)
 
-    writer = BatchWriter(Output("parquet", {}, str(place / "out"), "test"), ("value",), figures.append, tell)
-    stream = judge(frame, local.kit(), buckets=buckets).frame.writeStream.foreachBatch(writer)
+    def on_batch(each: dict[str, Any]) -> None:
+        figures.append(each)
+        after(each["batch"])
+
+    kit, *before = (versions.begin(local.model()), versions.choose) if versions else (local.kit(),)
+    writer = BatchWriter(Output("parquet", {}, str(place / "out"), "test"), ("value",), on_batch, tell, *before)
+    stream = judge(frame, kit, buckets=buckets).frame.writeStream.foreachBatch(writer)
     query = stream.option("checkpointLocation", str(place / "checkpoint")).trigger(availableNow=True).start()
     query.awaitTermination()
     return figures
@@ -125,22 +139,22 @@ def test_messages_of_kafka_are_json_objects(spark: Any, quick: Local) -> None:
     assert [row["reason"] for row in judged.rejected.toArrow().to_pylist()] == ["no series", "no series"]
 
 
-def test_a_checkpoint_of_another_model_or_other_settings_is_refused(
-    spark: Any, quick: Local, local: Local, tmp_path: Path
-) -> None:
+def test_a_checkpoint_of_another_version_or_other_settings_is_refused(spark: Any, quick: Local, tmp_path: Path) -> None:
     from argparse import Namespace
 
     from autoencoder.core.errors import ResumeError
+    from autoencoder.fleet import files
     from autoencoder.fleet.command import _note
 
     asked = Namespace(checkpoint=str(tmp_path), buckets=2, column=["value"], model="model")
-    ours, theirs = quick.kit(), local.kit()
-    note = _note(spark, asked, ours.config, ours.model)
-    assert _note(spark, Namespace(**{**vars(asked), "buckets": 5}), ours.config, ours.model) == note  # keeps its buckets
-    with pytest.raises(ResumeError, match=r"was begun with a model of digest .*; give that one, or begin anew"):
-        _note(spark, asked, theirs.config, theirs.model)
+    ours = quick.kit().config
+    note = _note(spark, asked, ours)
+    assert _note(spark, Namespace(**{**vars(asked), "buckets": 5}), ours) == note  # keeps its buckets
     with pytest.raises(ResumeError, match="was begun with --column value"):
-        _note(spark, Namespace(**{**vars(asked), "column": ["other"]}), ours.config, ours.model)
-    changed = ours.config.model_copy(update={"threshold": ours.config.threshold.model_copy(update={"budget": 0.5})})
+        _note(spark, Namespace(**{**vars(asked), "column": ["other"]}), ours)
+    changed = ours.model_copy(update={"threshold": ours.threshold.model_copy(update={"budget": 0.5})})
     with pytest.raises(ResumeError, match=r"threshold\.budget"):
-        _note(spark, asked, changed, ours.model)
+        _note(spark, asked, changed)
+    files.write(spark, f"{tmp_path}/fleet.json", json.dumps({**note, "format": 99}).encode())
+    with pytest.raises(ResumeError, match="has format 99, this program reads"):
+        _note(spark, asked, ours)
