@@ -89,7 +89,11 @@ def spark() -> Iterator[Any]:
         pytest.skip("Spark needs Java, and there is none")
     from pyspark.sql import SparkSession
 
-    os.environ |= {"PYSPARK_PYTHON": sys.executable, "PYTHONPATH": str(ROOT), "OPENBLAS_NUM_THREADS": "1"}
+    os.environ |= {
+        "PYSPARK_PYTHON": sys.executable,
+        "PYTHONPATH": f"{ROOT}{os.pathsep}{ROOT / 'tests'}",
+        "OPENBLAS_NUM_THREADS": "1",
+    }
     os.environ.setdefault("JAVA_TOOL_OPTIONS", "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC")  # compiles less: short-lived
     builder = SparkSession.builder.master("local[2,4]").config("spark.ui.enabled", "false")
     builder = builder.config("spark.python.authenticate.socketTimeout", "5m")
