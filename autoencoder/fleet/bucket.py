@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import sys
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -22,6 +23,7 @@ from autoencoder.factory.detectors import make_detector, make_newcomer
 from autoencoder.factory.rules import settings_of
 from autoencoder.factory.runs import make_panel
 from autoencoder.fleet import rows
+from autoencoder.fleet.notes import gather
 from autoencoder.models import LONE, SavedModel
 from autoencoder.newcomer import FOLLOWS, Newcomer
 from autoencoder.panel.panel import Panel
@@ -32,6 +34,7 @@ from autoencoder.sources.chunk import Chunk, Source
 
 FORMAT = 2  # of pieces; raised when their meaning changes
 SLACK = 2.0  # bytes of pieces for each of the whole one, beyond which another whole one takes their place
+EMPTY_SHARE = 0.5  # of the rows of a batch without any value, beyond which that is told
 LEAST_BYTES = 1 << 20  # of pieces that are worth the effort
 BEFORE = np.iinfo(np.int64).min  # the time of the newest row where there is none
 # of a series its name, why it is left out, the time of its newest row, and its state; of a large array in states its digest and content
@@ -78,7 +81,9 @@ class Kit:
 
     def panel(self, notes: list[str]) -> Panel:
         """A panel without series; ``notes`` takes what there is to tell of some."""
-        return make_panel(self.config, FleetSource(self.columns), self.model, notes.append, adapts=False)
+        panel = make_panel(self.config, FleetSource(self.columns), self.model, notes.append, adapts=False)
+        panel.max_warnings = sys.maxsize
+        return panel
 
 
 class Points(NamedTuple):
@@ -137,7 +142,9 @@ class Bucket:
             rows.INCIDENTS: rows.incidents_table(*self._incidents(batch, set(names))),
             rows.REJECTED: rows.rejected_table([reason for reason, _ in rejected], [text for _, text in rejected]),
         }
-        notes, newest = list(self._notes), int(points.time.max()) if len(points.time) else None
+        if np.count_nonzero(np.isnan(points.values).all(axis=1)) > EMPTY_SHARE * len(points.time):
+            self._notes.append(f"of {len(points.time):,} rows that came together most have no value: was a column renamed?")
+        notes, newest = gather((note, 1) for note in self._notes), int(points.time.max()) if len(points.time) else None
         self._notes.clear()
         return found, {**{kind: len(each) for kind, each in found.items()}, "series": len(self), "newest": newest, "notes": notes}
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import sys
 import tempfile
@@ -16,7 +17,7 @@ from typing import Any
 import numpy as np
 import pyarrow.parquet as pq
 from pyspark.errors import PySparkException
-from pyspark.sql import DataFrame, SparkSession, Window
+from pyspark.sql import SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.streaming import StreamingQuery
 
@@ -29,8 +30,10 @@ from autoencoder.core.types import Detections
 from autoencoder.factory.runs import make_alerts
 from autoencoder.fleet import files, rows
 from autoencoder.fleet.bucket import FORMAT, Kit
-from autoencoder.fleet.output import FILES, BatchWriter, Output, sentence
+from autoencoder.fleet.notes import sentences
+from autoencoder.fleet.output import BatchWriter, Output, sentence
 from autoencoder.fleet.query import SETTINGS, judge, normalise
+from autoencoder.fleet.source import pairs, read
 from autoencoder.fleet.versions import Versions, replace
 from autoencoder.interrupts import SignalGuard, Terminated
 from autoencoder.models import SavedModel
@@ -84,40 +87,6 @@ def _session(arguments: argparse.Namespace) -> SparkSession:
     return spark
 
 
-# --- rows ---
-
-
-def _read(spark: SparkSession, arguments: argparse.Namespace, *, streams: bool) -> DataFrame:
-    """The rows that are asked for, with the columns of series, times and values."""
-    options = _pairs(arguments.option)
-    if arguments.format == "csv":
-        options = {"header": "true"} | options
-    reader = (spark.readStream if streams else spark.read).format(arguments.format).options(**options)
-    if arguments.schema:
-        reader = reader.schema(arguments.schema)
-    elif arguments.format in FILES and streams:
-        reader = reader.schema(spark.read.format(arguments.format).options(**options).load().schema)
-    return shaped(reader.load(), arguments.format, (arguments.series_column, arguments.time_column, *arguments.column))
-
-
-def shaped(frame: DataFrame, format_: str, names: Sequence[str]) -> DataFrame:
-    """What Spark reads in that format as rows with columns of these names."""
-    if format_ == "kafka":  # JSON objects, whose cells are read as those of csv files
-        cells = ", ".join(f"`{name}` string" for name in names)
-        return frame.select(F.from_json(F.col("value").cast("string"), cells).alias("row")).select("row.*")
-    if format_ == "rate":  # Spark's own source for tries: ten series that count
-        series = F.concat(F.lit("series-"), F.pmod("value", F.lit(10)))
-        return frame.select(series.alias("series"), F.col("timestamp").alias("time"), "value")
-    return frame
-
-
-def _pairs(texts: list[str]) -> dict[str, str]:
-    pairs = [text.partition("=") for text in texts]
-    if wrong := next((key for key, is_pair, _ in pairs if not is_pair or not key), None):
-        raise ConfigError(f"--option {wrong!r} is no KEY=VALUE; give e.g. --option path=DIR")
-    return {key: value for key, _, value in pairs}
-
-
 # --- judge ---
 
 
@@ -129,21 +98,26 @@ def _run(spark: SparkSession, arguments: argparse.Namespace, console: Console) -
     def kit_of(model: SavedModel) -> Kit:
         return Kit(config, tuple(arguments.column), model, -(-arguments.max_series // note["buckets"]), note["key"])
 
-    def read() -> SavedModel:
+    def model_at_hand() -> SavedModel:
         changed, found = _settings(arguments)
         require_same(note["settings"], dump(changed))
         return found
 
-    versions = Versions(spark, arguments.checkpoint, read, arguments.model, kit_of, console.print) if streams else None
+    versions = Versions(spark, arguments.checkpoint, model_at_hand, arguments.model, kit_of, console.print) if streams else None
     kit = versions.begin(model) if versions else kit_of(model)
-    frame = _read(spark, arguments, streams=streams)
+    frame = read(spark, arguments, streams=streams)
     judged = judge(frame, kit, series=arguments.series_column, time=arguments.time_column, buckets=note["buckets"])
-    output = Output(arguments.sink, _pairs(arguments.sink_option), arguments.out, note["key"])
+    output = Output(arguments.sink, pairs(arguments.sink_option), arguments.out, note["key"])
+
+    told: set[str] = set()  # kinds of notes
 
     def tell(figures: dict[str, Any]) -> None:
         console.print(sentence(figures))
-        for each in figures["notes"]:
+        notes = figures.pop("notes")
+        figures["notes"] = sentences(notes)
+        for each in sentences({kind: note for kind, note in notes.items() if kind not in told}):
             console.print(each)
+        told.update(notes)
         if arguments.out:
             name = "backfill" if figures["batch"] is None else f"{figures['batch']:09}"
             files.write(spark, f"{arguments.out}/batches/{name}.json", (json.dumps(figures) + "\n").encode())
@@ -243,6 +217,9 @@ def _told(error: PySparkException) -> AutoencoderError:
         name, found, words = line.partition("Error: ")
         if found and name.startswith("autoencoder.core.errors."):
             return RunError(words)
+    if match := re.search(r"\[FAILED_READ_FILE[^]]*\] (.*)", text):
+        again = "the same command goes on without it once it is taken away"
+        return RunError(f"{match[1].partition(' SQLSTATE')[0]} This file is not like the others; {again}")
     message = " ".join(text.strip().split("\n")[0].split())
     return RunError(f"Spark: {message}; --verbose shows more")
 
@@ -255,7 +232,7 @@ def _train(spark: SparkSession, arguments: argparse.Namespace, console: Console)
 
     A model that lies in the folder already is replaced by the new one, which streams that use it take up.
     """
-    columns, frame = tuple(arguments.column), _read(spark, arguments, streams=False)
+    columns, frame = tuple(arguments.column), read(spark, arguments, streams=False)
     points = normalise(frame, columns, arguments.series_column, arguments.time_column, [0]).where(F.col("reason").isNull())
     some = points.select("series").distinct().orderBy(F.xxhash64("series"), "series").limit(arguments.sample_series)
     age = F.row_number().over(Window.partitionBy("series").orderBy(F.col("time").desc()))

@@ -12,6 +12,7 @@ from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from autoencoder.fleet import rows
+from autoencoder.fleet.notes import gather
 from autoencoder.fleet.query import Judged
 
 FILES = ("parquet", "csv", "json", "orc", "avro")  # formats whose batches are folders
@@ -105,7 +106,7 @@ def summary(reports: Sequence[Mapping[str, Any]], number: int | None, seconds: M
         "state_bytes": sum(report.get("state_bytes", 0) for report in last),
         "lag_seconds": None if newest is None else round(time.time() - newest / 1e6, 3),
         "seconds": {name: round(value, 3) for name, value in {**parts, **seconds}.items()},
-        "notes": [note for report in reports for note in report["notes"]],
+        "notes": gather((note, count) for report in reports for note, count in report["notes"].values()),
     }
 
 

@@ -26,6 +26,8 @@ from autoencoder.fleet.bucket import FORMAT, Bucket, Kit
 
 MODEL = "fleet.model"  # names the model of a batch by its digest
 
+MAX_COPIES = 32  # buckets that a worker keeps
+
 # by query and bucket: the token of what this process has done last, and the bucket as it was then
 _COPIES: dict[tuple[str, int], tuple[str, Bucket]] = {}
 
@@ -129,6 +131,8 @@ class FleetProcessor(StatefulProcessor):  # type: ignore[misc]  # pyspark is not
         token = f"{kit.model.digest} {uuid.uuid4().hex}"  # of this attempt: one that fails leaves a copy that nothing asks for
         self._token.update((FORMAT, token))
         _COPIES[kit.key, number] = token, bucket
+        while len(_COPIES) > MAX_COPIES:  # the ones that have been used least lately
+            _COPIES.pop(next(iter(_COPIES)), None)
 
     def close(self) -> None:
         """Nothing is open."""

@@ -49,7 +49,7 @@ class Panel:
         self._untrained: set[str | None] = set()
         self._network = SharedNetwork(progress)
         self._incidents = PanelIncidents()
-        self._warnings = 0
+        self._warnings, self.max_warnings = 0, MAX_WARNINGS
 
     # --- the series ---
 
@@ -106,9 +106,9 @@ class Panel:
     def _tell(self, sentence: str) -> None:
         """Warn of what is odd about a series, up to a number of times."""
         self._warnings += 1
-        if self._warnings <= MAX_WARNINGS:
+        if self._warnings <= self.max_warnings:
             self._warn(sentence)
-        elif self._warnings == MAX_WARNINGS + 1:
+        elif self._warnings == self.max_warnings + 1:
             self._warn("there is more to say of other series; metrics.json says it all")
 
     def _tell_of_start(self, one: Series, notes: Iterable[str]) -> None:

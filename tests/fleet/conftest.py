@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import argparse
+import io
 import os
 import shutil
 import sys
@@ -16,6 +18,8 @@ from helpers.cli import GAUSSIAN, QUIET, ROOT, TINY_LSTM, finish, incidents, sta
 from helpers.fleet import POINTS, TRAINING, Lines, by_series, table_of
 
 from autoencoder.config import load
+from autoencoder.console import Console
+from autoencoder.fleet.arguments import add_arguments
 from autoencoder.fleet.bucket import Kit
 from autoencoder.models import SavedModel
 from autoencoder.reports.run_folder import CONFIG
@@ -47,6 +51,23 @@ class Local:
     def model(self, name: str = "model") -> SavedModel:
         """One of the models."""
         return SavedModel.read(self.folder / name, load(None, saved=self.folder / name / CONFIG).detector)
+
+
+def fleet(spark: Any, *arguments: object) -> str:
+    """What the command ``fleet`` tells, with the columns of the tests and as they begin series; raises what it would tell of a failure."""
+    from pyspark.errors import PySparkException
+
+    from autoencoder.fleet.command import _run, _told
+
+    parser, told = argparse.ArgumentParser(), io.StringIO()
+    add_arguments(parser)
+    typed = parser.parse_args([*map(str, arguments), "--buckets", "2", *NEWCOMERS])
+    typed.column = ["value"]
+    try:
+        assert _run(spark, typed, Console(told)) == 0
+    except PySparkException as error:
+        raise _told(error) from error
+    return told.getvalue()
 
 
 def known(incident: dict[str, Any]) -> tuple[object, ...]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import argparse
-import io
 import json
 import math
 from pathlib import Path
@@ -12,14 +10,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from fleet.conftest import NEWCOMERS, Local
+from fleet.conftest import Local, fleet
 from helpers.fleet import lines_of
 from helpers.kafka import NAME, KafkaSource, MockCluster
 from pyspark.sql import DataFrameWriter
 from pyspark.sql.streaming import DataStreamReader
 
-from autoencoder.console import Console
-from autoencoder.fleet.arguments import add_arguments
 from autoencoder.reports.incidents import time_text
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(300)]
@@ -39,27 +35,30 @@ def connector(spark: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.usefixtures("connector")
 def test_messages_are_judged_as_on_one_machine(spark: Any, quick: Local, tmp_path: Path) -> None:
-    from autoencoder.fleet.command import _run
-
     cluster, table = MockCluster(), pq.read_table(quick.folder / "rows.parquet")
     times = time_text(table["time"].to_numpy(), "Z")
     records = [
         (series, {"series": series, "time": time, "value": None if value is None or math.isnan(value) else value})
         for series, time, value in zip(table["series"].to_pylist(), times, table["value"].to_pylist(), strict=True)
     ]
-    parser, topic = (
-        argparse.ArgumentParser(),
-        ("--option", f"kafka.bootstrap.servers={cluster.servers}", "--option", "subscribe=metrics"),
+    servers = f"kafka.bootstrap.servers={cluster.servers}"
+    topics = (
+        "--option",
+        servers,
+        "--option",
+        "subscribe=metrics",
+        "--sink",
+        "kafka",
+        "--sink-option",
+        servers,
+        "--sink-option",
+        "topic=judged",
     )
-    add_arguments(parser)
-    sink = ("--sink", "kafka", "--sink-option", f"kafka.bootstrap.servers={cluster.servers}", "--sink-option", "topic=judged")
-    places = ("--model", str(quick.folder / "model"), "--checkpoint", str(tmp_path / "state"), "--buckets", "2", *NEWCOMERS)
-    arguments = parser.parse_args(["--format", "kafka", *topic, *sink, *places, "--trigger", "available-now"])
-    arguments.column = ["value"]
+    places = ("--model", quick.folder / "model", "--checkpoint", tmp_path / "state", "--trigger", "available-now")
     for part in (records[:1700], records[1700:]):  # the second is read from where the first one ended
         cluster.produce("metrics", [(series, json.dumps(record).encode()) for series, record in part])
         cluster.produce("metrics", [("s1", b'{"series": "s1", "ti')])
-        assert _run(spark, arguments, Console(io.StringIO())) == 0
+        fleet(spark, "--format", "kafka", *topics, *places)
     found = [(kind, json.loads(value)) for kind, value in cluster.messages("judged")]
     detections = [each for kind, each in found if kind == "detections"]
     columns = {name: [each.get(name) for each in detections] for name in ("value", "prediction", "error", "threshold", "score")}

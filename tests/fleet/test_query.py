@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,11 @@ def found(place: Path) -> pa.Table:
     return pa.concat_tables([pq.read_table(path) for path in sorted((place / "out" / "detections").glob("*/*.parquet"))])
 
 
-@pytest.mark.parametrize(("count", "files", "buckets"), [(1, 1, 1), (5, 1, 3), (5, 2, 2)])
+TRIGGERS, BUCKETS = [(1, 1), (2, 1), (5, 2), (5, 1), (8, 1)], (1, 2, 5)  # files, and how many of them make a batch
+ALL = [(*trigger, buckets) for trigger in TRIGGERS for buckets in BUCKETS]
+
+
+@pytest.mark.parametrize(("count", "files", "buckets"), ALL if "FLEET_LONG" in os.environ else ALL[::7])
 def test_a_stream_is_judged_as_on_one_machine(
     spark: Any, local: Local, tmp_path: Path, count: int, files: int, buckets: int
 ) -> None:
@@ -129,8 +134,8 @@ def test_columns_that_do_not_fit_are_refused(spark: Any, quick: Local, schema: s
 
 
 def test_messages_of_kafka_are_json_objects(spark: Any, quick: Local) -> None:
-    from autoencoder.fleet.command import shaped
     from autoencoder.fleet.query import judge
+    from autoencoder.fleet.source import shaped
 
     texts = ['{"series": "s1", "time": "2024-03-01T05:00:00Z", "value": 9.5, "more": 1}', '{"series": "s2", "time"', "[]"]
     messages = spark.createDataFrame([(None, text.encode()) for text in texts], "key binary, value binary")

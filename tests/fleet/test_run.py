@@ -1,0 +1,113 @@
+"""The command fleet on what goes wrong, and what it tells of it."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fleet.conftest import Local, fleet
+from helpers.fleet import lines_of
+from helpers.webhook_server import VARIABLE, WebhookServer, isolate
+
+from autoencoder.core.errors import RunError
+
+pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
+
+
+def put(folder: Path, number: int, table: pa.Table) -> None:
+    """A file that Spark reads as that one."""
+    folder.mkdir(exist_ok=True)
+    pq.write_table(table, folder / f"{number}.parquet")
+    os.utime(folder / f"{number}.parquet", (number, number))
+
+
+def test_a_stream_goes_on_whatever_its_files_bring(spark: Any, quick: Local, tmp_path: Path) -> None:
+    table = pq.read_table(quick.folder / "rows.parquet").slice(0, 240)
+    part = [table.slice(24 * number, 24) for number in range(10)]
+    put(tmp_path / "in", 1, part[0])
+    put(tmp_path / "in", 2, part[1].rename_columns(["series", "time", "amount"]))
+    put(tmp_path / "in", 3, part[2].rename_columns(["host", "time", "value"]))
+    put(tmp_path / "in", 4, part[3].set_column(2, "value", part[3]["value"].cast(pa.string())))
+    put(tmp_path / "in", 5, part[4])
+    source = ("--format", "parquet", "--option", f"path={tmp_path / 'in'}", "--option", "maxFilesPerTrigger=1")
+    places = ("--model", quick.folder / "model", "--out", tmp_path / "out", "--checkpoint", tmp_path / "state")
+    schema = ("--schema", "series string, time timestamp, value double", "--trigger", "available-now")
+    with pytest.raises(
+        RunError, match=r"4\.parquet.*column \[value\].*the same command goes on without it once it is taken away"
+    ):
+        fleet(spark, *source, *places, *schema)
+    (tmp_path / "in" / "4.parquet").unlink()
+    assert "batch 4: 24 rows" in fleet(spark, *source, *places, *schema)
+    batches = [json.loads(path.read_text()) for path in sorted((tmp_path / "out" / "batches").glob("*.json"))]
+    assert [(each["detections"], each["rejected"]) for each in batches] == [(24, 0), (24, 0), (0, 24), (0, 0), (24, 0)]
+    assert [bool(each["notes"]) for each in batches] == [False, True, False, False, False]
+    assert "most have no value: was a column renamed?" in batches[1]["notes"][0]
+    rejected = pa.concat_tables([pq.read_table(path) for path in (tmp_path / "out" / "rejected").glob("*/*.parquet")])
+    assert set(rejected["reason"].to_pylist()) == {"no series"} and json.loads(rejected["row"][0].as_py())["value"]
+
+
+def test_a_cell_that_is_no_number_is_rejected_and_not_a_gap(spark: Any, quick: Local, tmp_path: Path) -> None:
+    lines = [
+        '{"series": "s1", "time": "2024-03-01T05:00:00Z", "value": 1.5}',
+        '{"series": "s1", "time": "2024-03-01T05:01:00Z", "value": "x"}',
+    ]
+    (tmp_path / "rows.json").write_text("\n".join([*lines, "{"]))
+    source = ("--format", "json", "--option", f"path={tmp_path / 'rows.json'}", "--backfill", "--sink", "json")
+    fleet(spark, *source, "--model", quick.folder / "model", "--out", tmp_path / "out")
+    texts = [text for path in (tmp_path / "out" / "rejected").glob("*.json") for text in path.read_text().splitlines()]
+    assert sorted(json.loads(text)["reason"] for text in texts) == ["no number in column value", "no series"]
+
+
+def test_many_notes_of_a_kind_are_told_in_one_line(spark: Any, quick: Local, tmp_path: Path) -> None:
+    source = ("--format", "parquet", "--option", f"path={quick.folder / 'training.parquet'}", "--backfill")
+    told = fleet(spark, *source, "--model", quick.folder / "model", "--out", tmp_path / "out").splitlines()
+    notes = [line for line in told if "the window fills anew" in line]
+    assert len(notes) == 1 and notes[0].endswith("the window fills anew (and 10 more like it)")
+
+
+def test_alerts_of_incidents_are_delivered_once(
+    spark: Any, quick: Local, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    isolate(monkeypatch, tmp_path)
+    table = pq.read_table(quick.folder / "rows.parquet")
+    put(tmp_path / "in", 1, table.slice(0, 1500))
+    put(tmp_path / "in", 2, table.slice(1500))
+    source = (
+        "--format",
+        "parquet",
+        "--option",
+        f"path={tmp_path / 'in'}",
+        "--option",
+        "maxFilesPerTrigger=1",
+        "--trigger",
+        "available-now",
+    )
+    places = (
+        "--model",
+        quick.folder / "model",
+        "--out",
+        tmp_path / "out",
+        "--checkpoint",
+        tmp_path / "state",
+        "--alerts",
+        tmp_path / "alerts",
+    )
+    with WebhookServer() as server:
+        monkeypatch.setenv(VARIABLE, server.url())
+        fleet(spark, *source, *places, "--set", "alerts.webhook.enabled=true")
+        (tmp_path / "state" / "commits" / "1").unlink()  # as a kill would have left it
+        (tmp_path / "state" / "commits" / ".1.crc").unlink()
+        fleet(spark, *source, *places, "--set", "alerts.webhook.enabled=true")
+        delivered = server.delivered
+    opened = {
+        (each.body["incident"]["series"], each.body["incident"]["start"]) for each in delivered if each.body["event"] == "opened"
+    }
+    assert opened == {(each[0], each[1]) for each in quick.incidents if each[-1]}
+    assert len({each.key for each in delivered}) == len(delivered)
+    found = [pq.read_table(path) for path in sorted((tmp_path / "out" / "detections").glob("*/*.parquet"))]
+    assert lines_of(pa.concat_tables(found)) == quick.lines
