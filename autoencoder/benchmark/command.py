@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from autoencoder.benchmark import budget, columns, drift, nab, series, speed, ucr
+from autoencoder.benchmark import budget, columns, drift, fleet, nab, series, speed, ucr
 from autoencoder.benchmark.drift_streams import CHANGES, EVENTS
 from autoencoder.benchmark.runner import Bench, Report
 from autoencoder.config import load
@@ -26,6 +26,7 @@ BENCHMARKS: dict[str, Callable[[Bench], Report | None]] = {
     "columns": columns.run,
     "drift": drift.run,
     "speed": speed.run,
+    "fleet": fleet.run,
 }
 
 
@@ -64,7 +65,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     one.add_argument("--kind", action="append", choices=kinds, help="only this change or event; repeatable (default: all)")
     several = add("columns", "faults of several columns in streams that are known, and which column is named")
     count(several, "--seeds", 1, 3, "streams of a kind and size")
-    for bench in (one, several, add("speed", "latency, throughput, training, start and memory, beside rivals")):
+    timed = add("speed", "latency, throughput, training, start and memory, beside rivals")
+    for bench in (one, several, timed, add("fleet", "what many series cost on Spark, beside a panel in one process")):
         bench.add_argument("--quick", action="store_true", help="small sizes, to see that everything runs")
 
 

@@ -115,7 +115,7 @@ class Bucket:
     def __init__(self, kit: Kit, pieces: Iterable[bytes] = ()) -> None:
         self.kit = kit
         self._notes: list[str] = []
-        self._panel = kit.panel(self._notes)
+        self.panel = kit.panel(self._notes)
         self._newest: dict[str, int] = {}  # time of each series' newest row
         self._kept: set[str] = set()  # digests of the large arrays that are in pieces
         self._changed: dict[str, None] = {}  # series since the newest piece
@@ -123,7 +123,7 @@ class Bucket:
         self._load(pieces)
 
     def __len__(self) -> int:
-        return len(self._panel)
+        return len(self.panel)
 
     # --- points ---
 
@@ -177,7 +177,7 @@ class Bucket:
     def _judge(self, points: Points) -> tuple[Batch, list[str]]:
         """What became of points (N,), and the names of their series (N,)."""
         time = points.time.astype("datetime64[us]").astype("datetime64[ns]")
-        batch = self._panel.process(Chunk(time, points.values, series=points.series), points.names)
+        batch = self.panel.process(Chunk(time, points.values, series=points.series), points.names)
         last = np.flatnonzero(np.diff(points.series, append=-1))
         for place, newest in zip(points.series[last].tolist(), points.time[last].tolist(), strict=True):
             self._newest[points.names[place]] = newest
@@ -194,15 +194,15 @@ class Bucket:
 
     def take_up(self, kit: Kit) -> None:
         """Go on with another model: what judges a series goes on until its next points have said what is usual for it with that one."""
-        before, self.kit, self._panel = self._panel, kit, kit.panel(self._notes)
+        before, self.kit, self.panel = self.panel, kit, kit.panel(self._notes)
         for old in before:
             one = self._follow(old.name, old.detector)
-            self._panel.restore(old.name, {**old.state(), "detector": one.detector.state()}, {}, old.left_out)
+            self.panel.restore(old.name, {**old.state(), "detector": one.detector.state()}, {}, old.left_out)
         self.state_bytes = self._whole_bytes = 0
 
     def _follow(self, name: str | None, before: Detector | None) -> Series:
         """A series as one that is to learn what is usual for itself, and is judged by a detector from ``before`` meanwhile."""
-        one = self._panel.add(name)
+        one = self.panel.add(name)
         detector = one.detector
         if not isinstance(detector, Newcomer):
             detector = make_newcomer(settings_of(self.kit.config, name), detector.current, name)
@@ -224,7 +224,7 @@ class Bucket:
                 saved.append({"text": digest, "content": content})
 
         for name in list(self._newest if whole else self._changed):
-            one = self._panel[name]
+            one = self.panel[name]
             state = take_apart(one.state(), put)
             saved.append({"name": name, "text": one.left_out, "newest": self._newest[name], "content": state})
         self._kept = kept
@@ -261,4 +261,4 @@ class Bucket:
             if isinstance(detector, dict) and "own" in detector:
                 settings = settings_of(self.kit.config, name)
                 self._follow(name, make_detector(settings, 1) if FOLLOWS in detector else None)
-            self._panel.restore(name, state, self.kit.model.files, left_out)
+            self.panel.restore(name, state, self.kit.model.files, left_out)

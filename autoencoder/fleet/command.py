@@ -54,7 +54,7 @@ def fleet(arguments: argparse.Namespace, console: Console) -> int:
         AutoencoderError: what was asked for cannot be done, or the stream failed.
     """
     with SignalGuard():
-        spark = _session(arguments)
+        spark = session(arguments.master, quiet=not arguments.verbose)
         try:
             if arguments.what == "train":
                 return _train(spark, arguments, console)
@@ -68,7 +68,7 @@ def fleet(arguments: argparse.Namespace, console: Console) -> int:
             spark.stop()
 
 
-def _session(arguments: argparse.Namespace) -> SparkSession:
+def session(master: str | None = None, *, quiet: bool = True) -> SparkSession:
     """Spark's session: that of spark-submit, or one in this process that does a task that fails again."""
     if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
         raise ConfigError("fleet needs Java 17 or 21, and there is no java; install it, e.g. apt install openjdk-17-jre-headless")
@@ -77,12 +77,12 @@ def _session(arguments: argparse.Namespace) -> SparkSession:
     builder = SparkSession.builder.appName("autoencoder fleet")
     if "SPARK_ENV_LOADED" not in os.environ and "MASTER" not in os.environ:
         builder = builder.config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
-        builder = builder.master(arguments.master or f"local[{len(os.sched_getaffinity(0))},4]")
+        builder = builder.master(master or f"local[{len(os.sched_getaffinity(0))},4]")
     for key, value in SETTINGS.items():
         builder = builder.config(key, value)
     builder = builder.config("spark.python.authenticate.socketTimeout", "2m")  # a worker may start late where much goes on
     spark: SparkSession = builder.config("spark.executorEnv.OPENBLAS_NUM_THREADS", "1").getOrCreate()
-    if not arguments.verbose:
+    if quiet:
         spark.sparkContext.setLogLevel("OFF")
     return spark
 

@@ -6,8 +6,12 @@ import json
 import os
 import shutil
 import signal
+import subprocess
+import time
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
+from random import Random
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -16,23 +20,17 @@ from fleet.conftest import NEWCOMERS, Local
 from helpers.cli import finish, start, wait_until
 from helpers.fleet import lines_of, write_files
 
+from autoencoder.benchmark.fleet_runs import below
+
 pytestmark = [
     pytest.mark.slow,
-    pytest.mark.timeout(900),
+    pytest.mark.timeout(900 * int(os.environ.get("FLEET_KILLS", "1"))),
     pytest.mark.skipif(not shutil.which("java"), reason="Spark needs Java, and there is none"),
 ]
 
-BATCHES = 4
-
-
-def below(pid: int) -> list[int]:
-    """The processes that a process and those below it have started."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*"):  # the JVM starts them in any of its threads
-        with suppress(OSError):
-            for child in map(int, (task / "children").read_text().split()):
-                found += [child, *below(child)]
-    return found
+KILLS = int(os.environ.get("FLEET_KILLS", "1"))  # of workers, and as many of the driver and all
+BATCHES = 4 * KILLS
+DELAY = 2.0  # most seconds between the end of a batch and a kill, so that it comes anywhere in the next one
 
 
 def workers(pid: int) -> list[int]:
@@ -50,25 +48,25 @@ def test_kills_lose_nothing_and_double_nothing(local: Local, tmp_path: Path) -> 
     source = ("--format", "parquet", "--option", "path=in", "--option", "maxFilesPerTrigger=1", "--trigger", "available-now")
     places = ("--model", local.folder / "model", "--out", "out", "--checkpoint", "state", "--buckets", "2", *NEWCOMERS)
     batches = tmp_path / "out" / "batches"
+    small, chance = {**os.environ, "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}, Random(0)  # compiles less
 
-    def wait_for(number: int) -> None:
-        wait_until(lambda: len([*batches.glob("*.json")]) >= number, process, patience=400.0)
-
-    small = {**os.environ, "JAVA_TOOL_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"}  # compiles less
-    with start("fleet", *source, *places, folder=tmp_path, env=small) as process:
-        wait_for(1)
-        for pid in [*below(process.pid), process.pid]:  # the driver and all
+    def kill_in_next_batch(process: subprocess.Popen[str], chosen: Callable[[int], list[int]]) -> None:
+        done = len([*batches.glob("*.json")])
+        wait_until(lambda: len([*batches.glob("*.json")]) > done, process, patience=400.0)
+        time.sleep(chance.uniform(0, DELAY))
+        for pid in chosen(process.pid):
             with suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
+
+    for _ in range(KILLS):
+        with start("fleet", *source, *places, folder=tmp_path, env=small) as process:
+            kill_in_next_batch(process, workers)
+            kill_in_next_batch(process, lambda pid: [*below(pid), pid])
     with start("fleet", *source, *places, folder=tmp_path, env=small) as process:
-        wait_for(2)
-        for pid in workers(process.pid):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        outcome = finish(process, patience=400.0)
+        outcome = finish(process, patience=60.0 * BATCHES)
     assert outcome.code == 0, outcome.err
     found = [pq.read_table(path) for path in sorted((tmp_path / "out" / "detections").glob("*/*.parquet"))]
     assert lines_of(pa.concat_tables(found)) == local.lines
     figures = [json.loads(path.read_text()) for path in sorted(batches.glob("*.json"))]
     assert [each["batch"] for each in figures] == list(range(BATCHES))
-    assert any(each["reloaded"] for each in figures[2:])  # by the workers that took the place of those
+    assert sum(bool(each["reloaded"]) for each in figures[1:]) >= KILLS  # by the workers that took the place of those

@@ -1,0 +1,193 @@
+"""``bench fleet``: what many series cost on Spark beside a panel in one process, what they keep, and what a change of model flags."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import tempfile
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from autoencoder.benchmark import fleet_runs as runs
+from autoencoder.benchmark.runner import Bench, Report, Summary, Target, at_most, table, targets_table
+from autoencoder.benchmark.speed import machine_line
+from autoencoder.config import Config
+from autoencoder.core.extras import require
+from autoencoder.fleet.bucket import Kit
+
+Rounds = dict[str, list[float]]  # what was measured -> a figure for each batch
+Results = dict[str, Rounds]  # by table
+
+ON_SPARK, ALONE, SMALL = "on Spark", "in one process", "few rows"
+ROWS, BATCH, STATE, HOT = "CPU a row, us", "CPU a batch, s", "state of a series, kB", "of which written with each point, kB"
+RESIDENT = "memory of a series in a process, kB"
+FLAGGED = "flagged of clean points when the model changes, %"
+WARM_UP = 3  # small batches that are not measured
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured."""
+
+    shapes: tuple[tuple[int, int], ...]  # series, and rows of each in a batch; the last two differ in their series alone
+    batches: int  # of a shape that are measured
+    small: tuple[int, int]  # rows of a small batch, and such batches
+    table: tuple[int, int]  # series of a table that is judged at once, and rows of each
+    buckets: int
+    kinds: int  # of series; the others are copies of these
+    marks: tuple[int, ...]  # points after which the state of a series is measured
+    point_batches: int  # after each of them
+    changed: int  # series that get another model
+    points: int  # of them until they are known to it
+    training: int  # points of each of 20 series
+    steps: int  # of training, at most
+
+
+SHAPES = ((1_000, 100), (1_000, 10), (10_000, 10))
+FULL = Sizes(SHAPES, 3, (100, 20), (1_000, 300), 8, 8, (500, 1_000, 6_000, 20_000), 64, 30, 1_000, 400, 1_000_000)
+QUICK = Sizes(((20, 20), (20, 10), (40, 10)), 1, (10, 2), (20, 30), 2, 2, (200, 300), 3, 4, 200, 300, 50)
+
+
+def run(bench: Bench) -> Report:
+    """Measure all of it with the default model, trained on 20 series. Raises MissingPackageError, ConfigError: there is no Spark."""
+    require("pyspark", purpose="bench fleet")
+    quick, config = bench.arguments.quick, bench.config
+    bench.open_results(quick=quick)
+    sizes = QUICK if quick else FULL
+    training = {"max_steps": min(config.training.max_steps, sizes.steps), "newcomers": "own", "points": sizes.points}
+    changes = {"network": {"threads": 1}, "columns": {"joint": True}, "training": training}
+    parts = {name: getattr(config, name).model_copy(update=change) for name, change in changes.items()}
+    chosen = config.model_copy(update={**parts, "detector": "lstm_autoencoder"})
+    with tempfile.TemporaryDirectory() as place:
+        return fleet_report(_measure(bench, chosen, sizes, Path(place)), sizes)
+
+
+def _measure(bench: Bench, config: Config, sizes: Sizes, place: Path) -> Results:
+    from autoencoder.fleet.command import session
+
+    bar = bench.console.progress("fleet")
+    bar(0, 4, "training")
+    seeds = (config.seed, config.seed + 1)
+    kit, other = (runs.kit_of(config, place / f"seed-{seed}", sizes.training, seed) for seed in seeds)
+    bar(1, 4, "a change of model")
+    results = {FLAGGED: _change(kit, other, sizes)}
+    bar(2, 4, "states")
+    bucket, states = runs.state_sizes(kit, [f"k{kind}" for kind in range(sizes.kinds)], sizes.marks, sizes.point_batches)
+    for place_, title in enumerate((STATE, HOT)):
+        results[title] = {f"after {mark:,} points": [found[place_] / 1e3] for mark, found in states.items()}
+    bar(3, 4, "batches")
+    full, spark = runs.saturated(kit, bucket, place / "saturated"), session()
+    try:
+        results |= _batches(spark, full, sizes, sizes.marks[-1] + sizes.point_batches, place)
+    finally:
+        spark.stop()
+    bar.finish()
+    return results
+
+
+def _change(kit: Kit, other: Kit, sizes: Sizes) -> Rounds:
+    """Flagged shares of clean series that neither model knows, after a change and after the new model took over, with and without it."""
+    names, points = [f"k{kind}" for kind in range(100, 100 + sizes.changed)], sizes.points
+    first, half = 2 * points, points // 2  # by then they are known to the first model
+    edges = [first, first + half, first + points, first + points + half]
+    found = {"with": runs.flagged_shares(kit, other, names, edges), "without": runs.flagged_shares(kit, None, names, edges)}
+    when = {0: f"the {half:,} points after it", 2: f"the {half:,} points after the new one took over"}
+    return {f"{text}, {how} a change": [100 * shares[place]] for place, text in when.items() for how, shares in found.items()}
+
+
+def _batches(spark: Any, kit: Kit, sizes: Sizes, begin: int, place: Path) -> Results:
+    """Batches of each shape, on Spark and in this process, one shape after the other."""
+    us: Rounds = {}
+    whole: Rounds = {}
+    resident: Rounds = {}
+    for series, count in sizes.shapes:
+        names, what = runs.names_of(sizes.kinds, series), f"{series:,} series x {count:,} rows"
+        edges = [begin, begin + 1, *(begin + 1 + count * (number + 1) for number in range(sizes.batches))]
+        tables = [runs.table_of(names, start, stop) for start, stop in itertools.pairwise(edges)]
+        alone, each = runs.in_process(kit, tables)
+        seconds = runs.on_spark(spark, kit, tables, place / what, sizes.buckets)
+        for how, found in ((ON_SPARK, seconds), (ALONE, alone)):
+            us[f"{what}, {how}"] = [1e6 * one / (series * count) for one in found[1:]]
+        whole[what], resident[what] = seconds[1:], [each / 1e3]
+    series, count = sizes.table
+    names, what = runs.names_of(sizes.kinds, series), f"a table of {series:,} series x {count:,} rows"
+    tables = [runs.table_of(names, begin, begin + count)]
+    for how, found in (
+        (ON_SPARK, runs.on_spark(spark, kit, tables, place / what, sizes.buckets, streams=False)),
+        (ALONE, runs.in_process(kit, tables)[0]),
+    ):
+        us[f"{what}, {how}"] = [1e6 * one / (series * count) for one in found]
+    few, number = sizes.small
+    names = runs.names_of(sizes.kinds, few)
+    tables = [runs.table_of(names, begin + tick, begin + tick + 1) for tick in range(WARM_UP + number)]
+    whole[SMALL] = runs.on_spark(spark, kit, tables, place / SMALL, sizes.buckets)[WARM_UP:]
+    return {ROWS: us, BATCH: whole, RESIDENT: resident}
+
+
+def fleet_targets(results: Results) -> list[Target]:
+    """The figures beside what they should be."""
+    us, whole = results[ROWS], results[BATCH]
+    shapes = list(dict.fromkeys(name.rpartition(", ")[0] for name in us))
+    first, small, large, at_once = shapes
+    ratios = {what: _ratio(us[f"{what}, {ON_SPARK}"], us[f"{what}, {ALONE}"]) for what in shapes}
+    fixed = float(np.median(whole[SMALL]))
+    growth = [
+        math.log((many - fixed) / max(few - fixed, 1e-9))
+        for few, many in zip(whole[small], whole[large], strict=True)
+        if many > fixed
+    ]
+    by = math.log(_series(large) / _series(small))
+    exponent = Summary.of(abs(each / by - 1) for each in growth)
+    return [
+        at_most(f"CPU a row, {first}: on Spark / in one process", 2, ratios[first]),
+        at_most(f"CPU a row, {large}: on Spark / in one process", 2, ratios[large]),
+        at_most(f"CPU a row, {at_once}: on Spark / in one process", 1.2, ratios[at_once]),
+        at_most("CPU seconds of a batch of few rows", 2, Summary.of(whole[SMALL])),
+        at_most("state of a series, kB, at most", 60, Summary.of([max(each for [each] in results[STATE].values())])),
+        at_most("of which written with each point, kB, at most", 5, Summary.of([max(each for [each] in results[HOT].values())])),
+        at_most(f"{small} -> {large}: how far the exponent of CPU in rows is from 1", 0.05, exponent),
+    ]
+
+
+def _series(what: str) -> int:
+    return int(what.partition(" ")[0].replace(",", ""))
+
+
+def _ratio(above: Sequence[float], below: Sequence[float]) -> Summary:
+    return Summary.of(first / second for first, second in zip(above, below, strict=True))
+
+
+def million(results: Results) -> str:
+    """What a million series at a point a minute take, from the figures."""
+    us = float(
+        np.median(
+            results[ROWS][next(name for name in reversed(results[ROWS]) if "table" not in name and name.endswith(ON_SPARK))]
+        )
+    )
+    [memory], [state] = list(results[RESIDENT].values())[-1], list(results[STATE].values())[-1]
+    return (
+        f"A million series at a point a minute are {1e6 / 60:,.0f} rows a second: {us / 60:,.1f} cores like these at {us:,.0f} us a row, "
+        f"{memory:,.0f} GB of memory for the copies of their buckets, and {state:,.0f} GB of state.\n"
+    )
+
+
+def fleet_report(results: Results, sizes: Sizes) -> Report:
+    """Report of a run."""
+    targets, machine = fleet_targets(results), machine_line()
+    quick = "With --quick: it shows that everything runs; the figures say little.\n\n" if sizes == QUICK else ""
+    text = (
+        f"# Fleet\n\n{machine}. CPU is that of all processes. Medians of repeated batches, and their lowest and highest; series remember "
+        f"all that they can, and are copies of {sizes.kinds}.\n\n{quick}Bars:\n\n{targets_table(targets)}\n{million(results)}\n"
+        + "\n".join(map(_table, results, results.values()))
+    )
+    bars = [asdict(target) for target in targets]
+    return Report(text, {"benchmark": "fleet", "machine": machine, "sizes": asdict(sizes), "bars": bars, "results": results})
+
+
+def _table(title: str, rounds: Rounds) -> str:
+    found = {name: Summary.of(each) for name, each in rounds.items()}
+    return table([title, "median", "lowest to highest"], [[name, str(one), one.extent()] for name, one in found.items()])
