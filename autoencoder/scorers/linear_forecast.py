@@ -107,12 +107,12 @@ class LinearForecast(Stateful):
         count = len(values) if newest is None else newest
         early = min(count, max(0, POINTS - 1 - (len(values) - count)))
         if early == 0 and count == 1:
-            return linear_evidence(np.ascontiguousarray(values[-POINTS:].T)[None], *self.model)
+            return self._evidence(np.ascontiguousarray(values[-POINTS:].T)[None])
         evidence = np.zeros((count, values.shape[1], KINDS))
         stretches = _stretches(values[len(values) - count + early - POINTS + 1 :]) if early < count else evidence[:0]
         for first in range(0, len(stretches), BLOCK):
             block = stretches[first : first + BLOCK]  # (B, F, P)
-            evidence[early + first : early + first + len(block)] = linear_evidence(block, *self.model)
+            evidence[early + first : early + first + len(block)] = self._evidence(block)
         return evidence
 
     def expected(self, values: Array) -> Array:
@@ -122,34 +122,32 @@ class LinearForecast(Stateful):
         known = weights[:, -1] != 0
         return np.asarray(np.where(known, self._centre - errors / np.where(known, weights[:, -1], 1.0), values[-1]))
 
-    @property
-    def model(self) -> tuple[Array, Array, Array]:
-        """Centre (F,), weights (F, K, P) and offset (F, K), as ``linear_evidence`` takes them."""
-        return self._centre, self._weights, self._offset
+    def errors(self, stretches: Array) -> Array:
+        """Sizes (N, F, K - 1) of the newest errors of stretches (N, F, P): the evidence of their newest points but for repetitions.
+
+        A sum runs along the last axis, so that it is the same to the bit however many stretches there are.
+        """
+        centred = stretches - self._centre[:, None]
+        errors = np.add.reduce(centred[..., None, :] * self._weights, axis=-1)  # (N, F, E)
+        errors += self._offset
+        np.minimum(np.abs(errors, out=errors), MAX_ERROR, out=errors)
+        burst = np.square(errors)
+        total = burst[..., 0] + np.add.reduce(burst[..., len(HORIZONS) :], axis=-1)
+        np.sqrt(total / BURST_POINTS, out=errors[..., len(HORIZONS)])
+        return np.asarray(errors[..., : KINDS - 1])
+
+    def _evidence(self, stretches: Array) -> Array:
+        """Evidence (N, F, K) of the newest points of stretches (N, F, P)."""
+        evidence = np.empty((*stretches.shape[:-1], KINDS))
+        evidence[..., :-1] = self.errors(stretches)
+        differs = stretches[..., -2::-1] != stretches[..., -1:]  # (N, F, P - 1), the newest first
+        repeated = differs.argmax(axis=-1)
+        evidence[..., -1] = np.where(differs[..., 0] | (repeated > 0), repeated, POINTS - 1)
+        return evidence
 
     def _complete(self, saved: Reader) -> None:
         if self._weights.shape[1] != ERRORS or self._offset.shape[1] != ERRORS:
             raise saved.fault("weights", f"holds {self._weights.shape[1]} errors a point; there must be {ERRORS}")
-
-
-def linear_evidence(stretches: Array, centre: Array, weights: Array, offset: Array) -> Array:
-    """Evidence (N, F, K) of the newest points of stretches (N, F, P).
-
-    A sum runs along the last axis, so that it is the same to the bit however many stretches there are.
-    """
-    centred = stretches - centre[:, None]
-    errors = np.add.reduce(centred[..., None, :] * weights, axis=-1)  # (N, F, K)
-    errors += offset
-    np.minimum(np.abs(errors, out=errors), MAX_ERROR, out=errors)
-    evidence = np.empty((*errors.shape[:-1], KINDS))
-    evidence[..., : len(HORIZONS)] = errors[..., : len(HORIZONS)]
-    squares = np.square(errors)
-    total = squares[..., 0] + np.add.reduce(squares[..., len(HORIZONS) :], axis=-1)
-    np.sqrt(total / BURST_POINTS, out=evidence[..., -2])
-    differs = stretches[..., -2::-1] != stretches[..., -1:]  # (N, F, P - 1), the newest first
-    repeated = np.argmax(differs, axis=-1)
-    evidence[..., -1] = np.where(differs[..., 0] | (repeated > 0), repeated, POINTS - 1)
-    return np.asarray(evidence)
 
 
 def _stretches(values: Array) -> Array:

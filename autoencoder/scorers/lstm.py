@@ -220,13 +220,11 @@ class LstmAutoencoderScorer(Scorer):
         distance = self.memory.compare(self.scaler.half_windows(windows))
         linear = self.forecast.compare(stream, len(values) - early)  # (N - early, F, K)
         error, predictions = reconstruction()
-        surprises, features = (
-            self.surprise.of(side_by_side(error, distance, outside[early:], linear, given[early:])),
-            values.shape[1],
-        )
+        evidence, features = side_by_side(error, distance, outside[early:], linear, given[early:]), values.shape[1]
+        surprises = self.surprise.of(evidence)
         found = total(surprises, features, self._without), predictions, by_column(surprises, features)
         errors, predictions, contributions = (behind(early, part) for part in found)
-        own = self.shadow.process(stream, errors, outside, self.forecast, self.surprise, given, self._without)
+        own = self.shadow.process(stream, errors, evidence, surprises, self.forecast, self.surprise, self._without)
         return Scored(errors, predictions, own, contributions)
 
     def impute(self, values: Array) -> Array:

@@ -8,13 +8,12 @@ import numpy as np
 
 from autoencoder.core.state import Reader, Resettable, array, integer, number
 from autoencoder.core.types import Array
-from autoencoder.scorers.evidence import Surprise, believable, side_by_side, total
-from autoencoder.scorers.linear_forecast import POINTS, LinearForecast
+from autoencoder.scorers.evidence import SINGLE, Surprise, believable, total
+from autoencoder.scorers.linear_forecast import KINDS, POINTS, LinearForecast
 from autoencoder.thresholds.peaks_over_threshold import MAX_RARITY, PeaksOverThreshold
 
 RARE = 0.001  # share of normal points that pass the limit for one in 1,000
 LIMITS = 1.4  # times that limit, beyond which an error casts a shadow: one between the two often grows on, and is to be seen
-NO_ERROR = np.zeros(2)
 
 
 class Shadow(Resettable):
@@ -67,10 +66,10 @@ class Shadow(Resettable):
         self,
         stream: Array,
         errors: Array,
-        outside: Array,
+        evidence: Array,
+        surprises: Array,
         forecast: LinearForecast,
         surprise: Surprise,
-        given: Array | None = None,
         without: tuple[str, ...] = (),
     ) -> Array:
         """What the newest N points of a stream (H + N, F) say by themselves -> errors (N,).
@@ -78,33 +77,36 @@ class Shadow(Resettable):
         Args:
             stream: with at least ``POINTS - 1`` points before the newest, as far as there were so many.
             errors: (N,) of the windows that end at these points, NaN where unknown.
-            outside: (N,) how far they lie outside the range.
+            evidence: (M, K) of the newest of these points, all whose error is known among them, from the values as they were.
+            surprises: (M, K) of that evidence.
             forecast: of the newest points.
             surprise: of all kinds of evidence.
-            given: (N, F, K) evidence of season and dependence, from the values as they were.
             without: ``PARTS`` of it that are left out, beside the network's.
         """
         first = len(stream) - len(errors)
-        newest = first - 1 - self._since
         if not (errors > self._least).any() and not len(self._values):
             self.skip(len(errors))
             return errors
+        newest = first - 1 - self._since
         unusual = np.flatnonzero(errors > self._bound / LIMITS)
-        seen, stream, own = stream, stream.copy(), errors.copy()
+        unusual = unusual[unusual + first >= POINTS - 1]
+        stream, own, features = stream.copy(), errors.copy(), stream.shape[1]
         if len(self._values):
             stream[first - len(self._values) : first] = self._values
-        for place in unusual[unusual + first >= POINTS - 1].tolist():
-            row = first + place
+        places, without = unusual + (len(evidence) - len(errors)), ("network", *without)
+        alone = total(surprises[places], features, without)
+        for place, row, point, least in zip(
+            unusual.tolist(), (unusual + first).tolist(), evidence[places], alone.tolist(), strict=True
+        ):
             stretch = stream[row - POINTS + 1 : row + 1]  # (P, F), a view
             if row - newest < self._reach:
-                linear = np.concatenate(
-                    [forecast.compare(part, 1) for part in (stretch, seen[row - POINTS + 1 : row + 1])]
-                )  # (2, F, K)
-                linear[0, :, -1] = linear[1, :, -1]  # repetitions are of what was there
-                others = None if given is None else np.repeat(given[place, None], 2, axis=0)
-                evidence = side_by_side(NO_ERROR, NO_ERROR, np.repeat(outside[place], 2), linear, others)
-                both = total(surprise.of(evidence), stream.shape[1], ("network", *without))
-                own[place] = min(own[place], *both.tolist())
+                own[place] = min(own[place], least)
+                if row - newest < POINTS:  # what stands in the place of an anomaly is among them
+                    linear = point[SINGLE : SINGLE + features * KINDS].reshape(features, KINDS)  # a view
+                    linear[:, :-1] = forecast.errors(np.ascontiguousarray(stretch.T)[None])[
+                        0
+                    ]  # repetitions are of what was there
+                    own[place] = min(own[place], total(surprise.of(point[None]), features, without).item())
             if own[place] > self._bound:
                 stretch[-1] = forecast.expected(stretch[:-1])
                 newest = row

@@ -31,7 +31,8 @@ def test_evidence_equals_the_twin(seed: int, columns: int) -> None:
     forecast = fitted(waves(300, columns, seed))
     values = waves(POINTS + 5, columns, seed + 1)
     values[len(values) - seed % (POINTS + 5) :, 0] = 100.0  # stuck for some points, or for all
-    centre, weights, offset = forecast.model
+    state = forecast.state()
+    centre, weights, offset = (np.asarray(state[key]) for key in ("centre", "weights", "offset"))
     found = forecast.compare(values)[-1]
     for column in range(columns):
         models = []

@@ -46,13 +46,18 @@ class Example:
         rows = np.arange(POINTS_AFTER)
         for piece in np.split(rows, sorted(cuts or [])):
             stream = np.concatenate([self.history, values[: len(rows) if not len(piece) else piece[-1] + 1]])
-            outside = np.zeros(len(piece))
-            found.append(self.shadow.process(stream, errors[piece], outside, self.forecast, self.surprise))
+            found.append(self.process(stream, errors[piece]))
             if saved:
                 state = unpack(pack(self.shadow.state()), "shadow")
                 self.shadow = Shadow(REACH)
                 self.shadow.load(state)
         return np.concatenate(found)
+
+    def process(self, stream: Array, errors: Array) -> Array:
+        """Own errors of the newest points of a stream, with these errors of windows, of which nothing but the forecast says more."""
+        nothing = np.zeros(len(errors))
+        evidence = side_by_side(nothing, nothing, nothing, self.forecast.compare(stream, len(errors)))
+        return self.shadow.process(stream, errors, evidence, self.surprise.of(evidence), self.forecast, self.surprise)
 
 
 @pytest.mark.parametrize("columns", [1, 2])
@@ -75,7 +80,7 @@ def test_a_window_without_an_anomaly_counts_as_it_is() -> None:
     errors[30] = 100.0  # its shadow is over when the others come
     values = np.concatenate([example.history, example.values])
     values[1030] += 5.0
-    own = example.shadow.process(values, errors, np.zeros(POINTS_AFTER), example.forecast, example.surprise)
+    own = example.process(values, errors)
     assert own[REACH + 60] == 100.0
 
 
