@@ -174,7 +174,7 @@ class StreamDetector(Detector):
         return self._judge(time, slots, scored._replace(own_errors=np.where(is_row, scored.own_errors, np.nan)))
 
     def _judge(self, time: Time, values: Array, scored: Scored) -> Detections:
-        if self.profile and not scored.contributions.shape[1]:
+        if values.shape[1] > 1 and self.profile and not scored.contributions.shape[1]:
             scored = scored._replace(contributions=self.profile.distances(values, scored.predictions))
         limits, probabilities = self._calibration.judge(scored.own_errors)
         if self.threshold is not self._calibration:

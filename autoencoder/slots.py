@@ -120,15 +120,16 @@ class SlotFiller(Resettable):
             return np.zeros(len(time), np.int64)
         moments = _nanoseconds(time)
         before = np.concatenate([self._last if len(self._last) else moments[:1], moments[:-1]])
-        slots: Integers = np.maximum(np.rint((moments - before) / self._step).astype(np.int64) - 1, 0)
-        if np.count_nonzero(slots):
-            slots = np.where(slots > 2 * self._period, self._period + slots % self._period, slots)
-        return slots
+        steps = moments - before
+        if np.maximum.reduce(steps, initial=0) < 1.4 * self._step:  # none is empty
+            return np.zeros(len(time), np.int64)
+        slots: Integers = np.maximum(np.rint(steps / self._step).astype(np.int64) - 1, 0)
+        return np.where(slots > 2 * self._period, self._period + slots % self._period, slots)
 
     def _affordable(self, empty: Integers) -> Integers:
         """Empty slots (N,) before each row, but none where there are too many, as in a stream that is sampled more coarsely."""
         most, row = 2 * self._period, 0
-        for gap in np.flatnonzero(empty).tolist():
+        for gap in empty.nonzero()[0].tolist():
             self._allowance = min(most, self._allowance + SLOTS_A_ROW * (gap + 1 - row))
             row = gap + 1
             if empty[gap] > self._allowance:

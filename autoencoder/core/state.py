@@ -277,7 +277,10 @@ class Resettable(Stateful, ABC):
         """Forget the stream and keep what was learnt: the next points belong to another stream."""
 
     def clone(self) -> Self:
-        """A part for another stream that shares what this one has learnt; arrays are not copied, as none is changed in place."""
+        """A part for another stream that shares what this one has learnt.
+
+        Arrays are not copied, as none is changed in place but those that ``reset`` makes.
+        """
         other = copy.copy(self)
         for attribute, part in vars(self).items():
             if isinstance(part, Resettable):

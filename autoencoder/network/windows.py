@@ -197,15 +197,14 @@ class WindowScaler:
 
         A single window of one column is a row (T,), with a centre and a scale (): NumPy takes twice as long for axes of length 1.
         """
-        is_single = windows.shape[0] == windows.shape[2] == 1
+        is_single, spread = windows.shape[0] == windows.shape[2] == 1, self.spread
         if is_single:
-            rows, spread = windows[0, :, 0], self.spread.reshape(())
+            rows, spread = windows[0, :, 0], self.spread.reshape(())[()]
         else:
             rows = np.ascontiguousarray(windows.transpose(0, 2, 1))  # (N, F, T): a sum along the last axis is the same for any N
-            spread = self.spread
         centre = np.add.reduce(rows[..., :visible], axis=-1) / visible  # as mean does, in a fraction of its time for one window
         rows = rows - (centre if is_single else centre[..., None])
         variance = np.add.reduce(np.square(rows[..., :visible]), axis=-1) / visible
-        scale = np.sqrt((variance + np.square(spread)) / 2)
+        scale = np.sqrt((variance + spread * spread) / 2)
         rows /= scale if is_single else scale[..., None]
         return rows.reshape(windows.shape) if is_single else np.ascontiguousarray(rows.transpose(0, 2, 1)), centre, scale

@@ -91,10 +91,14 @@ class Surprise(Stateful):
 
 def side_by_side(error: Array, distance: Array, outside: Array, linear: Array, given: Array | None = None) -> Array:
     """Evidence (N, K) of all kinds: errors, distances, excursions (N,), and of each column (N, F, ...) linear and other evidence."""
-    each = [part.reshape(len(part), part.shape[1] * part.shape[2]) for part in (linear, given) if part is not None]
-    evidence = np.empty((len(error), SINGLE + sum(part.shape[1] for part in each)))
+    count, features, kinds = linear.shape
+    others = 0 if given is None else given.shape[2]
+    end = SINGLE + features * kinds
+    evidence = np.empty((count, end + features * others))
     evidence[:, 0], evidence[:, 1], evidence[:, 2] = error, distance, outside
-    np.concatenate(each, axis=1, out=evidence[:, SINGLE:])
+    evidence[:, SINGLE:end] = linear.reshape(count, features * kinds)
+    if given is not None:
+        evidence[:, end:] = given.reshape(count, features * others)
     return evidence
 
 
@@ -117,12 +121,14 @@ def total(surprises: Array, features: int, without: Iterable[str] = ()) -> Array
     The sum (exponent 1) would be right for independent kinds, and hides an anomaly that only one of them sees; the largest (infinity)
     wastes what several of them say. ``without`` some of ``PARTS`` it is the norm of the others.
     """
-    largest = [each[:, 0] if features == 1 else np.maximum.reduce(each, axis=1) for each in of_columns(surprises, features)]
-    kinds = np.concatenate([surprises[:, :SINGLE], *largest], axis=1)
+    if features > 1:
+        largest = [np.maximum.reduce(each, axis=1) for each in of_columns(surprises, features)]
+        surprises = np.concatenate([surprises[:, :SINGLE], *largest], axis=1)
+    kinds = np.minimum(surprises, MAX_SURPRISE)
     for part in without:
         kinds[:, PARTS[part]] = 0.0
-    np.minimum(kinds, MAX_SURPRISE, out=kinds)
-    return np.asarray(np.cbrt(np.square(np.add.reduce(kinds * np.sqrt(kinds), axis=1))))
+    kinds *= np.sqrt(kinds)
+    return np.asarray(np.cbrt(np.square(np.add.reduce(kinds, axis=1))))
 
 
 def contributing(features: int) -> int:

@@ -197,30 +197,32 @@ class LstmAutoencoderScorer(Scorer):
         """See ``Scorer.score``."""
         if self.network is None:
             raise self._no_model()
-        known = ~np.isnan(values).any(axis=1)
-        if np.count_nonzero(known) == len(values):
+        if np.count_nonzero(values == values) == values.size:
             return self._score(values)
+        known = ~np.isnan(values).any(axis=1)
         return self._score(values[known]).at(np.flatnonzero(known), values)
 
     def _score(self, values: Array) -> Scored:
         """As ``score`` for NaN-free values (N, F), unknown until a window is full; the history moves on."""
         assert self.network
         stream = np.concatenate([self.history, values])  # (H + N, F)
-        before = len(self.history)
-        early = min(len(values), max(0, self.window - 1 - before))  # points without a full window
+        before, window, features = len(self.history), self.window, values.shape[1]
+        early = min(len(values), max(0, window - 1 - before))  # points without a full window
         self._begin_after(stream)
-        given = np.concatenate([self.season.compare(values), self.dependence.compare(stream, len(values))], axis=2)  # (N, F, K)
+        given = self.season.compare(values)
+        if features > 1:
+            given = np.concatenate([given, self.dependence.compare(stream, len(values))], axis=2)  # (N, F, K)
         if early == len(values):
             self.excursion.compare(values)
             self.shadow.skip(early)
-            return Scored.unknown(values, contributing(values.shape[1]))
-        windows = sliding_windows(stream[max(0, before - self.window + 1) :], self.scaler.spec)  # (N - early, T, F)
+            return Scored.unknown(values, contributing(features))
+        windows = sliding_windows(stream[max(0, before - window + 1) :], self.scaler.spec)  # (N - early, T, F)
         reconstruction = self.network.start(windows, values[early:], self.scaler)
         outside = self.excursion.compare(values)  # (N,); other threads run the network meanwhile
         distance = self.memory.compare(self.scaler.half_windows(windows))
         linear = self.forecast.compare(stream, len(values) - early)  # (N - early, F, K)
         error, predictions = reconstruction()
-        evidence, features = side_by_side(error, distance, outside[early:], linear, given[early:]), values.shape[1]
+        evidence = side_by_side(error, distance, outside[early:], linear, given[early:])
         surprises = self.surprise.of(evidence)
         found = total(surprises, features, self._without), predictions, by_column(surprises, features)
         errors, predictions, contributions = (behind(early, part) for part in found)

@@ -119,10 +119,8 @@ class SeasonalResidual(Resettable):
         evidence = np.zeros((*values.shape, KINDS))
         if not self._period:
             return evidence
-        self._usual, self._newest = self._usual.copy(), self._newest.copy()  # clones may share them
-        self._level, self._deviation, self._away = self._level.copy(), self._deviation.copy(), self._away.copy()
-        for column in range(values.shape[1]):
-            evidence[:, column, 0] = self._follow(column, values[:, column].tolist())
+        for column, points in enumerate(values.T.tolist()):
+            evidence[:, column, 0] = self._follow(column, points)
         self._seen += len(values)
         evidence /= self._unit[:, None]
         return evidence
@@ -130,16 +128,12 @@ class SeasonalResidual(Resettable):
     def _follow(self, column: int, values: list[float]) -> list[float]:
         """Go on with values of a column -> the smallest of the newest residuals where they lie on one side, else 0."""
         usual, period, seen = self._usual[column], self._period, self._seen
-        level, deviation = float(self._level[column]), float(self._deviation[column])
-        newest, rate, least, away = (
-            self._newest[column].tolist(),
-            1.0 / period,
-            float(self._unit[column]),
-            int(self._away[column]),
-        )
+        level, deviation, least, away = (part.item(column) for part in (self._level, self._deviation, self._unit, self._away))
+        newest, rate = self._newest[column].tolist(), 1.0 / period
         evidence = []
         for value in values:
-            phase, known = seen % period, float(usual[seen % period])
+            phase = seen % period
+            known = usual.item(phase)
             residual = value - known - level
             newest.append(residual if residual == residual else 0.0)
             low, high = min(newest), max(newest)

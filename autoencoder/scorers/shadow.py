@@ -84,7 +84,7 @@ class Shadow(Resettable):
             without: ``PARTS`` of it that are left out, beside the network's.
         """
         first = len(stream) - len(errors)
-        if not (errors > self._least).any() and not len(self._values):
+        if not np.count_nonzero(errors > self._least) and not len(self._values):
             self.skip(len(errors))
             return errors
         newest = first - 1 - self._since
