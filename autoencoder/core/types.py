@@ -39,8 +39,8 @@ class Detections:
     def __getitem__(self, rows: slice) -> Detections:
         return Detections(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
 
-    def where(self, rows: Bools) -> Detections:
-        """The points at which ``rows`` (N,) is true."""
+    def where(self, rows: Bools | Integers) -> Detections:
+        """The points at which ``rows`` (N,) is true, or those at these places, in their order."""
         return Detections(**{each.name: getattr(self, each.name)[rows] for each in fields(Detections)})
 
     @staticmethod

@@ -12,7 +12,7 @@ from autoencoder.core.events import AdaptationEvent
 from autoencoder.core.pieces import Get, Put
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Detections, Time
-from autoencoder.panel.series import PanelIncidents, Part, Series, by_series, each_state, places_of, states_of
+from autoencoder.panel.series import PanelIncidents, Part, Rows, Series, by_series, each_state, places_of, states_of
 from autoencoder.panel.shared_network import SharedNetwork
 from autoencoder.reports.incidents import STREAM_ENDED, Incident
 from autoencoder.reports.sinks import Batch
@@ -169,13 +169,17 @@ class Panel:
         parts, series = [(self.add(name), rows) for name, rows in by_series(chunk, names)], None
         if chunk.series is None:
             detections = self._process(parts[0][0], chunk.time, chunk.inputs)
+            found = [detections]
             self._update(parts[0][0])
         else:
             if not self._network.is_trained and self.rows_to_model(chunk, names):
                 self._fit_so_far(chunk, parts)
-            detections = self._detect(chunk, parts)
+            found = [self._detect(one, chunk, rows) for one, rows in parts]
+            detections = Detections.unknown(chunk.time, chunk.values)
+            if found:
+                detections = Detections.concatenate(found).where(np.argsort(np.concatenate([rows for _, rows in parts])))
             series = [names[place] for place in chunk.series.tolist()]
-        return Batch(detections, self._incidents.process(detections, parts), self.open, chunk.labels, series)
+        return Batch(detections, self._incidents.process(found, parts), self.open, chunk.labels, series)
 
     def _process(self, one: Series, time: Time, values: Array) -> Detections:
         """Detections of the next points of a series; what is odd about its start is told."""
@@ -183,21 +187,18 @@ class Panel:
             self._tell_of_start(one, one.start.update(one.detector.current, time, values))
         return one.process(time, values)
 
-    def _detect(self, chunk: Chunk, parts: Sequence[Part]) -> Detections:
-        """Detections of the rows of several series."""
-        detections, inputs = Detections.unknown(chunk.time, chunk.values), chunk.inputs
-        for one, rows in parts:
-            if one.left_out:
-                continue
+    def _detect(self, one: Series, chunk: Chunk, rows: Rows) -> Detections:
+        """Detections of the rows of one of several series."""
+        time, values = chunk.time[rows], chunk.values[rows]
+        if not one.left_out:
             try:
-                own = self._process(one, chunk.time[rows], inputs[rows])
+                found = self._process(one, time, values if chunk.aside is None else chunk.inputs[rows])
             except (TrainingError, ConfigError) as fault:
                 self._leave_out(one, str(fault))
-                continue
-            self._update(one)
-            for name in ("predictions", "errors", "thresholds", "scores", "anomalies", "contributions"):
-                getattr(detections, name)[rows] = getattr(own, name)
-        return detections
+            else:
+                self._update(one)
+                return found
+        return Detections.unknown(time, values)
 
     def pass_time(self) -> Batch | None:
         """No point comes; what that has begun or changed, None where that is nothing."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields, replace
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 import numpy as np
@@ -145,14 +145,12 @@ class PanelIncidents:
         """The incidents that go on, in the order in which they began."""
         return sorted((each for some in self._open.values() for each in some), key=lambda incident: incident.id)
 
-    def process(self, detections: Detections, parts: Sequence[Part]) -> list[Incident]:
-        """The incidents that ended, in the order of the rows with which they did."""
+    def process(self, detections: Sequence[Detections], parts: Sequence[Part]) -> list[Incident]:
+        """The incidents that ended, in the order of the rows with which they did, from the detections of each part."""
         begun: list[tuple[int, Series, int]] = []  # the row with which a new incident began, and its number in its series
         ended: list[tuple[int, Series, Incident]] = []  # the row after which an incident is over
-        for one, rows in parts:
-            names = (each.name for each in fields(Detections))
-            own = detections if rows is ALL else Detections(**{name: getattr(detections, name)[rows] for name in names})
-            first, places = one.tracker.row, places_of(rows, len(detections))
+        for own, (one, rows) in zip(detections, parts, strict=True):
+            first, places = one.tracker.row, places_of(rows, len(own))
             closed = one.tracker.process(own, one.adopted)
             for incident, row in zip(closed, one.tracker.over, strict=True):
                 ended.append((int(places[min(max(row - first, 0), len(places) - 1)]), one, incident))
