@@ -76,6 +76,7 @@ class StreamDetector(Detector):
         self.profile: StreamProfile | None = None  # of the points that it is made for; None until trained
         self.position = StreamPosition()
         self.trained = False  # points get detections
+        self.interval: float  # seconds from point to point of the training part, once trained; 0 where points carry no timestamps
         self.share = float("nan")  # of normal points that may be flagged; NaN until trained
         self.training_seconds = 0.0
 
@@ -83,11 +84,6 @@ class StreamDetector(Detector):
     def current(self) -> StreamDetector:
         """Itself."""
         return self
-
-    @property
-    def interval(self) -> float:
-        """Seconds from point to point of the training part, once trained; 0 where points carry no timestamps."""
-        return self._interval
 
     @property
     def lacks_season(self) -> str:
@@ -120,12 +116,11 @@ class StreamDetector(Detector):
 
     def learn(self, time: Time, values: Array, errors: Array | None = None) -> Array:
         """Learn a training part (N,), (N, F), unless the scorer has, with ``errors`` (M,) -> its slots, see ``SlotFiller.fit``."""
-        self._interval = interval_of(time)
-        self._set_share(self._budget.share(self._interval))
+        self.interval, self._features = interval_of(time), values.shape[1]
+        self._set_share(self._budget.share(self.interval))
         slots = self.slots.fit(time, values) if self.slots else values
         if errors is None:
             errors = self.scorer.fit(slots, self._progress).calibration_errors
-        self._features = values.shape[1]
         self.profile = StreamProfile.of(time, values)
         self.position.advance(time)
         self.recalibrate(errors)
@@ -149,12 +144,15 @@ class StreamDetector(Detector):
         self._calibration = self.threshold if isinstance(self.threshold, PeaksOverThreshold) else PeaksOverThreshold(share)
 
     def _score(self, time: Time, values: Array) -> Detections:
+        return StreamDetector.begin(self, time, values)()
+
+    def begin(self, time: Time, values: Array) -> Callable[[], Detections]:
+        """See ``Detector.begin``."""
+        if not self.trained:
+            return super().begin(time, values)
         slots, ends = self.fill(time, values)
-        scored = self.scorer.score(slots)
-        if ends is not None:
-            rows = np.flatnonzero(~np.isnan(values).all(axis=1))
-            scored = scored.take(ends[rows] - 1).at(rows, values)
-        return self._judge(time, values, scored)
+        finish = self.scorer.begin(slots)
+        return lambda: self._judge(time, values, finish().of_rows(values, ends))
 
     def fill(self, time: Time, values: Array) -> tuple[Array, Integers | None]:
         """The next rows (N,), (N, F) -> their slots (M, F), and how many of these there are with each row; see ``SlotFiller.process``."""
@@ -201,10 +199,6 @@ class StreamDetector(Detector):
         other.position = StreamPosition()
         return other
 
-    def training_view(self, time: Time, values: Array) -> Array:
-        """What the scorer is to see of the training part so far and of these further points (N,), (N, F)."""
-        return self.view(*self.training.followed_by(time, values))
-
     def with_scorer(self, scorer: Scorer, errors: Array, values: Array | None = None) -> StreamDetector:
         """A detector that goes on with another scorer, whose errors (M,) on normal points are known, and with the same budget.
 
@@ -212,9 +206,9 @@ class StreamDetector(Detector):
         """
         successor = StreamDetector(scorer, self._make_threshold, self._budget, self.training_points)
         successor.slots = self.slots  # which are the stream's
-        successor._interval, successor._features, successor.position = self._interval, self._features, copy.copy(self.position)
+        successor.interval, successor._features, successor.position = self.interval, self._features, copy.copy(self.position)
         profile = None if values is None else StreamProfile.of(np.arange(len(values)), values)
-        successor.profile = replace(profile, interval=self._interval) if profile else self.profile
+        successor.profile = replace(profile, interval=self.interval) if profile else self.profile
         successor.calibration_errors = errors[-MAX_CALIBRATION_ERRORS:].copy()
         successor._set_share(self.share)
         successor._calibrate()
@@ -238,7 +232,7 @@ class StreamDetector(Detector):
             ours, theirs, transform = ("prices", "values", "none") if self.judges_prices else ("values", "prices", "prices")
             raise ModelFileError(f"was trained on {theirs}, and this run judges {ours}; add --set input.transform={transform}")
         self._load_scorer(saved, files)
-        self._set_share(self._budget.share(self._interval))
+        self._set_share(self._budget.share(self.interval))
         self.trained = self.position.is_at_start = True
         if not goes_on:
             self._begin_anew()
@@ -249,7 +243,7 @@ class StreamDetector(Detector):
 
     def _load_scorer(self, saved: Reader, files: Mapping[str, bytes]) -> None:
         self._features = saved.integer("features", 1)
-        self._interval = saved.number("interval")
+        self.interval = saved.number("interval")
         self.position.load(saved.state("position"))
         self.profile = StreamProfile.load(saved.state("profile"), self._features)
         self.calibration_errors = saved.array("training_errors", (None,))
@@ -277,7 +271,7 @@ class StreamDetector(Detector):
             "position": self.position.state(),
             "profile": self.profile.state(),
             "share": self.share,
-            "interval": self._interval,  # of the training part, so that a rate asked for later can become a share
+            "interval": self.interval,  # of the training part, so that a rate asked for later can become a share
             "features": self._features,
             "training_errors": self.calibration_errors.copy(),
             "scorer": self.scorer.state(),

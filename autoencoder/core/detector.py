@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from autoencoder.core.events import AdaptationEvent
@@ -46,6 +46,14 @@ class Detector(ABC):
     @abstractmethod
     def process(self, time: Time, values: Array) -> Detections:
         """Points (N,), (N, F) -> their detections, NaN where nothing is known; TrainingError where the training part cannot be learnt."""
+
+    def begin(self, time: Time, values: Array) -> Callable[[], Detections]:
+        """As ``process``, in two steps: what is returned gives the detections, before the next points come.
+
+        Detectors that share a network, and all begin before the first of them ends, run it once.
+        """
+        detections = self.process(time, values)
+        return lambda: detections
 
     @property
     def usual_gap(self) -> int | None:

@@ -7,6 +7,7 @@ import hashlib
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from threading import Lock
 from typing import Any
 from weakref import WeakValueDictionary
 
@@ -42,6 +43,14 @@ def check_parity(model: Any, runtime: Runtime, windows: Windows) -> float:
             f"at most {TOLERANCE:g} is let through; train again with another seed or update onnx and onnxruntime"
         )
     return difference
+
+
+@dataclass(slots=True)
+class _Few:
+    """A few windows (N, T, F) that wait for their reconstructions."""
+
+    windows: Windows
+    reconstructions: Windows | None = None
 
 
 class Runtime:
@@ -82,6 +91,7 @@ class Runtime:
             raise ModelFileError(f"model.onnx takes an input of shape {inputs.shape}; it must be (windows, steps, features)")
         self._helpers = threads - 1
         self._pool = ThreadPoolExecutor(max(1, self._helpers), thread_name_prefix="network")  # starts a thread when it is needed
+        self._lock, self._waiting = Lock(), list[_Few]()
         self.shape: tuple[int, int] = (inputs.shape[1], inputs.shape[2])
 
     def __deepcopy__(self, memo: dict[int, object]) -> Runtime:
@@ -92,9 +102,14 @@ class Runtime:
         return self.begin(windows)()
 
     def begin(self, windows: Windows) -> Callable[[], Windows]:
-        """Start to reconstruct windows (N, T, F) on the other threads; what is returned lends a hand and gives the reconstructions."""
+        """Start to reconstruct windows (N, T, F) on the other threads; what is returned lends a hand and gives the reconstructions.
+
+        Few windows wait for whoever asks first, and are then reconstructed with all others that wait.
+        """
         if 0 < len(windows) < MIN_THREADED_WINDOWS:
-            return functools.partial(self._run, windows)
+            few = _Few(windows)
+            self._waiting.append(few)
+            return lambda: self._finish_few(few)
         reconstructions = np.empty_like(windows)
         parts = iter([slice(first, first + BATCH_WINDOWS) for first in range(0, len(windows), BATCH_WINDOWS)])
 
@@ -111,6 +126,17 @@ class Runtime:
             return reconstructions
 
         return finish
+
+    def _finish_few(self, few: _Few) -> Windows:
+        with self._lock:
+            if few.reconstructions is None:
+                every, self._waiting = self._waiting, []
+                while every:
+                    some, every = every[:BATCH_WINDOWS], every[BATCH_WINDOWS:]
+                    whole = self._run(some[0].windows if len(some) == 1 else np.concatenate([each.windows for each in some]))
+                    for each in some:
+                        each.reconstructions, whole = whole[: len(each.windows)], whole[len(each.windows) :]
+        return self._run(few.windows) if few.reconstructions is None else few.reconstructions  # another one's windows have failed
 
     def _run(self, windows: Windows) -> Windows:
         try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 
@@ -12,7 +13,7 @@ from autoencoder.core.events import AdaptationEvent
 from autoencoder.core.pieces import Get, Put
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Detections, Time
-from autoencoder.panel.series import PanelIncidents, Part, Rows, Series, by_series, each_state, places_of, states_of
+from autoencoder.panel.series import PanelIncidents, Part, Rows, Series, by_series, each_state, joined, places_of, states_of
 from autoencoder.panel.shared_network import SharedNetwork
 from autoencoder.reports.incidents import STREAM_ENDED, Incident
 from autoencoder.reports.sinks import Batch
@@ -141,8 +142,9 @@ class Panel:
     def _fit_so_far(self, chunk: Chunk, parts: Sequence[Part]) -> None:
         """Train the shared network of an unbounded source with what there is of every series when the first training part is complete."""
         new = dict.fromkeys((one.name for one in self.scored), chunk[:0]) | {one.name: chunk[rows] for one, rows in parts}
-        views = {one.name: [one.detector.current.training_view(new[one.name].time, new[one.name].inputs)] for one in self.scored}
-        self._network.fit(self.scored, views)
+        detectors = {one.name: one.detector.current for one in self.scored}
+        wholes = {name: each.training.followed_by(new[name].time, new[name].inputs) for name, each in detectors.items()}
+        self._network.fit(self.scored, {name: [each.view(*wholes[name])] for name, each in detectors.items()})
         for one in self.scored:
             self._network.give_to(one.detector)
 
@@ -166,39 +168,35 @@ class Panel:
         Raises:
             TrainingError, ConfigError: a source without series cannot be learnt.
         """
-        parts, series = [(self.add(name), rows) for name, rows in by_series(chunk, names)], None
+        parts = [(self.add(name), rows) for name, rows in by_series(chunk, names)]
+        series = None if chunk.series is None else [names[place] for place in chunk.series.tolist()]
         if chunk.series is None:
-            detections = self._process(parts[0][0], chunk.time, chunk.inputs)
-            found = [detections]
-            self._update(parts[0][0])
+            begun = [self._begin(parts[0][0], chunk.time, chunk.inputs)]
         else:
             if not self._network.is_trained and self.rows_to_model(chunk, names):
                 self._fit_so_far(chunk, parts)
-            found = [self._detect(one, chunk, rows) for one, rows in parts]
-            detections = Detections.unknown(chunk.time, chunk.values)
-            if found:
-                detections = Detections.concatenate(found).where(np.argsort(np.concatenate([rows for _, rows in parts])))
-            series = [names[place] for place in chunk.series.tolist()]
+            begun = [self._begin_part(one, chunk, rows) for one, rows in parts]
+        found = [finish() for finish in begun]
+        detections = joined(found, parts) if found else Detections.unknown(chunk.time, chunk.values)
         return Batch(detections, self._incidents.process(found, parts), self.open, chunk.labels, series)
 
-    def _process(self, one: Series, time: Time, values: Array) -> Detections:
-        """Detections of the next points of a series; what is odd about its start is told."""
+    def _begin(self, one: Series, time: Time, values: Array) -> Callable[[], Detections]:
+        """Begin with the next points of a series, see ``Detector.begin``; what is odd about its start is told."""
         if one.start:
             self._tell_of_start(one, one.start.update(one.detector.current, time, values))
-        return one.process(time, values)
+        finish = one.begin(time, values)
+        self._update(one)
+        return finish
 
-    def _detect(self, one: Series, chunk: Chunk, rows: Rows) -> Detections:
-        """Detections of the rows of one of several series."""
+    def _begin_part(self, one: Series, chunk: Chunk, rows: Rows) -> Callable[[], Detections]:
+        """Begin with the rows of one of several series."""
         time, values = chunk.time[rows], chunk.values[rows]
         if not one.left_out:
             try:
-                found = self._process(one, time, values if chunk.aside is None else chunk.inputs[rows])
+                return self._begin(one, time, values if chunk.aside is None else chunk.inputs[rows])
             except (TrainingError, ConfigError) as fault:
                 self._leave_out(one, str(fault))
-            else:
-                self._update(one)
-                return found
-        return Detections.unknown(time, values)
+        return partial(Detections.unknown, time, values)
 
     def pass_time(self) -> Batch | None:
         """No point comes; what that has begun or changed, None where that is nothing."""

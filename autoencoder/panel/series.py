@@ -43,15 +43,15 @@ class Series:
         default_factory=list
     )  # of the newest rows, those after which a model judges that has learnt a change
 
-    def process(self, time: Time, values: Array) -> Detections:
-        """Detections of its next points; TrainingError or ConfigError where its training part is complete and cannot be learnt."""
+    def begin(self, time: Time, values: Array) -> Callable[[], Detections]:
+        """Begin with its next points, see ``Detector.begin``; TrainingError or ConfigError where its training part cannot be learnt."""
         self.arrived = monotonic()
         was_trained, known = self.detector.current.trained, len(self.detector.adaptations)
-        detections = self.detector.process(time, values)
+        finish = self.detector.begin(time, values)
         self.adopted = [event.row for event in self.detector.adaptations[known:] if event.adopts_change]
         if self.detector.current.trained and not was_trained:
             self.tracker.set_gaps(*self.gaps(self.detector))
-        return detections
+        return finish
 
     def known(self, incident: Incident, number: int) -> Incident:
         """An incident of its tracker as the run knows it, by that number."""
@@ -100,6 +100,13 @@ def by_series(chunk: Chunk, names: Sequence[str]) -> Iterator[tuple[str | None, 
     for rows in np.split(order, np.flatnonzero(np.diff(chunk.series[order])) + 1):
         if len(rows):
             yield names[int(chunk.series[rows[0]])], rows
+
+
+def joined(found: Sequence[Detections], parts: Sequence[Part]) -> Detections:
+    """Detections of the parts of a chunk, at least one -> those of its rows, in their order."""
+    if len(parts) == 1:
+        return found[0]
+    return Detections.concatenate(found).where(np.argsort(np.concatenate([rows for _, rows in parts])))
 
 
 def places_of(rows: Rows, count: int) -> Sequence[int] | npt.NDArray[np.int64]:

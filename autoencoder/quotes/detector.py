@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, ClassVar
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from autoencoder.core.state import Reader, State, Stateful, array, integer
 from autoencoder.core.types import Array, Bools, Detections, Time, unknown
-from autoencoder.detector import StreamDetector
+from autoencoder.detector import Detector, StreamDetector
 from autoencoder.quotes.returns import Moves, Returns, stretch
 from autoencoder.reports.incidents import Incident
 from autoencoder.sources.chunk import ASIDE
@@ -51,6 +51,10 @@ class PriceDetector(StreamDetector):
     def usual_gap(self) -> int:
         """See ``Detector.usual_gap``."""
         return MERGE_BARS
+
+    def begin(self, time: Time, values: Array) -> Callable[[], Detections]:
+        """See ``Detector.begin``."""
+        return Detector.begin(self, time, values)
 
     def process(self, time: Time, values: Array) -> Detections:
         """Prices (N,), (N, F + A) -> their detections."""

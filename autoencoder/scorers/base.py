@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import ClassVar, NamedTuple, Protocol, Self, runtime_checkable
 
 import numpy as np
@@ -42,6 +43,13 @@ class Scored(NamedTuple):
         for each, part in zip(whole, self, strict=True):
             each[rows] = part
         return whole
+
+    def of_rows(self, values: Array, ends: Integers | None) -> Scored:
+        """What is said of rows (N, F) where this is said of their slots, of which there are ``ends`` (N,), see ``SlotFiller.process``."""
+        if ends is None:
+            return self
+        rows = np.flatnonzero(~np.isnan(values).all(axis=1))
+        return self.take(ends[rows] - 1).at(rows, values)
 
 
 def to_detections(time: Time, values: Array, scored: Scored, limits: Array, probabilities: Array) -> Detections:
@@ -86,8 +94,12 @@ class Scorer(Resettable, ABC):
 
     def score(self, values: Array) -> Scored:
         """As ``process``, and what each point says by itself; the same where a scorer cannot tell."""
+        return self.begin(values)()
+
+    def begin(self, values: Array) -> Callable[[], Scored]:
+        """As ``score``, in two steps: what is returned gives the result, see ``Detector.begin``."""
         errors, predictions = self.process(values)
-        return Scored(errors, predictions, errors, np.empty((len(values), 0)))
+        return partial(Scored, errors, predictions, errors, np.empty((len(values), 0)))
 
     def impute(self, values: Array) -> Array:
         """Values (N, F) with the missing cells filled that the others of their row tell; a scorer that cannot tell leaves all."""

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
+from functools import partial
 from typing import Self
 
 import numpy as np
@@ -187,23 +188,22 @@ class LstmAutoencoderScorer(Scorer):
         spec, loss = self.scaler.spec, self.network.validation_loss if self.network else float("nan")
         return {"window": spec.points, "steps": spec.steps, "stride": spec.stride, "validation_loss": loss}
 
-    # --- scoring ---
-
     def process(self, values: Array) -> tuple[Array, Array]:
         """See ``Scorer.process``."""
         return self.score(values)[:2]
 
-    def score(self, values: Array) -> Scored:
-        """See ``Scorer.score``."""
+    def begin(self, values: Array) -> Callable[[], Scored]:
+        """See ``Scorer.begin``."""
         if self.network is None:
             raise self._no_model()
         if np.count_nonzero(values == values) == values.size:
-            return self._score(values)
+            return self._begin(values)
         known = ~np.isnan(values).any(axis=1)
-        return self._score(values[known]).at(np.flatnonzero(known), values)
+        finish = self._begin(values[known])
+        return lambda: finish().at(np.flatnonzero(known), values)
 
-    def _score(self, values: Array) -> Scored:
-        """As ``score`` for NaN-free values (N, F), unknown until a window is full; the history moves on."""
+    def _begin(self, values: Array) -> Callable[[], Scored]:
+        """As ``begin`` for NaN-free values (N, F), unknown until a window is full; the history moves on."""
         assert self.network
         stream = np.concatenate([self.history, values])  # (H + N, F)
         before, window, features = len(self.history), self.window, values.shape[1]
@@ -215,19 +215,23 @@ class LstmAutoencoderScorer(Scorer):
         if early == len(values):
             self.excursion.compare(values)
             self.shadow.skip(early)
-            return Scored.unknown(values, contributing(features))
+            return partial(Scored.unknown, values, contributing(features))
         windows = sliding_windows(stream[max(0, before - window + 1) :], self.scaler.spec)  # (N - early, T, F)
         reconstruction = self.network.start(windows, values[early:], self.scaler)
         outside = self.excursion.compare(values)  # (N,); other threads run the network meanwhile
         distance = self.memory.compare(self.scaler.half_windows(windows))
         linear = self.forecast.compare(stream, len(values) - early)  # (N - early, F, K)
-        error, predictions = reconstruction()
-        evidence = side_by_side(error, distance, outside[early:], linear, given[early:])
-        surprises = self.surprise.of(evidence)
-        found = total(surprises, features, self._without), predictions, by_column(surprises, features)
-        errors, predictions, contributions = (behind(early, part) for part in found)
-        own = self.shadow.process(stream, errors, evidence, surprises, self.forecast, self.surprise, self._without)
-        return Scored(errors, predictions, own, contributions)
+
+        def finish() -> Scored:
+            error, predictions = reconstruction()
+            evidence = side_by_side(error, distance, outside[early:], linear, given[early:])
+            surprises = self.surprise.of(evidence)
+            found = total(surprises, features, self._without), predictions, by_column(surprises, features)
+            errors, predictions, contributions = (behind(early, part) for part in found)
+            own = self.shadow.process(stream, errors, evidence, surprises, self.forecast, self.surprise, self._without)
+            return Scored(errors, predictions, own, contributions)
+
+        return finish
 
     def impute(self, values: Array) -> Array:
         """See ``Scorer.impute``."""
@@ -245,8 +249,6 @@ class LstmAutoencoderScorer(Scorer):
     def exclude(self, anomalies: Bools) -> None:
         """See ``NearestWindow.exclude``."""
         self.memory.exclude(anomalies)
-
-    # --- memory ---
 
     def reset(self) -> None:
         """Forget the recent points; the next window fills anew."""

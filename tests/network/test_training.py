@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from autoencoder.core.errors import ModelFileError
 from autoencoder.network.model import Architecture
-from autoencoder.network.runtime import BATCH_WINDOWS, TOLERANCE, Runtime, check_parity
+from autoencoder.network.runtime import BATCH_WINDOWS, MIN_THREADED_WINDOWS, TOLERANCE, Runtime, check_parity
 from autoencoder.network.windows import WindowSpec, sliding_windows
 
 quick = settings(deadline=None, max_examples=50, derandomize=True)
@@ -72,6 +72,16 @@ def test_onnx_equals_keras_in_any_batch() -> None:
     for row in (0, 1, BATCH_WINDOWS - 1, BATCH_WINDOWS, len(windows) - 1):
         np.testing.assert_array_equal(runtime.reconstruct(windows[row : row + 1])[0], together[row])
     assert runtime.reconstruct(windows[:0]).shape == (0, 8, 2)
+
+
+@quick
+@given(sizes=st.lists(st.integers(1, MIN_THREADED_WINDOWS), min_size=1, max_size=100), seed=st.integers(0, 99))
+def test_what_is_begun_together_is_reconstructed_as_if_alone(sizes: list[int], seed: int) -> None:
+    runtime, random = Runtime(trained()[1]["model.onnx"]), np.random.default_rng(seed)
+    each = [random.normal(size=(size, 8, 2)).astype(np.float32) for size in sizes]
+    begun = [runtime.begin(windows) for windows in each]
+    for place in random.permutation(len(each)).tolist():
+        np.testing.assert_array_equal(begun[place](), runtime.reconstruct(each[place]))
 
 
 @pytest.mark.parametrize("difference", [2 * TOLERANCE, float("nan")])

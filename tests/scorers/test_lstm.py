@@ -29,3 +29,17 @@ def test_an_outlier_in_the_training_part_hides_no_later_one() -> None:
     stream[150] += 15
     errors, _ = fitted(values).process(stream)
     assert errors[150] > 2 * np.delete(errors, range(150, 165)).max()
+
+
+def test_scorers_that_begin_together_score_as_if_alone() -> None:
+    scorer = fitted(series(800, seed=1))
+    together, alone = ([scorer.clone() for _ in range(5)] for _ in range(2))
+    streams = np.stack([series(120, seed=10 + place) for place in range(5)])  # (5, N, 1)
+    streams[0, 60] += 15.0
+    streams[3, 40] = np.nan
+    for tick in range(streams.shape[1]):
+        points = streams[:, tick : tick + 1]
+        finishes = [each.begin(own) for each, own in zip(together, points, strict=True)]
+        for finish, other, own in zip(finishes, alone, points, strict=True):
+            for found, expected in zip(finish(), other.score(own), strict=True):
+                np.testing.assert_array_equal(found, expected)
