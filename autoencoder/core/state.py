@@ -159,9 +159,11 @@ class Reader:
         """Whether the field is there."""
         return key in self._state
 
-    def array(self, key: str, shape: Shape, *, finite: bool = True, low: float | None = None) -> Array:
+    def array(
+        self, key: str, shape: Shape, *, finite: bool = True, low: float | None = None, dtype: npt.DTypeLike = np.float64
+    ) -> Array:
         """Float array of that shape, its values ``low`` or more."""
-        value = self._shaped(key, shape, "f", "an array").astype(np.float64)
+        value = self._shaped(key, shape, "f", "an array").astype(dtype)
         if finite and not np.isfinite(value).all():
             raise self.fault(key, "holds values that are not finite")
         if low is not None and not (value >= low).all():

@@ -7,10 +7,12 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
-from autoencoder.core.state import POSITIVE, Reader, State, array, integer, number
+from autoencoder.core.state import POSITIVE, Field, Reader, State, array, integer, number
 from autoencoder.core.types import Array, Bools, unknown
 from autoencoder.thresholds.base import Threshold, check_budget
+from autoencoder.thresholds.habit import Habit
 from autoencoder.thresholds.pareto import BODY_GRID, SHAPE_RANGE, Pareto, TailModel, fit
 
 BLOCK = 192  # errors after which the limit moves; constant in between, so that whole blocks are judged at once
@@ -26,6 +28,31 @@ ONSET_ERRORS = 8  # errors before it, learnt with it, of which the same holds: w
 MAX_LEARNT_BUDGETS = 2.0  # flagged errors learnt at most, in budgets; at 1, a limit set too low would confirm itself
 MAX_SAVED = 2.0  # so many of them may come at once
 FOLLOW_EVERY = 8  # of the flagged errors that are left out one in so many moves level and spread
+MAX_SINGLE = 1e38  # single precision reaches little further
+LEAST_SPREAD = 1e-30  # of the largest error, so that comparable ones stay below that
+
+Singles = npt.NDArray[np.float32]
+Rounded = npt.NDArray[np.uint16]
+
+
+def _rounded(comparable: Array) -> Rounded:
+    """The upper halves of numbers in single precision (bfloat16), rounded up, so that no error passes the limit that it set itself."""
+    single = np.minimum(np.maximum(comparable, -MAX_SINGLE), MAX_SINGLE).astype(np.float32)
+    bits = single.view(np.uint32)
+    return np.asarray((bits + np.where(single > 0, 0xFFFF, 0).astype(np.uint32)) >> 16, np.uint16)
+
+
+def _unrounded(comparable: Rounded) -> Singles:
+    return (comparable.astype(np.uint32) << 16).view(np.float32)
+
+
+def _read_rounded(saved: Reader) -> Rounded:
+    if saved.has("comparable"):  # of an older model
+        return _rounded(saved.array("comparable", (None,)))
+    comparable = saved.integers("rounded", (None,), -0x8000, 0x7FFF).astype(np.int16).view(np.uint16)
+    if not np.isfinite(_unrounded(comparable)).all():
+        raise saved.fault("rounded", "holds values that are not finite")
+    return comparable
 
 
 class PeaksOverThreshold(Threshold):
@@ -41,7 +68,10 @@ class PeaksOverThreshold(Threshold):
     beside one that is, and no more of them than ``MAX_LEARNT_BUDGETS`` times the budget. Learning all would let an anomaly lift the
     limit; learning none would make the tail look shorter and shorter. The others are left out, so that an anomaly, however long, neither
     lifts the limit when it enters the memory nor drops it when it leaves; one in ``FOLLOW_EVERY`` of them moves level and spread, so that
-    a change that stays is followed in the end.
+    a change that stays is followed in the end. How improbable a flagged error is, is also for the ``Habit`` of the stream to say.
+
+    What is remembered is rounded, to single precision and, where it counts in spreads, to 8 bits and an exponent: of a hundred thousand
+    series it is most of what they take.
 
     Args:
         budget: share of normal errors that may be flagged, in (0, 1).
@@ -53,15 +83,15 @@ class PeaksOverThreshold(Threshold):
         >>> threshold.fit(np.random.default_rng(0).exponential(size=2000))
         >>> thresholds, probabilities = threshold.judge(np.array([0.5, 60.0, 0.5]))
         >>> thresholds.round(1)
-        array([5., 5., 5.])
+        array([5.1, 5.1, 5.1])
         >>> probabilities.round(2)
         array([0.61, 0.  , 0.61])
     """
 
     name = "the tail threshold"
     STATE: ClassVar = {
-        "_recent": array("recent", (None,)),
-        "_comparable": array("comparable", (None,)),
+        "_recent": array("recent", (None,), dtype=np.float32),
+        "_comparable": Field("rounded", _read_rounded, lambda comparable: comparable.view(np.int16).copy()),
         "_level": number("level"),
         "_spread": number("spread"),
         "_least_level": number("least_level"),
@@ -82,8 +112,9 @@ class PeaksOverThreshold(Threshold):
         self._budget = check_budget(budget)
         self._window = window
         self._memory = memory
-        self._recent = np.empty(0)  # newest errors, clipped at their limits
-        self._comparable = np.empty(0)  # newest learnt errors, made comparable
+        self._recent = _single(np.empty(0))  # newest errors, clipped at their limits
+        self._comparable = _rounded(np.empty(0))  # newest learnt errors, made comparable
+        self._habit = Habit(budget, AIM * budget)
         #: Errors (B,) of the block that is not full yet.
         self.pending = np.empty(0)
         self._level, self._spread = 0.0, 1.0
@@ -103,14 +134,15 @@ class PeaksOverThreshold(Threshold):
     def fit(self, errors: Array) -> None:
         """Start from errors (M,) of normal behaviour; see ``Threshold.fit``."""
         known = errors[~np.isnan(errors)]
-        self._recent = known[-self._window :].copy()
-        self._comparable, self.pending = np.empty(0), np.empty(0)
+        self._recent = _single(known[-self._window :])
+        self._comparable, self.pending = _rounded(np.empty(0)), np.empty(0)
         self._allowance, self._left_out, self._since, self._calibrated = 0.0, 0, RESIDUAL_ERRORS, 0
+        self._habit.begin(len(known))
         if len(known) < MIN_ERRORS:
             self._limit, self.model = float("nan"), TailModel.unknown()
             return
         self._level, self._spread = self._least_level, self._least_spread = self._measure()
-        self._comparable = ((known - self._level) / self._spread)[-self._memory :]
+        self._comparable = _rounded((known[-self._memory :] - self._level) / self._spread)
         self._calibrate()
         self._set_limit()
 
@@ -136,7 +168,7 @@ class PeaksOverThreshold(Threshold):
             self.pending = np.concatenate([self.pending, errors[places]])
             if len(self.pending) == self.due:
                 self.learn(self.pending)
-        return limits, probabilities
+        return limits, self._habit.temper(errors, limits, probabilities)
 
     def learn(self, block: Array) -> None:
         """Take in the errors (B,) of a block that is complete, and move the limit."""
@@ -145,18 +177,19 @@ class PeaksOverThreshold(Threshold):
             self.fit(np.concatenate([self._recent, block]))
             return
         learnt = ~(block > self._bound) | self._plausible(block)
-        comparable = (block[learnt] - self._level) / self._spread
+        comparable = _rounded((block[learnt] - self._level) / self._spread)
         self._comparable = np.concatenate([self._comparable, comparable])[-self._memory :]
         self._calibrated += len(comparable)
         # what is left out still counts a little: a change that stays must be followed in the end
         order = self._left_out + np.cumsum(~learnt)
         followed = learnt | (order % FOLLOW_EVERY == 0)
         self._left_out = int(order[-1] % FOLLOW_EVERY)
-        self._recent = np.concatenate([self._recent, np.minimum(block, self._bound)[followed]])[-self._window :]
+        newest = _single(np.minimum(block, self._bound)[followed])
+        self._recent = np.concatenate([self._recent, newest])[-self._window :]
         self._follow()
         if self._calibrated >= RECALIBRATE:
             self._calibrate()
-        elif (comparable > self._peak_level).any():
+        elif (_unrounded(comparable) > self._peak_level).any():
             self._fit()
         self._set_limit()
 
@@ -182,7 +215,10 @@ class PeaksOverThreshold(Threshold):
         """Level and spread of the recent errors, from their lower half: anomalies sit in the upper one."""
         low, middle = _quantiles(self._recent, [0.1, 0.5])
         # errors that hardly differ have no spread: then a difference in the sixth digit of the level is one
-        return float(middle), max(float(middle - low), 1e-6 * abs(float(middle)), np.finfo(float).tiny * 1e10)
+        largest = float(self._recent.max())
+        return float(middle), max(
+            float(middle - low), 1e-6 * abs(float(middle)), LEAST_SPREAD * largest, np.finfo(float).tiny * 1e10
+        )
 
     def _follow(self) -> None:
         """Let level and spread follow the recent errors, but not below where they started."""
@@ -193,13 +229,14 @@ class PeaksOverThreshold(Threshold):
         """Choose the level above which a comparable error is a peak, and fit the tail above it."""
         self._calibrated = 0
         share = max(PEAK_SHARE, min(MAX_PEAK_SHARE, MIN_PEAKS / len(self._comparable)), min(0.25, 5 * self._budget))
-        *body, level = _quantiles(self._comparable, [*(1.0 - BODY_GRID), 1.0 - share])
+        *body, level = _quantiles(_unrounded(self._comparable), [*(1.0 - BODY_GRID), 1.0 - share])
         self._body, self._peak_level = np.array(body), float(level)  # (B,) rising
         self._fit()
 
     def _fit(self) -> None:
-        peaks = self._comparable[self._comparable > self._peak_level] - self._peak_level
-        self._share = max(len(peaks), 1) / len(self._comparable)
+        comparable = _unrounded(self._comparable).astype(float)
+        peaks = comparable[comparable > self._peak_level] - self._peak_level
+        self._share = max(len(peaks), 1) / len(comparable)
         tail = fit(peaks)
         self._shape, self._scale = tail.shape, tail.scale
 
@@ -215,19 +252,26 @@ class PeaksOverThreshold(Threshold):
 
     def state(self) -> State:
         """All that is remembered, and whether there is a limit."""
-        return {**super().state(), "limit_known": not math.isnan(self._limit)}
+        return {**super().state(), "habit": self._habit.state(), "limit_known": not math.isnan(self._limit)}
 
     def _complete(self, saved: Reader) -> None:
         self._limit = float("nan")
         if saved.boolean("limit_known"):
             self._set_limit()
         self.pending = self.pending[: self.due - 1]
+        if not saved.has("comparable"):  # an older model, which has no habit
+            self._habit.load(saved.state("habit"))
 
 
-def _quantiles(values: Array, shares: Sequence[float]) -> Array:
+def _single(errors: Array) -> Singles:
+    return np.minimum(errors, MAX_SINGLE).astype(np.float32)
+
+
+def _quantiles(values: Singles, shares: Sequence[float]) -> Array:
     """``np.quantile`` of values (N,) for shares (S,) -> (S,), many times as fast."""
     ordered = np.sort(values)
     places = np.asarray(shares) * (len(ordered) - 1)
     low = places.astype(int)
     high = np.minimum(low + 1, len(ordered) - 1)
-    return np.asarray(ordered[low] + (ordered[high] - ordered[low]) * (places - low))
+    below, above = ordered[low].astype(float), ordered[high].astype(float)
+    return np.asarray(below + (above - below) * (places - low))

@@ -152,3 +152,16 @@ def test_a_quiet_stretch_does_not_lower_the_limit(quiet: int) -> None:
     threshold.process(np.full(quiet, 1e-9))
     errors = random.exponential(size=4000)
     assert (errors > threshold.process(errors)).mean() < 0.004
+
+
+def test_a_state_of_an_older_program_goes_on() -> None:
+    errors = np.random.default_rng(0).exponential(size=3000)
+    threshold = PeaksOverThreshold(0.01)
+    threshold.fit(errors[:2000])
+    state = threshold.state()
+    rounded = state.pop("rounded").astype(np.int16).view(np.uint16).astype(np.uint32)
+    state["comparable"] = (rounded << 16).view(np.float32).astype(np.float64)
+    state.pop("habit")
+    older = PeaksOverThreshold(0.01)
+    older.load(state)
+    np.testing.assert_array_equal(older.process(errors[2000:]), threshold.process(errors[2000:]))
