@@ -57,14 +57,14 @@ def fleet(spark: Any, *arguments: object) -> str:
     """What the command ``fleet`` tells, with the columns of the tests and as they begin series; raises what it would tell of a failure."""
     from pyspark.errors import PySparkException
 
-    from autoencoder.fleet.command import _run, _told
+    from autoencoder.fleet.command import _run, _told, _train
 
     parser, told = argparse.ArgumentParser(), io.StringIO()
     add_arguments(parser)
     typed = parser.parse_args([*map(str, arguments), "--buckets", "2", *NEWCOMERS])
     typed.column = ["value"]
     try:
-        assert _run(spark, typed, Console(told)) == 0
+        assert (_train if typed.what else _run)(spark, typed, Console(told)) == 0
     except PySparkException as error:
         raise _told(error) from error
     return told.getvalue()

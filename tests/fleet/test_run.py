@@ -14,7 +14,8 @@ from fleet.conftest import Local, fleet
 from helpers.fleet import lines_of
 from helpers.webhook_server import VARIABLE, WebhookServer, isolate
 
-from autoencoder.core.errors import RunError
+from autoencoder.core.errors import OutputError, RunError
+from autoencoder.models import SavedModel
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
@@ -111,3 +112,20 @@ def test_alerts_of_incidents_are_delivered_once(
     assert len({each.key for each in delivered}) == len(delivered)
     found = [pq.read_table(path) for path in sorted((tmp_path / "out" / "detections").glob("*/*.parquet"))]
     assert lines_of(pa.concat_tables(found)) == quick.lines
+
+
+def test_a_model_that_is_trained_again_takes_the_place_of_the_other(spark: Any, quick: Local, tmp_path: Path) -> None:
+    folder, table = tmp_path / "model", pq.read_table(quick.folder / "training.parquet")
+    for number, rows in enumerate((table, table, table.slice(0, 2000))):
+        put(tmp_path / f"in{number}", 1, rows)
+        source = ("--format", "parquet", "--option", f"path={tmp_path / f'in{number}'}", "--set", "detector=windowed_gaussian")
+        told = fleet(spark, "train", *source, "--model", folder)
+        words = ("use it with --model", "the model is the same as before", "the model took the place of the one before")[number]
+        assert words in told and f"--model {folder}" in told
+    lineage = json.loads((folder / "lineage.json").read_text())
+    assert len(set(lineage)) == 2 and lineage[-1] == SavedModel.read(folder, "windowed_gaussian").digest
+    assert [path.name for path in tmp_path.iterdir() if "model" in path.name] == ["model"]
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years")
+    with pytest.raises(OutputError, match="is not empty"):
+        fleet(spark, "train", *source, "--model", tmp_path / "mine")
