@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from autoencoder.core.detector import Detector
 from autoencoder.core.errors import TrainingError
@@ -51,6 +51,10 @@ class Newcomer(Detector):
     def lacks_model(self) -> str:
         """See ``Detector.lacks_model``."""
         return "" if self._own.trained else f"a forecast detects until there are {self._own.training_points:,} points"
+
+    def begin(self, time: Time, values: Array) -> Callable[[], Detections]:
+        """See ``Detector.begin``."""
+        return self._own.begin(time, values) if self._own.trained else super().begin(time, values)
 
     def process(self, time: Time, values: Array) -> Detections:
         """See ``Detector.process``; a training part that cannot be learnt is no error here."""

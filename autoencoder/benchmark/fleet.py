@@ -26,7 +26,7 @@ ON_SPARK, ALONE, SMALL = "on Spark", "in one process", "few rows"
 ROWS, BATCH, STATE, HOT = "CPU a row, us", "CPU a batch, s", "state of a series, kB", "of which written with each point, kB"
 RESIDENT = "memory of a series in a process, kB"
 FLAGGED = "flagged of clean points when the model changes, %"
-WARM_UP = 3  # small batches that are not measured
+WARM_UP = 8  # small batches that are not measured: the JVM compiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +104,10 @@ def _batches(spark: Any, kit: Kit, sizes: Sizes, begin: int, place: Path) -> Res
     us: Rounds = {}
     whole: Rounds = {}
     resident: Rounds = {}
+    few, number = sizes.small
+    names = runs.names_of(sizes.kinds, few)
+    tables = [runs.table_of(names, begin + tick, begin + tick + 1) for tick in range(WARM_UP + number)]
+    whole[SMALL] = runs.on_spark(spark, kit, tables, place / SMALL, sizes.buckets)[WARM_UP:]
     for series, count in sizes.shapes:
         names, what = runs.names_of(sizes.kinds, series), f"{series:,} series x {count:,} rows"
         edges = [begin, begin + 1, *(begin + 1 + count * (number + 1) for number in range(sizes.batches))]
@@ -121,10 +125,6 @@ def _batches(spark: Any, kit: Kit, sizes: Sizes, begin: int, place: Path) -> Res
         (ALONE, runs.in_process(kit, tables)[0]),
     ):
         us[f"{what}, {how}"] = [1e6 * one / (series * count) for one in found]
-    few, number = sizes.small
-    names = runs.names_of(sizes.kinds, few)
-    tables = [runs.table_of(names, begin + tick, begin + tick + 1) for tick in range(WARM_UP + number)]
-    whole[SMALL] = runs.on_spark(spark, kit, tables, place / SMALL, sizes.buckets)[WARM_UP:]
     return {ROWS: us, BATCH: whole, RESIDENT: resident}
 
 
