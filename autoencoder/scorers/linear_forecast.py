@@ -140,9 +140,10 @@ class LinearForecast(Stateful):
         """Evidence (N, F, K) of the newest points of stretches (N, F, P)."""
         evidence = np.empty((*stretches.shape[:-1], KINDS))
         evidence[..., :-1] = self.errors(stretches)
-        differs = stretches[..., -2::-1] != stretches[..., -1:]  # (N, F, P - 1), the newest first
-        repeated = differs.argmax(axis=-1)
-        evidence[..., -1] = np.where(differs[..., 0] | (repeated > 0), repeated, POINTS - 1)
+        evidence[..., -1] = 0.0
+        if np.count_nonzero(again := stretches[..., -1] == stretches[..., -2]):
+            differs = stretches[again][:, -2::-1] != stretches[again][:, -1:]  # (R, P - 1), the newest first
+            evidence[again, -1] = np.where(differs.any(axis=-1), differs.argmax(axis=-1), POINTS - 1)
         return evidence
 
     def _complete(self, saved: Reader) -> None:
