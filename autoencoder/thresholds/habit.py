@@ -64,11 +64,12 @@ class Habit(Stateful):
             limits: which judge these errors.
             probabilities: of larger normal errors, by the tail.
         """
-        flagged = np.flatnonzero(errors > limits)
-        places = self._seen + np.cumsum(errors == errors)
-        self._seen = int(places[-1]) if len(places) else self._seen
+        flagged = (errors > limits).nonzero()[0]
         if not len(flagged):
+            self._seen += int(np.count_nonzero(errors == errors))
             return probabilities
+        places = self._seen + np.cumsum(errors == errors)
+        self._seen = int(places[-1])
         tempered = probabilities.copy()
         heights = errors[flagged] / np.where(limits[flagged] > 0, limits[flagged], 1.0)
         for place, at, height in zip(flagged.tolist(), places[flagged].tolist(), heights.tolist(), strict=True):

@@ -157,15 +157,17 @@ class PeaksOverThreshold(Threshold):
 
     def judge(self, errors: Array) -> tuple[Array, Array]:
         """Errors (N,) -> limits (N,) and the probabilities (N,) that a normal error is larger, both as they stood before each error."""
-        limits, probabilities = unknown(len(errors)), unknown(len(errors))
-        rest = np.flatnonzero(errors == errors)
-        while len(rest):
-            room = self.due - len(self.pending)
-            places, rest = rest[:room], rest[room:]
-            limits[places] = self._limit
+        limits, probabilities, done = unknown(len(errors)), unknown(len(errors)), 0
+        if np.count_nonzero(known := errors == errors) < len(errors):
+            limits[known], probabilities[known] = self.judge(errors[known])
+            return limits, probabilities
+        while done < len(errors):
+            part = slice(done, done + self.due - len(self.pending))
+            block, done = errors[part], part.stop
+            limits[part] = self._limit
             if not math.isnan(self._limit):
-                probabilities[places] = self.model.probabilities(errors[places])
-            self.pending = np.concatenate([self.pending, errors[places]])
+                probabilities[part] = self.model.probabilities(block)
+            self.pending = np.concatenate([self.pending, block])
             if len(self.pending) == self.due:
                 self.learn(self.pending)
         return limits, self._habit.temper(errors, limits, probabilities)
