@@ -38,19 +38,20 @@ LIBRARIES = ("numpy", "onnxruntime", "tensorflow", "keras", "river")
 class Sizes:
     """How much is measured."""
 
-    rounds: int  # of everything but memory and growth
+    rounds: int  # of everything but training, memory and growth
     seconds: float  # that a contestant gets points one by one, a round
     bulk: int  # points in bulk, a round
     series: tuple[int, ...]  # numbers of them
     ticks: int  # of many series, a round; some ticks cost more, as thresholds learn in blocks
     memory: tuple[int, ...]  # numbers of points through a pipe
     growth: tuple[int, ...]  # numbers of points from a file
+    races: int  # of training
     steps: int  # of training, at most
 
 
-GROWING = (10_000, 30_000, 100_000, 300_000, 1_000_000)
-FULL = Sizes(5, 2.0, 300_000, (1, 10, 100, 1_000), 64, (10_000, 1_000_000), GROWING, 1_000_000)
-QUICK = Sizes(1, 0.1, 2_000, (1, 5), 3, (1_000, 2_000), (1_000, 2_000), 50)
+GROWING = (10_000, 30_000, 100_000, 300_000)
+FULL = Sizes(3, 1.5, 150_000, (1, 100, 1_000), 32, (10_000, 300_000), GROWING, 2, 1_000_000)
+QUICK = Sizes(1, 0.1, 2_000, (1, 5), 3, (1_000, 2_000), (1_000, 2_000), 1, 50)
 
 
 def run(bench: Bench) -> Report:
@@ -79,7 +80,7 @@ def _measure(bench: Bench, config: Config, sizes: Sizes, place: Path) -> Results
     bar(1, 4, "many series")
     results[SERIES] = {f"{count:,}": program.many_series(values, count, sizes.rounds, sizes.ticks) for count in sizes.series}
     bar(2, 4, "training")
-    races = [runs.training_race(windows[:TRAINING_WINDOWS], config, config.seed + seed) for seed in range(sizes.rounds)]
+    races = [runs.training_race(windows[:TRAINING_WINDOWS], config, config.seed + seed) for seed in range(sizes.races)]
     results[TRAINING] = {OURS: [ours for ours, _ in races], FIT: [theirs for _, theirs in races]}
     bar(3, 4, "start and growth")
     results[START] = {OURS: [program.as_process(FIRST_LINES, piped=True)[0] for _ in range(sizes.rounds)]}
