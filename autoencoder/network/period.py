@@ -9,6 +9,7 @@ from autoencoder.core.types import Array
 SHORTEST_PERIOD = 4  # points; below that "periodic" and "noisy" cannot be told apart
 WEAKEST_PERIOD = 0.2  # autocorrelation that a dominant period must reach where at least three of it were seen
 WEAKEST_TWICE = 0.5  # and where it was seen only twice
+SHOULDER = 1.25  # times the shortest lag of a high peak, within which the peaks are of the same period
 DAY = 86_400.0  # seconds
 SHORTEST_DAY = 8  # points of a day, below which it is no season
 
@@ -28,8 +29,9 @@ def autocorrelation(values: Array) -> Array:
 def dominant_period(values: Array) -> int | None:
     """Dominant period of values (N,) in points, None where nothing repeats.
 
-    The highest peak of the autocorrelation beyond its first fall below zero; of its peaks within 10 % of the highest the shortest lag
-    is taken, because every multiple of a period is one too. At least two periods must fit; one seen less than three times must be plainer.
+    The highest peak of the autocorrelation beyond its first fall below zero; of its peaks within 10 % of the highest that with the shortest
+    lag is taken, because every multiple of a period is one too, and of the peaks on its shoulders the highest. At least two periods must
+    fit; one seen less than three times must be plainer.
 
     >>> dominant_period(np.sin(2 * np.pi * np.arange(200) / 25))
     25
@@ -48,7 +50,8 @@ def dominant_period(values: Array) -> int | None:
     if not len(peaks) or correlation[peaks].max() < WEAKEST_PERIOD:
         return None
     high = peaks[correlation[peaks] >= 0.9 * correlation[peaks].max()]
-    return int(high[0])
+    near = peaks[(peaks >= high[0]) & (peaks <= SHOULDER * high[0])]
+    return int(near[np.argmax(correlation[near])])
 
 
 def first_period(values: Array) -> int:

@@ -153,7 +153,7 @@ class LstmAutoencoderScorer(Scorer):
         self.memory = self._new_memory()
         distance = self.memory.fit(self.scaler.half_windows(windows), gap=self.window // 2)
         self._forget()
-        given = np.concatenate([self.season.fit(values, self.window), self.dependence.fit(values)], axis=2)
+        given = np.concatenate([self.season.fit(values), self.dependence.fit(values)], axis=2)
         evidence = side_by_side(error, distance, outside[ends], self.forecast.fit(values)[ends], given[ends])
         ordinary = without_outlier(windows)
         self.surprise.fit(evidence[ordinary], guesses(values.shape[1]))

@@ -45,7 +45,7 @@ class SeasonalResidual(Resettable):
         >>> noise = np.random.default_rng(0).normal(scale=0.1, size=(264, 1))
         >>> days = np.tile(np.r_[np.zeros(12), np.ones(12)], 11)[:, None] + noise
         >>> season = SeasonalResidual()
-        >>> season.fit(days[:240], 24).shape
+        >>> season.fit(days[:240]).shape
         (240, 1, 1)
         >>> bool(season.compare(noise[240:]).max() > 3)  # a day without its peak
         True
@@ -79,12 +79,9 @@ class SeasonalResidual(Resettable):
         self._seen = 0  # points
         self._away = np.zeros(features, np.int64)  # points since it is away
 
-    def fit(self, values: Array, window: int) -> Array:
-        """Learn from values (N, F) -> evidence (N, F, K), NaN where unknown; 0 where nothing repeats.
-
-        Where something does, the shortest season is the ``window``, whose length follows the dominant period.
-        """
-        count, shortest = len(values), window if first_period(values[~np.isnan(values).any(axis=1)]) else 0
+    def fit(self, values: Array) -> Array:
+        """Learn from values (N, F) -> evidence (N, F, K), NaN where unknown; 0 where nothing repeats."""
+        count, shortest = len(values), first_period(values[~np.isnan(values).any(axis=1)])
         seasons = [season for times in LONGER if 0 < 2 * (season := times * shortest) <= count]
         chosen, least, self._patience = 0, np.inf, PATIENCE * shortest
         for season in seasons:

@@ -41,6 +41,15 @@ def test_unit_and_zero_do_not_count(period: int, scale: float, shift: float) -> 
     assert dominant_period(scale * (values + shift)) == dominant_period(values)
 
 
+def test_a_day_of_hours_is_no_23_hours() -> None:
+    minutes = np.arange(4 * 1440)
+    values = np.sin(2 * np.pi * minutes / 1440) + 0.3 * np.sin(2 * np.pi * minutes / 60)
+    correlation = autocorrelation(values)
+    shoulder = 1370 + int(np.argmax(correlation[1370:1400]))
+    assert 1370 < shoulder < 1399 and correlation[shoulder] > 0.9 * correlation[1440]  # a peak beside that of the day
+    assert dominant_period(values) == pytest.approx(1440, abs=1)
+
+
 @pytest.mark.parametrize("seed", range(8))
 def test_noise_and_trends_have_no_period(seed: int) -> None:
     noise = np.random.default_rng(seed).normal(size=1500)

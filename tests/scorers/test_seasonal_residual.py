@@ -25,7 +25,7 @@ def weeks(count: int, seed: int = 0) -> Array:
 
 def fitted(values: Array) -> SeasonalResidual:
     season = SeasonalResidual()
-    season.fit(values, DAY)
+    season.fit(values)
     return season
 
 
@@ -35,7 +35,7 @@ def test_agrees_with_its_twin(period: int) -> None:
     values = 3.0 * np.tile(np.arange(period), 300 // period) + random.normal(size=300)
     values[[40, 41, 200]], values[120:140] = np.nan, values[120:140] + 6
     season = SeasonalResidual()
-    season.fit(values[:150, None], period)
+    season.fit(values[:150, None])
     patience, period = season.state()["patience"], season.state()["period"]  # that, or a longer one by chance
     expected = naive.seasonal_residual(values[:150].tolist(), values[150:].tolist(), period, NEWEST, CYCLES, patience)
     np.testing.assert_allclose(season.compare(values[150:, None])[:, 0, 0], expected, rtol=1e-9, atol=1e-12)
@@ -87,13 +87,13 @@ def test_an_outage_leaves_no_trace() -> None:
 
 def test_unknown_until_a_season_has_been_seen() -> None:
     season = SeasonalResidual()
-    evidence = season.fit(weeks(4), DAY)
+    evidence = season.fit(weeks(4))
     assert np.isnan(evidence[: 2 * WEEK]).all()
     assert np.isfinite(evidence[2 * WEEK :]).all()
     season.reset()  # another stream, at whatever time of the week
     assert season.compare(weeks(1, seed=2)[50:]).max() == 0.0
     short = SeasonalResidual()
-    assert short.fit(weeks(4)[: 2 * DAY - 1], DAY).shape == (2 * DAY - 1, 1, 1)
+    assert short.fit(weeks(4)[: 2 * DAY - 1]).shape == (2 * DAY - 1, 1, 1)
     assert short.compare(weeks(1)).max() == 0.0
 
 
