@@ -94,8 +94,8 @@ def most_by_chance(expected: float) -> int:
     >>> [most_by_chance(expected) for expected in (0.1, 1.0, 10.0)]
     [1, 4, 18]
     """
-    count, chance = 0, math.exp(-expected)
-    total = chance
+    count = max(0, int(expected - 10 * math.sqrt(expected)))  # what is fewer never happens
+    total = chance = math.exp(count * math.log(expected) - expected - math.lgamma(count + 1))
     while total < CONFIDENCE:
         count += 1
         chance *= expected / count
