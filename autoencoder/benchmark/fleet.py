@@ -24,6 +24,7 @@ Results = dict[str, Rounds]  # by table
 
 ON_SPARK, ALONE, SMALL = "on Spark", "in one process", "few rows"
 ROWS, BATCH, STATE, HOT = "CPU a row, us", "CPU a batch, s", "state of a series, kB", "of which written with each point, kB"
+RELOADED = "buckets of a batch that were loaded again"
 RESIDENT = "memory of a series in a process, kB"
 FLAGGED = "flagged of clean points when the model changes, %"
 WARM_UP = 8  # small batches that are not measured: the JVM compiles
@@ -104,28 +105,29 @@ def _batches(spark: Any, kit: Kit, sizes: Sizes, begin: int, place: Path) -> Res
     us: Rounds = {}
     whole: Rounds = {}
     resident: Rounds = {}
+    reloaded: Rounds = {}
     few, number = sizes.small
     names = runs.names_of(sizes.kinds, few)
     tables = [runs.table_of(names, begin + tick, begin + tick + 1) for tick in range(WARM_UP + number)]
-    whole[SMALL] = runs.on_spark(spark, kit, tables, place / SMALL, sizes.buckets)[WARM_UP:]
+    whole[SMALL] = runs.on_spark(spark, kit, tables, place / SMALL, sizes.buckets)[0][WARM_UP:]
     for series, count in sizes.shapes:
         names, what = runs.names_of(sizes.kinds, series), f"{series:,} series x {count:,} rows"
         edges = [begin, begin + 1, *(begin + 1 + count * (number + 1) for number in range(sizes.batches))]
         tables = [runs.table_of(names, start, stop) for start, stop in itertools.pairwise(edges)]
         alone, each = runs.in_process(kit, tables)
-        seconds = runs.on_spark(spark, kit, tables, place / what, sizes.buckets)
+        seconds, loaded = runs.on_spark(spark, kit, tables, place / what, sizes.buckets)
         for how, found in ((ON_SPARK, seconds), (ALONE, alone)):
             us[f"{what}, {how}"] = [1e6 * one / (series * count) for one in found[1:]]
-        whole[what], resident[what] = seconds[1:], [each / 1e3]
+        whole[what], resident[what], reloaded[what] = seconds[1:], [each / 1e3], loaded[1:]
     series, count = sizes.table
     names, what = runs.names_of(sizes.kinds, series), f"a table of {series:,} series x {count:,} rows"
     tables = [runs.table_of(names, begin, begin + count)]
     for how, found in (
-        (ON_SPARK, runs.on_spark(spark, kit, tables, place / what, sizes.buckets, streams=False)),
+        (ON_SPARK, runs.on_spark(spark, kit, tables, place / what, sizes.buckets, streams=False)[0]),
         (ALONE, runs.in_process(kit, tables)[0]),
     ):
         us[f"{what}, {how}"] = [1e6 * one / (series * count) for one in found]
-    return {ROWS: us, BATCH: whole, RESIDENT: resident}
+    return {ROWS: us, BATCH: whole, RESIDENT: resident, RELOADED: reloaded}
 
 
 def fleet_targets(results: Results) -> list[Target]:

@@ -170,8 +170,10 @@ def in_process(kit: Kit, tables: Sequence[pa.Table]) -> tuple[list[float], float
     return seconds, each
 
 
-def on_spark(spark: Any, kit: Kit, tables: Sequence[pa.Table], place: Path, buckets: int, *, streams: bool = True) -> list[float]:
-    """Processor seconds of all processes for each table as a batch of a stream, or for all of them as a table."""
+def on_spark(
+    spark: Any, kit: Kit, tables: Sequence[pa.Table], place: Path, buckets: int, *, streams: bool = True
+) -> tuple[list[float], list[float]]:
+    """Each table as a batch of a stream, or all as one table -> processor seconds of all processes, and buckets that were loaded again."""
     from autoencoder.fleet.output import BatchWriter, Output
     from autoencoder.fleet.query import judge
 
@@ -180,8 +182,13 @@ def on_spark(spark: Any, kit: Kit, tables: Sequence[pa.Table], place: Path, buck
         path.parent.mkdir(parents=True, exist_ok=True)
         pq.write_table(table, path)
         os.utime(path, (number, number))
-    marks = [tree_seconds()]
-    writer = BatchWriter(Output("parquet", {}, str(place / "out"), kit.key), COLUMNS, lambda _: marks.append(tree_seconds()))
+    marks, reloaded = [tree_seconds()], []
+
+    def on_batch(figures: dict[str, Any]) -> None:
+        marks.append(tree_seconds())
+        reloaded.append(float(figures["reloaded"]))
+
+    writer = BatchWriter(Output("parquet", {}, str(place / "out"), kit.key), COLUMNS, on_batch)
     if not streams:
         writer(judge(spark.read.schema(SCHEMA).parquet(str(place / "in")), kit, buckets=buckets).frame, None)
     else:
@@ -189,7 +196,7 @@ def on_spark(spark: Any, kit: Kit, tables: Sequence[pa.Table], place: Path, buck
         stream = judge(frame, kit, buckets=buckets).frame.writeStream.foreachBatch(writer)
         query = stream.option("checkpointLocation", str(place / "state")).trigger(availableNow=True).start()
         query.awaitTermination()
-    return np.diff(marks).tolist()
+    return np.diff(marks).tolist(), reloaded
 
 
 def flagged_shares(kit: Kit, other: Kit | None, names: Sequence[str], edges: Sequence[int]) -> list[float]:

@@ -6,6 +6,8 @@ from typing import Any
 
 from pyspark.sql import SparkSession
 
+from autoencoder.core.errors import RunError
+
 
 def read(spark: SparkSession, path: str) -> bytes | None:
     """The content of a file; None where there is none."""
@@ -29,7 +31,8 @@ def write(spark: SparkSession, path: str, content: bytes) -> None:
     finally:
         stream.close()
     system.delete(place, False)
-    system.rename(draft, place)
+    if not system.rename(draft, place):
+        raise RunError(f"{path} cannot be written; see that the folder is there and yours")
 
 
 def names(spark: SparkSession, folder: str) -> list[str]:

@@ -15,6 +15,7 @@ from autoencoder.benchmark.fleet import (
     FLAGGED,
     HOT,
     ON_SPARK,
+    RELOADED,
     RESIDENT,
     ROWS,
     SMALL,
@@ -37,6 +38,7 @@ def results() -> Results:
         ROWS: {f"{shape}, {how}": [120.0 if how == ON_SPARK else 100.0] for shape in SHAPES for how in (ON_SPARK, ALONE)},
         BATCH: {SHAPES[0]: [14.0], SHAPES[1]: [3.2], SHAPES[2]: [14.0], SMALL: [2.0, 2.0]},
         RESIDENT: {SHAPES[2]: [50.0]},
+        RELOADED: {SHAPES[2]: [4.0]},
     }
 
 
