@@ -33,10 +33,10 @@ def settings_of(alerts: Mapping[str, object]) -> tuple[str, ...]:
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
-    """A wave with a spike now and then: alarms, and incidents that are none."""
+    """A wave with a spike now and then, each higher than the last, or they would be a habit: alarms, and incidents that are none."""
     values = cli.wave(POINTS)
-    for row in range(600, POINTS, 150):
-        values[row] += 40
+    for number, row in enumerate(range(600, POINTS, 150)):
+        values[row] += 40 * 1.4**number
     return cli.write_csv(tmp_path / "load.csv", range(POINTS), values)
 
 

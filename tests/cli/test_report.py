@@ -95,7 +95,7 @@ def test_what_was_done_is_what_the_run_says(program: Program, sources: None, nam
 
 @pytest.mark.parametrize(("asked", "least"), [(0.02, 40), (0.002, 10)])
 def test_another_budget_is_close_to_a_run_with_it(program: Program, asked: float, least: int) -> None:
-    """Within a fifth of the points and of the incidents, or three."""
+    """Within a third of the points and of the incidents, or three."""
     stream = (*FOREST, "--set", "synthetic.points=12000")
     for name, budget in (("run", 0.005), ("again", asked)):
         assert program(*stream, "--set", f"threshold.budget={budget}", "--out", name).code == 0
@@ -104,7 +104,7 @@ def test_another_budget_is_close_to_a_run_with_it(program: Program, asked: float
     assert odometer["flagged"] >= least
     for label, key in (("points flagged", "flagged"), ("incidents", "incidents"), ("alarms (rings)", "alarms")):
         before, found = map(number, said[label])
-        assert found == pytest.approx(odometer[key], rel=0.2, abs=3)
+        assert found == pytest.approx(odometer[key], rel=0.33, abs=3)
         assert (found > before) == (asked > 0.005)
     assert number(said["the budget for normal points"][1]) == pytest.approx(odometer["allowed"], rel=0.01)
 
