@@ -46,7 +46,7 @@ def serve(config: Config, options: RunOptions, console: Console) -> int:
     """
     require("fastapi", "uvicorn", "prometheus_client", purpose="serve")
     token = _token(config.serve)
-    with closing(_listen(config.serve)) as listener:
+    with closing(listen(config.serve)) as listener:
         _rehearse(config)
         return run(config, options, console, HttpServer(config, listener, token, console))
 
@@ -151,15 +151,18 @@ def _token(chosen: Serve) -> str | None:
     return secret("serve.token_env", chosen.token_env)
 
 
-def _listen(chosen: Serve) -> socket.socket:
+def listen(chosen: Serve) -> socket.socket:
     """A socket at the address; ConfigError where it cannot be had."""
     try:
         family, *_, address = socket.getaddrinfo(chosen.host, chosen.port, type=socket.SOCK_STREAM)[0]
         is_six = family == socket.AF_INET6
-        return socket.create_server(address, family=family, backlog=128, dualstack_ipv6=is_six)
+        listener = socket.create_server(address, family=family, backlog=128, dualstack_ipv6=is_six)
     except OSError as error:
         reason, where = (error.strerror or str(error)).partition(" (while")[0], f"{chosen.host} port {chosen.port}"
         raise ConfigError(f"{where} cannot be listened on ({reason}); choose another with --host and --port") from None
+    # what it accepts inherits this; asyncio sets it only where the protocol is named, and an answer would wait 40 ms for the client's ACK
+    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    return listener
 
 
 def _address(listener: socket.socket) -> str:

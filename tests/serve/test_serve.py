@@ -17,6 +17,8 @@ import pytest
 from helpers.cli import Program, assert_refused, finish, incidents, metrics, rows, start, wait_until, write_csv
 from helpers.http import GAUSSIAN, LINES, Client, start_server
 
+from autoencoder.config import load
+from autoencoder.serve.command import listen
 from serve.conftest import Served
 
 Points = Callable[..., list[dict[str, Any]]]
@@ -185,6 +187,13 @@ def test_events_tell_of_flags_and_incidents(served: Served, points: Points) -> N
 
 
 @pytest.mark.slow
+def test_an_answer_does_not_wait_for_the_client() -> None:
+    with listen(load(None, {"serve.port": 0}).serve) as listener, socket.create_connection(listener.getsockname()):
+        accepted, _ = listener.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_stop_and_go_on(tmp_path: Path, points: Points) -> None:
     columns = ("--column", "value", "--column", "load", *GAUSSIAN, "--set", "training.points=70")
     arguments = (*columns, "--set", "checkpoint.every=30", "--set", "serve.fsync=true")
