@@ -78,8 +78,8 @@ def _measure(bench: Bench, config: Config, sizes: Sizes, place: Path) -> Results
     results = {FLAGGED: _change(kit, other, sizes)}
     bar(2, 4, "states")
     bucket, states = runs.state_sizes(kit, [f"k{kind}" for kind in range(sizes.kinds)], sizes.marks, sizes.point_batches)
-    for place_, title in enumerate((STATE, HOT)):
-        results[title] = {f"after {mark:,} points": [found[place_] / 1e3] for mark, found in states.items()}
+    for title, sizes_of in zip((STATE, HOT), zip(*states.values(), strict=True), strict=True):
+        results[title] = {f"after {mark:,} points": [size / 1e3] for mark, size in zip(states, sizes_of, strict=True)}
     bar(3, 4, "batches")
     full, spark = runs.saturated(kit, bucket, place / "saturated"), session()
     try:
@@ -165,11 +165,8 @@ def _ratio(above: Sequence[float], below: Sequence[float]) -> Summary:
 
 def million(results: Results) -> str:
     """What a million series at a point a minute take, from the figures."""
-    us = float(
-        np.median(
-            results[ROWS][next(name for name in reversed(results[ROWS]) if "table" not in name and name.endswith(ON_SPARK))]
-        )
-    )
+    largest = next(name for name in reversed(results[ROWS]) if "table" not in name and name.endswith(ON_SPARK))
+    us = float(np.median(results[ROWS][largest]))
     [memory], [state] = list(results[RESIDENT].values())[-1], list(results[STATE].values())[-1]
     return (
         f"A million series at a point a minute are {1e6 / 60:,.0f} rows a second: {us / 60:,.1f} cores like these at {us:,.0f} us a row, "

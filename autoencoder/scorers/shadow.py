@@ -103,9 +103,8 @@ class Shadow(Resettable):
                 own[place] = min(own[place], least)
                 if row - newest < POINTS:  # what stands in the place of an anomaly is among them
                     linear = point[SINGLE : SINGLE + features * KINDS].reshape(features, KINDS)  # a view
-                    linear[:, :-1] = forecast.errors(np.ascontiguousarray(stretch.T)[None])[
-                        0
-                    ]  # repetitions are of what was there
+                    [cleaned] = forecast.errors(np.ascontiguousarray(stretch.T)[None])
+                    linear[:, :-1] = cleaned  # repetitions are of what was there
                     own[place] = min(own[place], total(surprise.of(point[None]), features, without).item())
             if own[place] > self._bound:
                 stretch[-1] = forecast.expected(stretch[:-1])
