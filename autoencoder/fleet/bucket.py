@@ -32,7 +32,7 @@ from autoencoder.reports.incidents import Incident, time_text
 from autoencoder.reports.sinks import Batch
 from autoencoder.sources.chunk import Chunk, Source
 
-FORMAT = 2  # of pieces; raised when their meaning changes
+FORMAT = 3  # of pieces; raised when their meaning changes
 SLACK = 2.0  # bytes of pieces for each of the whole one, beyond which another whole one takes their place
 EMPTY_SHARE = 0.5  # of the rows of a batch without any value, beyond which that is told
 LEAST_BYTES = 1 << 20  # of pieces that are worth the effort

@@ -31,6 +31,9 @@ BLOCK = 512  # points that are compared together
 class LinearForecast(Stateful):
     """Forecasts each column from its own newest ``LAGS`` points, 1, 4 and 16 points ahead, by robust regression.
 
+    All are taken less the level that the column has had of late (``Level``): coefficients whose sum is below 1 pull a forecast towards
+    the level that they were fitted at, and in a stream that climbs from there every error would grow with it.
+
     The evidence of a point is the size of its error at each horizon, and the root mean square of the newest ``BURST_POINTS`` one-step
     errors, all in robust deviations of the column; and how often its very value was repeated, for a sensor that is stuck. The model
     does not change after ``fit``, and evidence depends on the newest ``POINTS`` points alone.
@@ -38,50 +41,51 @@ class LinearForecast(Stateful):
     Examples:
         >>> values = np.sin(np.arange(300) / 5)[:, None]
         >>> forecast = LinearForecast()
-        >>> forecast.fit(values).shape
+        >>> levels = np.zeros_like(values)
+        >>> forecast.fit(values, levels).shape
         (300, 1, 5)
         >>> values[-1] += 1
-        >>> forecast.compare(values)[-2:, 0].round(1)
+        >>> forecast.compare(values, levels)[-2:, 0].round(1)
         array([[0. , 0. , 0. , 0. , 0. ],
                [1. , 1. , 1. , 0.3, 0. ]])
     """
 
     name = "the linear forecast"
     STATE: ClassVar = {
-        "_centre": array("centre", ("F",)),
         "_weights": array("weights", ("F", None, POINTS)),
         "_offset": array("offset", ("F", None)),
     }
 
     def __init__(self) -> None:
-        self._centre: Array  # (F,) median of the training part
         # (F, K, P) errors as sums over the newest P points: at each horizon, then one step ahead at earlier points
         self._weights: Array
         self._offset: Array  # (F, K)
 
-    def fit(self, values: Array) -> Array:
-        """Fit to values (N, F) -> their evidence (N, F, K), 0 where unknown; rows of NaN are gaps that no forecast reaches across.
+    def fit(self, values: Array, levels: Array) -> Array:
+        """Fit to values and their levels (N, F) -> evidence (N, F, K), 0 where unknown.
+
+        Rows of NaN are gaps that no forecast reaches across.
 
         A model of P coefficients errs less on the N points that it is fitted to than on others: their evidence is divided by 1 - P / N,
         as generalised cross-validation has it (Golub, Heath and Wahba 1979, doi 10.1080/00401706.1979.10489751).
         """
         features = values.shape[1]
-        self._centre = np.nan_to_num(np.nanmedian(values, axis=0)) if len(values) else np.zeros(features)
         self._weights = np.zeros((features, ERRORS, POINTS))
         self._offset = np.zeros(self._weights.shape[:2])
-        fitted = np.array([self._fit_column(column, centred) for column, centred in enumerate((values - self._centre).T)])
-        evidence = np.nan_to_num(self.compare(values))
+        fitted = np.array([self._fit_column(column, values[:, column], levels[:, column]) for column in range(features)])
+        evidence = np.nan_to_num(self.compare(values, levels))
         evidence[:, :, :-1] /= (1.0 - (LAGS + 1) / fitted)[:, None]  # a repetition is no error of the model
         return evidence
 
-    def _fit_column(self, column: int, values: Array) -> float:
-        """Fit to centred values (N,) of a column -> points fitted to; where these are too few, they and all others have no evidence."""
+    def _fit_column(self, column: int, values: Array, levels: Array) -> float:
+        """Fit to values and levels (N,) of a column -> points fitted to; where these are too few, they and all others have no evidence."""
         stretches = _stretches(values[:, None])[:, 0]  # (M, P), a view
         places = np.flatnonzero(~np.isnan(stretches.sum(axis=1)))
         if len(places) <= 2 * LAGS:
             return np.inf
-        stretches = stretches[places[:: -(-len(places) // MAX_ROWS)]]
-        known = values[~np.isnan(values)]
+        places = places[:: -(-len(places) // MAX_ROWS)]
+        stretches = stretches[places] - levels[places + POINTS - 1][:, None]
+        known = (values - levels)[~np.isnan(values)]
         unit = MAD_TO_STD * float(np.median(np.abs(known))) or float(np.std(known)) or 1.0
         stretches = stretches / unit
         for kind, horizon in enumerate(HORIZONS):
@@ -99,35 +103,38 @@ class LinearForecast(Stateful):
         self._weights[column] /= unit
         return len(stretches)
 
-    def compare(self, values: Array, newest: int | None = None) -> Array:
-        """Evidence (N, F, K) of the ``newest`` N of values (M, F), or of all.
+    def compare(self, values: Array, levels: Array) -> Array:
+        """Evidence (N, F, K) of the newest N of values (M, F), whose levels (N, F) are given.
 
         It is 0 for points with fewer than ``POINTS - 1`` before them, and NaN where a gap is too near.
         """
-        count = len(values) if newest is None else newest
+        count = len(levels)
         early = min(count, max(0, POINTS - 1 - (len(values) - count)))
         if early == 0 and count == 1:
-            return self._evidence(np.ascontiguousarray(values[-POINTS:].T)[None])
+            return self._evidence(np.ascontiguousarray(values[-POINTS:].T)[None], levels)
         evidence = np.zeros((count, values.shape[1], KINDS))
         stretches = _stretches(values[len(values) - count + early - POINTS + 1 :]) if early < count else evidence[:0]
         for first in range(0, len(stretches), BLOCK):
             block = stretches[first : first + BLOCK]  # (B, F, P)
-            evidence[early + first : early + first + len(block)] = self._evidence(block)
+            rows = slice(early + first, early + first + len(block))
+            evidence[rows] = self._evidence(block, levels[rows])
         return evidence
 
-    def expected(self, values: Array) -> Array:
-        """Forecast (F,) of the point after values (P - 1, F); the last value of a column without a model."""
+    def expected(self, values: Array, level: Array) -> Array:
+        """Forecast (F,) of the point after values (P - 1, F), whose level is (F,); the last value of a column without a model."""
         weights, offset = self._weights[:, 0], self._offset[:, 0]  # (F, P), (F,)
-        errors = np.add.reduce((values.T - self._centre[:, None]) * weights[:, :-1], axis=-1) + offset
+        errors = np.add.reduce((values.T - level[:, None]) * weights[:, :-1], axis=-1) + offset
         known = weights[:, -1] != 0
-        return np.asarray(np.where(known, self._centre - errors / np.where(known, weights[:, -1], 1.0), values[-1]))
+        return np.asarray(np.where(known, level - errors / np.where(known, weights[:, -1], 1.0), values[-1]))
 
-    def errors(self, stretches: Array) -> Array:
-        """Sizes (N, F, K - 1) of the newest errors of stretches (N, F, P): the evidence of their newest points but for repetitions.
+    def errors(self, stretches: Array, levels: Array) -> Array:
+        """Sizes (N, F, K - 1) of the newest errors of stretches (N, F, P) with levels (N, F).
+
+        They are the evidence of the stretches' newest points but for repetitions.
 
         A sum runs along the last axis, so that it is the same to the bit however many stretches there are.
         """
-        centred = stretches - self._centre[:, None]
+        centred = stretches - levels[..., None]
         errors = np.add.reduce(centred[..., None, :] * self._weights, axis=-1)  # (N, F, E)
         errors += self._offset
         np.minimum(np.abs(errors, out=errors), MAX_ERROR, out=errors)
@@ -136,10 +143,10 @@ class LinearForecast(Stateful):
         np.sqrt(total / BURST_POINTS, out=errors[..., len(HORIZONS)])
         return np.asarray(errors[..., : KINDS - 1])
 
-    def _evidence(self, stretches: Array) -> Array:
-        """Evidence (N, F, K) of the newest points of stretches (N, F, P)."""
+    def _evidence(self, stretches: Array, levels: Array) -> Array:
+        """Evidence (N, F, K) of the newest points of stretches (N, F, P) with levels (N, F)."""
         evidence = np.empty((*stretches.shape[:-1], KINDS))
-        evidence[..., :-1] = self.errors(stretches)
+        evidence[..., :-1] = self.errors(stretches, levels)
         evidence[..., -1] = 0.0
         if np.count_nonzero(again := stretches[..., -1] == stretches[..., -2]):
             differs = stretches[again][:, -2::-1] != stretches[again][:, -1:]  # (R, P - 1), the newest first

@@ -28,6 +28,7 @@ from autoencoder.scorers.base import Scored, Scorer
 from autoencoder.scorers.dependence import Dependence
 from autoencoder.scorers.evidence import Surprise, believable, by_column, contributing, guesses, side_by_side, total
 from autoencoder.scorers.excursion import Excursion
+from autoencoder.scorers.level import Level
 from autoencoder.scorers.linear_forecast import POINTS, LinearForecast
 from autoencoder.scorers.nearest_window import NearestWindow
 from autoencoder.scorers.seasonal_residual import SeasonalResidual
@@ -154,7 +155,8 @@ class LstmAutoencoderScorer(Scorer):
         distance = self.memory.fit(self.scaler.half_windows(windows), gap=self.window // 2)
         self._forget()
         given = np.concatenate([self.season.fit(values), self.dependence.fit(values)], axis=2)
-        evidence = side_by_side(error, distance, outside[ends], self.forecast.fit(values)[ends], given[ends])
+        linear = self.forecast.fit(values, self.level.fit(values, self.window))
+        evidence = side_by_side(error, distance, outside[ends], linear[ends], given[ends])
         ordinary = without_outlier(windows)
         self.surprise.fit(evidence[ordinary], guesses(values.shape[1]))
         surprises = self.surprise.of(np.nan_to_num(evidence))
@@ -164,8 +166,8 @@ class LstmAutoencoderScorer(Scorer):
         self.shadow = Shadow(self.window).fit(self.calibration_errors)
 
     def _forget(self) -> None:
-        self.forecast, self.surprise = LinearForecast(), Surprise()  # new ones: clones may share those from before
-        self.season, self.dependence = SeasonalResidual(), Dependence()
+        self.level, self.forecast = Level(), LinearForecast()  # new ones: clones may share those from before
+        self.surprise, self.season, self.dependence = Surprise(), SeasonalResidual(), Dependence()
 
     def _begin_after(self, valid: Array) -> None:
         """The stream goes on after rows (N, F) without gaps."""
@@ -209,7 +211,7 @@ class LstmAutoencoderScorer(Scorer):
         before, window, features = len(self.history), self.window, values.shape[1]
         early = min(len(values), max(0, window - 1 - before))  # points without a full window
         self._begin_after(stream)
-        given = self.season.compare(values)
+        given, levels = self.season.compare(values), self.level.follow(values)
         if features > 1:
             given = np.concatenate([given, self.dependence.compare(stream, len(values))], axis=2)  # (N, F, K)
         if early == len(values):
@@ -220,7 +222,7 @@ class LstmAutoencoderScorer(Scorer):
         reconstruction = self.network.start(windows, values[early:], self.scaler)
         outside = self.excursion.compare(values)  # (N,); other threads run the network meanwhile
         distance = self.memory.compare(self.scaler.half_windows(windows))
-        linear = self.forecast.compare(stream, len(values) - early)  # (N - early, F, K)
+        linear = self.forecast.compare(stream, levels[early:])  # (N - early, F, K)
 
         def finish() -> Scored:
             error, predictions = reconstruction()
@@ -228,7 +230,7 @@ class LstmAutoencoderScorer(Scorer):
             surprises = self.surprise.of(evidence)
             found = total(surprises, features, self._without), predictions, by_column(surprises, features)
             errors, predictions, contributions = (behind(early, part) for part in found)
-            own = self.shadow.process(stream, errors, evidence, surprises, self.forecast, self.surprise, self._without)
+            own = self.shadow.process(stream, errors, levels, evidence, surprises, self.forecast, self.surprise, self._without)
             return Scored(errors, predictions, own, contributions)
 
         return finish
@@ -253,12 +255,13 @@ class LstmAutoencoderScorer(Scorer):
     def reset(self) -> None:
         """Forget the recent points; the next window fills anew."""
         self.history = self.history[:0]
-        for part in (self.memory, self.excursion, self.shadow, self.season, self.dependence):
+        for part in (self.memory, self.excursion, self.shadow, self.level, self.season, self.dependence):
             part.reset()
 
     def _parts(self) -> dict[str, Stateful]:
         """What has a state of its own, by its key in that of the scorer."""
-        learnt: dict[str, Stateful] = {"forecast": self.forecast, "season": self.season, "surprise": self.surprise}
+        learnt: dict[str, Stateful] = {"level": self.level, "forecast": self.forecast}
+        learnt |= {"season": self.season, "surprise": self.surprise}
         joint = {"dependence": self.dependence} if self._architecture.features > 1 else {}
         return {**learnt, **joint, "memory": self.memory, "range": self.excursion, "shadow": self.shadow}
 

@@ -66,6 +66,7 @@ class Shadow(Resettable):
         self,
         stream: Array,
         errors: Array,
+        levels: Array,
         evidence: Array,
         surprises: Array,
         forecast: LinearForecast,
@@ -77,6 +78,7 @@ class Shadow(Resettable):
         Args:
             stream: with at least ``POINTS - 1`` points before the newest, as far as there were so many.
             errors: (N,) of the windows that end at these points, NaN where unknown.
+            levels: (N, F) of these points.
             evidence: (M, K) of the newest of these points, all whose error is known among them, from the values as they were.
             surprises: (M, K) of that evidence.
             forecast: of the newest points.
@@ -98,16 +100,17 @@ class Shadow(Resettable):
         for place, row, point, least in zip(
             unusual.tolist(), (unusual + first).tolist(), evidence[places], alone.tolist(), strict=True
         ):
+            level = levels[place]
             stretch = stream[row - POINTS + 1 : row + 1]  # (P, F), a view
             if row - newest < self._reach:
                 own[place] = min(own[place], least)
                 if row - newest < POINTS:  # what stands in the place of an anomaly is among them
                     linear = point[SINGLE : SINGLE + features * KINDS].reshape(features, KINDS)  # a view
-                    [cleaned] = forecast.errors(np.ascontiguousarray(stretch.T)[None])
+                    [cleaned] = forecast.errors(np.ascontiguousarray(stretch.T)[None], level)
                     linear[:, :-1] = cleaned  # repetitions are of what was there
                     own[place] = min(own[place], total(surprise.of(point[None]), features, without).item())
             if own[place] > self._bound:
-                stretch[-1] = forecast.expected(stretch[:-1])
+                stretch[-1] = forecast.expected(stretch[:-1], level)
                 newest = row
         self._since = min(len(stream) - 1 - newest, self._reach)
         self._values = stream[-(POINTS - 1) :].copy() if self._since < POINTS - 1 else stream[:0]

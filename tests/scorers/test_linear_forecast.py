@@ -21,8 +21,13 @@ def waves(points: int, columns: int = 1, seed: int = 0) -> Array:
 
 def fitted(values: Array) -> LinearForecast:
     forecast = LinearForecast()
-    forecast.fit(values)
+    forecast.fit(values, about(values))
     return forecast
+
+
+def about(values: Array) -> Array:
+    """Levels (N, F) that values (N, F) are compared with."""
+    return np.full_like(values, np.nanmedian(values) if len(values) else 0.0)
 
 
 @quick
@@ -32,8 +37,9 @@ def test_evidence_equals_the_twin(seed: int, columns: int) -> None:
     values = waves(POINTS + 5, columns, seed + 1)
     values[len(values) - seed % (POINTS + 5) :, 0] = 100.0  # stuck for some points, or for all
     state = forecast.state()
-    centre, weights, offset = (np.asarray(state[key]) for key in ("centre", "weights", "offset"))
-    found = forecast.compare(values)[-1]
+    weights, offset = (np.asarray(state[key]) for key in ("weights", "offset"))
+    levels = 100.0 + np.random.default_rng(seed).normal(size=values.shape)
+    found = forecast.compare(values, levels)[-1]
     for column in range(columns):
         models = []
         for kind, horizon in enumerate(HORIZONS):
@@ -41,7 +47,7 @@ def test_evidence_equals_the_twin(seed: int, columns: int) -> None:
             own = weights[column, kind]
             models.append((horizon, list(own[last - LAGS : last] / -own[-1]), offset[column, kind] / -own[-1]))
         scale = -weights[column, 0, -1]
-        expected = naive.linear_evidence(list(values[:, column] - centre[column]), models, BURST_POINTS, POINTS - 1)
+        expected = naive.linear_evidence(list(values[:, column] - levels[-1, column]), models, BURST_POINTS, POINTS - 1)
         assert found[column] == pytest.approx([*(np.array(expected[:-1]) * scale), expected[-1]], abs=1e-9)
 
 
@@ -49,7 +55,7 @@ def test_a_predictable_series_has_evidence_only_where_it_is_broken() -> None:
     values = np.sin(np.arange(400) / 7)[:, None]
     forecast = fitted(values)
     values[390] += 2
-    found = forecast.compare(values)[:, 0]
+    found = forecast.compare(values, about(values))[:, 0]
     assert found[POINTS:390].max() < 0.05
     assert found[390, :-1].min() > 0.5
 
@@ -57,21 +63,24 @@ def test_a_predictable_series_has_evidence_only_where_it_is_broken() -> None:
 def test_outliers_in_the_training_part_change_little() -> None:
     clean = waves(2000)
     spoilt = clean.copy()
-    spoilt[500] = -9999
-    assert fitted(spoilt).compare(clean)[POINTS:] == pytest.approx(fitted(clean).compare(clean)[POINTS:], rel=0.2, abs=0.2)
+    spoilt[500], levels = -9999, about(clean)
+    assert fitted(spoilt).compare(clean, levels)[POINTS:] == pytest.approx(
+        fitted(clean).compare(clean, levels)[POINTS:], rel=0.2, abs=0.2
+    )
 
 
 def test_gaps_are_not_reached_across() -> None:
     values = waves(300)
     values[100] = np.nan
-    found = fitted(values).compare(values)[:, 0, 0]
+    found = fitted(values).compare(values, about(values))[:, 0, 0]
     assert np.isnan(found[100 : 100 + POINTS]).all()
     assert not np.isnan(found[100 + POINTS :]).any()
 
 
 @pytest.mark.parametrize("values", [np.full((200, 1), 7.0), waves(POINTS), np.empty((0, 2))], ids=["constant", "short", "empty"])
 def test_nothing_to_fit(values: Array) -> None:
-    found = fitted(values).compare(np.repeat(values[:1], 100, axis=0) if len(values) else np.ones((100, 2)))
+    stream = np.repeat(values[:1], 100, axis=0) if len(values) else np.ones((100, 2))
+    found = fitted(values).compare(stream, about(stream))
     assert np.isfinite(found).all()
 
 
@@ -79,5 +88,12 @@ def test_nothing_to_fit(values: Array) -> None:
 @given(newest=st.integers(0, 120), start=st.integers(0, 60))
 def test_the_newest_rows_are_those_of_all(newest: int, start: int) -> None:
     values = waves(start + newest, 2)
-    forecast = fitted(waves(300, 2))
-    assert np.array_equal(forecast.compare(values, newest), forecast.compare(values)[start:])
+    forecast, levels = fitted(waves(300, 2)), about(values)
+    assert np.array_equal(forecast.compare(values, levels[start:]), forecast.compare(values, levels)[start:])
+
+
+def test_errors_do_not_grow_with_the_level() -> None:
+    values = waves(600)
+    forecast = fitted(values)
+    here, there = (forecast.compare(each, about(each))[POINTS:] for each in (values, values + 1000))
+    assert there == pytest.approx(here, abs=1e-6)

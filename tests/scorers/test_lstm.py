@@ -31,6 +31,15 @@ def test_an_outlier_in_the_training_part_hides_no_later_one() -> None:
     assert errors[150] > 2 * np.delete(errors, range(150, 165)).max()
 
 
+def test_a_stream_that_climbs_is_judged_as_before() -> None:
+    scorer = fitted(series(2000, seed=1))
+    stream = series(8000, seed=2) + np.linspace(0, 50, 8000)[:, None]
+    stream[7900] += 15
+    errors, _ = scorer.process(stream)
+    assert np.median(errors[4000:]) < 10 * np.median(scorer.calibration_errors)
+    assert errors[7900] > 5 * errors[7800:7900].max()
+
+
 def test_scorers_that_begin_together_score_as_if_alone() -> None:
     scorer = fitted(series(800, seed=1))
     together, alone = ([scorer.clone() for _ in range(5)] for _ in range(2))

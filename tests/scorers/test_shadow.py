@@ -30,7 +30,7 @@ class Example:
         values = wave(1000 + POINTS_AFTER, columns)
         self.history, self.values = values[:1000], values[1000:]
         self.forecast, self.surprise = LinearForecast(), Surprise()
-        linear = self.forecast.fit(self.history)
+        linear = self.forecast.fit(self.history, np.zeros_like(self.history))
         nothing = np.zeros(len(linear))
         evidence = side_by_side(nothing, nothing, nothing, linear)
         self.surprise.fit(evidence, np.full(evidence.shape[1], 1e-6))
@@ -56,8 +56,9 @@ class Example:
     def process(self, stream: Array, errors: Array) -> Array:
         """Own errors of the newest points of a stream, with these errors of windows, of which nothing but the forecast says more."""
         nothing = np.zeros(len(errors))
-        evidence = side_by_side(nothing, nothing, nothing, self.forecast.compare(stream, len(errors)))
-        return self.shadow.process(stream, errors, evidence, self.surprise.of(evidence), self.forecast, self.surprise)
+        levels = np.zeros((len(errors), stream.shape[1]))
+        evidence = side_by_side(nothing, nothing, nothing, self.forecast.compare(stream, levels))
+        return self.shadow.process(stream, errors, levels, evidence, self.surprise.of(evidence), self.forecast, self.surprise)
 
 
 @pytest.mark.parametrize("columns", [1, 2])
