@@ -8,6 +8,7 @@ the values have been what they are now for all of that time.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,6 +23,10 @@ DRIFT_Z = 4.0  # robust deviations from the reference blocks beyond which a bloc
 MIN_SHARE = 0.8  # of the last blocks that must deviate: an anomaly on top of a change makes one look normal
 MIN_LEVEL_STD = 0.15  # least deviation of the level, in deviations of the values within a block
 MIN_LOG_STD = 0.1  # least deviation of scale, season and error, which are logarithms
+QUIET = math.log(0.25)  # log scale less the reference's, below which a column is quiet
+QUIET_TIMES = (
+    5  # times as long as any other change a quiet stretch must stay: an outage, or a gap that a straight line fills, is none
+)
 MAX_ANOMALIES = 0.1  # share of anomalies above which a block deviates
 SMOOTHED_BLOCKS = 5  # blocks whose median tells the current values: a short anomaly touches two of them at most
 MIN_REFERENCE_BLOCKS = 4  # below that no block deviates
@@ -90,8 +95,9 @@ class DriftMonitor:
         statistics = _statistics(block.values, block.judged_errors, block.anomalies, previous)
         if not self._features:
             self._begin(np.empty((0, len(statistics))))
-        self._recent = np.concatenate([self._recent, statistics[None]])[-4 * self.confirm :]
-        self._risen = [*self._risen, self._feed(min(float(statistics[-2]), self._highest_error()))][-4 * self.confirm :]
+        kept = QUIET_TIMES * self.confirm + 1
+        self._recent = np.concatenate([self._recent, statistics[None]])[-kept:]
+        self._risen = [*self._risen, self._feed(min(float(statistics[-2]), self._highest_error()))][-kept:]
         distances = self._distances()
         signs = np.column_stack([np.where(np.abs(distances) > DRIFT_Z, np.sign(distances), 0.0), self._risen])  # (K, S + 1)
         if not signs[-1].any() and len(self._reference) < MAX_REFERENCE_BLOCKS:
@@ -135,26 +141,33 @@ class DriftMonitor:
 
     def _lasting_change(self, signs: Array, distances: Array) -> Drift | None:
         """The change that signs (K, S + 1) and distances (K, S) of the newest blocks show, if there is one."""
-        if len(signs) < self.confirm:
+        confirm = self.confirm * (QUIET_TIMES if self._is_quiet() else 1)
+        if len(signs) < confirm:
             return None
-        sums = signs[-self.confirm :].sum(axis=0)
+        sums = signs[-confirm:].sum(axis=0)
         # events in quick succession may make most blocks deviate, but leave normal ones in between: these end a run
         lengths = {
             name: _run_length(signs[:, column] == np.sign(sums[column]))
             for column, name in enumerate(self._names())
-            if abs(sums[column]) >= MIN_SHARE * self.confirm
+            if abs(sums[column]) >= MIN_SHARE * confirm
         }
         # more than so many, for the change may have begun at the end of the first
-        lasting = {name: length for name, length in lengths.items() if length > self.confirm}
+        lasting = {name: length for name, length in lengths.items() if length > confirm}
         if not lasting:
             return None
         # what deviates for longer may have begun with an event: all of these points must be of the new normal
         blocks = min(lasting.values())
         settled = _settled_blocks(distances[:, : 3 * self._features])
-        if settled > self.confirm:
+        if settled > confirm:
             return Drift(tuple(lasting), min(blocks, settled))
         # values that never settle are waited for twice as long
-        return Drift(tuple(lasting), blocks) if max(lasting.values()) >= 2 * self.confirm else None
+        return Drift(tuple(lasting), blocks) if max(lasting.values()) >= 2 * confirm else None
+
+    def _is_quiet(self) -> bool:
+        """Whether all columns have hardly moved in most of the newest blocks, beside the reference."""
+        scales = slice(self._features, 2 * self._features)
+        usual = _median(self._reference)[scales] if len(self._reference) else np.full(self._features, np.nan)
+        return bool(np.median((self._recent[-self.confirm :, scales] - usual < QUIET).all(axis=1)) > 0)
 
     def _names(self) -> tuple[str, ...]:
         """The statistics (S + 1), in order."""

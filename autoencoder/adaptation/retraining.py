@@ -78,6 +78,7 @@ class TrainingJob:
     clean: Bools  # (M,) which of those count
     window: int  # points
     is_anew: bool = False  # it does not go on from the current one, which is a baseline or looks back on less
+    keeps_fitting: bool = False  # a current model that still fits stays, however near the candidate comes
 
     @property
     def can_refit(self) -> bool:
@@ -92,6 +93,7 @@ class TrainingResult:
     rejection: str  # why the candidate is dropped; empty where it is better
     figures: dict[str, float] = field(default_factory=dict)  # what the backtest measured
     scorer: SavedScorer | None = None  # the candidate at the end of its training part; None where there is none
+    is_needless: bool = False  # the current model still fits
 
 
 def retrain(job: TrainingJob, progress: Progress | None = None) -> TrainingResult:
@@ -127,11 +129,16 @@ def _train(job: TrainingJob, progress: Progress | None, *, retrain_network: bool
         saved = SavedScorer(job.candidate, candidate.state(), candidate.artifacts(), errors)
         backtest = compare(_before_holdout(job), saved, job.holdout, job.clean, job.window)
         rejection = backtest.rejection_of_new if job.is_anew else backtest.rejection
+        if is_needless := job.keeps_fitting and backtest.current_fits:
+            rejection = (
+                f"the present model still fits: {backtest.alarms:.1%} of the held-back points look abnormal to it, "
+                f"and it finds {backtest.recall:.0%} of injected anomalies"
+            )
         if job.is_anew and not rejection:
             saved = _trained_on_all(job, progress)
     except (TrainingError, ModelFileError) as error:  # the stream goes on with the current model
         return TrainingResult(str(error))
-    return TrainingResult(rejection, {**asdict(backtest), "retrained": float(retrain_network)}, saved)
+    return TrainingResult(rejection, {**asdict(backtest), "retrained": float(retrain_network)}, saved, is_needless)
 
 
 def _trained_on_all(job: TrainingJob, progress: Progress | None) -> SavedScorer:
@@ -172,6 +179,11 @@ class BacktestResult:
     candidate_alarms: float
     recall: float  # share of the injected anomalies with an error above nearly all of the stretch without them
     candidate_recall: float
+
+    @property
+    def current_fits(self) -> bool:
+        """Whether the current scorer neither alarms all the time nor misses what the candidate finds."""
+        return self.alarms < ALARMING and self.recall >= self.candidate_recall - MAX_MISSED
 
     @property
     def rejection(self) -> str:

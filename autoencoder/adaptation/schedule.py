@@ -100,9 +100,15 @@ class Schedule:
         """The current model is no more: nothing of what it learnt is learnt again from more points."""
         self._known = 0
 
-    def drop(self, *, was_tried: bool) -> bool:
-        """The candidate is dropped; returns True when the current distribution becomes the new reference."""
+    def drop(self, *, was_tried: bool, is_needless: bool = False) -> bool:
+        """The candidate is dropped; returns True when the current distribution becomes the new reference.
+
+        It does at once where the candidate is needless, as the present model still fits: there is nothing to learn from more points then.
+        """
         self.reason = ""
+        if is_needless:
+            self._failures = self._known = 0
+            return True
         self._failures += 1
         if self._failures < MAX_FAILURES or not was_tried:
             return False

@@ -177,6 +177,7 @@ class ModelUpdater:
             clean=clean[-holdout:],
             window=size,
             is_anew=is_anew,
+            keeps_fitting=self._schedule.reason == events.DRIFT,
         )
 
     def _trainable(self, count: int) -> Bools:
@@ -191,7 +192,7 @@ class ModelUpdater:
         reason = self._schedule.reason
         if rejection := result.rejection or self._promote(result.scorer):
             self._record(events.DROPPED, reason=reason, why=rejection, **result.figures)
-            if self._schedule.drop(was_tried=bool(result.figures)):
+            if self._schedule.drop(was_tried=bool(result.figures), is_needless=result.is_needless):
                 self._drift.accept()
         else:
             self._schedule.promote(self._history.seen)

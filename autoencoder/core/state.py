@@ -244,7 +244,7 @@ def _field(read: Callable[..., Any], write: Callable[[Any], Leaf | State] = copy
 
 
 array, integers = _field(Reader.array), _field(Reader.integers)
-integer, number = _field(Reader.integer), _field(Reader.number)
+integer, number, boolean = _field(Reader.integer), _field(Reader.number), _field(Reader.boolean)
 number_or_nan = _field(Reader.number_or_nan, lambda value: None if math.isnan(value) else float(value))
 
 

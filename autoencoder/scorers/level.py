@@ -6,74 +6,81 @@ from typing import ClassVar
 
 import numpy as np
 
-from autoencoder.core.state import Reader, Resettable, array, integer
+from autoencoder.core.state import Resettable, array, boolean, integer
 from autoencoder.core.types import Array
 
-SAMPLES = 63  # values that the median is taken of, evenly spread over the recent past
-WINDOWS = 16  # that they cover: whole seasons, so that the time of the day is none of the level
-MIN_STRIDE = 16  # points from one sample to the next at least
+WINDOWS = 21  # whose levels the median is taken of: an event of ten of them does not move it
 
 
 class Level(Resettable):
-    """Median of each column over the newest ``SAMPLES`` of every so many points.
+    """Median over each column's newest ``WINDOWS`` windows of where the values of a window lie.
 
-    A model of values less their level holds for a stream that climbs or falls for months, and an event of less than half the samples
-    does not move it.
+    A model of values less their level holds for a stream that climbs or falls for months. Windows of a season lie at their mean, which
+    grows with the season as a linear model's errors do; others at their median, which spikes do not move.
 
     Examples:
         >>> level = Level()
-        >>> levels = level.fit(np.full((1500, 1), 50.0), window=24)
-        >>> levels = level.follow(np.full((1500, 1), 70.0))
-        >>> levels[[0, 400, 600], 0].tolist()
+        >>> stream = np.repeat([50.0, 70.0], [1500, 1000])[:, None]
+        >>> levels = level.fit(stream[:1500], window=24, has_season=False)
+        >>> levels = level.follow(stream, 1000)
+        >>> levels[[0, 250, 280], 0].tolist()
         [50.0, 50.0, 70.0]
     """
 
     name = "the level"
     STATE: ClassVar = {
+        "_window": integer("window", 1),
+        "_has_season": boolean("has_season"),
         "_trained": array("trained", ("F",)),
-        "_stride": integer("stride", 1),
-        "_samples": array("samples", ("F", SAMPLES)),
+        "_windows": array("windows", ("F", WINDOWS)),
         "_seen": integer("seen"),
     }
 
-    def fit(self, values: Array, window: int) -> Array:
-        """Begin with values (N, F), NaN where unknown -> the level (N, F) of each; the first ``SAMPLES`` strides have their own."""
-        self._stride = max(MIN_STRIDE, WINDOWS * window // SAMPLES)
-        first = values[: SAMPLES * self._stride]
-        known = [column[~np.isnan(column)] for column in first.T]
-        self._trained = np.array([np.median(column) if len(column) else 0.0 for column in known])
+    def fit(self, values: Array, window: int, *, has_season: bool) -> Array:
+        """Begin with values (N, F), NaN where unknown -> the level (N, F) of each; the first windows have that of them all."""
+        self._window, self._has_season = window, has_season
+        ends = range(min(window, len(values)), min(len(values), WINDOWS * window) + 1, window)
+        self._trained = np.zeros(values.shape[1])
+        first = [self._place(values[max(0, end - window) : end], self._trained) for end in ends if end]
+        self._trained = np.median(first, axis=0) if first else self._trained
         self.reset()
-        if len(first):
-            places = np.linspace(0, len(first) - 1, SAMPLES).astype(int)
-            self._samples = np.where(np.isnan(first[places]), self._trained, first[places]).T
-            self._set_level()
-        levels = self.follow(values)
+        levels = self.follow(values, len(values))
         self._trained = self._level
         return levels
 
     def reset(self) -> None:
         """Begin another stream, about as the training part was at its end."""
-        self._samples = np.repeat(self._trained[:, None], SAMPLES, axis=1)  # (F, SAMPLES), a ring
+        self._windows = np.repeat(self._trained[:, None], WINDOWS, axis=1)  # (F, WINDOWS), a ring
         self._seen = 0  # points
         self._set_level()
 
-    def follow(self, values: Array) -> Array:
-        """Values (N, F) that come next -> the level (N, F) that each is to be compared with, which has not seen it."""
-        levels = np.empty_like(values)
+    def follow(self, stream: Array, count: int) -> Array:
+        """The newest N = ``count`` points of a stream (M, F) -> the level (N, F) that each is to be compared with, which has not seen it.
+
+        The stream holds a window before them, or all since the last reset.
+        """
+        levels, first = np.empty((count, stream.shape[1])), len(stream) - count
         done = 0
-        while done < len(values):
-            stop = min(len(values), done + self._stride - self._seen % self._stride)
+        while done < count:
+            stop = min(count, done + self._window - self._seen % self._window)
             levels[done:stop] = self._level
             self._seen += stop - done
             done = stop
-            if self._seen % self._stride == 0:
-                newest = values[stop - 1]
-                self._samples[:, self._seen // self._stride % SAMPLES] = np.where(np.isnan(newest), self._level, newest)
+            if self._seen % self._window == 0:
+                values = stream[max(0, first + done - self._window) : first + done]
+                self._windows[:, self._seen // self._window % WINDOWS] = self._place(values, self._level)
                 self._set_level()
         return levels
 
-    def _set_level(self) -> None:
-        self._level: Array = np.partition(self._samples, SAMPLES // 2, axis=1)[:, SAMPLES // 2]  # (F,)
+    def _place(self, values: Array, unknown: Array) -> Array:
+        """Where the values (W, F) of a window lie (F,), and ``unknown`` (F,) where none is known."""
+        columns = [column[~np.isnan(column)] for column in np.ascontiguousarray(values.T)]
+        where = np.mean if self._has_season else np.median
+        found = zip(columns, unknown.tolist(), strict=True)
+        return np.array([where(column) if len(column) else otherwise for column, otherwise in found])
 
-    def _complete(self, saved: Reader) -> None:
+    def _set_level(self) -> None:
+        self._level: Array = np.partition(self._windows, WINDOWS // 2, axis=1)[:, WINDOWS // 2]  # (F,)
+
+    def _complete(self, saved: object) -> None:
         self._set_level()

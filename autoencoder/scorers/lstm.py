@@ -34,7 +34,7 @@ from autoencoder.scorers.nearest_window import NearestWindow
 from autoencoder.scorers.seasonal_residual import SeasonalResidual
 from autoencoder.scorers.shadow import Shadow
 
-MEMORY_WINDOWS = 4096  # normal windows that are remembered
+MEMORY_WINDOWS = 3072  # normal windows that are remembered
 
 
 class LstmAutoencoderScorer(Scorer):
@@ -155,7 +155,8 @@ class LstmAutoencoderScorer(Scorer):
         distance = self.memory.fit(self.scaler.half_windows(windows), gap=self.window // 2)
         self._forget()
         given = np.concatenate([self.season.fit(values), self.dependence.fit(values)], axis=2)
-        linear = self.forecast.fit(values, self.level.fit(values, self.window))
+        levels = self.level.fit(values, self.window, has_season=self.season.period > 0)
+        linear = self.forecast.fit(values, levels)
         evidence = side_by_side(error, distance, outside[ends], linear[ends], given[ends])
         ordinary = without_outlier(windows)
         self.surprise.fit(evidence[ordinary], guesses(values.shape[1]))
@@ -211,7 +212,7 @@ class LstmAutoencoderScorer(Scorer):
         before, window, features = len(self.history), self.window, values.shape[1]
         early = min(len(values), max(0, window - 1 - before))  # points without a full window
         self._begin_after(stream)
-        given, levels = self.season.compare(values), self.level.follow(values)
+        given, levels = self.season.compare(values), self.level.follow(stream, len(values))
         if features > 1:
             given = np.concatenate([given, self.dependence.compare(stream, len(values))], axis=2)  # (N, F, K)
         if early == len(values):

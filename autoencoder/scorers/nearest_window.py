@@ -18,6 +18,7 @@ from autoencoder.core.state import Reader, Resettable, State, integer
 from autoencoder.core.types import Array, Bools
 
 MAX_EXACT = 1 << 24  # whole numbers up to here are exact in float32
+LEVELS = 127  # of a value on each side of zero at most, so that a window is saved in a byte a step
 CUT_OFF = 4.0  # training deviations at which a value is cut off; what lies beyond is unlike everything already
 BLOCK = 64  # points after which new windows enter the memory; constant in between, so that whole blocks are compared at once
 EVERY = 8  # of the stream's windows one in so many is remembered: neighbours in time are alike
@@ -37,7 +38,7 @@ class NearestWindow(Resettable):
     infinite where there is no window yet.
 
     Args:
-        size: windows that are remembered, half of them at most from the training part.
+        size: windows that are remembered: at most two thirds from the training part, and a third from the stream.
         dimension: numbers in a window (steps times columns).
         lag: points that a window must be old before it counts as normal.
         exclude_anomalies: windows of the stream with an anomaly in them never enter; ``exclude`` tells which points were.
@@ -50,7 +51,9 @@ class NearestWindow(Resettable):
         self._size = size
         self._lag = lag
         self._exclude_anomalies = exclude_anomalies
-        self._levels = max(2, math.isqrt(MAX_EXACT // dimension) - 1)  # a product of two windows is at most D levels^2
+        self._levels = max(
+            2, min(LEVELS, math.isqrt(MAX_EXACT // dimension) - 1)
+        )  # a product of two windows is at most D levels^2
         self._unit = CUT_OFF / self._levels
         self._dimension = dimension
         self.trained = self._table(0)  # windows of the training part, a column each; memories of several streams may share them
@@ -68,7 +71,7 @@ class NearestWindow(Resettable):
     def fit(self, windows: Array, gap: int) -> Array:
         """Remember the training part's windows (N, D) -> distance (N,) of each to the nearest that lies ``gap`` or more away."""
         codes = self.encode(windows)
-        rows = np.unique(np.linspace(0, len(codes) - 1, min(len(codes), self._size // 2)).astype(int))
+        rows = np.unique(np.linspace(0, len(codes) - 1, min(len(codes), self._size - self._size // 3)).astype(int))
         self.trained = self._columns(codes[rows])
         self.reset()
         distances = []
@@ -147,7 +150,7 @@ class NearestWindow(Resettable):
         self._waiting = self._waiting[ready:]
         if not len(entering):
             return
-        most = self._size - self.trained.shape[1]
+        most = self._size // 3
         places = (self._count + np.arange(len(entering))) % most
         room, needed = self.seen.shape[1], int(places.max()) + 1
         if needed > room:  # twice as much, so that it is seldom moved
@@ -168,8 +171,8 @@ class NearestWindow(Resettable):
     def state(self) -> State:
         """The windows, and how many there have been."""
         used = min(self._count, self.seen.shape[1])
-        trained, seen = ((table[:-1].T / -2.0).astype(np.int16) for table in (self.trained, self.seen[:, :used]))
-        windows: State = {"trained": trained, "seen": seen, "waiting": self._waiting.astype(np.int16)}
+        trained, seen = ((table[:-1].T / -2.0).astype(np.int8) for table in (self.trained, self.seen[:, :used]))
+        windows: State = {"trained": trained, "seen": seen, "waiting": self._waiting.astype(np.int8)}
         judged: State = {"judged": self._judged, "flagged": self._anomalies.copy()} if self._exclude_anomalies else {}
         return {**windows, **super().state(), **judged}
 
@@ -178,7 +181,8 @@ class NearestWindow(Resettable):
             saved.integers(key, (None, self._dimension), -self._levels, self._levels) for key in ("trained", "seen", "waiting")
         )
         trained, seen, self._waiting = (codes.astype(np.float32) for codes in windows)
-        if not 0 < len(trained) < self._size or not len(trained) + len(seen) <= self._size or len(seen) > self._count:
+        most = self._size // 3
+        if not 0 < len(trained) <= self._size - most or not len(seen) <= min(most, self._count):
             raise saved.fault("trained", f"holds {len(trained):,} + {len(seen):,} windows; this program keeps {self._size:,}")
         self.trained, self.seen = self._shared(trained), self._columns(seen)
         self._judged, self._anomalies = self._position, np.empty(0, np.int64)

@@ -53,7 +53,7 @@ class SeasonalResidual(Resettable):
 
     name = "the seasonal residual"
     STATE: ClassVar = {
-        "_period": integer("period"),
+        "period": integer("period"),
         "_unit": array("unit", ("F",), low=np.finfo(float).tiny),
         "_level": array("level", ("F",), finite=False),
         "_deviation": array("deviation", ("F",), low=0.0),
@@ -65,14 +65,14 @@ class SeasonalResidual(Resettable):
 
     def __init__(self) -> None:
         self._patience = 0  # points that a stream may be away
-        self._period = 0  # points of a season; 0 where the training part shows none twice
+        self.period = 0  #: points of a season; 0 where the training part shows none twice
         self._unit = np.ones(0)  # (F,) deviation of the residuals in the training part
         self.reset()
 
     def reset(self) -> None:
         """Begin another stream, at an unknown time of the season."""
         features = len(self._unit)
-        self._usual = np.full((features, self._period), np.nan)  # less the level
+        self._usual = np.full((features, self.period), np.nan)  # less the level
         self._level = np.full(features, np.nan)
         self._deviation = self._unit.copy()
         self._newest = np.zeros((features, NEWEST - 1))  # residuals, 0 where unknown
@@ -96,7 +96,7 @@ class SeasonalResidual(Resettable):
         return evidence
 
     def _begin(self, values: Array, season: int) -> None:
-        self._period = season
+        self.period = season
         differences = np.abs(values[season:] - values[: len(values) - season]) if season else values[:0]
         middle = np.nanmedian(differences, axis=0) if len(differences) else np.zeros(values.shape[1])
         mean = np.nan_to_num(np.nanmean(differences, axis=0)) if len(differences) else middle
@@ -114,7 +114,7 @@ class SeasonalResidual(Resettable):
     def compare(self, values: Array) -> Array:
         """Evidence (N, F, K) of values (N, F), which come next in the stream; NaN is a gap."""
         evidence = np.zeros((*values.shape, KINDS))
-        if not self._period:
+        if not self.period:
             return evidence
         for column, points in enumerate(values.T.tolist()):
             evidence[:, column, 0] = self._follow(column, points)
@@ -124,7 +124,7 @@ class SeasonalResidual(Resettable):
 
     def _follow(self, column: int, values: list[float]) -> list[float]:
         """Go on with values of a column -> the smallest of the newest residuals where they lie on one side, else 0."""
-        usual, period, seen = self._usual[column], self._period, self._seen
+        usual, period, seen = self._usual[column], self.period, self._seen
         level, deviation, least, away = (part.item(column) for part in (self._level, self._deviation, self._unit, self._away))
         newest, rate = self._newest[column].tolist(), 1.0 / period
         evidence = []
@@ -158,11 +158,11 @@ class SeasonalResidual(Resettable):
 
     def _block(self) -> Integers:
         """Places in the season of the block that is under way."""
-        return (self._seen // BLOCK * BLOCK + np.arange(BLOCK)) % self._period if self._period else np.empty(0, np.int64)
+        return (self._seen // BLOCK * BLOCK + np.arange(BLOCK)) % self.period if self.period else np.empty(0, np.int64)
 
     def _complete(self, saved: Reader) -> None:
         features = len(self._unit)
-        self._usual = saved.array("usual", (features, self._period), finite=False)
+        self._usual = saved.array("usual", (features, self.period), finite=False)
         if saved.has("block"):  # not in a model of an earlier version
             places = self._block()
             self._usual[:, places] = saved.array("block", (features, len(places)), finite=False)

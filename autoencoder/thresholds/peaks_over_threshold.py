@@ -28,6 +28,7 @@ ONSET_ERRORS = 8  # errors before it, learnt with it, of which the same holds: w
 MAX_LEARNT_BUDGETS = 2.0  # flagged errors learnt at most, in budgets; at 1, a limit set too low would confirm itself
 MAX_SAVED = 2.0  # so many of them may come at once
 FOLLOW_EVERY = 8  # of the flagged errors that are left out one in so many moves level and spread
+MOSTLY = 0.5  # share of a block's errors above the limit from which on the limit may be what is wrong
 MAX_SINGLE = 1e38  # single precision reaches little further
 LEAST_SPREAD = 1e-30  # of the largest error, so that comparable ones stay below that
 
@@ -67,8 +68,9 @@ class PeaksOverThreshold(Threshold):
     A flagged error teaches the tail only while it is a plausible normal one: not ``MAX_RARITY`` times rarer than the limit allows, not
     beside one that is, and no more of them than ``MAX_LEARNT_BUDGETS`` times the budget. Learning all would let an anomaly lift the
     limit; learning none would make the tail look shorter and shorter. The others are left out, so that an anomaly, however long, neither
-    lifts the limit when it enters the memory nor drops it when it leaves; one in ``FOLLOW_EVERY`` of them moves level and spread, so that
-    a change that stays is followed in the end. How improbable a flagged error is, is also for the ``Habit`` of the stream to say.
+    lifts the limit when it enters the memory nor drops it when it leaves; one in ``FOLLOW_EVERY`` of them moves level and spread. Where
+    most errors of half a ``window`` lie above the limit, it is the limit that is wrong: level and spread are those of the newest then. How
+    improbable a flagged error is, is also for the ``Habit`` of the stream to say.
 
     What is remembered is rounded, to single precision and, where it counts in spreads, to 8 bits and an exponent: of a hundred thousand
     series it is most of what they take.
@@ -100,6 +102,7 @@ class PeaksOverThreshold(Threshold):
         "_calibrated": integer("calibrated"),
         "_left_out": integer("left_out"),
         "_since": integer("since", 0, RESIDUAL_ERRORS),
+        "_above": integer("above"),
         "_body": array("body", (len(BODY_GRID),)),
         "_peak_level": number("peak_level"),
         "_share": number("share", POSITIVE, 1.0),
@@ -122,6 +125,7 @@ class PeaksOverThreshold(Threshold):
         self._allowance = 0.0  # flagged errors that may still be learnt
         self._left_out = 0  # flagged errors left out since one was followed
         self._since = RESIDUAL_ERRORS  # errors since one that was too high for a normal one, at most RESIDUAL_ERRORS
+        self._above = 0  # errors of the newest blocks that mostly lie above the limit
         self._calibrated = 0  # errors learnt since the peak level was chosen
         self._body = np.zeros(len(BODY_GRID))  # comparable errors at BODY_GRID
         self._peak_level, self._share = 0.0, PEAK_SHARE
@@ -136,7 +140,7 @@ class PeaksOverThreshold(Threshold):
         known = errors[~np.isnan(errors)]
         self._recent = _single(known[-self._window :])
         self._comparable, self.pending = _rounded(np.empty(0)), np.empty(0)
-        self._allowance, self._left_out, self._since, self._calibrated = 0.0, 0, RESIDUAL_ERRORS, 0
+        self._allowance, self._left_out, self._since, self._above, self._calibrated = 0.0, 0, RESIDUAL_ERRORS, 0, 0
         self._habit.begin(len(known))
         if len(known) < MIN_ERRORS:
             self._limit, self.model = float("nan"), TailModel.unknown()
@@ -188,6 +192,9 @@ class PeaksOverThreshold(Threshold):
         self._left_out = int(order[-1] % FOLLOW_EVERY)
         newest = _single(np.minimum(block, self._bound)[followed])
         self._recent = np.concatenate([self._recent, newest])[-self._window :]
+        self._above = self._above + len(block) if np.count_nonzero(block > self._limit) >= MOSTLY * len(block) else 0
+        if self._above >= self._window // 2:
+            self._recent, self._above = _single(block), 0
         self._follow()
         if self._calibrated >= RECALIBRATE:
             self._calibrate()

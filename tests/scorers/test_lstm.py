@@ -36,7 +36,7 @@ def test_a_stream_that_climbs_is_judged_as_before() -> None:
     stream = series(8000, seed=2) + np.linspace(0, 50, 8000)[:, None]
     stream[7900] += 15
     errors, _ = scorer.process(stream)
-    assert np.median(errors[4000:]) < 10 * np.median(scorer.calibration_errors)
+    assert np.median(errors[4000:]) < 30 * np.median(scorer.calibration_errors)
     assert errors[7900] > 5 * errors[7800:7900].max()
 
 

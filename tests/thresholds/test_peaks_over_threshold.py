@@ -165,3 +165,26 @@ def test_a_state_of_an_older_program_goes_on() -> None:
     older = PeaksOverThreshold(0.01)
     older.load(state)
     np.testing.assert_array_equal(older.process(errors[2000:]), threshold.process(errors[2000:]))
+
+
+def test_a_limit_that_most_errors_pass_for_long_is_wrong() -> None:
+    random = np.random.default_rng(0)
+    threshold = PeaksOverThreshold(budget=0.001, window=1000)
+    threshold.fit(random.exponential(size=2000))
+    stays = 500.0 + random.exponential(size=3000)
+    stays[2500] += 60.0
+    flagged = stays > threshold.process(stays)
+    assert flagged[:500].all()
+    assert flagged[2500] and np.count_nonzero(flagged[800:]) < 5
+    back = random.exponential(size=3000)
+    limits = threshold.process(back)
+    assert np.count_nonzero(back > limits) < 10 and limits[-1] < 20.0
+
+
+def test_a_long_event_leaves_the_limit_where_it_was() -> None:
+    random = np.random.default_rng(1)
+    threshold = PeaksOverThreshold(budget=0.001, window=1000)
+    threshold.fit(random.exponential(size=2000))
+    before = threshold.process(np.zeros(1))[0]
+    assert (threshold.process(np.full(350, 500.0)) < 500.0).all()
+    assert threshold.process(random.exponential(size=400))[-1] < 1.5 * before
