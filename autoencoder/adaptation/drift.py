@@ -24,9 +24,7 @@ MIN_SHARE = 0.8  # of the last blocks that must deviate: an anomaly on top of a 
 MIN_LEVEL_STD = 0.15  # least deviation of the level, in deviations of the values within a block
 MIN_LOG_STD = 0.1  # least deviation of scale, season and error, which are logarithms
 QUIET = math.log(0.25)  # log scale less the reference's, below which a column is quiet
-QUIET_TIMES = (
-    5  # times as long as any other change a quiet stretch must stay: an outage, or a gap that a straight line fills, is none
-)
+QUIET_TIMES = 5  # times as long as another change a quiet stretch must stay: an outage, or a gap that a line fills, is none
 MAX_ANOMALIES = 0.1  # share of anomalies above which a block deviates
 SMOOTHED_BLOCKS = 5  # blocks whose median tells the current values: a short anomaly touches two of them at most
 MIN_REFERENCE_BLOCKS = 4  # below that no block deviates

@@ -129,7 +129,8 @@ def _train(job: TrainingJob, progress: Progress | None, *, retrain_network: bool
         saved = SavedScorer(job.candidate, candidate.state(), candidate.artifacts(), errors)
         backtest = compare(_before_holdout(job), saved, job.holdout, job.clean, job.window)
         rejection = backtest.rejection_of_new if job.is_anew else backtest.rejection
-        if is_needless := job.keeps_fitting and backtest.current_fits:
+        is_needless = job.keeps_fitting and backtest.current_fits
+        if is_needless:
             rejection = (
                 f"the present model still fits: {backtest.alarms:.1%} of the held-back points look abnormal to it, "
                 f"and it finds {backtest.recall:.0%} of injected anomalies"

@@ -51,9 +51,8 @@ class NearestWindow(Resettable):
         self._size = size
         self._lag = lag
         self._exclude_anomalies = exclude_anomalies
-        self._levels = max(
-            2, min(LEVELS, math.isqrt(MAX_EXACT // dimension) - 1)
-        )  # a product of two windows is at most D levels^2
+        most = math.isqrt(MAX_EXACT // dimension) - 1  # a product of two windows is at most D levels^2
+        self._levels = max(2, min(LEVELS, most))
         self._unit = CUT_OFF / self._levels
         self._dimension = dimension
         self.trained = self._table(0)  # windows of the training part, a column each; memories of several streams may share them
