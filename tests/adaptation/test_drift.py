@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from adaptation import helpers
 from autoencoder.adaptation.buffer import Block
-from autoencoder.adaptation.drift import ADWIN_ERROR, Drift, DriftMonitor
+from autoencoder.adaptation.drift import ADWIN_ERROR, QUIET_TIMES, Drift, DriftMonitor
 from autoencoder.benchmark.drift_streams import TRAINING, drift_stream
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import pack, unpack
@@ -76,6 +76,15 @@ def test_lasting_change(kind: str) -> None:
     drift = found[first]
     assert drift and kind in drift.tests
     assert abs(drift.blocks - (first + 2 - 20)) <= 2
+
+
+def test_what_hardly_moves_must_stay_five_times_as_long() -> None:
+    count = (40 + QUIET_TIMES * PATIENCE) * BLOCK
+    outage = changed("flat", 4 * PATIENCE * BLOCK, count)
+    assert not any(drifts(outage))
+    for_good = changed("flat", count, count)
+    first = next(number for number, drift in enumerate(drifts(for_good)) if drift)
+    assert 20 + QUIET_TIMES * PATIENCE - 1 <= first + 1 <= 20 + QUIET_TIMES * PATIENCE + 2
 
 
 @pytest.mark.parametrize(("kind", "length"), [("flat", 450), ("high", 450), ("plateau", 450), ("noisy", 300)])

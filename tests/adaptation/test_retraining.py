@@ -9,7 +9,9 @@ import pytest
 
 from adaptation.helpers import wave
 from autoencoder.adaptation.cleaning import outlier_rows, rescale
+from autoencoder.adaptation.drift import Drift
 from autoencoder.adaptation.retraining import BacktestResult, SavedScorer, ScorerSpec, TrainingJob, retrain
+from autoencoder.adaptation.schedule import AdaptationConfig, Schedule
 from autoencoder.core.types import Array
 
 
@@ -24,6 +26,29 @@ def test_rejected_candidate_says_why() -> None:
     assert "its loss on held-back points" in retrain(job).rejection
     too_short = retrain(replace(job, training=np.zeros((5, 1))))
     assert too_short.rejection and not too_short.scorer
+
+
+def test_a_model_that_fits_stays_where_that_is_asked_for() -> None:
+    random = np.random.default_rng(0)
+    spec = ScorerSpec("windowed_gaussian", {"window": 100})
+    scorer = spec.create()
+    scorer.fit(random.normal(size=(1000, 1)))
+    current = SavedScorer(spec, scorer.state(), {}, scorer.calibration_errors)
+    job = TrainingJob(
+        current, spec, random.normal(size=(300, 1)), random.normal(size=(200, 1)), np.ones(200, bool), 48, keeps_fitting=True
+    )
+    found = retrain(job)
+    assert found.is_needless and found.rejection.startswith("the present model still fits")
+    elsewhere = retrain(replace(job, training=40 + job.training, holdout=40 + job.holdout))
+    assert not elsewhere.is_needless
+
+
+def test_a_needless_candidate_makes_the_present_the_reference() -> None:
+    schedule = Schedule(AdaptationConfig())
+    schedule.update(1000, 48, Drift(("level",), 11), is_baseline=False)
+    schedule.start(1000)
+    assert schedule.drop(was_tried=True, is_needless=True)
+    assert not schedule.update(9000, 48, None, is_baseline=False) and not schedule.reason  # nor are more points waited for
 
 
 @pytest.mark.parametrize(
