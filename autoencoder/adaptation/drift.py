@@ -162,10 +162,11 @@ class DriftMonitor:
         return Drift(tuple(lasting), blocks) if max(lasting.values()) >= 2 * confirm else None
 
     def _is_quiet(self) -> bool:
-        """Whether all columns have hardly moved in most of the newest blocks, beside the reference."""
+        """Whether all columns have hardly moved in half of the newest blocks or more, beside the reference."""
         scales = slice(self._features, 2 * self._features)
         usual = _median(self._reference)[scales] if len(self._reference) else np.full(self._features, np.nan)
-        return bool(np.median((self._recent[-self.confirm :, scales] - usual < QUIET).all(axis=1)) > 0)
+        are_quiet = (self._recent[-self.confirm :, scales] - usual < QUIET).all(axis=1)
+        return bool(are_quiet.mean() >= 0.5)
 
     def _names(self) -> tuple[str, ...]:
         """The statistics (S + 1), in order."""

@@ -78,7 +78,7 @@ class TrainingJob:
     clean: Bools  # (M,) which of those count
     window: int  # points
     is_anew: bool = False  # it does not go on from the current one, which is a baseline or looks back on less
-    keeps_fitting: bool = False  # a current model that still fits stays, however near the candidate comes
+    only_if_unfit: bool = False  # a current model that still fits is not replaced, however near the candidate comes
 
     @property
     def can_refit(self) -> bool:
@@ -129,7 +129,7 @@ def _train(job: TrainingJob, progress: Progress | None, *, retrain_network: bool
         saved = SavedScorer(job.candidate, candidate.state(), candidate.artifacts(), errors)
         backtest = compare(_before_holdout(job), saved, job.holdout, job.clean, job.window)
         rejection = backtest.rejection_of_new if job.is_anew else backtest.rejection
-        is_needless = job.keeps_fitting and backtest.current_fits
+        is_needless = job.only_if_unfit and backtest.current_fits
         if is_needless:
             rejection = (
                 f"the present model still fits: {backtest.alarms:.1%} of the held-back points look abnormal to it, "

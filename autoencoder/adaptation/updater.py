@@ -177,7 +177,7 @@ class ModelUpdater:
             clean=clean[-holdout:],
             window=size,
             is_anew=is_anew,
-            keeps_fitting=self._schedule.reason == events.DRIFT,
+            only_if_unfit=self._schedule.reason == events.DRIFT,
         )
 
     def _trainable(self, count: int) -> Bools:

@@ -9,14 +9,15 @@ import numpy as np
 from autoencoder.core.state import Resettable, array, boolean, integer
 from autoencoder.core.types import Array
 
-WINDOWS = 21  # whose levels the median is taken of: an event of ten of them does not move it
+WINDOWS = 21  # whose locations the median is taken of: an event of ten of them does not move it
 
 
 class Level(Resettable):
-    """Median over each column's newest ``WINDOWS`` windows of where the values of a window lie.
+    """Median of the locations of each column's newest ``WINDOWS`` windows.
 
-    A model of values less their level holds for a stream that climbs or falls for months. Windows of a season lie at their mean, which
-    grows with the season as a linear model's errors do; others at their median, which spikes do not move.
+    A model of values less their level holds for a stream that climbs or falls for months. The location of a window is its mean where it
+    covers a season: the median of a season lies off its mean by a share of the season's height, and a forecast from values less that would
+    be off by more once the season grows. Elsewhere it is the median, which spikes do not move.
 
     Examples:
         >>> level = Level()
@@ -41,7 +42,7 @@ class Level(Resettable):
         self._window, self._has_season = window, has_season
         ends = range(min(window, len(values)), min(len(values), WINDOWS * window) + 1, window)
         self._trained = np.zeros(values.shape[1])
-        first = [self._place(values[max(0, end - window) : end], self._trained) for end in ends if end]
+        first = [self._location(values[max(0, end - window) : end], self._trained) for end in ends if end]
         self._trained = np.median(first, axis=0) if first else self._trained
         self.reset()
         levels = self.follow(values, len(values))
@@ -68,16 +69,16 @@ class Level(Resettable):
             done = stop
             if self._seen % self._window == 0:
                 values = stream[max(0, first + done - self._window) : first + done]
-                self._windows[:, self._seen // self._window % WINDOWS] = self._place(values, self._level)
+                self._windows[:, self._seen // self._window % WINDOWS] = self._location(values, self._level)
                 self._set_level()
         return levels
 
-    def _place(self, values: Array, unknown: Array) -> Array:
-        """Where the values (W, F) of a window lie (F,), and ``unknown`` (F,) where none is known."""
+    def _location(self, values: Array, unknown: Array) -> Array:
+        """Location (F,) of the values (W, F) of a window, and ``unknown`` (F,) where none is known."""
         columns = [column[~np.isnan(column)] for column in np.ascontiguousarray(values.T)]
-        where = np.mean if self._has_season else np.median
+        location = np.mean if self._has_season else np.median
         found = zip(columns, unknown.tolist(), strict=True)
-        return np.array([where(column) if len(column) else otherwise for column, otherwise in found])
+        return np.array([location(column) if len(column) else otherwise for column, otherwise in found])
 
     def _set_level(self) -> None:
         self._level: Array = np.partition(self._windows, WINDOWS // 2, axis=1)[:, WINDOWS // 2]  # (F,)

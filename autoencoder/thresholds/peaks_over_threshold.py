@@ -102,7 +102,7 @@ class PeaksOverThreshold(Threshold):
         "_calibrated": integer("calibrated"),
         "_left_out": integer("left_out"),
         "_since": integer("since", 0, RESIDUAL_ERRORS),
-        "_above": integer("above"),
+        "_above": Field("above", lambda saved: saved.integer("above") if saved.has("above") else 0),  # older models have none
         "_body": array("body", (len(BODY_GRID),)),
         "_peak_level": number("peak_level"),
         "_share": number("share", POSITIVE, 1.0),

@@ -35,7 +35,7 @@ def test_a_model_that_fits_stays_where_that_is_asked_for() -> None:
     scorer.fit(random.normal(size=(1000, 1)))
     current = SavedScorer(spec, scorer.state(), {}, scorer.calibration_errors)
     job = TrainingJob(
-        current, spec, random.normal(size=(300, 1)), random.normal(size=(200, 1)), np.ones(200, bool), 48, keeps_fitting=True
+        current, spec, random.normal(size=(300, 1)), random.normal(size=(200, 1)), np.ones(200, bool), 48, only_if_unfit=True
     )
     found = retrain(job)
     assert found.is_needless and found.rejection.startswith("the present model still fits")

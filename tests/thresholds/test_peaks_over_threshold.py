@@ -162,6 +162,7 @@ def test_a_state_of_an_older_program_goes_on() -> None:
     rounded = state.pop("rounded").astype(np.int16).view(np.uint16).astype(np.uint32)
     state["comparable"] = (rounded << 16).view(np.float32).astype(np.float64)
     state.pop("habit")
+    state.pop("above")
     older = PeaksOverThreshold(0.01)
     older.load(state)
     np.testing.assert_array_equal(older.process(errors[2000:]), threshold.process(errors[2000:]))
