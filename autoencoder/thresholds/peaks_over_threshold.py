@@ -102,7 +102,7 @@ class PeaksOverThreshold(Threshold):
         "_calibrated": integer("calibrated"),
         "_left_out": integer("left_out"),
         "_since": integer("since", 0, RESIDUAL_ERRORS),
-        "_above": Field("above", lambda saved: saved.integer("above") if saved.has("above") else 0),  # older models have none
+        "_above": Field("above", lambda saved: 0 if saved.has("comparable") else saved.integer("above")),  # of an older model
         "_body": array("body", (len(BODY_GRID),)),
         "_peak_level": number("peak_level"),
         "_share": number("share", POSITIVE, 1.0),
