@@ -10,14 +10,19 @@ from autoencoder.core.state import Resettable, array, boolean, integer
 from autoencoder.core.types import Array
 
 WINDOWS = 21  # whose locations the median is taken of: an event of ten of them does not move it
+HALF = WINDOWS // 2  # windows from the middle one to the newest
 
 
 class Level(Resettable):
-    """Median of the locations of each column's newest ``WINDOWS`` windows.
+    """Median of the locations of each column's newest ``WINDOWS`` windows, carried on to the next window by their trend.
 
     A model of values less their level holds for a stream that climbs or falls for months. The location of a window is its mean where it
     covers a season: the median of a season lies off its mean by a share of the season's height, and a forecast from values less that would
     be off by more once the season grows. Elsewhere it is the median, which spikes do not move.
+
+    Means of whole seasons vary little, so there a climb of a fraction of their spread shows. The trend is the smaller one of the slopes of
+    the older and the newer half of the windows, and none where these differ in sign: a step, or an event amid the windows, is no trend. Each
+    is a repeated median (Siegel 1982, doi 10.1093/biomet/69.1.242).
 
     Examples:
         >>> level = Level()
@@ -81,7 +86,23 @@ class Level(Resettable):
         return np.array([location(column) if len(column) else otherwise for column, otherwise in found])
 
     def _set_level(self) -> None:
-        self._level: Array = np.partition(self._windows, WINDOWS // 2, axis=1)[:, WINDOWS // 2]  # (F,)
+        self._level: Array = np.partition(self._windows, HALF, axis=1)[:, HALF]  # (F,)
+        newest = self._seen // self._window
+        if self._has_season and newest >= WINDOWS:
+            ordered = np.roll(self._windows, -1 - newest % WINDOWS, axis=1)  # the oldest first
+            older, newer = _slope(ordered[:, : HALF + 1]), _slope(ordered[:, HALF:])
+            trend = np.where(older * newer > 0, np.copysign(np.minimum(np.abs(older), np.abs(newer)), newer), 0.0)
+            self._level = self._level + trend * (HALF + 1)  # from the middle window to the next
 
     def _complete(self, saved: object) -> None:
         self._set_level()
+
+
+def _slope(locations: Array) -> Array:
+    """Slope (F,) of locations (F, W) of successive windows: the median, over windows, of the median slope to all others."""
+    count = locations.shape[1]
+    steps = np.arange(count) - np.arange(count)[:, None]  # (W, W)
+    np.fill_diagonal(steps, 1)
+    slopes = (locations[:, None, :] - locations[:, :, None]) / steps  # (F, W, W), the diagonal 0
+    others = slopes[:, ~np.eye(count, dtype=bool)].reshape(len(locations), count, count - 1)
+    return np.asarray(np.median(np.median(others, axis=2), axis=1))

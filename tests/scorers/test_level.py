@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import statistics
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -40,15 +41,40 @@ def in_pieces(level: Level, before: Array, values: Array, cuts: list[int], *, sa
     return np.vstack(found)
 
 
-@pytest.mark.parametrize("has_season", [True, False])
-def test_it_is_the_median_over_the_newest_windows(has_season: bool) -> None:
-    values, place = walk(4 * SPAN), statistics.fmean if has_season else statistics.median
+def slope(locations: list[float]) -> float:
+    """Siegel's repeated median, as he wrote it down."""
+    slopes = [[(other - own) / (j - i) for j, other in enumerate(locations) if j != i] for i, own in enumerate(locations)]
+    return statistics.median(statistics.median(each) for each in slopes)
+
+
+def carried_on(locations: list[float]) -> float:
+    """Level of the window after these, the oldest first."""
+    older, newer = slope(locations[: WINDOWS // 2 + 1]), slope(locations[WINDOWS // 2 :])
+    trend = 0.0 if older * newer <= 0 else min(older, newer, key=abs)
+    return statistics.median(locations) + (WINDOWS // 2 + 1) * trend
+
+
+@pytest.mark.parametrize(
+    ("has_season", "place", "level_of"), [(True, statistics.fmean, carried_on), (False, statistics.median, statistics.median)]
+)
+def test_level_of_the_newest_windows(
+    has_season: bool, place: Callable[[list[float]], float], level_of: Callable[[list[float]], float]
+) -> None:
+    values = walk(4 * SPAN)
     level = Level()
     levels = np.vstack([level.fit(values[: 2 * SPAN], WINDOW, has_season=has_season), level.follow(values, 2 * SPAN)])
     for row in range(SPAN, len(values), 97):
         ends = range(WINDOW, row + 1, WINDOW)[-WINDOWS:]
-        expected = [statistics.median(place(column[end - WINDOW : end]) for end in ends) for column in values.T.tolist()]
+        expected = [level_of([place(column[end - WINDOW : end]) for end in ends]) for column in values.T.tolist()]
         assert levels[row] == pytest.approx(expected)
+
+
+def test_a_season_that_climbs_is_carried_on() -> None:
+    climb = np.arange(4.0 * SPAN)[:, None]
+    season = np.sin(np.arange(4 * SPAN) * 2 * np.pi / WINDOW)[:, None]
+    values = climb + 100 * season
+    levels = trained(values[:SPAN], has_season=True).follow(values, 3 * SPAN)
+    assert np.abs(levels - climb[SPAN:]).max() <= WINDOW / 2
 
 
 @settings(deadline=None, max_examples=30, derandomize=True)
@@ -67,9 +93,10 @@ def test_it_has_not_seen_the_point_that_it_is_compared_with() -> None:
     np.testing.assert_array_equal(found[:301], clean[:301])
 
 
-def test_an_event_does_not_move_it_and_what_stays_does() -> None:
+@pytest.mark.parametrize("has_season", [True, False])
+def test_an_event_does_not_move_it_and_what_stays_does(has_season: bool) -> None:
     stream = np.repeat([50.0, 90.0, 50.0, 70.0], [SPAN, WINDOWS // 2 * WINDOW, SPAN, SPAN])[:, None]
-    levels = trained(stream[:SPAN]).follow(stream, len(stream) - SPAN)
+    levels = trained(stream[:SPAN], has_season=has_season).follow(stream, len(stream) - SPAN)
     assert set(levels[: -SPAN // 2].ravel()) == {50.0}
     assert levels[-1].item() == 70.0
 
