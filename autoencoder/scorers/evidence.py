@@ -19,7 +19,8 @@ PIECE = -np.log(TAIL) / PIECES  # nats that each of them adds
 MAX_SURPRISE = 1e60  # nats, whose power is finite
 MOST = np.array([PIECE] * PIECES + [np.inf])  # nats that evidence beyond each knot adds
 LEAST_WIDTH = 1e-150  # of a piece; evidence that takes few values puts several quantiles on one of them
-ENOUGH_ERRORS = 1000  # with fewer, what does not belong to a tail cannot be told from it
+ENOUGH = 1000  # points of a training part; with fewer, what does not belong to a tail cannot be told from it
+DOUBTED = 0.02  # share of so many points that may be anomalies, so that their size tells nothing of a tail
 SINGLE = 3  # kinds of evidence that a point has once; the others it has in each column
 SINGLE_GUESSES = (1e-6, 1e-6, 0.002)  # see ``Surprise.fit``: of error, distance and excursion
 USUAL = 3.0  # nats that evidence of a column that is well has at times; what is more tells of the column
@@ -37,10 +38,11 @@ PARTS = {  # what the kinds come from
 class Surprise(Stateful):
     """Surprise of evidence: minus the logarithm of the probability that normal evidence of its kind is as large, in nats.
 
-    Below the tail it follows the quantiles of the training part; the tail is taken for exponential, so that what lies far out counts by
-    its size. Where several quantiles lie on one value, such as 0, the surprise of what lies beyond begins at 0 there. In nats, kinds of
-    evidence can be compared and joined (Fisher, "Statistical Methods for Research Workers", 4th edition, 1932, section 21.1); as they
-    depend on each other, how the whole varies is for the threshold to learn.
+    Below the tail it follows the quantiles of the training part; the tail is taken for exponential, so that what lies far out counts by its
+    size. Of a training part of ``ENOUGH`` points the largest ``DOUBTED`` share says only that it lies far out: a few anomalies among them
+    would make all later ones usual. Where several quantiles lie on one value, such as 0, the surprise of what lies beyond begins at 0
+    there. In nats, kinds of evidence can be compared and joined (Fisher, "Statistical Methods for Research Workers", 4th edition, 1932,
+    section 21.1); as they depend on each other, how the whole varies is for the threshold to learn.
 
     Examples:
         >>> surprise = Surprise()
@@ -66,11 +68,11 @@ class Surprise(Stateful):
 
     def fit(self, evidence: Array, guess: Array) -> None:
         """Learn from evidence of the training part (M, K), NaN where unknown, and ``guess`` (K,): scales of tails that it does not show."""
-        shares = 1.0 - np.exp(-PIECE * np.arange(PIECES + 1))
+        shares = np.append(1.0 - np.exp(-PIECE * np.arange(PIECES + 1)), 1.0 - DOUBTED)
         known = [kind[kind == kind] for kind in evidence.T]
-        self._knots = np.array([np.quantile(kind, shares) if len(kind) else np.zeros(len(shares)) for kind in known])
-        excess = np.maximum(np.nan_to_num(evidence) - self._knots[:, -1], 0.0)
-        self._scale = (excess.sum(axis=0) + guess) / (np.count_nonzero(excess, axis=0) + 1)
+        quantiles = np.array([np.quantile(kind, shares) if len(kind) else np.zeros(len(shares)) for kind in known])
+        self._knots = quantiles[:, :-1]
+        self._scale = tail_scale(np.nan_to_num(evidence), self._knots[:, -1], quantiles[:, -1], guess)
         self._set_model()
 
     def _set_model(self) -> None:
@@ -150,13 +152,25 @@ def by_column(surprises: Array, features: int) -> Array:
     return np.asarray(np.add.reduce(kinds * np.sqrt(kinds), axis=2))
 
 
+def tail_scale(values: Array, start: Array, doubted: Array, guess: Array | float = 0.0) -> Array:
+    """Scales (K,) of the exponential tails that values (M, K) have above ``start`` (K,), and as a single further value a ``guess`` (K,).
+
+    Of ``ENOUGH`` values those above ``doubted`` (K,) count as being above it, whatever their size (a censored sample, Epstein and Sobel
+    1953, doi 10.1080/01621459.1953.10483488); with fewer, or where most of the tail is one value, all count by their size.
+    """
+    excess, most = np.maximum(values - start, 0.0), doubted - start
+    most = np.where((most > 0) & (len(values) >= ENOUGH), most, np.inf)
+    sizes = np.minimum(excess, most)
+    return np.asarray((sizes.sum(axis=0) + guess) / (np.count_nonzero((sizes > 0) & (excess < most), axis=0) + 1))
+
+
 def believable(errors: Array, rarity: float) -> Array:
     """Those of the errors (N,) of a training part, in nats, that an exponential tail passes with probability ``rarity`` or more.
 
-    The tail is drawn through their 90 and 99 % quantiles. With fewer than ``ENOUGH_ERRORS`` all are believed.
+    The tail begins at their 90 % quantile, see ``tail_scale``. With fewer than ``ENOUGH`` all are believed.
     """
-    if len(errors) < ENOUGH_ERRORS:
+    if len(errors) < ENOUGH:
         return errors
-    low, high = np.quantile(errors, [0.9, 0.99])
-    decade = high - low  # of probability
-    return errors[errors <= high + decade * np.log10(0.01 / rarity)] if decade > 0 else errors
+    start, doubted = np.quantile(errors, [1.0 - TAIL, 1.0 - DOUBTED])
+    scale = tail_scale(errors, start, doubted).item()
+    return errors[errors <= start + scale * np.log(TAIL / rarity)] if scale > 0 else errors

@@ -21,8 +21,8 @@ class Level(Resettable):
     be off by more once the season grows. Elsewhere it is the median, which spikes do not move.
 
     Means of whole seasons vary little, so there a climb of a fraction of their spread shows. The trend is the smaller one of the slopes of
-    the older and the newer half of the windows, and none where these differ in sign: a step, or an event amid the windows, is no trend. Each
-    is a repeated median (Siegel 1982, doi 10.1093/biomet/69.1.242).
+    the older and the newer half of the windows, and none where these differ in sign: a step, or an event amid the windows, is no trend.
+    Each is a repeated median (Siegel 1982, doi 10.1093/biomet/69.1.242).
 
     Examples:
         >>> level = Level()
