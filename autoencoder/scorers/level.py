@@ -11,6 +11,7 @@ from autoencoder.core.types import Array
 
 WINDOWS = 21  # whose locations the median is taken of: an event of ten of them does not move it
 HALF = WINDOWS // 2  # windows from the middle one to the newest
+TREND = 0.5  # of the median deviation from their median, below which windows have to lie off a line that is a trend
 
 
 class Level(Resettable):
@@ -21,8 +22,9 @@ class Level(Resettable):
     be off by more once the season grows. Elsewhere it is the median, which spikes do not move.
 
     Means of whole seasons vary little, so there a climb of a fraction of their spread shows. The trend is the smaller one of the slopes of
-    the older and the newer half of the windows, and none where these differ in sign: a step, or an event amid the windows, is no trend.
-    Each is a repeated median (Siegel 1982, doi 10.1093/biomet/69.1.242).
+    the older and the newer half of the windows, each a repeated median (Siegel 1982, doi 10.1093/biomet/69.1.242). There is none where
+    these differ in sign, or where the windows lie about as far off such a line as off their median: a step, an event amid the windows or a
+    level that wanders is no trend.
 
     Examples:
         >>> level = Level()
@@ -92,7 +94,10 @@ class Level(Resettable):
             ordered = np.roll(self._windows, -1 - newest % WINDOWS, axis=1)  # the oldest first
             older, newer = _slope(ordered[:, : HALF + 1]), _slope(ordered[:, HALF:])
             trend = np.where(older * newer > 0, np.copysign(np.minimum(np.abs(older), np.abs(newer)), newer), 0.0)
-            self._level = self._level + trend * (HALF + 1)  # from the middle window to the next
+            off = ordered - self._level[:, None]
+            off_line = off - trend[:, None] * np.arange(-HALF, HALF + 1)
+            is_trend = np.median(np.abs(off_line), axis=1) < TREND * np.median(np.abs(off), axis=1)
+            self._level = self._level + np.where(is_trend, trend, 0.0) * (HALF + 1)  # from the middle window to the next
 
     def _complete(self, saved: object) -> None:
         self._set_level()

@@ -51,7 +51,10 @@ def carried_on(locations: list[float]) -> float:
     """Level of the window after these, the oldest first."""
     older, newer = slope(locations[: WINDOWS // 2 + 1]), slope(locations[WINDOWS // 2 :])
     trend = 0.0 if older * newer <= 0 else min(older, newer, key=abs)
-    return statistics.median(locations) + (WINDOWS // 2 + 1) * trend
+    middle = statistics.median(locations)
+    off = statistics.median(abs(each - middle) for each in locations)
+    off_line = statistics.median(abs(each - middle - trend * (i - WINDOWS // 2)) for i, each in enumerate(locations))
+    return middle + (WINDOWS // 2 + 1) * trend * (off_line < 0.5 * off)
 
 
 @pytest.mark.parametrize(
