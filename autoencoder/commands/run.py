@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from autoencoder.alerts.sink import Alerts
 from autoencoder.commands.callbacks import callbacks
@@ -34,29 +34,15 @@ from autoencoder.models import SavedModel, save_model
 from autoencoder.pipeline import Run, require_same, rows_done
 from autoencoder.reports import run_folder
 from autoencoder.reports.run_folder import CHECKPOINT, CONFIG, OUTBOX, Found, RunFolder, has
-from autoencoder.reports.sinks import Callback
 from autoencoder.reports.statistics import RunStatistics
 from autoencoder.sources.chunk import Source
 from autoencoder.sources.wrapped import OrderedSource
 
-
-class Server(Protocol):
-    """A source whose points wait for an answer."""
-
-    def open_source(self, model: SavedModel | None) -> Source:
-        """The source, for a run with that model."""
-        ...
-
-    def recover(self, run: Run, kept: int | None) -> None:
-        """A run stands at its checkpoint, which left ``kept`` bytes of scores.csv; the rows behind them are about to go."""
-        ...
-
-    def serving(self, run: Run) -> AbstractContextManager[Sequence[Callback]]:
-        """What answers while this is entered, as callbacks of the run."""
-        ...
+if TYPE_CHECKING:
+    from autoencoder.serve.command import HttpServer
 
 
-def run(config: Config, options: RunOptions, console: Console, server: Server | None = None) -> int:
+def run(config: Config, options: RunOptions, console: Console, server: HttpServer | None = None) -> int:
     """Score a whole source, that of a server or as much of another as comes; leaves a run folder. Returns the exit code.
 
     Raises:
@@ -163,7 +149,7 @@ def _feed(
     training: Task,
     watch: Stopwatch,
     console: Console,
-    server: Server | None,
+    server: HttpServer | None,
 ) -> BaseException | None:
     """Run the stream to its end; returns what it was cut off by, if it was."""
     panel = run.panel

@@ -16,7 +16,7 @@ from autoencoder.rules.rule import Rule
 
 @dataclass(frozen=True, slots=True)
 class Silencer(Rule):
-    """The rule of a series and the labels of its incidents; a ``Policy``, see ``autoencoder.reports.tracker``.
+    """The rule of a series and the labels of its incidents.
 
     Attributes:
         labels: those of the series, as they are now.

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 
 from autoencoder.core.errors import ModelFileError
-from autoencoder.core.state import Field, Reader, State, Stateful
+from autoencoder.core.state import Reader, State, Stateful, boolean
 from autoencoder.core.types import Array, Time
 from autoencoder.detector import StreamDetector
 from autoencoder.profile import LEAST_POINTS, StreamProfile
@@ -34,9 +34,9 @@ class ModelStart(Stateful):
 
     name = "the start"
     STATE: ClassVar = {
-        "has_begun": Field("has_begun", lambda saved: saved.boolean("has_begun")),
-        "is_cold": Field("is_cold", lambda saved: saved.boolean("is_cold")),
-        "is_compared": Field("is_compared", lambda saved: saved.boolean("is_compared")),
+        "has_begun": boolean("has_begun"),
+        "is_cold": boolean("is_cold"),
+        "is_compared": boolean("is_compared"),
     }
 
     def __init__(self, profile: StreamProfile | None, columns: Sequence[str]) -> None:

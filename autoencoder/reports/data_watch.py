@@ -4,29 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import ClassVar, Protocol
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 
-from autoencoder.core.state import Field, Stateful, array, integer
+from autoencoder.core.state import Stateful, array, boolean, integer
 from autoencoder.core.types import Bools, Detections
 from autoencoder.reports.incidents import DATA_ARE_BACK, MISSING, STREAM_ENDED, Incident, kept, severity_of, time_text
 
+if TYPE_CHECKING:
+    from autoencoder.rules.rule import Rule
+
 SCORE = 0.5  # that counts for missing data: they are of medium severity at first
 NEVER = -(1 << 63)
-
-
-class Awake(Protocol):
-    """Says how long data may stay away, and when that rings."""
-
-    @property
-    def no_data(self) -> float:
-        """Seconds."""
-        ...
-
-    def awake_from(self, moment: int, now: int) -> tuple[int, str | None]:
-        """The first moment from this one on in which missing data ring, or one behind ``now``; and what holds them back until then."""
-        ...
 
 
 class DataWatch(Stateful):
@@ -36,7 +26,7 @@ class DataWatch(Stateful):
     in a stream that is followed by the time that passes. It rings once, when ``limit`` says so.
 
     Args:
-        limit: seconds that data may stay away, and when that rings.
+        limit: says how long data may stay away, and when that rings.
         zone: suffix of every time.
     """
 
@@ -45,10 +35,10 @@ class DataWatch(Stateful):
         "open": kept("open"),
         "_newest": integer("newest", NEVER, 1 << 63),
         "_values": array("values", (None,), finite=False),
-        "_is_judged": Field("is_judged", lambda saved: saved.boolean("is_judged")),
+        "_is_judged": boolean("is_judged"),
     }
 
-    def __init__(self, limit: Awake, zone: str = "") -> None:
+    def __init__(self, limit: Rule, zone: str = "") -> None:
         self._limit, self._zone = limit, zone
         self._nanoseconds = round(limit.no_data * 1e9)
         self.open: Incident | None = None

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import Any, ClassVar, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from autoencoder.core.state import Field, Reader, State, Stateful, array, integer, number
+from autoencoder.core.state import Reader, State, Stateful, array, boolean, integer, number
 from autoencoder.core.types import Array, Detections
-from autoencoder.reports.data_watch import Awake, DataWatch
+from autoencoder.reports.data_watch import DataWatch
 from autoencoder.reports.incidents import (
     BOTH,
     CHANGE_ADOPTED,
@@ -26,6 +26,10 @@ from autoencoder.reports.incidents import (
     time_text,
 )
 
+if TYPE_CHECKING:
+    from autoencoder.rules.rule import Rule
+
+Policy: TypeAlias = "Rule"  # says of a series which of its incidents do not ring
 MAX_ERROR = 1e100  # so that errors in thresholds, and sums of deviations, stay finite
 BOTH_SHARE = 0.25  # of an incident's squared deviations: where as much of it lies on the lesser side, it has both directions
 
@@ -78,16 +82,6 @@ class AlarmFilter:
             raise saved.fault("recent", "is empty")
 
 
-class Policy(Awake, Protocol):
-    """Says of a series which of its incidents do not ring."""
-
-    def silences(
-        self, incident: Incident, values: Array, expected: Array, height: float, moment: int, *, is_long: bool
-    ) -> str | None:
-        """What keeps an incident from ringing with its newest point, see ``autoencoder.rules.rule``; None where nothing does."""
-        ...
-
-
 class IncidentTracker(Stateful):
     """Joins the flags of one series into incidents as the stream runs, and those of missing data with them.
 
@@ -110,8 +104,8 @@ class IncidentTracker(Stateful):
         "count": integer("count"),
         "_active_row": integer("active_row"),
         "_free_until": integer("free_until", -1),
-        "_is_back": Field("is_back", lambda saved: saved.boolean("is_back")),
-        "_has_risen": Field("has_risen", lambda saved: saved.boolean("has_risen")),
+        "_is_back": boolean("is_back"),
+        "_has_risen": boolean("has_risen"),
         "_began": integer("began", -(1 << 63), 1 << 63),
         "_peak_height": number("peak_height"),
         "_deviations": array("deviations", (2, None), low=0.0),
