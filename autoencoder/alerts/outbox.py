@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from autoencoder.core.errors import ModelFileError, RunError
-from autoencoder.reports.files import require_own_files
+from autoencoder.core.errors import ModelFileError
+from autoencoder.reports.database import open_database, unwritable
 
 Alert: TypeAlias = Mapping[str, Any]  # the content of an alert, fit for JSON
 
@@ -60,27 +60,21 @@ class Outbox:
         self.arrived = defaultdict[str, threading.Event](threading.Event)  # by channel; set when an alert is queued
         self._counts: Mapping[str, dict[str, int]] | None = None  # once it is closed
         try:
-            require_own_files(path)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self.run = self._prepare()
+            self._db = open_database(path, _SCHEMA)
+            self.run = self._run_id()
         except (OSError, sqlite3.OperationalError) as error:
-            raise self._error(error) from None
+            raise unwritable(path, error) from None
         except (sqlite3.DatabaseError, ValueError, TypeError) as error:
             raise ModelFileError(f"{path} is damaged ({error}); move it away: the alerts in it are lost") from None
         with self._locked():
             for channel in self.counts():
                 self._make_room(channel)
 
-    def _prepare(self) -> str:
-        """Make or check the tables; returns the id of the run."""
-        self._db.execute("PRAGMA locking_mode = EXCLUSIVE")  # the run folder is locked anyway; saves sqlite its shared memory
-        self._db.execute("PRAGMA journal_mode = WAL")
-        self._db.execute("PRAGMA synchronous = NORMAL")  # the disk is waited for in ``flush`` only
-        tables = tuple(sql for (sql,) in self._db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL ORDER BY rowid"))
-        if not tables:
-            self._db.executescript(";".join(("BEGIN", *_SCHEMA, f"INSERT INTO run VALUES ('{uuid.uuid4()}')", "COMMIT")))
-        elif tables != _SCHEMA or self._db.execute("PRAGMA quick_check").fetchone() != ("ok",):
+    def _run_id(self) -> str:
+        """The id of the run, which a new file is given."""
+        if self._db.execute("PRAGMA quick_check").fetchone() != ("ok",):
             raise ValueError("not what this program writes")
+        self._db.execute("INSERT INTO run SELECT ? WHERE NOT EXISTS (SELECT 1 FROM run)", (str(uuid.uuid4()),))
         ((run,),) = self._db.execute("SELECT id FROM run")
         return str(uuid.UUID(run))
 
@@ -145,8 +139,4 @@ class Outbox:
             try:
                 yield
             except sqlite3.Error as error:
-                raise self._error(error) from None
-
-    def _error(self, error: Exception) -> RunError:
-        reason = error.strerror if isinstance(error, OSError) else error
-        return RunError(f"{self.path} cannot be written ({reason}); free space and go on with --resume")
+                raise unwritable(self.path, error) from None

@@ -27,7 +27,7 @@ from autoencoder.factory.detectors import training_points
 from autoencoder.factory.runs import make_panel
 from autoencoder.models import SavedModel
 from autoencoder.reports.incidents import Incident, read_incidents
-from autoencoder.sources.chunk import Chunk, Source
+from autoencoder.sources.chunk import Chunk, HandedOver
 
 VERSION = 3  # of the saved state; raised when its meaning changes
 MIN_WHOLE_SERIES = 200  # points of a first chunk that is taken for the whole series
@@ -52,8 +52,11 @@ class Stream:
         else:
             config = config.model_copy(update={"adaptation": config.adaptation.model_copy(update={"cold_start_points": None})})
         config = config.model_copy(update={"training": config.training.model_copy(update={"points": training})})
+        source = HandedOver(
+            points.name, points.columns, points.timezone, length=sys.maxsize
+        )  # at hand, however many there will be
         with without_flags():
-            self.panel = make_panel(config, _Caller(points), model, warnings.warn)
+            self.panel = make_panel(config, source, model, warnings.warn)
         weakref.finalize(self.panel, self.panel[None].detector.stop)
 
     @property
@@ -147,16 +150,6 @@ class Stream:
         stream.closed = read_incidents(incidents.decode(errors="replace"))
         stream.panel.load(state, files)
         return stream
-
-
-class _Caller(Source):
-    """The caller, as a source whose points are at hand, however many there will be."""
-
-    def __init__(self, points: Points) -> None:
-        self.name, self.columns, self.timezone, self.length = points.name, points.columns, points.timezone, sys.maxsize
-
-    def chunks(self, start: int = 0) -> Iterator[Chunk]:
-        return iter(())
 
 
 @contextmanager

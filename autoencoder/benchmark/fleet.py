@@ -5,7 +5,6 @@ from __future__ import annotations
 import itertools
 import math
 import tempfile
-from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -13,14 +12,11 @@ from typing import Any
 import numpy as np
 
 from autoencoder.benchmark import fleet_runs as runs
-from autoencoder.benchmark.runner import Bench, Report, Summary, Target, at_most, table, targets_table
-from autoencoder.benchmark.speed import machine_line
+from autoencoder.benchmark.runner import Bench, Report, Summary, Target, at_most, targets_table
+from autoencoder.benchmark.speed import Results, Rounds, machine_line, ratio, rounds_table
 from autoencoder.config import Config
 from autoencoder.core.extras import require
 from autoencoder.fleet.bucket import Kit
-
-Rounds = dict[str, list[float]]  # what was measured -> a figure for each batch
-Results = dict[str, Rounds]  # by table
 
 ON_SPARK, ALONE, SMALL = "on Spark", "in one process", "few rows"
 ROWS, BATCH, STATE, HOT = "CPU a row, us", "CPU a batch, s", "state of a series, kB", "of which written with each point, kB"
@@ -135,7 +131,7 @@ def fleet_targets(results: Results) -> list[Target]:
     us, whole = results[ROWS], results[BATCH]
     shapes = list(dict.fromkeys(name.rpartition(", ")[0] for name in us))
     first, small, large, at_once = shapes
-    ratios = {what: _ratio(us[f"{what}, {ON_SPARK}"], us[f"{what}, {ALONE}"]) for what in shapes}
+    ratios = {what: ratio(us[f"{what}, {ON_SPARK}"], us[f"{what}, {ALONE}"]) for what in shapes}
     fixed = float(np.median(whole[SMALL]))
     growth = [
         math.log((many - fixed) / max(few - fixed, 1e-9))
@@ -159,10 +155,6 @@ def _series(what: str) -> int:
     return int(what.partition(" ")[0].replace(",", ""))
 
 
-def _ratio(above: Sequence[float], below: Sequence[float]) -> Summary:
-    return Summary.of(first / second for first, second in zip(above, below, strict=True))
-
-
 def million(results: Results) -> str:
     """What a million series at a point a minute take, from the figures."""
     largest = next(name for name in reversed(results[ROWS]) if "table" not in name and name.endswith(ON_SPARK))
@@ -181,12 +173,7 @@ def fleet_report(results: Results, sizes: Sizes) -> Report:
     text = (
         f"# Fleet\n\n{machine}. CPU is that of all processes. Medians of repeated batches, and their lowest and highest; series remember "
         f"all that they can, and are copies of {sizes.kinds}.\n\n{quick}Bars:\n\n{targets_table(targets)}\n{million(results)}\n"
-        + "\n".join(map(_table, results, results.values()))
+        + "\n".join(map(rounds_table, results, results.values()))
     )
     bars = [asdict(target) for target in targets]
     return Report(text, {"benchmark": "fleet", "machine": machine, "sizes": asdict(sizes), "bars": bars, "results": results})
-
-
-def _table(title: str, rounds: Rounds) -> str:
-    found = {name: Summary.of(each) for name, each in rounds.items()}
-    return table([title, "median", "lowest to highest"], [[name, str(one), one.extent()] for name, one in found.items()])

@@ -16,7 +16,7 @@ from autoencoder.benchmark import speed_runs as runs
 from autoencoder.benchmark.runner import Bench, Report, Summary, Target, at_least, at_most, table, targets_table
 from autoencoder.config import Config
 
-Rounds = dict[str, list[float]]  # what was measured -> a figure for each round
+Rounds = dict[str, list[float]]  # what was measured -> a figure for each round, or batch
 Results = dict[str, Rounds]  # by table
 
 OURS, PROCESS, PREDICT, FIT = "this program", "this program, as a process", "Keras model.predict", "Keras fit"
@@ -112,13 +112,13 @@ def speed_targets(results: Results) -> list[Target]:
     series, rates = list(results[SERIES].items())[-1]
     (short, low), *_, (long, high) = results[MEMORY].items()
     return [
-        at_least("model.predict / this program, one point", 300, _ratio(results[ONE][PREDICT], ours)),
-        at_most("99th percentile / median, one point", 5, _ratio(results[TAIL][OURS], ours)),
+        at_least("model.predict / this program, one point", 300, ratio(results[ONE][PREDICT], ours)),
+        at_most("99th percentile / median, one point", 5, ratio(results[TAIL][OURS], ours)),
         at_least("points a second, file to scores.csv, as a process", 50_000, Summary.of(results[BULK][PROCESS])),
         at_least(f"points a second, {series} series with one model", 30_000, Summary.of(rates)),
-        at_least("Keras fit / this program, time to the same loss", 2.5, _ratio(training[FIT], training[OURS])),
+        at_least("Keras fit / this program, time to the same loss", 2.5, ratio(training[FIT], training[OURS])),
         at_most(f"seconds from process start to the end of a run of {FIRST_LINES} points", 1, Summary.of(results[START][OURS])),
-        at_most(f"memory at {long} points / at {short}", 1.3, _ratio(high, low)),
+        at_most(f"memory at {long} points / at {short}", 1.3, ratio(high, low)),
         at_most("growth of time with points, exponent", 1.05, Summary.of([_growth_exponent(results[GROWTH])])),
     ]
 
@@ -133,7 +133,7 @@ def _growth_exponent(seconds: Rounds) -> float:
     return float(np.polyfit(np.log(points), np.log([np.median(rounds) for rounds in seconds.values()]), 1)[0])
 
 
-def _ratio(above: Sequence[float], below: Sequence[float]) -> Summary:
+def ratio(above: Sequence[float], below: Sequence[float]) -> Summary:
     """Of two that ran in the same rounds: a round's load falls on both, so the rounds are compared one by one."""
     return Summary.of(first / second for first, second in zip(above, below, strict=True))
 
@@ -145,13 +145,14 @@ def speed_report(results: Results, sizes: Sizes) -> Report:
     text = (
         f"# Speed\n\n{machine}. Medians of repeated rounds, and their lowest and highest. Keras and tf.function run the network "
         "alone on ready windows; the other rows are whole programs, from line to written row.\n\n"
-        f"{quick}Bars:\n\n{targets_table(targets)}\n" + "\n".join(map(_table, results, results.values()))
+        f"{quick}Bars:\n\n{targets_table(targets)}\n" + "\n".join(map(rounds_table, results, results.values()))
     )
     bars = [asdict(target) for target in targets]
     return Report(text, {"benchmark": "speed", "machine": machine, "sizes": asdict(sizes), "bars": bars, "results": results})
 
 
-def _table(title: str, rows: Rounds) -> str:
+def rounds_table(title: str, rows: Rounds) -> str:
+    """The figures of a table, summarised."""
     found = {name: Summary.of(rounds) for name, rounds in rows.items()}
     return table([title, "median", "lowest to highest"], [[name, str(one), one.extent()] for name, one in found.items()])
 

@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import uuid
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -30,7 +30,7 @@ from autoencoder.panel.panel import Panel
 from autoencoder.panel.series import Series
 from autoencoder.reports.incidents import Incident, time_text
 from autoencoder.reports.sinks import Batch
-from autoencoder.sources.chunk import Chunk, Source
+from autoencoder.sources.chunk import Chunk, HandedOver
 
 FORMAT = 3  # of pieces; raised when their meaning changes
 SLACK = 2.0  # bytes of pieces for each of the whole one, beyond which another whole one takes their place
@@ -39,19 +39,6 @@ LEAST_BYTES = 1 << 20  # of pieces that are worth the effort
 BEFORE = np.iinfo(np.int64).min  # the time of the newest row where there is none
 # of a series its name, why it is left out, the time of its newest row, and its state; of a large array in states its digest and content
 _PIECE = pa.schema({"name": pa.string(), "text": pa.string(), "newest": pa.int64(), "content": pa.large_binary()})
-
-
-class FleetSource(Source):
-    """Where a bucket's points come from, as far as a panel asks."""
-
-    name, length, timezone, has_series = "the fleet", None, "UTC", True
-
-    def __init__(self, columns: Sequence[str]) -> None:
-        self.columns = tuple(columns)
-
-    def chunks(self, start: int = 0) -> Iterator[Chunk]:
-        """None are at hand."""
-        return iter(())
 
 
 @dataclass(frozen=True)
@@ -81,7 +68,8 @@ class Kit:
 
     def panel(self, notes: list[str]) -> Panel:
         """A panel without series; ``notes`` takes what there is to tell of some."""
-        panel = make_panel(self.config, FleetSource(self.columns), self.model, notes.append, adapts=False)
+        source = HandedOver("the fleet", self.columns, "UTC", has_series=True)
+        panel = make_panel(self.config, source, self.model, notes.append, adapts=False)
         panel.max_warnings = sys.maxsize
         return panel
 

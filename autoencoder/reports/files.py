@@ -112,19 +112,6 @@ def read_whole(path: Path, max_bytes: int) -> bytes:
         return file.read(max_bytes)
 
 
-def require_own_files(path: Path) -> None:
-    """Leave sqlite nothing that leads out of the folder: links, or a rollback journal, which may name other files to delete.
-
-    A file of this program only has a journal while it is made, and then there is nothing in it yet.
-    """
-    journal, log = (path.with_name(path.name + suffix) for suffix in ("-journal", "-wal"))
-    if any(os.path.lexists(each) and (each.is_symlink() or not each.is_file()) for each in (path, log)):
-        raise ValueError("a link, or no file at all")
-    if os.path.lexists(journal):
-        journal.unlink()
-        path.unlink(missing_ok=True)
-
-
 class AppendFile:
     """A file that data is appended to; what cannot be written whole is cut off again.
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from autoencoder.core.errors import ModelFileError, RunError
-from autoencoder.reports.files import require_own_files
+from autoencoder.core.errors import ModelFileError
+from autoencoder.reports.database import open_database, unwritable
 
 _SCHEMA = "CREATE TABLE piece (digest TEXT PRIMARY KEY, content BLOB NOT NULL) WITHOUT ROWID"
 
@@ -31,19 +31,10 @@ class PieceFile:
         self._path = path
         self._used: set[str] = set()  # by the newest checkpoint
         try:
-            require_own_files(path)
-            self._db = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._db.execute("PRAGMA locking_mode = EXCLUSIVE")  # the run folder is locked anyway; saves sqlite its shared memory
-            self._db.execute("PRAGMA journal_mode = WAL")
-            self._db.execute("PRAGMA synchronous = NORMAL")  # the disk is waited for at the end of ``writing`` only
-            tables = [sql for (sql,) in self._db.execute("SELECT sql FROM sqlite_master WHERE sql IS NOT NULL")]
-            if not tables:
-                self._db.execute(_SCHEMA)
-            elif tables != [_SCHEMA]:
-                raise ValueError("not what this program writes")
+            self._db = open_database(path, (_SCHEMA,))
             self._known = self._digests()  # that are in the file
         except (OSError, sqlite3.OperationalError) as error:
-            raise self._unwritable(error) from None
+            raise unwritable(path, error) from None
         except (sqlite3.DatabaseError, ValueError) as error:
             raise self._damaged(error) from None
 
@@ -63,7 +54,7 @@ class PieceFile:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             self._known = self._digests()
-            raise self._unwritable(error) if isinstance(error, sqlite3.Error) else error from None
+            raise unwritable(self._path, error) if isinstance(error, sqlite3.Error) else error from None
 
     def put(self, digest: str, content: bytes) -> None:
         """Keep a piece, unless it is there."""
@@ -79,7 +70,7 @@ class PieceFile:
             self._db.executemany("DELETE FROM piece WHERE digest = ?", [(digest,) for digest in self._known - self._used])
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            raise self._unwritable(error) from None
+            raise unwritable(self._path, error) from None
         self._known = set(self._used)
 
     def get(self, digest: str) -> bytes:
@@ -98,7 +89,3 @@ class PieceFile:
 
     def _damaged(self, error: Exception) -> ModelFileError:
         return ModelFileError(f"{self._path} is damaged ({error}); run anew without --resume")
-
-    def _unwritable(self, error: BaseException) -> RunError:
-        reason = error.strerror if isinstance(error, OSError) else error
-        return RunError(f"{self._path} cannot be written ({reason}); free space and go on with --resume")

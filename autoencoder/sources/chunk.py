@@ -196,5 +196,19 @@ class Source(Protocol):
         return None
 
 
+class HandedOver(Source):
+    """Where points come from that a caller hands over, as far as a panel asks."""
+
+    def __init__(
+        self, name: str, columns: Sequence[str], timezone: str | None, *, length: int | None = None, has_series: bool = False
+    ) -> None:
+        self.name, self.columns, self.timezone = name, tuple(columns), timezone
+        self.length, self.has_series = length, has_series
+
+    def chunks(self, start: int = 0) -> Iterator[Chunk]:
+        """None are at hand."""
+        return iter(())
+
+
 def _text(time: np.datetime64 | np.int64) -> str:
     return str(np.datetime_as_string(time, unit="auto")) if isinstance(time, np.datetime64) else str(time)
