@@ -57,9 +57,7 @@ class Detections(types.Detections):
         from autoencoder.reports.scores_csv import header
 
         _, *names = header(self.columns)
-        values, flags = (*self.values.T, *self.predictions.T), self.anomalies.astype(np.int64)
-        columns = (*values, self.errors, self.thresholds, self.scores, flags)
-        return pd.DataFrame(dict(zip(names, columns, strict=True)), self.index)
+        return pd.DataFrame(dict(zip(names, (*self.numbers, self.anomalies.astype(np.int64)), strict=True)), self.index)
 
     def plot(self, *, title: str | None = None, labels: Any = None) -> Figure:
         """Draw what was seen and expected, the error and its moving threshold, as plot.png of a run shows them.

@@ -39,6 +39,11 @@ class Detections:
     def __getitem__(self, rows: slice) -> Detections:
         return Detections(**{each.name: getattr(self, each.name)[rows] for each in fields(self)})
 
+    @property
+    def numbers(self) -> list[Array]:
+        """Columns (N,) each, in the order of scores.csv: values, predictions, errors, thresholds, scores."""
+        return [*self.values.T, *self.predictions.T, self.errors, self.thresholds, self.scores]
+
     def where(self, rows: Bools | Integers) -> Detections:
         """The points at which ``rows`` (N,) is true, or those at these places, in their order."""
         return Detections(**{each.name: getattr(self, each.name)[rows] for each in fields(Detections)})

@@ -91,8 +91,7 @@ def detections_table(detections: Detections, series: Sequence[str], columns: Seq
     """Detections (N,) of points of series (N,), unknown numbers as nulls."""
     arrays = [
         pa.array(detections.time.astype("datetime64[us]").astype(np.int64)).cast(_TIME),
-        *(pa.array(column, from_pandas=True) for column in (*detections.values.T, *detections.predictions.T)),
-        *(pa.array(part, from_pandas=True) for part in (detections.errors, detections.thresholds, detections.scores)),
+        *(pa.array(column, from_pandas=True) for column in detections.numbers),
         pa.array(detections.anomalies),
         pa.array(series, pa.string()),
     ]

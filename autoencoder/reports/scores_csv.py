@@ -100,16 +100,8 @@ def header(columns: tuple[str, ...], *, of_many: bool = False) -> list[str]:
 
 def rows_text(detections: Detections, zone: str, series: Sequence[str] | None = None) -> str:
     """Rows of scores.csv: values as they came, the rest to nine digits, unknown fields empty; ``series`` (N,) names each row's."""
-    rows = zip(
-        time_text(detections.time, zone),
-        *detections.values.T.tolist(),
-        *detections.predictions.T.tolist(),
-        detections.errors.tolist(),
-        detections.thresholds.tolist(),
-        detections.scores.tolist(),
-        detections.anomalies.tolist(),
-        strict=True,
-    )
+    columns = (column.tolist() for column in (*detections.numbers, detections.anomalies))
+    rows = zip(time_text(detections.time, zone), *columns, strict=True)
     form = ",".join(["%s", *["%r"] * detections.values.shape[1], *["%.9g"] * (detections.values.shape[1] + 3), "%d\n"])
     text = "".join([form % row for row in rows]).replace("nan", "")  # no time has these letters
     if series is None:

@@ -110,8 +110,7 @@ def record_texts(names: list[str], detections: Detections, series: Sequence[str]
     kinds = ["%r"] * width + ["%.9g"] * (width + 3)
     keys = (json.dumps(name).replace("%", "%%") for name in names[1:-2])
     form = ",".join(f"{key}:{kind}" for key, kind in zip(keys, kinds, strict=True))
-    columns = (*detections.values.T, *detections.predictions.T, detections.errors, detections.thresholds, detections.scores)
-    numbers = "\n".join([form % row for row in zip(*(column.tolist() for column in columns), strict=True)])
+    numbers = "\n".join([form % row for row in zip(*(column.tolist() for column in detections.numbers), strict=True)])
     for unknown in (":nan", ":inf", ":-inf"):
         numbers = numbers.replace(unknown, ":null")
     rows = zip(series, time_text(detections.time, "Z"), numbers.splitlines(), detections.anomalies.tolist(), strict=True)

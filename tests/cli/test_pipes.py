@@ -18,18 +18,10 @@ def piped(folder: Path, text: str, *arguments: str) -> Outcome:
     return cli.finish(cli.open_pipe(folder, *SMALL, *arguments), text=text)
 
 
-@pytest.mark.parametrize(
-    ("text", "words"),
-    [
-        ("", ["stdin is empty", "at least one row"]),
-        ("value\n", ["stdin", "'value'", "rows of numbers must follow"]),
-        ("a,b\n1,2\n", ["stdin", "a, b", "--column"]),
-    ],
-)
-def test_stdin_without_a_row_is_refused(tmp_path: Path, text: str, words: list[str]) -> None:
-    outcome = piped(tmp_path, text)
+def test_stdin_without_a_row_is_refused(tmp_path: Path) -> None:
+    outcome = piped(tmp_path, "value\n")
     assert outcome.code == 2
-    assert all(word in outcome.error for word in words), outcome.error
+    assert "stdin: found a header ('value') and no rows" in outcome.error
     assert not (tmp_path / "o").exists()
 
 

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import signal
 from collections.abc import Iterator
 from pathlib import Path
 from shutil import copytree
 
 import pytest
 from helpers import cli
-from helpers.cli import FOREST, GAUSSIAN, QUIET, Program, Run, wave, write_csv
+from helpers.cli import FOREST, QUIET, Program, Run, wave, write_csv
 
 from autoencoder.sources.chunk import Chunk
 from autoencoder.sources.synthetic import SyntheticSource
@@ -82,17 +81,6 @@ def test_a_run_may_be_resumed_twice(program: Program, monkeypatch: pytest.Monkey
     assert Path("p/plot.png").is_file()
 
 
-def test_a_killed_run_goes_on(program: Program, tmp_path: Path) -> None:
-    long = (*GAUSSIAN, "--set", "checkpoint.every=2000", "--set", "synthetic.points=60000", "--set", "training.points=1500")
-    assert program("--out", "whole", *long).code == 0
-    process = cli.start("--out", "o", *long, folder=tmp_path)
-    cli.wait_until(lambda: cli.count_lines(tmp_path / "o/scores.csv") > 5000, process)
-    cli.stop(process, signal.SIGKILL)
-    assert 5000 < len(cli.rows(Path("o"))) < 60_000
-    assert program("--out", "o", "--resume").code == 0
-    assert_same_run(Path("o"), Path("whole"))
-
-
 def test_without_checkpoint_a_run_begins_again(program: Program, monkeypatch: pytest.MonkeyPatch, uninterrupted: Path) -> None:
     cut_off(monkeypatch, 1100)
     program("--out", "o", *FOREST, *SMALL)
@@ -118,11 +106,6 @@ def test_what_cannot_be_resumed_stays(program: Program, monkeypatch: pytest.Monk
     for folder in ("nowhere", "empty"):  # and nothing says what is to begin
         assert "holds no run to go on with" in program("--out", folder, "--resume").error
     assert not Path("nowhere").exists() and list(Path("empty").iterdir()) == []
-    Path("thesis").mkdir()
-    Path("thesis/config.yaml").write_text("seed: 1")
-    Path("thesis/thesis.txt").write_text("x")
-    assert "holds files that are no run's, as 'config.yaml'" in program("--out", "thesis", "--resume", *FOREST).error
-    assert len(list(Path("thesis").iterdir())) == 2
     assert program("train", "--out", "model", *FOREST, *SMALL).code == 0
     assert "holds a model and no run" in program("--out", "model", "--resume", *FOREST, *SMALL).error
     cut_off(monkeypatch, 2100)

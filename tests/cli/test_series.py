@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from helpers import cli
 from helpers.cli import QUIET, SERIES, Program, wave, write_csv
+from helpers.detections import HOSTILE
 
 from autoencoder.reports.scores_csv import read_scores
 from cli.series import LSTM, QUICK, SHORT, Row, file_of, interleaved, lines_of, rows_of, spiked, to_detections
@@ -127,9 +128,6 @@ def test_the_plot_shows_the_worst_series(program: Program, tmp_path: Path) -> No
 
 
 # --- names are data ---
-
-HOSTILE = ["", "=1+1", "+1", "-1", "-2.5", "-1+2", "@a", 'a"b', "a,b", "a;=1", "a|b", "a\\x3bb", "../../x", "\x1b[2J", "a\u2028b"]
-HOSTILE += ["Ü\u202e", "b"]
 
 
 def test_names_are_data(program: Program, tmp_path: Path) -> None:

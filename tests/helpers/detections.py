@@ -16,6 +16,10 @@ INCIDENT = Incident(
     close_reason="values are back",
 )
 
+# names of series that a spreadsheet, a terminal or a path would take for something else
+HOSTILE = ["", "=1+1", "+1", "-1", "-2.5", "-1+2", "@a", 'a"b', "a,b", "a;=1", "a|b", "a\\x3bb", "../../x", "\x1b[2J", "a\u2028b"]
+HOSTILE += ["Ü\u202e", "b"]
+
 
 def with_gaps(flags: Sequence[bool], columns: int = 1, dated: bool = True) -> Detections:
     """Detections with these flags; the first two points have no threshold and the value of the last one is missing."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.detections import scored, with_gaps
+from helpers.detections import HOSTILE, scored, with_gaps
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,8 +23,6 @@ from autoencoder.reports.scores_csv import ResultWriter, header, read_scores, ro
 from autoencoder.reports.sinks import Batch
 
 quick = settings(deadline=None, max_examples=50, derandomize=True)
-HOSTILE = ["", "=1+1", "+1", "-1", "-2.5", "-1+2", "@a", 'a"b', "a,b", "a;=1", "a|b", "a\\x3bb", "../../x", "\x1b[2J", "a\u2028b"]
-HOSTILE += ["Ü\u202e", "b"]
 
 
 def parsed(text: str) -> list[list[str]]:

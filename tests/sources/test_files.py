@@ -93,7 +93,8 @@ def test_a_bad_row_is_found_across_blocks(save: Save) -> None:
 
 def test_times_out_of_order_give_one_warning(save: Save, tmp_path: Path) -> None:
     warnings: list[str] = []
-    read(save("cpu.csv", "time,value\n1,0\n3,0\n3,0\n2,0\n"), warn=warnings.append)
+    table = read(save("cpu.csv", "time,value\n1,0\n3,5\n3,6\n2,7\n"), warn=warnings.append)
+    assert first_column(collect(table)) == [0, 5, 6, 7]
     read(parquet(tmp_path, time=[1, 1], value=[1, 2]), warn=warnings.append)
     remedy = "rows are judged in file order; sort the file or choose another --time-column"
     assert warnings == [

@@ -133,10 +133,10 @@ def test_a_period_reaches_back_from_the_end(make: Make, options: dict[str, Any],
 @pytest.mark.parametrize(
     ("ticker", "mode", "words"),
     [
-        ("NOSUCH", "normal", "knows no such ticker"),
+        ("NOSUCH", "normal", "knows no such ticker; look it up"),
         ("AAPL", "empty", "no price"),
         ("AAPL", "null", "no price"),
-        ("AAPL", "rate_limit", "HTTP 429"),
+        ("AAPL", "rate_limit", "HTTP 429); wait some minutes"),
         ("AAPL", "server_error", "server failed"),
         ("AAPL", "maintenance", "server failed"),
         ("AAPL", "black_hole", "no answer from Yahoo within 0.3 s"),
