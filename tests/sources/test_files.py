@@ -217,6 +217,7 @@ PACKED = gzip.compress(b"1\n2\n" * 9, mtime=0)
     [
         (b"", " is empty; it must hold at least one row with a number"),
         (b"\xef\xbb\xbf", " is empty; it must hold at least one row with a number"),
+        (b"a,value\n1,2\n1,2,3\n", ", line 3: found 3 fields; every row must have as many as the first line, 2"),
         (b"\x89PNG\r\n\x1a\n\0\0", ", line 1: found the byte 0x89, which is not UTF-8; the file must be UTF-8 text, plain or gz"),
         ("1\n2\n".encode("utf-16-le"), ", line 1: found a zero byte; the file must be UTF-8 text, not binary or UTF-16 without"),
         (PACKED[:-4], " is a damaged gzip file (Compressed file ended before the end-of-stream marker"),
