@@ -166,14 +166,20 @@ class StreamDetector(Detector):
             self.position.advance(time)
         return self.slots.process(time, self.scorer.impute(values)) if self.slots else (values, None)
 
-    def detect(self, time: Time, slots: Array, is_row: Bools) -> Detections:
-        """Detections of the next slots (M,), (M, F); those that are no row are seen by the scorer and judged by nobody."""
-        scored = self.scorer.score(slots)
-        return self._judge(time, slots, scored._replace(own_errors=np.where(is_row, scored.own_errors, np.nan)))
+    def detect(self, time: Time, slots: Array, is_row: Bools | None = None, seen: Array | None = None) -> Detections:
+        """Detections of the next slots (M,), (M, F); those that are no row (None: all are) are seen by the scorer and judged by nobody.
 
-    def _judge(self, time: Time, values: Array, scored: Scored) -> Detections:
+        ``seen`` (M, F) are the same, but NaN where a cell of a row was missing.
+        """
+        scored = self.scorer.score(slots)
+        if is_row is not None:
+            scored = scored._replace(own_errors=np.where(is_row, scored.own_errors, np.nan))
+        return self._judge(time, slots, scored, seen)
+
+    def _judge(self, time: Time, values: Array, scored: Scored, seen: Array | None = None) -> Detections:
         if values.shape[1] > 1 and self.profile and not scored.contributions.shape[1]:
-            scored = scored._replace(contributions=self.profile.distances(values, scored.predictions))
+            seen = values if seen is None else seen
+            scored = scored._replace(contributions=self.profile.distances(seen, scored.predictions))
         limits, probabilities = self._calibration.judge(scored.own_errors)
         if self.threshold is not self._calibration:
             limits = self.threshold.process(scored.own_errors)

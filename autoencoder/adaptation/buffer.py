@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -82,21 +82,48 @@ class Slots(NamedTuple):
 
     time: Time  # (M,) of the row with which each came
     values: Array  # (M, F)
+    seen: Array  # (M, F) the same, but NaN where a cell of a row was missing
     is_row: Bools  # (M,) see ``Block``
-    ends: Integers  # (N,) how many there are with each row
+    ends: Integers | None  # (N,) how many there are with each row; None where they are the rows, and all are complete
+    complete: Integers  # (M,) how many without a missing value there are with each slot
 
     @staticmethod
     def of(filled: tuple[Array, Integers | None], time: Time, values: Array) -> Slots:
         """Slots that rows (N,), (N, F) were ``filled`` into, see ``SlotFiller.process``."""
         slots, ends = filled
+        complete = np.cumsum(~np.isnan(slots).any(axis=1), dtype=np.int64)
+        if ends is None and not np.isnan(values).any():
+            return Slots(time, values, values, np.ones(len(values), bool), None, complete)
         if ends is None:
-            return Slots(time, values, np.ones(len(values), bool), np.arange(1, len(values) + 1))
-        is_row = np.zeros(len(slots), bool)
-        is_row[ends[~np.isnan(values).all(axis=1)] - 1] = True
-        return Slots(time[np.searchsorted(ends, np.arange(1, len(slots) + 1))], slots, is_row, ends)
+            return Slots(time, slots, values, np.ones(len(values), bool), np.arange(1, len(values) + 1), complete)
+        is_row, seen = np.zeros(len(slots), bool), slots.copy()
+        rows = np.flatnonzero(~np.isnan(values).all(axis=1))
+        is_row[ends[rows] - 1], seen[ends[rows] - 1] = True, values[rows]
+        return Slots(time[np.searchsorted(ends, np.arange(1, len(slots) + 1))], slots, seen, is_row, ends, complete)
+
+    def __len__(self) -> int:
+        return len(self.values)
+
+    def after(self, done: int, count: int) -> int:
+        """How many slots there are with so many complete ones (``count``) behind those that are ``done``, or all there are."""
+        known = int(self.complete[done - 1]) if done else 0
+        return min(len(self), int(np.searchsorted(self.complete, known + count)) + 1)
+
+    def complete_in(self, part: slice) -> int:
+        """How many slots of a part are complete."""
+        return int(self.complete[part.stop - 1] - (self.complete[part.start - 1] if part.start else 0)) if part.stop else 0
+
+    def row_of(self, done: int) -> int:
+        """The row that is there with the first ``done`` slots; -1 where the first one is not."""
+        if self.ends is None:
+            return done - 1
+        row = int(np.searchsorted(self.ends, done))
+        return row - int(self.ends[row] > done)  # slots before the next row are filled in
 
     def to_rows(self, found: Detections, rows: int, time: Time, values: Array) -> Detections:
         """Detections of the first so many rows, of rows (N,), (N, F), from those found in their slots."""
+        if self.ends is None:
+            return found
         time, values = time[:rows], values[:rows]
         detections, places = Detections.unknown(time, values), np.flatnonzero(~np.isnan(values).all(axis=1))
         for name in ("predictions", "errors", "thresholds", "scores", "anomalies", "contributions"):
@@ -108,58 +135,85 @@ class BlockBuffer:
     """Collects slots until enough of them are complete for a block."""
 
     def __init__(self) -> None:
-        self._parts: list[Block] = []
+        self._parts: list[tuple[Detections | Block, Bools | None]] = []
         self._count = 0
 
     def __len__(self) -> int:
         return self._count
 
-    def add(self, part: Block) -> None:
-        """Add slots."""
-        self._parts.append(part)
-        self._count += int(np.count_nonzero(part.is_complete))
+    def add(self, part: Detections | Block, is_row: Bools | None, complete: int) -> None:
+        """Add slots, of which so many are complete; without ``is_row`` all are rows."""
+        self._parts.append((part, is_row))
+        self._count += complete
+
+    def _joined(self) -> Block:
+        names = ("time", "values", "errors", "anomalies", "predictions")
+        joined: list[Any] = [np.concatenate([getattr(part, name) for part, _ in self._parts]) for name in names]
+        joined += [np.concatenate([np.ones(len(part), bool) if rows is None else rows for part, rows in self._parts])]
+        return Block(*joined)
 
     def pop(self) -> Block:
         """Take all slots out; the next block begins."""
-        block = Block.concatenate(self._parts)
+        block = self._joined()
         self._parts, self._count = [], 0
         return block
 
     def state(self) -> State:
         """The slots; empty without any."""
-        return Block.concatenate(self._parts).state() if self._parts else {}
+        return self._joined().state() if self._parts else {}
 
     def load(self, state: State) -> None:
         """Restore ``state``."""
         self._parts, self._count = [], 0
         if state:
-            self.add(Block.load(state))
+            block = Block.load(state)
+            self.add(block, block.is_row, int(np.count_nonzero(block.is_complete)))
 
 
 class HistoryBuffer:
-    """The newest slots of a stream.
+    """The newest slots of a stream; blocks are joined when they are asked for, as that costs more than what is done with most of them.
 
     Args:
         capacity: slots that are kept.
         confirmed: gives first and last times of anomalies that people have confirmed, as they are now.
 
     Attributes:
-        slots: these; their errors are the current model's.
         seen: slots added since the beginning of the stream.
     """
 
     def __init__(self, capacity: int, confirmed: Confirmed = tuple) -> None:
         self._capacity, self._confirmed = capacity, confirmed
-        self.slots = Block.unjudged(Slots.of((np.empty((0, 1)), None), np.empty(0, np.int64), np.empty((0, 1))), np.empty(0))
+        self._parts: list[Block] = []
+        self._count = 0  # of slots in all parts
         self.seen = 0
 
     def __len__(self) -> int:
-        return len(self.slots)
+        return min(self._count, self._capacity)
+
+    @property
+    def slots(self) -> Block:
+        """These; their errors are the current model's."""
+        if not self._parts:
+            nothing = np.empty((0, 1))
+            return Block.unjudged(Slots.of((nothing, None), np.empty(0, np.int64), nothing), np.empty(0))
+        if len(self._parts) > 1 or self._count > self._capacity:
+            self._keep(Block.concatenate(self._parts)[-self._capacity :])
+        return self._parts[0]
+
+    def _keep(self, slots: Block) -> None:
+        self._parts, self._count = [slots], len(slots)
 
     @property
     def values(self) -> Array:
         """(N, F)."""
         return self.slots.values
+
+    def newest(self, count: int) -> Array | None:
+        """Values (count, F) of the newest slots; None where there are fewer."""
+        if len(self) < count:
+            return None
+        last = self._parts[-1].values
+        return (last if len(last) >= count else self.values)[-count:]
 
     @property
     def errors(self) -> Array:
@@ -188,15 +242,19 @@ class HistoryBuffer:
     def add(self, block: Block) -> None:
         """Add slots; the oldest ones leave."""
         self.seen += len(block)
-        self.begin_with(Block.concatenate([self.slots, block]) if len(self) else block)
+        self._parts.append(block)
+        self._count += len(block)
+        if self._count > 2 * self._capacity:
+            self._keep(self.slots)
 
     def begin_with(self, slots: Block) -> None:
         """Keep these slots instead of the others."""
-        self.slots, self.seen = slots[-self._capacity :], max(self.seen, len(slots))
+        self._keep(slots[-self._capacity :])
+        self.seen = max(self.seen, len(slots))
 
     def replace_errors(self, errors: Array) -> None:
         """Another model is the current one: its errors (K,) of the newest slots; those of older ones are unknown."""
-        self.slots = replace(self.slots, errors=np.concatenate([np.full(len(self) - len(errors), np.nan), errors]))
+        self._keep(replace(self.slots, errors=np.concatenate([np.full(len(self) - len(errors), np.nan), errors])))
 
     def state(self) -> State:
         """All attributes."""
@@ -204,5 +262,5 @@ class HistoryBuffer:
 
     def load(self, state: State) -> None:
         """Restore ``state``."""
-        self.slots = Block.load(state)
+        self._keep(Block.load(state))
         self.seen = Reader(state, "the recent points").integer("seen", 0)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from time import perf_counter
 
 import numpy as np
 
-from autoencoder.adaptation.buffer import Block, BlockBuffer, Slots
+from autoencoder.adaptation.buffer import BlockBuffer, Slots
 from autoencoder.adaptation.retraining import BASELINE, MODEL, ScorerSpec
 from autoencoder.adaptation.schedule import FIRST, AdaptationConfig
 from autoencoder.adaptation.trainer import Trainer
@@ -16,6 +17,41 @@ from autoencoder.core.events import EVENTS, PROMOTED, AdaptationEvent
 from autoencoder.core.state import Reader, State
 from autoencoder.core.types import Array, Detections
 from autoencoder.detector import Detector, StreamDetector, Time
+
+
+class LookAhead:
+    """Lets a detector judge slots beyond the end of a block, as long as nothing is about to change the model: that is many times as fast.
+
+    Args:
+        slots: those that have come.
+    """
+
+    def __init__(self, slots: Slots) -> None:
+        self._slots = slots
+        self._found: Detections | None = None  # of slots from ``_first`` on, beyond those that were asked for
+        self._first = 0
+        self._detector: StreamDetector
+        self._before: State = {}  # of the detector, at the first of them
+
+    def detect(self, detector: StreamDetector, part: slice, *, may_go_on: bool) -> Detections:
+        """Detections of the next slots; the detector goes on with all the others where it may."""
+        if not self._found:
+            if not may_go_on or part.stop == len(self._slots):
+                return self._judge(detector, part)
+            self._detector, self._before, self._first = detector, detector.state(), part.start
+            self._found = self._judge(detector, slice(part.start, None))
+        return self._found[part.start - self._first : part.stop - self._first]
+
+    def return_to(self, done: int) -> None:
+        """Let the detector stand behind the slots that are ``done``."""
+        if self._found:
+            self._found = None
+            self._detector.load(self._before, self._detector.scorer.artifacts())
+            self._judge(self._detector, slice(self._first, done))
+
+    def _judge(self, detector: StreamDetector, part: slice) -> Detections:
+        slots = self._slots
+        return detector.detect(slots.time[part], slots.values[part], slots.is_row[part], slots.seen[part])
 
 
 class AdaptiveDetector(Detector):
@@ -70,29 +106,38 @@ class AdaptiveDetector(Detector):
     def _detect(self, time: Time, values: Array) -> Detections:
         """Detections of the points after the training part; the model is updated where a block ends."""
         current, newest = self.current, self.current.position.newest
-        slots = Slots.of(current.fill(time, values), time, values)
-        parts, done, rows = list[Detections](), 0, len(values)
-        while not parts or (done < len(slots.values) and self.current.slots is current.slots):
+        filled = current.fill(time, values)
+        room, are_slots = self._updater.block_size - len(self._block), filled[1] is None
+        if are_slots and len(values) < room and not np.count_nonzero(np.isnan(values)):
+            return self._detect_within(time, values)
+        slots = Slots.of(filled, time, values)
+        ahead, parts, done, rows = LookAhead(slots), list[Detections](), 0, len(values)
+        while not parts or (done < len(slots) and self.current.slots is current.slots):
             size = self._updater.block_size
-            complete = np.cumsum(~np.isnan(slots.values[done:]).any(axis=1))
-            part = slice(done, done + int(np.searchsorted(complete, size - len(self._block))) + 1)
-            parts.append(self.current.detect(slots.time[part], slots.values[part], slots.is_row[part]))
-            self._block.add(Block.of(parts[-1], slots.is_row[part]))
-            done += len(parts[-1])
+            part = slice(done, slots.after(done, size - len(self._block)))
+            parts.append(ahead.detect(self.current, part, may_go_on=self._updater.is_calm))
+            self._block.add(parts[-1], slots.is_row[part], slots.complete_in(part))
+            done = part.stop
             if len(self._block) >= size:
-                row = int(np.searchsorted(slots.ends, done))
-                row -= int(slots.ends[row] > done)  # slots before the next row are filled in
-                self._update(self._row + 1 + row, time[row] if row >= 0 else newest[-1])
+                row = slots.row_of(done)
+                self._update(self._row + 1 + row, time[row] if row >= 0 else newest[-1], partial(ahead.return_to, done))
                 rows = len(values) if self.current.slots is current.slots else row + 1
         self._row += rows
-        found = slots.to_rows(Detections.concatenate(parts), rows, time, values)
+        found = slots.to_rows(Detections.concatenate(parts) if len(parts) > 1 else parts[0], rows, time, values)
         rest = slice(rows, None)  # has other slots
         return Detections.concatenate([found, self._detect(time[rest], values[rest])]) if rows < len(values) else found
 
-    def _update(self, row: int, time: np.generic) -> None:
+    def _detect_within(self, time: Time, values: Array) -> Detections:
+        """Detections of complete rows with which no block ends."""
+        found = self.current.detect(time, values)
+        self._block.add(found, None, len(values))
+        self._row += len(values)
+        return found
+
+    def _update(self, row: int, time: np.generic, settle: Callable[[], object]) -> None:
         """A block is full with the point of that row and time."""
         began = perf_counter()
-        self._updater.update(self._block.pop(), row, time)
+        self._updater.update(self._block.pop(), row, time, settle)
         self.longest_pause = max(self.longest_pause, perf_counter() - began)
 
     # --- see ``Detector`` ---

@@ -10,10 +10,11 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
 
 import numpy as np
 
+from autoencoder.adaptation.adwin import Adwin
 from autoencoder.adaptation.buffer import Block
 from autoencoder.adaptation.cleaning import MAD_TO_STD
 from autoencoder.core.state import Reader, State
@@ -29,7 +30,6 @@ MAX_ANOMALIES = 0.1  # share of anomalies above which a block deviates
 SMOOTHED_BLOCKS = 5  # blocks whose median tells the current values: a short anomaly touches two of them at most
 MIN_REFERENCE_BLOCKS = 4  # below that no block deviates
 MAX_REFERENCE_BLOCKS = 60  # the newest ones are kept
-ADWIN_DELTA = 0.002  # its confidence
 
 ERROR, ALARM, ADWIN_ERROR = "error", "alarms", "error (ADWIN)"
 
@@ -42,11 +42,55 @@ class Drift:
     blocks: int  # since it began, the newest included
 
 
+class _Reference:
+    """Statistics (R, S) of normal blocks, and what follows from them, which hardly ever changes."""
+
+    def __init__(self, statistics: Array) -> None:
+        self.statistics = statistics
+
+    def __len__(self) -> int:
+        return len(self.statistics)
+
+    @cached_property
+    def centre(self) -> Array:
+        """(S,)."""
+        return _median(self.statistics)
+
+    @cached_property
+    def _deviations(self) -> Array:
+        """(S,) above 0."""
+        features = (self.statistics.shape[1] - 2) // 3
+        spread = MAD_TO_STD * _median(np.abs(self.statistics - self.centre))
+        std = np.exp(self.centre[features : 2 * features]) / 2.56  # the scale is the range of 80 % of a normal distribution
+        least = np.concatenate([MIN_LEVEL_STD * std, np.full(2 * features + 1, MIN_LOG_STD), [0.0]])
+        return np.asarray(np.maximum(np.maximum(spread, least), 1e-12))
+
+    @cached_property
+    def highest_error(self) -> float:
+        """What ADWIN is told at most: it looks for rises too small for single blocks, and an event is none."""
+        errors = self.statistics[:, -2][~np.isnan(self.statistics[:, -2])]
+        if len(errors) < MIN_REFERENCE_BLOCKS:
+            return math.inf
+        centre = np.median(errors)
+        return float(centre + DRIFT_Z * max(MAD_TO_STD * float(np.median(np.abs(errors - centre))), MIN_LOG_STD))
+
+    def distances(self, recent: Array) -> Array:
+        """How far blocks with statistics (K, S) lie from these: (K, S) in deviations, 0 where that is unknown or harmless."""
+        if len(self) < MIN_REFERENCE_BLOCKS:
+            return np.zeros_like(recent)
+        distances = (recent - self.centre) / self._deviations
+        distances[:, -1] = DRIFT_Z * recent[:, -1] / MAX_ANOMALIES
+        one_sided = distances[:, 2 * ((recent.shape[1] - 2) // 3) :]  # a plainer season and smaller errors are harmless
+        np.maximum(one_sided, 0.0, out=one_sided)
+        distances[np.isnan(distances)] = 0.0
+        return distances
+
+
 class DriftMonitor:
     """Monitors statistics of a stream's blocks.
 
-    Two kinds of test apply: distances from the reference's median in median absolute deviations, for every statistic, and ADWIN
-    (Bifet and Gavaldà 2007, doi 10.1137/1.9781611972771.42) for the error, which finds a rise too small to make single blocks deviate.
+    Two kinds of test apply: distances from the reference's median in median absolute deviations, for every statistic, and ADWIN for the
+    error, which finds a rise too small to make single blocks deviate.
     Either counts only once the change has stayed for ``confirm`` blocks.
 
     Args:
@@ -74,18 +118,18 @@ class DriftMonitor:
     def accept(self) -> None:
         """Take the newest blocks as the reference, for want of a better model."""
         if self._features:
-            self._begin(np.concatenate([self._reference, self._recent])[-self.confirm :])
+            self._begin(np.concatenate([self._reference.statistics, self._recent])[-self.confirm :])
 
     def _begin(self, reference: Array) -> None:
         """Start from statistics (R, S) of reference blocks."""
         self._features = (reference.shape[1] - 2) // 3
-        self._reference = reference[-MAX_REFERENCE_BLOCKS:].copy()
+        self._reference = _Reference(reference[-MAX_REFERENCE_BLOCKS:].copy())
         self._recent = np.zeros((0, reference.shape[1]))  # (K, S) of the newest blocks
         self._risen: list[int] = []  # what ADWIN said after each of them: 0, 1
         self._errors: list[float] = []  # what ADWIN has seen
         self._baseline_error = float("nan")  # mean error before the first change that ADWIN saw
-        self._adwin = _adwin()
-        for error in self._reference[:, -2].tolist():
+        self._adwin = Adwin()
+        for error in self._reference.statistics[:, -2].tolist():
             self._feed(error)
 
     def update(self, block: Block, previous: Array | None) -> Drift | None:
@@ -95,47 +139,23 @@ class DriftMonitor:
             self._begin(np.empty((0, len(statistics))))
         kept = QUIET_TIMES * self.confirm + 1
         self._recent = np.concatenate([self._recent, statistics[None]])[-kept:]
-        self._risen = [*self._risen, self._feed(min(float(statistics[-2]), self._highest_error()))][-kept:]
-        distances = self._distances()
+        self._risen = [*self._risen, self._feed(min(float(statistics[-2]), self._reference.highest_error))][-kept:]
+        distances = self._reference.distances(self._recent)
         signs = np.column_stack([np.where(np.abs(distances) > DRIFT_Z, np.sign(distances), 0.0), self._risen])  # (K, S + 1)
         if not signs[-1].any() and len(self._reference) < MAX_REFERENCE_BLOCKS:
-            self._reference = np.concatenate([self._reference, statistics[None]])  # a short reference grows
-        return self._lasting_change(signs, distances)
-
-    def _highest_error(self) -> float:
-        """What ADWIN is told at most: it looks for rises too small for single blocks, and an event is none."""
-        errors = self._reference[:, -2][~np.isnan(self._reference[:, -2])]
-        if len(errors) < MIN_REFERENCE_BLOCKS:
-            return np.inf
-        centre = np.median(errors)
-        return float(centre + DRIFT_Z * max(MAD_TO_STD * float(np.median(np.abs(errors - centre))), MIN_LOG_STD))
-
-    def _distances(self) -> Array:
-        """How far the newest blocks lie from the reference: (K, S) in its deviations, 0 where that is unknown or harmless."""
-        if len(self._reference) < MIN_REFERENCE_BLOCKS:
-            return np.zeros_like(self._recent)
-        features = self._features
-        centre = _median(self._reference)  # (S,)
-        spread = MAD_TO_STD * _median(np.abs(self._reference - centre))
-        std = np.exp(centre[features : 2 * features]) / 2.56  # the scale is the range of 80 % of a normal distribution
-        least = np.concatenate([MIN_LEVEL_STD * std, np.full(2 * features + 1, MIN_LOG_STD), [0.0]])
-        distances = (self._recent - centre) / np.maximum(np.maximum(spread, least), 1e-12)
-        distances[:, -1] = DRIFT_Z * self._recent[:, -1] / MAX_ANOMALIES
-        one_sided = distances[:, 2 * features :]  # a plainer season and smaller errors are harmless
-        np.maximum(one_sided, 0.0, out=one_sided)
-        known: Array = np.nan_to_num(distances)
-        return known
+            self._reference = _Reference(np.concatenate([self._reference.statistics, statistics[None]]))  # a short one grows
+        # what does not deviate in two blocks is over, see ``_run_length``
+        return self._lasting_change(signs, distances) if signs[-2:].any() else None
 
     def _feed(self, error: float) -> int:
         """Give ADWIN the error of a block; 1 while it says that the mean has risen for good."""
         if np.isnan(error):
             return 0
-        mean = float(self._adwin.estimation)
+        mean = self._adwin.mean
         self._errors.append(error)
-        self._adwin.update(error)
-        if self._adwin.drift_detected and np.isnan(self._baseline_error):
+        if self._adwin.update(error) and np.isnan(self._baseline_error):
             self._baseline_error = mean
-        return int(not np.isnan(self._baseline_error) and self._adwin.estimation > self._baseline_error + MIN_LOG_STD)
+        return int(not np.isnan(self._baseline_error) and self._adwin.mean > self._baseline_error + MIN_LOG_STD)
 
     def _lasting_change(self, signs: Array, distances: Array) -> Drift | None:
         """The change that signs (K, S + 1) and distances (K, S) of the newest blocks show, if there is one."""
@@ -164,7 +184,7 @@ class DriftMonitor:
     def _is_quiet(self) -> bool:
         """Whether all columns have hardly moved in half of the newest blocks or more, beside the reference."""
         scales = slice(self._features, 2 * self._features)
-        usual = _median(self._reference)[scales] if len(self._reference) else np.full(self._features, np.nan)
+        usual = self._reference.centre[scales] if len(self._reference) else np.full(self._features, np.nan)
         are_quiet = (self._recent[-self.confirm :, scales] - usual < QUIET).all(axis=1)
         return bool(are_quiet.mean() >= 0.5)
 
@@ -179,7 +199,7 @@ class DriftMonitor:
             return {}
         return {
             "features": self._features,
-            "reference": self._reference.copy(),
+            "reference": self._reference.statistics.copy(),
             "figures": self._recent.copy(),
             "risen": np.array(self._risen, np.int64),
             "errors": np.array(self._errors),
@@ -193,7 +213,7 @@ class DriftMonitor:
         saved = Reader(state, "the drift monitor")
         width = 3 * saved.integer("features", 1, 10_000) + 2
         self._begin(np.empty((0, width)))
-        self._reference = saved.array("reference", (None, width), finite=False)
+        self._reference = _Reference(saved.array("reference", (None, width), finite=False))
         self._recent = saved.array("figures", (None, width), finite=False)
         self._risen = saved.integers("risen", (len(self._recent),)).tolist()
         for error in saved.array("errors", (None,)).tolist():  # ADWIN's own memory follows from these
@@ -206,14 +226,14 @@ def _statistics(values: Array, errors: Array, anomalies: Bools, previous: Array 
     These are level, log scale and log season of each column, log error and share of anomalies.
     """
     with np.errstate(divide="ignore"):
-        level = np.median(values, axis=0)
-        low, high = np.quantile(values, [0.1, 0.9], axis=0)
-        scale = np.log(high - low)
+        ordered = np.sort(values, axis=0)
+        level, scale = _quantile(ordered, 0.5), np.log(_quantile(ordered, 0.9) - _quantile(ordered, 0.1))
         # distance from the block before: a season of one window cancels out, another one does not
-        season = np.full_like(level, np.nan) if previous is None else np.log(np.median(np.abs(values - previous), axis=0))
-        known = errors[~np.isnan(errors)]
-        error = np.log(np.median(known)) if len(known) else np.nan
-    statistics = np.concatenate([level, scale, season, [error, anomalies.mean()]])
+        apart = None if previous is None else np.sort(np.abs(values - previous), axis=0)
+        season = np.full_like(level, np.nan) if apart is None else np.log(_quantile(apart, 0.5))
+        known = np.sort(errors[~np.isnan(errors)])
+        error = np.log(_quantile(known, 0.5)) if len(known) else np.nan
+    statistics = np.concatenate([level, scale, season, [error, np.count_nonzero(anomalies) / len(anomalies)]])
     return np.where(np.isinf(statistics), -50.0, statistics)  # a constant block has a scale of next to nothing
 
 
@@ -247,10 +267,11 @@ def _are_apart(distances: Array, now: Array) -> Bools:
     return apart
 
 
-def _adwin() -> Any:
-    from river.drift import ADWIN
-
-    return ADWIN(delta=ADWIN_DELTA, clock=1, grace_period=5, min_window_length=3)
+def _quantile(ordered: Array, share: float) -> Array:
+    """Quantile (...) of ordered values (N, ...), a fraction of the time of ``np.quantile``."""
+    place = share * (len(ordered) - 1)
+    low = ordered[int(place)]
+    return np.asarray(low + (ordered[math.ceil(place)] - low) * (place % 1.0))
 
 
 def _median(rows: Array) -> Array:

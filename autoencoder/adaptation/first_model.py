@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
 from autoencoder.adaptation.buffer import Block, Slots
 from autoencoder.adaptation.retraining import exclude
+from autoencoder.core.events import DROPPED, AdaptationEvent
 from autoencoder.core.types import Array, Time
 from autoencoder.detector import StreamDetector
 from autoencoder.network.period import day_of
@@ -31,6 +33,13 @@ def lacks_season(detector: StreamDetector, learnt: int, seen: int, room: int) ->
     least = needed(day)
     known = f"{seen:,} seen so far" if seen < least else f"adaptation.buffer_points keeps {room:,}" if room < least else ""
     return known and f"a daily season needs {least:,} points; {known}"
+
+
+def lacks_model(adaptations: Sequence[AdaptationEvent], points: int) -> str:
+    """Why a baseline detects, where so many ``points`` train the first model."""
+    dropped = [event.details["why"] for event in adaptations if event.event == DROPPED]
+    why = f"the model that was tried last was no better: {dropped[-1]}" if dropped else "too few points have come"
+    return f"a forecast detects until a model is trained on the first {points:,} points; {why}"
 
 
 def needed(points: int) -> int:

@@ -27,6 +27,7 @@ class AdaptationConfig:
     buffer_points: int = 4000  # newest points that are remembered and that candidates are trained on
     training_points: int = 1000  # that train the first model
     cold_start_points: int | None = None  # after which a baseline detects until then; None for no baseline
+    finds_seasons: bool = True  # a model is replaced once a season may be found that it had no room for
     confirmed: Confirmed = tuple  # anomalies that people have confirmed
 
     def confirm_blocks(self, interval: float, size: int) -> int:

@@ -15,8 +15,9 @@ from contextlib import ExitStack
 from typing import Protocol
 
 from autoencoder.adaptation.retraining import TrainingJob, TrainingResult, retrain
+from autoencoder.console import quiet_libraries
 from autoencoder.core.errors import AutoencoderError
-from autoencoder.core.extras import environment
+from autoencoder.core.extras import environment, missing_package
 
 NICENESS = 10  # the stream comes first
 MAX_LOG_CHARACTERS = 300  # of the output of a process that failed
@@ -46,8 +47,12 @@ class SyncTrainer:
     _result: TrainingResult | None = None
 
     def submit(self, job: TrainingJob) -> None:
-        """Run a job to its end."""
-        self._result = retrain(job)
+        """Run a job to its end; where a package is missing that training needs, that is a job that failed."""
+        try:
+            with quiet_libraries():
+                self._result = retrain(job)
+        except ModuleNotFoundError as error:
+            self._result = TrainingResult(f"its training could not start: {missing_package(error) or error}")
 
     def poll(self) -> TrainingResult | None:
         """The result of the job, once."""

@@ -6,20 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
+from autoencoder.adaptation import first_model, retraining
 from autoencoder.adaptation.buffer import MIN_WINDOW, SHORT_BLOCK, Block, HistoryBuffer, Slots
 from autoencoder.adaptation.cleaning import calibration_set, clean_rows, clean_windows, outlier_rows, trainable_rows
 from autoencoder.adaptation.drift import Drift, DriftMonitor
-from autoencoder.adaptation.first_model import HOLDOUT_SHARE, begin, can_find_season, lacks_season, training_part, training_slots
-from autoencoder.adaptation.retraining import (
-    BASELINE,
-    BASELINE_SPEC,
-    MODEL,
-    SavedScorer,
-    ScorerSpec,
-    TrainingJob,
-    TrainingResult,
-    exclude,
-)
+from autoencoder.adaptation.retraining import BASELINE, BASELINE_SPEC, MODEL, SavedScorer, ScorerSpec, TrainingJob, TrainingResult
 from autoencoder.adaptation.rollback import RollbackMonitor
 from autoencoder.adaptation.schedule import FIRST, SEASON, TIME, AdaptationConfig, Schedule
 from autoencoder.adaptation.trainer import Trainer
@@ -54,6 +45,7 @@ class ModelUpdater:
     def __init__(self, build: Build, model: ScorerSpec, trainer: Trainer, config: AdaptationConfig) -> None:
         self._build_detector = build
         self._specs = {MODEL: model, BASELINE: BASELINE_SPEC}
+        self._excludes = bool(model.params.get("exclude_anomalies"))  # the model is told of anomalies after each block
         self._trainer = trainer
         self._config = config
         self.kind = BASELINE if config.cold_start_points else MODEL
@@ -85,22 +77,19 @@ class ModelUpdater:
     @property
     def lacks_model(self) -> str:
         """Why a baseline detects; empty where a model does."""
-        if self.kind == MODEL:
-            return ""
-        dropped = [event.details["why"] for event in self.events if event.event == events.DROPPED]
-        why = f"the model that was tried last was no better: {dropped[-1]}" if dropped else "too few points have come"
-        return f"a forecast detects until a model is trained on the first {self._config.training_points:,} points; {why}"
+        return "" if self.kind == MODEL else first_model.lacks_model(self.events, self._config.training_points)
 
     def lacks_season(self, seen: int) -> str:
         """See ``Detector.lacks_season``, after so many points."""
-        return lacks_season(self.detector, self._learnt, seen, self._config.buffer_points)
+        room, looks = self._config.buffer_points, self._config.finds_seasons
+        return first_model.lacks_season(self.detector, self._learnt, seen, room) if looks else self.detector.lacks_season
 
     def start(self, time: Time, values: Array) -> None:
         """The training part (N,), (N, F) is over: it is the first history, and the reference for drift."""
         if self.kind == BASELINE:
             self._history.add(Block.unjudged(Slots.of((values, None), time, values), np.full(len(values), np.nan)))
         else:
-            self._begin_after(training_part(self.detector, time, values))
+            self._begin_after(first_model.training_part(self.detector, time, values))
 
     def _begin_after(self, slots: Block) -> None:
         """Slots are the whole history, and the reference for drift."""
@@ -108,23 +97,28 @@ class ModelUpdater:
         self._learnt = len(slots)
         self._drift.set_reference(slots.values, slots.judged_errors, self.block_size)
 
-    def update(self, block: Block, row: int, time: np.generic) -> None:
-        """A block is full, with the point of a row and time."""
+    @property
+    def is_calm(self) -> bool:
+        """Whether the model stays as it is until there is a reason for a training."""
+        return self.kind == MODEL and not (self._rollback or self._schedule.reason or self._excludes)
+
+    def update(self, block: Block, row: int, time: np.generic, settle: Callable[[], object]) -> None:
+        """A block is full, with the point of a row and time; ``settle`` lets the detector stand there."""
         self._row, self._time, drift = row, time, None
         self._drift.confirm = self._config.confirm_blocks(self.detector.interval, self.block_size)
-        exclude(self.detector.scorer, block.anomalies, block.errors)
+        if self._excludes:
+            retraining.exclude(self.detector.scorer, block.anomalies, block.errors)
         if self.kind == BASELINE:
             self._history.add(block)
         else:
-            block, size, history = block[block.is_complete], self.block_size, self._history
-            previous = history.values[-size:] if len(history) >= size else None
-            history.add(block)
+            block, previous = block[block.is_complete], self._history.newest(self.block_size)
+            self._history.add(block)
             drift = self._drift.update(block, previous)
         if monitor := self._rollback:
             monitor.update(block)
             if monitor.blocks >= self._drift.confirm or monitor.is_useless:
                 self._confirm_or_roll_back(monitor)
-        self._consider_training(drift)
+        self._consider_training(drift, settle)
         if result := self._trainer.poll():
             self._promote_or_drop(result)
 
@@ -138,16 +132,18 @@ class ModelUpdater:
 
     # --- train ---
 
-    def _consider_training(self, drift: Drift | None) -> None:
+    def _consider_training(self, drift: Drift | None, settle: Callable[[], object]) -> None:
         """Start a training, if there is a reason, enough to learn from and a free trainer."""
         if self._rollback:
             return
         seen, schedule, is_baseline = self._history.seen, self._schedule, self.kind == BASELINE
-        may_find = not is_baseline and can_find_season(self.detector, self._learnt, len(self._history))
+        may_find = self._config.finds_seasons and not is_baseline
+        may_find = may_find and first_model.can_find_season(self.detector, self._learnt, len(self._history))
         if schedule.update(seen, self.block_size, drift, is_baseline=is_baseline, finds_season=may_find) and drift:
             self._record(events.DECLARED, tests=list(drift.tests), since_points=drift.blocks * self.block_size)
         if not (schedule.reason and self._trainer.is_free):
             return
+        settle()
         if job := self._job():
             schedule.start(seen)
             self._record(events.STARTED, reason=schedule.reason, points=int((~np.isnan(job.training).any(axis=1)).sum()))
@@ -159,12 +155,12 @@ class ModelUpdater:
         """A training on the points since the change; None while those are too few."""
         size, history = self.block_size, self._history
         if is_anew := self.kind == BASELINE or self._schedule.reason == SEASON:
-            values = training_slots(self._build(MODEL), history.rows)
+            values = first_model.training_slots(self._build(MODEL), history.rows)
             clean, self._learnt = ~outlier_rows(values), len(history)
         else:
             count = min(history.seen - self._schedule.since, len(history))
             values, clean = history.values[-count:], self._trainable(count)
-        holdout = max(MIN_BLOCKS * size, round(HOLDOUT_SHARE * len(values)))
+        holdout = max(MIN_BLOCKS * size, round(first_model.HOLDOUT_SHARE * len(values)))
         windows = int(clean_windows(clean[:-holdout], size)[size - 1 :].sum())
         if windows < MIN_BLOCKS * size or clean[-holdout:].sum() < size:
             return None
@@ -213,7 +209,7 @@ class ModelUpdater:
         since = max(behind, min(history.seen - self._schedule.since, len(history)))
         values, clean = history.values[-behind:], self._trainable(since)[-behind:]
         errors, _ = candidate.process(values)  # it catches up on what came since its training part
-        exclude(candidate, ~clean, errors)
+        retraining.exclude(candidate, ~clean, errors)
         window = max(candidate.window, MIN_WINDOW)
         usable = errors[window:][clean_rows(clean[window:] & ~np.isnan(errors[window:]), window)]
         if len(usable) < window:
@@ -234,7 +230,7 @@ class ModelUpdater:
         taught = len(history) - min(history.seen - self._taught, len(history))
         rows, since = history.slots[:taught], history.slots[taught:]
         detector = self._build_detector(scorer, self._config.training_points)
-        slots = begin(detector, calibration, rows[rows.is_row], since)
+        slots = first_model.begin(detector, calibration, rows[rows.is_row], since)
         self._rollback = RollbackMonitor(self.detector, self.kind, is_anew=True)
         self.detector, self.kind = detector, MODEL
         self._begin_after(slots)

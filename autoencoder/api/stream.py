@@ -77,8 +77,7 @@ class Stream:
         self._check_order(points)
         if untrained and has_network:
             require("tensorflow", "onnx", purpose="training", otherwise=", or use a saved model")
-        may_train = has_network and (untrained or self._config.adaptation.enabled)
-        with quiet_libraries() if may_train else nullcontext(), self._libraries.limit(limits=1, user_api="blas"):
+        with quiet_libraries() if untrained and has_network else nullcontext(), self._libraries.limit(limits=1, user_api="blas"):
             batch = self.panel.process(Chunk(points.time, points.values))
         self.closed += batch.closed
         if count:

@@ -120,8 +120,9 @@ class NearestWindow(Resettable):
 
         Where a stream is cut must not matter, so the caller marks them at places of the stream that do not depend on its chunks.
         """
-        self._anomalies = np.concatenate([self._anomalies, self._judged + np.flatnonzero(anomalies)])
-        self._judged += len(anomalies)
+        if self._exclude_anomalies:
+            self._anomalies = np.concatenate([self._anomalies, self._judged + np.flatnonzero(anomalies)])
+            self._judged += len(anomalies)
 
     def _table(self, columns: int) -> Codes:
         """Room for so many windows."""
