@@ -62,7 +62,7 @@ def run(bench: Bench) -> Report:
     A detector that does not adapt learns no event, so events are for the adaptive one alone.
     """
     quick, config = bench.arguments.quick, bench.config
-    changes = {"enabled": True, "synchronous": True, "cold_start_points": None}
+    changes = {"synchronous": True, "cold_start_points": None}
     adaptive = config.model_copy(update={"adaptation": config.adaptation.model_copy(update=changes)})
     makers: dict[str, Callable[[int], Detector]] = {
         ADAPTIVE: partial(make_adaptive, adaptive),

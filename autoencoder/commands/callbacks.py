@@ -74,7 +74,7 @@ def callbacks(config: Config, run: Run, save: Callable[[], object], console: Con
 
     Where the stream comes to its end, the window stays until its user closes it; where it is cut off, the window goes with it.
     """
-    looking_on: list[Callback] = [ModelSaver(run, save)] if config.adaptation.enabled else []
+    looking_on: list[Callback] = [ModelSaver(run, save)] if config.adapts(of_many=run.source.has_series) else []
     if run.source.length is None:
         looking_on.append(IncidentPrinter(console, run))
     elif console.is_terminal:

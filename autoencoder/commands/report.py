@@ -159,7 +159,7 @@ def _incidents(run: RunRecord, config: Config, asked: Config, name: str | None) 
     known, chosen = run.gaps.get(name, {}), asked.incidents
     same = {key: known[key] for key in GAPS if key in known and getattr(chosen, key) == getattr(config.incidents, key) != "auto"}
     usual = config.network.sequence_length
-    if config.detector in WINDOWS and not config.adaptation.starts_early:
+    if config.detector in WINDOWS and not config.starts_early(of_many=name is not None):
         usual = min(usual, getattr(config, WINDOWS[config.detector]).window)
     if config.incidents.merge_gap == "auto":
         usual = known.get("merge_gap", usual)

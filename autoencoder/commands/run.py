@@ -82,7 +82,7 @@ def run(config: Config, options: RunOptions, console: Console, server: HttpServe
             if found is Found.RUN:
                 folder.write(CONFIG, this.settings)
             if not (model or this.panel.is_fitted):
-                import_training(config, watch)
+                import_training(config, source, watch)
         fault = _feed(config, this, model, training, watch, console, server)
         if fault and not _is_worth_keeping(this, fault):
             folder.discard()

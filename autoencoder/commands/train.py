@@ -45,7 +45,7 @@ def train(config: Config, options: RunOptions, console: Console) -> int:
         # all of a source that ends trains, where ``training.points`` does not say otherwise
         on_all = config.model_copy(update={"training": config.training.model_copy(update={"fraction": 1.0})})
         panel = make_panel(on_all, source, None, console.print, console.progress("training"), adapts=False)
-        import_training(config, watch)
+        import_training(config, source, watch)
         with console.bars(), naming(source):
             train_network(source, panel)
             rows = _feed(source, panel)
@@ -103,9 +103,9 @@ def train_network(source: Source, panel: Panel) -> None:
         panel.fit_network(source.chunks(), source.series)
 
 
-def import_training(config: Config, watch: Stopwatch) -> None:
+def import_training(config: Config, source: Source, watch: Stopwatch) -> None:
     """Import TensorFlow now, so that its seconds are not taken for training."""
-    if config.detector == "lstm_autoencoder" and not config.adaptation.starts_early:
+    if config.detector == "lstm_autoencoder" and not config.starts_early(of_many=source.has_series):
         with watch.part("import"):
             import tensorflow  # noqa: F401 - the import is the purpose
 

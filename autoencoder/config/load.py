@@ -32,7 +32,8 @@ RULES = {  # by the start of the fault's type, where pydantic's own words speak 
     "string": "text (put quotes around it)",
     "tuple": "a list such as [a, b]",
 }
-BRANCHES = ("constrained-int", "constrained-str", "literal['auto']", "int", "str", "float", "tuple")  # of a setting of two types
+# of a setting of two types
+BRANCHES = ("constrained-int", "constrained-str", "literal['auto']", "bool", "int", "str", "float", "tuple")
 Tree = Mapping[str, Any]
 Warn = Callable[[str], object]
 

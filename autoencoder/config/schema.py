@@ -148,15 +148,19 @@ class Checkpoint(Section):
     every: Count = 10_000
 
 
+COLD_START = 50  # points before the first detection of a forecast
+FOLLOWING = ("isolation_forest_sliding", "half_space_trees")  # detectors that follow a stream by themselves
+
+
 class Adaptation(Section):
     """Retraining when the stream changes for good."""
 
-    enabled: bool = False
+    enabled: bool | Literal["auto"] = "auto"
     synchronous: bool | None = None
     confirm_windows: Annotated[int, Field(ge=3, le=1000)] | Literal["auto"] = "auto"
     retrain_every: Count | None = None
     buffer_points: Annotated[int, Field(ge=500, le=1_000_000)] = 4000
-    cold_start_points: Annotated[int, Field(ge=40, le=100_000)] | None = 50
+    cold_start_points: Annotated[int, Field(ge=40, le=100_000)] | Literal["auto"] | None = "auto"
 
     @property
     def confirmed(self) -> tuple[int, int]:
@@ -164,9 +168,16 @@ class Adaptation(Section):
         return (10, 2) if self.confirm_windows == "auto" else (self.confirm_windows, 0)
 
     @property
-    def starts_early(self) -> bool:
-        """Whether a baseline detects until the detector is trained."""
-        return self.enabled and self.cold_start_points is not None
+    def is_asked_for(self) -> bool:
+        """Whether it was switched on by hand: then it may change more than what comes after a change."""
+        return self.enabled is True
+
+    @property
+    def cold_start(self) -> int | None:
+        """Points after which a baseline detects until the detector is trained; None for no baseline."""
+        if self.cold_start_points == "auto":
+            return COLD_START if self.is_asked_for else None
+        return self.cold_start_points
 
 
 class Config(Section):
@@ -205,6 +216,19 @@ class Config(Section):
         if self.input.transform != "auto":
             return self.input.transform == "prices"
         return self.source == "yfinance" and "volume" not in map(str.lower, self.yfinance.column)
+
+    def adapts(self, *, of_many: bool = False) -> bool:
+        """Whether the model of a stream is replaced when that changes for good; the stream is one of one series, or ``of_many``.
+
+        Prices are judged by their volatility, which is followed anyway. Each of many series would have to remember thousands of points.
+        """
+        if self.judges_prices or self.adaptation.enabled != "auto":
+            return self.adaptation.is_asked_for and not self.judges_prices
+        return not of_many and self.detector not in FOLLOWING
+
+    def starts_early(self, *, of_many: bool = False) -> bool:
+        """Whether a baseline detects until the detector of such a stream is trained."""
+        return self.adaptation.cold_start is not None and self.adapts(of_many=of_many)
 
     @model_validator(mode="after")
     def _resolved(self) -> Self:

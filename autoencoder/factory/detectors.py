@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from autoencoder.config import Config
+from autoencoder.config.schema import COLD_START
 from autoencoder.core.detector import Detector
 from autoencoder.core.errors import ConfigError
 from autoencoder.core.types import Time
@@ -25,7 +26,6 @@ if TYPE_CHECKING:
     from autoencoder.adaptation.trainer import ProcessLimit
 
 UNBOUNDED_TRAINING = 1000  # points that train where their number is unknown
-COLD_START = 50  # points before the first detection of a forecast, where nothing else is asked for
 DAYS_SHARE = 0.4  # least share of daily prices that trains, as their number is small
 DAYS_OF_TRAINING = 500  # most daily prices that train: two years, as their returns are in volatilities and alike in all years
 
@@ -59,7 +59,7 @@ def make_scorer(config: Config) -> Scorer:
     return create(config.detector, **_scorer_params(config))
 
 
-def _scorer_params(config: Config, *, adapts: bool = False) -> dict[str, Any]:
+def _scorer_params(config: Config, *, excludes: bool = False) -> dict[str, Any]:
     """The parameters of that scorer, which bear the names of their settings."""
     seed = {"seed": config.seed}
     match config.detector:
@@ -74,7 +74,7 @@ def _scorer_params(config: Config, *, adapts: bool = False) -> dict[str, Any]:
     network = config.network.model_dump() | config.training.model_dump(exclude={"points", "fraction", "newcomers"}) | seed
     window = None if network["window"] == "auto" else network["window"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return network | {"window": window, "threads": network["threads"] or cores, "exclude_anomalies": adapts}
+    return network | {"window": window, "threads": network["threads"] or cores, "exclude_anomalies": excludes}
 
 
 def make_detector(
@@ -108,7 +108,7 @@ def make_newcomer(config: Config, model: StreamDetector, series: str | None) -> 
     from autoencoder.scorers.seasonal import SeasonalScorer
 
     # too few points to tell the season that fills gaps
-    forecast = make_detector(config, config.adaptation.cold_start_points or COLD_START, scorer=SeasonalScorer(), fills_gaps=False)
+    forecast = make_detector(config, config.adaptation.cold_start or COLD_START, scorer=SeasonalScorer(), fills_gaps=False)
     own = make_detector(config, training_points(config, None), series=series)
     if isinstance(own.scorer, LstmAutoencoderScorer) and isinstance(model.scorer, LstmAutoencoderScorer) and model.scorer.network:
         own.scorer.share_network(model.scorer.network)
@@ -117,7 +117,7 @@ def make_newcomer(config: Config, model: StreamDetector, series: str | None) -> 
 
 def make_waited_for(config: Config, points: int, progress: Progress | None = None) -> Detector:
     """The detector of a stream that waits for trainings and whose first ``points`` points get no detection; it adapts if it is to."""
-    if config.adaptation.enabled:
+    if config.adapts():
         return make_adaptive(config, points, progress, early=False, waits=True)
     return make_detector(config, points, progress)
 
@@ -157,12 +157,13 @@ def make_adaptive(
         retrain_every=chosen.retrain_every,
         buffer_points=max(chosen.buffer_points, points),
         training_points=points,
-        cold_start_points=chosen.cold_start_points if early and chosen.starts_early else None,
+        cold_start_points=chosen.cold_start if early else None,
+        finds_seasons=chosen.is_asked_for,
         confirmed=confirmed,
     )
 
     def build(scorer: Scorer, points: int) -> StreamDetector:
         return make_detector(config, points, progress, scorer=scorer)
 
-    spec = ScorerSpec(config.detector, _scorer_params(config, adapts=True))
+    spec = ScorerSpec(config.detector, _scorer_params(config, excludes=chosen.is_asked_for))
     return AdaptiveDetector(build, spec, SyncTrainer() if is_synchronous else SubprocessTrainer(limit), adaptation)

@@ -74,9 +74,8 @@ def make_panel(
     """
     if model:
         model.require_columns(source.name, source.columns, is_joint=is_joint(config))
-    if adapts and config.adaptation.enabled and config.judges_prices:
+    if adapts and config.adaptation.is_asked_for and config.judges_prices:
         warn(f"{source.name}: returns are judged by their volatility, which is followed anyway; no model is trained again")
-        adapts = False
     make_one = _detector_maker(config, source, progress, labels, adapts=adapts, early=not model)
     first = next(source.chunks(), None) if is_at_hand(source) and config.judges_prices else None
 
@@ -116,7 +115,7 @@ def _detector_maker(
     config: Config, source: Source, progress: Progress | None, labels: Labels | None, *, adapts: bool, early: bool
 ) -> Callable[[str | None, int], Detector]:
     """What builds the detector of a series, to be trained on so many points; they share a limit on training processes."""
-    if not (adapts and config.adaptation.enabled):
+    if not (adapts and config.adapts(of_many=source.has_series)):
         return lambda name, points: make_detector(settings_of(config, name), points, progress, series=name)
     from autoencoder.adaptation.trainer import ProcessLimit
 
@@ -148,7 +147,7 @@ def _gaps(config: Config, series: str | None, detector: Detector) -> tuple[int, 
     require_times(config, series, detector.current.interval)
     usual = config.network.sequence_length if detector.usual_gap is None else detector.usual_gap
     if not (
-        config.adaptation.starts_early or isinstance(detector, Newcomer)
+        config.starts_early(of_many=series is not None) or isinstance(detector, Newcomer)
     ):  # there the first detector looks back on less than the one that follows it
         usual = min(usual, detector.current.scorer.window)
     return gaps_of(settings_of(config, series).incidents, usual, detector.current.interval)
@@ -203,7 +202,7 @@ def make_sinks(
         alerts.start(folder, source.name, source.columns, panel.open)
         sinks.append(alerts)
     sinks.append(statistics)
-    if config.adaptation.enabled:
+    if config.adapts(of_many=source.has_series):
         sinks.append(AdaptationLog(folder, lambda: panel.adaptations, zone_of(source)))
     return results, sinks
 

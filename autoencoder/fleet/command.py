@@ -182,7 +182,7 @@ def _settings(arguments: argparse.Namespace) -> tuple[Config, SavedModel]:
         arguments.config, {"network.threads": 1, "columns.joint": True, "training.newcomers": "own"}, arguments.set, saved=file
     )
     for key, value, usual in (
-        ("adaptation.enabled", config.adaptation.enabled, (False,)),
+        ("adaptation.enabled", config.adaptation.enabled, (False, "auto")),
         ("input.transform", config.input.transform, ("auto", "none")),
     ):
         if value not in usual:

@@ -12,7 +12,7 @@ from autoencoder.core.errors import ModelFileError, RunError
 from autoencoder.core.events import AdaptationEvent
 from autoencoder.reports.files import AppendFile, open_inside, reporting, write_whole
 from autoencoder.reports.incidents import Incident, time_text
-from autoencoder.reports.run_folder import ADAPTATIONS, INCIDENTS, LOG, RunFolder, plain
+from autoencoder.reports.run_folder import ADAPTATIONS, INCIDENTS, LOG, RunFolder, has, plain
 from autoencoder.reports.sinks import Batch, Sink
 from autoencoder.reports.wording import length_text, seen_text, severity_text, silenced_text
 
@@ -92,11 +92,14 @@ def closed_incidents(folder: RunFolder) -> list[Incident]:
 
 
 class AdaptationLog(Sink):
-    """Keeps adaptations.jsonl equal to the record of all ``events`` so far. A resumed run writes it anew from its checkpoint."""
+    """Keeps adaptations.jsonl equal to the record of all ``events`` so far; there is none before the first one.
+
+    A resumed run writes it anew from its checkpoint, which may be older than the file.
+    """
 
     def __init__(self, folder: RunFolder, events: Callable[[], Sequence[AdaptationEvent]], zone: str) -> None:
         self._folder, self._events, self._zone = folder, events, zone
-        self._written = -1
+        self._written = -1 if has(folder.path, ADAPTATIONS) else 0
 
     def write(self, batch: Batch) -> None:
         """See ``Sink``."""

@@ -127,7 +127,7 @@ class HttpServer:
 
 def _rehearse(config: Config) -> None:
     """Let a detector judge noise, so that what it imports is there before the first request."""
-    is_early = config.adaptation.starts_early
+    is_early = config.starts_early(of_many=True)
     if config.detector == "lstm_autoencoder" and not is_early:  # what trains is imported anyway
         return
     detector = make_adaptive(config, 10 * REHEARSED) if is_early else make_detector(config, REHEARSED // 2)

@@ -131,6 +131,47 @@ def test_the_first_difference_of_two_configurations_is_named_but_for_what_may_ch
     assert older != dump(then) and difference(older, dump(then)) is None
 
 
+# --- adaptation ---
+
+
+@pytest.mark.parametrize(
+    ("changes", "of_many", "adapts", "starts_early"),
+    [
+        ({}, False, True, False),
+        ({"adaptation.enabled": True}, False, True, True),
+        ({"adaptation.enabled": True}, True, True, True),
+        ({"adaptation.enabled": False}, False, False, False),
+        ({}, True, False, False),  # each would remember thousands of points
+        ({"detector": "isolation_forest"}, False, True, False),
+        ({"detector": "windowed_gaussian"}, False, True, False),
+        ({"detector": "isolation_forest_sliding"}, False, False, False),  # follows by itself
+        ({"detector": "half_space_trees"}, False, False, False),
+        ({"source": "yfinance"}, False, False, False),
+        ({"source": "yfinance", "adaptation.enabled": True}, False, False, False),
+        ({"adaptation.cold_start_points": 60}, False, True, True),
+        ({"adaptation.cold_start_points": 60}, True, False, False),
+        ({"adaptation.enabled": True, "adaptation.cold_start_points": None}, False, True, False),
+    ],
+)
+def test_adaptation_is_on_where_it_is_fit_to_be(changes: dict[str, Any], of_many: bool, adapts: bool, starts_early: bool) -> None:
+    config = load(None, changes)
+    assert (config.adapts(of_many=of_many), config.starts_early(of_many=of_many)) == (adapts, starts_early)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("enabled=maybe", "enabled is 'maybe'; it must be true or false or 'auto'"),
+        ("enabled=null", "enabled is null; it must be true or false or 'auto'"),
+        ("cold_start_points=soon", "cold_start_points is 'soon'; it must be a whole number or 'auto'"),
+        ("cold_start_points=3", "cold_start_points is 3; it must be greater than or equal to 40 or 'auto'"),
+    ],
+)
+def test_what_adaptation_cannot_be(text: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=re.escape(f"the command line: adaptation.{message}") + "$"):
+        load(None, {}, [f"adaptation.{text}"])
+
+
 # --- former names ---
 
 OLD_TO_NEW = {f"{group}.{old}": f"{group}.{new}" for group, names in OLD_NAMES.items() for old, new in names.items()}

@@ -52,9 +52,10 @@ def test_a_resumed_log_is_written_anew(tmp_path: Path) -> None:
 
 def test_adaptations_are_written_as_they_come(tmp_path: Path) -> None:
     events: list[AdaptationEvent] = []
-    log = AdaptationLog(RunFolder(tmp_path / "o"), lambda: events, "Z")
+    folder = RunFolder(tmp_path / "o")
+    log = AdaptationLog(folder, lambda: events, "Z")
     log.write(Batch(scored([])))
-    assert (tmp_path / "o/adaptations.jsonl").read_text() == ""
+    assert not (tmp_path / "o/adaptations.jsonl").exists()
     details = {"reason": "first", "loss": 0.12345678, "gap": float("nan")}
     dated = AdaptationEvent(7, 1_700_000_000 * 10**9, True, "promoted", details)
     events += [AdaptationEvent(5, 5, False, "drift declared", {}), dated]
@@ -64,3 +65,5 @@ def test_adaptations_are_written_as_they_come(tmp_path: Path) -> None:
         '{"row": 7, "time": "2023-11-14T22:13:20Z", "event": "promoted", "reason": "first", "loss": 0.123457, "gap": null}\n'
     )
     assert event_time(dated) == np.datetime64("2023-11-14T22:13:20", "ns")
+    AdaptationLog(folder, lambda: [], "Z").write(Batch(scored([])))  # resumed from a checkpoint before the first of them
+    assert (tmp_path / "o/adaptations.jsonl").read_text() == ""
