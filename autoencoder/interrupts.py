@@ -52,7 +52,12 @@ class SignalGuard:
             yield
         finally:
             self._depth -= 1
-        if self._due and not self._depth:
+        if not self._depth:
+            self.raise_due()
+
+    def raise_due(self) -> None:
+        """Raise what waits, if something does: what would take long to wait for may be torn apart after all."""
+        if self._due:
             self._raised, self._due = self._due, None
             raise self._raised
 

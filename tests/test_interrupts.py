@@ -63,3 +63,14 @@ def test_what_an_interrupted_import_ends_with_is_the_interrupt(error: Exception,
             signal.raise_signal(signal.SIGINT)
         except KeyboardInterrupt as interrupt:
             raise error from interrupt
+
+
+def test_what_takes_long_lets_an_interrupt_through() -> None:
+    done = []
+    with pytest.raises(KeyboardInterrupt), SignalGuard() as signals, signals.critical():
+        signals.raise_due()
+        signal.raise_signal(signal.SIGINT)
+        done.append("waits")
+        signals.raise_due()
+        done.append("goes on")
+    assert done == ["waits"]

@@ -201,7 +201,7 @@ class HistoryBuffer:
         return self._parts[0]
 
     def _keep(self, slots: Block) -> None:
-        self._parts, self._count = [slots], len(slots)
+        self._parts, self._count = [slots] if len(slots) else [], len(slots)  # the first ones may have another kind of time
 
     @property
     def values(self) -> Array:

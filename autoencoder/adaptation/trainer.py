@@ -18,6 +18,7 @@ from autoencoder.adaptation.retraining import TrainingJob, TrainingResult, retra
 from autoencoder.console import quiet_libraries
 from autoencoder.core.errors import AutoencoderError
 from autoencoder.core.extras import environment, missing_package
+from autoencoder.core.types import Progress
 
 NICENESS = 10  # the stream comes first
 MAX_LOG_CHARACTERS = 300  # of the output of a process that failed
@@ -41,16 +42,23 @@ class Trainer(Protocol):
 
 
 class SyncTrainer:
-    """Trains in step with the stream, which waits: the result does not depend on how fast the stream runs."""
+    """Trains in step with the stream, which waits: the result does not depend on how fast the stream runs.
+
+    Args:
+        progress: told how that goes.
+    """
 
     is_free = True
-    _result: TrainingResult | None = None
+
+    def __init__(self, progress: Progress | None = None) -> None:
+        self._progress = progress
+        self._result: TrainingResult | None = None
 
     def submit(self, job: TrainingJob) -> None:
         """Run a job to its end; where a package is missing that training needs, that is a job that failed."""
         try:
             with quiet_libraries():
-                self._result = retrain(job)
+                self._result = retrain(job, self._progress)
         except ModuleNotFoundError as error:
             self._result = TrainingResult(f"its training could not start: {missing_package(error) or error}")
 

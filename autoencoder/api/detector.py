@@ -34,8 +34,8 @@ class Detector:
     says, a first chunk of at least 200 points is taken for the whole series, of which the first quarter trains (``training.fraction``, as
     for a file on the command line), and a shorter one for the beginning of a stream, of which the first 1,000 points train.
 
-    Every default is that of config.yaml. With ``adaptation.enabled`` the model is replaced when the stream has changed for good; the
-    stream waits for that training unless ``adaptation.synchronous`` is false.
+    Every default is that of config.yaml. So the model is replaced when the stream has changed for good, unless ``adaptation.enabled`` is
+    false; the stream waits for that training unless ``adaptation.synchronous`` is false.
 
     Args:
         detector: "lstm_autoencoder" (default), "isolation_forest", "isolation_forest_sliding", "half_space_trees" or
@@ -136,7 +136,7 @@ class Detector:
 
     @property
     def adaptations(self) -> Sequence[AdaptationEvent]:
-        """What was done about the model so far, with ``adaptation.enabled``."""
+        """What was done about the model so far."""
         return self._stream.panel.adaptations if self._stream else ()
 
     def info(self) -> dict[str, object]:

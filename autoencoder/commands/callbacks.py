@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from autoencoder import __version__
 from autoencoder.config import Config
 from autoencoder.console import Console
-from autoencoder.core.events import PROMOTED, ROLLED_BACK
 from autoencoder.pipeline import Run
 from autoencoder.reports.incidents import MISSING
 from autoencoder.reports.sinks import Batch, Callback
@@ -52,20 +51,17 @@ class IncidentPrinter:
 
 
 class ModelSaver:
-    """Saves the models whenever one of them was replaced."""
+    """Saves the models whenever something was done about one of them."""
 
     def __init__(self, run: Run, save: Callable[[], object]) -> None:
         self._run, self._save = run, save
-        self._replaced = self._count()
+        self._done = len(run.panel.adaptations)
 
     def on_batch(self, batch: Batch) -> None:
-        """Save them, if one is another."""
-        if (count := self._count()) != self._replaced:
-            self._replaced = count
+        """Save them, if one may be another."""
+        if (done := len(self._run.panel.adaptations)) != self._done:
+            self._done = done
             self._save()
-
-    def _count(self) -> int:
-        return sum(event.event in (PROMOTED, ROLLED_BACK) for event in self._run.panel.adaptations)
 
 
 @contextmanager

@@ -25,6 +25,7 @@ from autoencoder.core.errors import (
     UsageError,
 )
 from autoencoder.core.state import State
+from autoencoder.core.types import Progress
 from autoencoder.factory.rules import unused
 from autoencoder.factory.runs import is_at_hand, make_alerts, make_panel, make_sinks
 from autoencoder.factory.sources import open_source
@@ -66,7 +67,9 @@ def run(config: Config, options: RunOptions, console: Console, server: HttpServe
             training = console.progress("training")
             this = Run(
                 source=source,
-                panel=make_panel(config, source, model, console.print, training, labels=LabelStore(folder.path).of),
+                panel=make_panel(
+                    config, source, model, console.print, _interruptible(training, signals), labels=LabelStore(folder.path).of
+                ),
                 statistics=RunStatistics(),
                 folder=folder,
                 settings=dump(config),
@@ -88,6 +91,16 @@ def run(config: Config, options: RunOptions, console: Console, server: HttpServe
             folder.discard()
             raise fault
         return _conclude(config, this, fault, alerts, signals, watch, console)
+
+
+def _interruptible(training: Task, signals: SignalGuard) -> Progress:
+    """Shows how a training goes, and lets an interrupt through that waits for the end of its chunk: a new model may take minutes."""
+
+    def show(done: int, total: int, text: str) -> None:
+        signals.raise_due()
+        training(done, total, text)
+
+    return show
 
 
 def _leave_done(config: Config, folder: RunFolder, console: Console) -> int:

@@ -5,14 +5,20 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
+import numpy as np
+
 from autoencoder.alerts.sink import Alerts
 from autoencoder.config import Config
 from autoencoder.console import Stopwatch
+from autoencoder.core.events import DECLARED
+from autoencoder.factory.runs import zone_of
 from autoencoder.pipeline import Run
-from autoencoder.reports.incidents import GAPS
+from autoencoder.reports.incidents import GAPS, time_text
+from autoencoder.reports.logs import event_time
 from autoencoder.reports.odometer import Odometer
-from autoencoder.reports.run_folder import RESULTS, has
+from autoencoder.reports.run_folder import ADAPTATIONS, RESULTS, has
 from autoencoder.reports.statistics import SeriesStatistics, summary
+from autoencoder.reports.wording import number_of
 
 FEW_JUDGED = 0.9  # share of the points below which the reason is told
 MAX_DETAILED = 10  # series whose counts are in metrics.json
@@ -53,7 +59,7 @@ def closing_lines(run: Run, metrics: dict[str, Any]) -> list[str]:
     files = [each for each in RESULTS if has(folder, each)]
     counts, quality = metrics["counts"], metrics["quality"]
     lines = summary(name, _odometer(run), counts, panel.training_points, quality, run.statistics.worst, folder, files)
-    lines[1:1] = [*_unjudged(run), *_cold(run), *_season(run)]
+    lines[1:1] = [*_unjudged(run), *_cold(run), *_season(run), *_changes(run)]
     if not run.source.has_series:
         return lines
     left_out = len(panel) - len(panel.scored)
@@ -95,6 +101,21 @@ def _season(run: Run) -> list[str]:
         return []
     which = "" if not run.source.has_series else f" in {len(short):,} of {len(run.panel.scored):,} series"
     return [f"{short[0].detector.lacks_season}{which}"]
+
+
+def _changes(run: Run) -> list[str]:
+    """What became of changes that stay, if there were any."""
+    done = run.panel.adaptations
+    declared = [event for event in done if event.event == DECLARED]
+    if not declared:
+        return []
+    models, last = sum(event.adopts_change for event in done), max(declared, key=lambda event: event.time)
+    when = time_text(np.array([event_time(last)]), zone_of(run.source))[0]
+    often = f" {len(declared):,} times, last seen" if len(declared) > 1 else ", seen"
+    outcome = (
+        number_of(models, "new model") + " took over" if models else "the model stays, as none that was trained since is better"
+    )
+    return [f"the stream has changed for good{often} at {when}: {outcome}; {ADAPTATIONS} says more"]
 
 
 def _budget(run: Run) -> float:

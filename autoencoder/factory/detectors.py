@@ -166,4 +166,4 @@ def make_adaptive(
         return make_detector(config, points, progress, scorer=scorer)
 
     spec = ScorerSpec(config.detector, _scorer_params(config, excludes=chosen.is_asked_for))
-    return AdaptiveDetector(build, spec, SyncTrainer() if is_synchronous else SubprocessTrainer(limit), adaptation)
+    return AdaptiveDetector(build, spec, SyncTrainer(progress) if is_synchronous else SubprocessTrainer(limit), adaptation)

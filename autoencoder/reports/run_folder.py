@@ -191,7 +191,7 @@ def read_model(folder: Path) -> tuple[State, dict[str, bytes]]:
     if not is_folder(folder):
         raise ModelFileError(f"--model {folder} is not a folder; give the run folder that a run or 'train' left")
     if not has(folder, DETECTOR):
-        if "adaptation" in read_metrics(folder):
+        if "baseline_until_row" in (read_metrics(folder).get("adaptation") or ()):
             raise ModelFileError(
                 f"--model {folder} holds no model: the forecast that its run began with served to the end; "
                 "give a run with more points, or a model of 'train'"
