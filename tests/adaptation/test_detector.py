@@ -124,13 +124,15 @@ def growing_wave(count: int = 1000) -> Array:
 
 @pytest.mark.slow
 def test_cutting_and_resuming_with_autoencoder() -> None:
-    whole, values = make_lstm(), growing_wave()
-    expected = detect(whole, values)
-    assert PROMOTED in events(whole)
-    for cuts, saved in (([1, 299, 301, 517, *range(560, 640), 803, 804], []), ([], [450, 575, 700])):
-        found, done = cut(make_lstm, values, cuts, saved)
-        assert_same(found, expected)
-        assert done == record(whole)
+    for enabled in ("true", "auto"):  # which judges ahead of the blocks
+        build = partial(make_lstm, f"adaptation.enabled={enabled}")
+        whole, values = build(), growing_wave()
+        expected = detect(whole, values)
+        assert PROMOTED in events(whole)
+        for cuts, saved in (([1, 299, 301, 517, *range(560, 640), 803, 804], []), ([], [450, 575, 700])):
+            found, done = cut(build, values, cuts, saved)
+            assert_same(found, expected)
+            assert done == record(whole)
 
 
 # --- drift or anomaly ---
@@ -383,6 +385,20 @@ def test_run_writes_its_adaptations(program: Program, tmp_path: Path) -> None:
     report = metrics(tmp_path / "one")["adaptation"]
     assert (report["promoted"], report["rolled_back"]) == (1, 0)
     assert rows(tmp_path / "one") == rows(tmp_path / "two")
+
+
+def test_a_change_is_followed_by_default(program: Program, tmp_path: Path) -> None:
+    path = write_csv(tmp_path / "shift.csv", range(COUNT), shifted()[:, 0])
+    settings = ["--detector", "windowed_gaussian", "--set", f"training.points={TRAINING}"]
+    outcome = program(path, "--out", "one", *settings)
+    assert outcome.code == 0
+    promoted = [json.loads(line) for line in (tmp_path / "one" / "adaptations.jsonl").read_text().splitlines()]
+    assert PROMOTED in [each["event"] for each in promoted]
+    assert f"the stream has changed for good, seen at {promoted[0]['row']}: 1 new model took over" in outcome.err
+    outcome = program(path, "--out", "two", *settings, "--set", "adaptation.enabled=false")
+    assert outcome.code == 0 and "changed" not in outcome.err
+    before = slice(0, promoted[0]["row"])
+    assert rows(tmp_path / "one")[before] == rows(tmp_path / "two")[before]
 
 
 def test_stdin_with_cold_start(tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from helpers.cli import ROOT, wait_until
 
 from adaptation.helpers import wave
 from autoencoder.adaptation.retraining import SavedScorer, ScorerSpec, TrainingJob, TrainingResult, retrain
-from autoencoder.adaptation.trainer import ProcessLimit, SubprocessTrainer
+from autoencoder.adaptation.trainer import ProcessLimit, SubprocessTrainer, SyncTrainer
 
 GAUSSIAN = ScorerSpec("windowed_gaussian", {"window": 100})
 LSTM = ScorerSpec("lstm_autoencoder", {"sequence_length": 16, "units": (8,), "max_steps": 60, "exclude_anomalies": True})
@@ -115,3 +116,11 @@ def test_process_ends_with_its_run(tmp_path: Path) -> None:
         run.kill()
     wait_until(lambda: not stat.exists() or " Z " in stat.read_text())
     assert not list(tmp_path.iterdir())
+
+
+def test_a_missing_package_is_a_training_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tensorflow", None)
+    trainer = SyncTrainer()
+    trainer.submit(replace(gaussian_job(LSTM), is_anew=True))
+    result = trainer.poll()
+    assert result and result.rejection.startswith("its training could not start: tensorflow is not installed")

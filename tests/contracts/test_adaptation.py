@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -61,3 +62,19 @@ def test_what_follows_a_stream_by_itself_is_left_alone(name: str) -> None:
     one = detector(name, "auto")
     one.process(stream(1)[:10])
     assert not isinstance(one._stream.panel[None].detector, AdaptiveDetector)
+
+
+def test_what_was_saved_goes_on_as_it_was(tmp_path: Path) -> None:
+    """Saved while it watches or while it does not; a model alone is watched from then on."""
+    data, name = stream(1), "windowed_gaussian"
+    expected = rows_text(detector(name, False).process(data), "Z").splitlines()
+    for enabled, watches in (("auto", True), (False, False)):
+        one = detector(name, enabled)
+        one.process(data[:800])
+        one.save(tmp_path / str(enabled))
+        for again, is_watched in (
+            (ae.load(tmp_path / str(enabled)), watches),
+            (ae.Detector(model=tmp_path / str(enabled)), True),
+        ):
+            assert rows_text(again.process(data[800:]), "Z").splitlines() == expected[800:]
+            assert isinstance(again._stream.panel[None].detector, AdaptiveDetector) == is_watched
