@@ -218,7 +218,7 @@ class StreamDetector(Detector):
         successor.calibration_errors = errors[-MAX_CALIBRATION_ERRORS:].copy()
         successor._set_share(self.share)
         successor._calibrate()
-        successor.trained = True
+        successor.trained, successor.training_seconds = True, self.training_seconds
         return successor
 
     def info(self) -> dict[str, object]:
