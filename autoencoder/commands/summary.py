@@ -10,7 +10,7 @@ import numpy as np
 from autoencoder.alerts.sink import Alerts
 from autoencoder.config import Config
 from autoencoder.console import Stopwatch
-from autoencoder.core.events import DECLARED
+from autoencoder.core.events import DECLARED, DROPPED
 from autoencoder.factory.runs import zone_of
 from autoencoder.pipeline import Run
 from autoencoder.reports.incidents import GAPS, time_text
@@ -112,9 +112,12 @@ def _changes(run: Run) -> list[str]:
     models, last = sum(event.adopts_change for event in done), max(declared, key=lambda event: event.time)
     when = time_text(np.array([event_time(last)]), zone_of(run.source))[0]
     often = f" {len(declared):,} times, last seen" if len(declared) > 1 else ", seen"
-    outcome = (
-        number_of(models, "new model") + " took over" if models else "the model stays, as none that was trained since is better"
-    )
+    if models:
+        outcome = f"{number_of(models, 'new model')} took over"
+    elif any(event.event == DROPPED for event in done):
+        outcome = "the model stays, as none that was trained since is better"
+    else:
+        outcome = "no other model is trained yet"
     return [f"the stream has changed for good{often} at {when}: {outcome}; {ADAPTATIONS} says more"]
 
 
