@@ -23,6 +23,7 @@ from pyspark.sql.streaming import StreamingQuery
 
 from autoencoder.commands.train import RunOptions, train
 from autoencoder.config import Config, dump, load
+from autoencoder.config.schema import COLD_START
 from autoencoder.console import Console
 from autoencoder.core.errors import AutoencoderError, ConfigError, ResumeError, RunError
 from autoencoder.core.extras import environment
@@ -178,9 +179,10 @@ def _wait(query: StreamingQuery) -> int:
 def _settings(arguments: argparse.Namespace) -> tuple[Config, SavedModel]:
     """The settings of the model, with those that were given, for workers that have one core each; and the model."""
     file = require_inside(arguments.model, CONFIG) if has(arguments.model, CONFIG) else None
-    config = load(
-        arguments.config, {"network.threads": 1, "columns.joint": True, "training.newcomers": "own"}, arguments.set, saved=file
-    )
+    changes = {"network.threads": 1, "columns.joint": True, "training.newcomers": "own"}
+    # as in the checkpoints of streams that began before ``auto``
+    changes |= {"adaptation.enabled": False, "adaptation.cold_start_points": COLD_START}
+    config = load(arguments.config, changes, arguments.set, saved=file)
     for key, value, usual in (
         ("adaptation.enabled", config.adaptation.enabled, (False, "auto")),
         ("input.transform", config.input.transform, ("auto", "none")),
