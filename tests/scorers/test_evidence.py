@@ -9,7 +9,7 @@ from helpers.series import Array
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from autoencoder.scorers.evidence import Surprise, believable, by_column, guesses, side_by_side, total
+from autoencoder.scorers.evidence import Surprise, believable, by_column, guesses, side_by_side, tail_scale, total
 
 quick = settings(deadline=None, max_examples=50, derandomize=True)
 numbers = st.lists(st.sampled_from([0.0, 0.5, 1.0, 2.0, 3.5]) | st.floats(0, 1e3, allow_subnormal=False), min_size=1, max_size=60)
@@ -78,7 +78,34 @@ def test_of_columns_that_are_all_well_the_worst_is_told() -> None:
 # --- what of a training part is believed ---
 
 
-@pytest.mark.parametrize("anomalies", [1, 25])
+@quick
+@given(
+    seed=st.integers(0, 99),
+    start=st.floats(0, 1),
+    beyond=st.just(0.0) | st.floats(0.01, 3),
+    count=st.sampled_from([999, 1000, 1500]),
+)
+def test_tail_scale_is_that_of_a_censored_sample(seed: int, start: float, beyond: float, count: int) -> None:
+    values = np.random.default_rng(seed).exponential(size=count)
+    most = start + beyond if count >= 1000 and beyond > 0 else np.inf
+    tail = [value for value in values.tolist() if value > start]
+    expected = (sum(min(value, most) - start for value in tail) + 0.5) / (sum(value < most for value in tail) + 1)
+    assert tail_scale(values[:, None], np.array([start]), np.array([start + beyond]), np.array([0.5])).item() == pytest.approx(
+        expected
+    )
+
+
+def test_anomalies_among_many_points_do_not_make_later_ones_usual() -> None:
+    normal = np.random.default_rng(0).exponential(size=(5000, 1))
+    spoilt = normal.copy()
+    spoilt[50:5000:100] = 60.0  # 1 %
+    anomaly = np.array([[60.0]])
+    assert fitted(normal).of(anomaly).item() == pytest.approx(60, rel=0.1)
+    assert fitted(spoilt).of(anomaly).item() > 40
+    assert fitted(spoilt[:900]).of(anomaly).item() < 15  # so few may be heavy tails
+
+
+@pytest.mark.parametrize("anomalies", [1, 75])
 def test_errors_that_do_not_fit_the_others_are_not_believed(anomalies: int) -> None:
     errors = np.random.default_rng(0).exponential(size=5000)
     spoilt = errors.copy()
