@@ -89,10 +89,9 @@ class LstmAutoencoderScorer(Scorer):
         self._forget()
         self.keeps_surprises = False  #: of the training part, for ``leave_out``
         self._without: tuple[str, ...] = ()  # of ``PARTS``
-        self._calibration_surprises = np.empty((0, 0))
         self.excursion = Excursion()
         self.shadow: Shadow
-        self.calibration_errors = np.empty(0)
+        self.calibration_errors, self._calibration_surprises = np.empty(0), np.empty((0, 0))
 
     def fit(self, values: Array, progress: Progress | None = None) -> Self:
         """Train on values (N, F); see ``Scorer.fit``. A network that is shared is not trained again."""
@@ -112,8 +111,7 @@ class LstmAutoencoderScorer(Scorer):
         if steps and self._window is None:
             self._sequence_length = steps
         valid = values[~np.isnan(values).any(axis=1)]  # (V, F)
-        missing = len(values) - len(valid)
-        spec = choose_spec(valid, missing, self._window, self._sequence_length, self._window_periods)
+        spec = choose_spec(valid, len(values) - len(valid), self._window, self._sequence_length, self._window_periods)
         self._architecture = replace(self._architecture, steps=spec.steps, features=values.shape[1])
         windows = sliding_windows(valid, spec)  # (V - points + 1, T, F)
         if steps and spec.steps != steps:
@@ -142,22 +140,19 @@ class LstmAutoencoderScorer(Scorer):
         if not freeze_network:
             self.train_network(self.scaler.scale(windows)[0], progress, self.network)
         # what the network cannot account for even now is left of an anomaly: it is neither remembered nor a measure
-        assert self.network
-        values, kept = without_outlying(values, spec, ends, self.network.start(windows, values[ends], self.scaler)()[0])
+        values, kept = without_outlying(values, spec, ends, self._trained_network.start(windows, values[ends], self.scaler)()[0])
         self._calibrate(windows[kept], values, ends[kept], Excursion().fit(values))
         self._begin_after(values[~np.isnan(values).any(axis=1)])
 
     def _calibrate(self, windows: Array, values: Array, ends: Integers, outside: Array) -> None:
         """Learn how much evidence is usual, from windows (M, T, F) that end at rows (M,) of values (N, F) with excursions (N,)."""
-        assert self.network
-        error = self.network.start(windows, values[ends], self.scaler)()[0]
+        error = self._trained_network.start(windows, values[ends], self.scaler)()[0]
         self.memory = self._new_memory()
         distance = self.memory.fit(self.scaler.half_windows(windows), gap=self.window // 2)
         self._forget()
         given = np.concatenate([self.season.fit(values), self.dependence.fit(values)], axis=2)
         levels = self.level.fit(values, self.window, has_season=self.season.period > 0)
-        linear = self.forecast.fit(values, levels)
-        evidence = side_by_side(error, distance, outside[ends], linear[ends], given[ends])
+        evidence = side_by_side(error, distance, outside[ends], self.forecast.fit(values, levels)[ends], given[ends])
         ordinary = without_outlier(windows)
         self.surprise.fit(evidence[ordinary], guesses(values.shape[1]))
         surprises = self.surprise.of(np.nan_to_num(evidence))
@@ -186,6 +181,12 @@ class LstmAutoencoderScorer(Scorer):
         """Points of a window."""
         return self.scaler.spec.points
 
+    @property
+    def _trained_network(self) -> TrainedNetwork:
+        if self.network is None:
+            raise self._no_model()
+        return self.network
+
     def info(self) -> dict[str, object]:
         """Window and validation loss (mean squared error in scaled units)."""
         spec, loss = self.scaler.spec, self.network.validation_loss if self.network else float("nan")
@@ -197,17 +198,15 @@ class LstmAutoencoderScorer(Scorer):
 
     def begin(self, values: Array) -> Callable[[], Scored]:
         """See ``Scorer.begin``."""
-        if self.network is None:
-            raise self._no_model()
+        network = self._trained_network
         if np.count_nonzero(values == values) == values.size:
-            return self._begin(values)
+            return self._begin(values, network)
         known = ~np.isnan(values).any(axis=1)
-        finish = self._begin(values[known])
+        finish = self._begin(values[known], network)
         return lambda: finish().at(np.flatnonzero(known), values)
 
-    def _begin(self, values: Array) -> Callable[[], Scored]:
+    def _begin(self, values: Array, network: TrainedNetwork) -> Callable[[], Scored]:
         """As ``begin`` for NaN-free values (N, F), unknown until a window is full; the history moves on."""
-        assert self.network
         stream = np.concatenate([self.history, values])  # (H + N, F)
         before, window, features = len(self.history), self.window, values.shape[1]
         early = min(len(values), max(0, window - 1 - before))  # points without a full window
@@ -220,7 +219,7 @@ class LstmAutoencoderScorer(Scorer):
             self.shadow.skip(early)
             return partial(Scored.unknown, values, contributing(features))
         windows = sliding_windows(stream[max(0, before - window + 1) :], self.scaler.spec)  # (N - early, T, F)
-        reconstruction = self.network.start(windows, values[early:], self.scaler)
+        reconstruction = network.start(windows, values[early:], self.scaler)
         outside = self.excursion.compare(values)  # (N,); other threads run the network meanwhile
         distance = self.memory.compare(self.scaler.half_windows(windows))
         linear = self.forecast.compare(stream, levels[early:])  # (N - early, F, K)
@@ -261,21 +260,18 @@ class LstmAutoencoderScorer(Scorer):
 
     def _parts(self) -> dict[str, Stateful]:
         """What has a state of its own, by its key in that of the scorer."""
-        learnt: dict[str, Stateful] = {"level": self.level, "forecast": self.forecast}
-        learnt |= {"season": self.season, "surprise": self.surprise}
+        learnt = {"level": self.level, "forecast": self.forecast, "season": self.season, "surprise": self.surprise}
         joint = {"dependence": self.dependence} if self._architecture.features > 1 else {}
         return {**learnt, **joint, "memory": self.memory, "range": self.excursion, "shadow": self.shadow}
 
     def state(self) -> State:
         """Window, scaling, the recent points and which network they belong to."""
-        if self.network is None:
-            raise self._no_model()
         return {
+            "network": self._trained_network.digest,
             **self.scaler.spec.state(),
             "hide": self._architecture.horizon,
             "scale": self.scaler.spread.copy(),
             "history": self.history.copy(),
-            "network": self.network.digest,
             **{key: part.state() for key, part in self._parts().items()},
         }
 

@@ -105,9 +105,7 @@ class Shadow(Resettable):
             if row - newest < self._reach:
                 own[place] = min(own[place], least)
                 if row - newest < POINTS:  # what stands in the place of an anomaly is among them
-                    linear = point[SINGLE : SINGLE + features * KINDS].reshape(features, KINDS)  # a view
-                    [cleaned] = forecast.errors(np.ascontiguousarray(stretch.T)[None], level)
-                    linear[:, :-1] = cleaned  # repetitions are of what was there
+                    _forecast_again(point, stretch, level, forecast)
                     own[place] = min(own[place], total(surprise.of(point[None]), features, without).item())
             if own[place] > self._bound:
                 stretch[-1] = forecast.expected(stretch[:-1], level)
@@ -119,3 +117,9 @@ class Shadow(Resettable):
     def _complete(self, saved: Reader) -> None:
         if len(self._values) not in (0, POINTS - 1):
             raise saved.fault("values", f"holds {len(self._values)} points; there must be {POINTS - 1}, or none")
+
+
+def _forecast_again(point: Array, stretch: Array, level: Array, forecast: LinearForecast) -> None:
+    """Let the linear part of a point's evidence (K,) be that of a stretch (P, F) with a level (F,); repetitions are of what was there."""
+    linear = point[SINGLE : SINGLE + len(level) * KINDS].reshape(len(level), KINDS)  # a view
+    [linear[:, :-1]] = forecast.errors(np.ascontiguousarray(stretch.T)[None], level)
