@@ -211,7 +211,7 @@ class LstmAutoencoderScorer(Scorer):
         before, window, features = len(self.history), self.window, values.shape[1]
         early = min(len(values), max(0, window - 1 - before))  # points without a full window
         self._begin_after(stream)
-        given, levels = self.season.compare(values), self.level.follow(stream, len(values))
+        levels, (given, residuals) = self.level.follow(stream, len(values)), self.season.follow(values)
         if features > 1:
             given = np.concatenate([given, self.dependence.compare(stream, len(values))], axis=2)  # (N, F, K)
         if early == len(values):
@@ -230,7 +230,7 @@ class LstmAutoencoderScorer(Scorer):
             surprises = self.surprise.of(evidence)
             found = total(surprises, features, self._without), predictions, by_column(surprises, features)
             errors, predictions, contributions = (behind(early, part) for part in found)
-            own = self.shadow.process(stream, errors, levels, evidence, surprises, self.forecast, self.surprise, self._without)
+            own = self.shadow.process(stream, errors, levels, evidence, residuals, self.forecast, self.surprise, self._without)
             return Scored(errors, predictions, own, contributions)
 
         return finish

@@ -106,32 +106,38 @@ class SeasonalResidual(Resettable):
 
     def _left(self, values: Array, season: int) -> float:
         """Mean evidence in values (N, F), in units of their own deviation, over all columns: what the season does not account for."""
-        found = np.array([self._follow(column, values[:, column].tolist()) for column in range(values.shape[1])])  # (F, N)
+        found = np.array([self._follow(column, values[:, column].tolist())[0] for column in range(values.shape[1])])  # (F, N)
         with np.errstate(over="ignore"):  # huge values have an infinite one
             spread = np.nanstd(values, axis=0)
         return float(np.mean(found[:, season + NEWEST :].mean(axis=1) / np.where(spread > 0, spread, 1.0)))
 
     def compare(self, values: Array) -> Array:
         """Evidence (N, F, K) of values (N, F), which come next in the stream; NaN is a gap."""
-        evidence = np.zeros((*values.shape, KINDS))
+        return self.follow(values)[0]
+
+    def follow(self, values: Array) -> tuple[Array, Array]:
+        """As ``compare``, and the residuals (N, F) of the values themselves, in the same deviations; NaN where no season is known."""
+        evidence, residuals = np.zeros((*values.shape, KINDS)), np.full(values.shape, np.nan)
         if not self.period:
-            return evidence
+            return evidence, residuals
         for column, points in enumerate(values.T.tolist()):
-            evidence[:, column, 0] = self._follow(column, points)
+            evidence[:, column, 0], residuals[:, column] = self._follow(column, points)
         self._seen += len(values)
         evidence /= self._unit[:, None]
-        return evidence
+        residuals /= self._unit
+        return evidence, residuals
 
-    def _follow(self, column: int, values: list[float]) -> list[float]:
-        """Go on with values of a column -> the smallest of the newest residuals where they lie on one side, else 0."""
+    def _follow(self, column: int, values: list[float]) -> tuple[list[float], list[float]]:
+        """Go on with values of a column -> the smallest of the newest residuals where they lie on one side, else 0; their residuals."""
         usual, period, seen = self._usual[column], self.period, self._seen
         level, deviation, least, away = (part.item(column) for part in (self._level, self._deviation, self._unit, self._away))
         newest, rate = self._newest[column].tolist(), 1.0 / period
-        evidence = []
+        evidence, residuals = list[float](), list[float]()
         for value in values:
             phase = seen % period
             known = usual.item(phase)
             residual = value - known - level
+            residuals.append(residual)
             newest.append(residual if residual == residual else 0.0)
             low, high = min(newest), max(newest)
             evidence.append(low if low > 0 else -high if high < 0 else 0.0)
@@ -148,7 +154,7 @@ class SeasonalResidual(Resettable):
             del newest[0]
             seen += 1
         self._level[column], self._deviation[column], self._newest[column], self._away[column] = level, deviation, newest, away
-        return evidence
+        return evidence, residuals
 
     def state(self) -> State:
         """All that is remembered; the usual values of the block that is under way stand apart."""

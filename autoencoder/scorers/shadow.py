@@ -13,6 +13,7 @@ from autoencoder.scorers.linear_forecast import KINDS, POINTS, LinearForecast
 from autoencoder.thresholds.peaks_over_threshold import MAX_RARITY, PeaksOverThreshold
 
 RARE = 0.001  # share of normal points that pass the limit for one in 1,000
+USUAL = 1.0  # deviations from its usual value at that time of the season, within which a value is back
 LIMITS = 1.4  # times that limit, beyond which an error casts a shadow: one between the two often grows on, and is to be seen
 
 
@@ -23,7 +24,8 @@ class Shadow(Resettable):
     shadow, as long as a window reaches, the network's evidence is of the anomaly: a point counts by its range, its repetitions and its
     linear forecast alone. That is made twice, from the values as they were and from values in which the forecast stands in the place of
     every anomaly, as a filter cleaner has it (Masreliez and Martin 1977, doi 10.1109/TAC.1977.1101538); the lower one counts, for after an
-    anomaly a stream goes on from the one or from the other. A point never counts more than its window.
+    anomaly a stream goes on from the one or from the other. Neither forecast knows the jump back from an event that was not flagged in
+    every point; so one that is back where the season has it counts without a forecast. A point never counts more than its window.
 
     Args:
         reach: points that a window looks back on.
@@ -68,7 +70,7 @@ class Shadow(Resettable):
         errors: Array,
         levels: Array,
         evidence: Array,
-        surprises: Array,
+        residuals: Array,
         forecast: LinearForecast,
         surprise: Surprise,
         without: tuple[str, ...] = (),
@@ -80,7 +82,7 @@ class Shadow(Resettable):
             errors: (N,) of the windows that end at these points, NaN where unknown.
             levels: (N, F) of these points.
             evidence: (M, K) of the newest of these points, all whose error is known among them, from the values as they were.
-            surprises: (M, K) of that evidence.
+            residuals: (N, F) of these points, off what is usual at their time of the season, in deviations; NaN where unknown.
             forecast: of the newest points.
             surprise: of all kinds of evidence.
             without: ``PARTS`` of it that are left out, beside the network's.
@@ -96,19 +98,18 @@ class Shadow(Resettable):
         if len(self._values):
             stream[first - len(self._values) : first] = self._values
         places, without = unusual + (len(evidence) - len(errors)), ("network", *without)
-        alone = total(surprises[places], features, without)
-        for place, row, point, least in zip(
-            unusual.tolist(), (unusual + first).tolist(), evidence[places], alone.tolist(), strict=True
-        ):
-            level = levels[place]
+        surprises, is_back = surprise.of(evidence[places]), (np.abs(residuals[unusual]) <= USUAL).all(axis=1)
+        alone = total(surprises, features, without)
+        alone[is_back] = total(surprises[is_back], features, (*without, "linear forecast"))
+        for place, row, point, least in zip(unusual.tolist(), (unusual + first).tolist(), evidence[places], alone, strict=True):
             stretch = stream[row - POINTS + 1 : row + 1]  # (P, F), a view
             if row - newest < self._reach:
                 own[place] = min(own[place], least)
                 if row - newest < POINTS:  # what stands in the place of an anomaly is among them
-                    _forecast_again(point, stretch, level, forecast)
+                    _forecast_again(point, stretch, levels[place], forecast)
                     own[place] = min(own[place], total(surprise.of(point[None]), features, without).item())
             if own[place] > self._bound:
-                stretch[-1] = forecast.expected(stretch[:-1], level)
+                stretch[-1] = forecast.expected(stretch[:-1], levels[place])
                 newest = row
         self._since = min(len(stream) - 1 - newest, self._reach)
         self._values = stream[-(POINTS - 1) :].copy() if self._since < POINTS - 1 else stream[:0]

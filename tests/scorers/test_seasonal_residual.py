@@ -70,6 +70,18 @@ def test_a_spike_leaves_no_echo_and_an_event_ends_with_it() -> None:
     assert found[111:].max() < 1.5
 
 
+def test_residuals_are_of_the_points_themselves() -> None:
+    values, following = weeks(4), weeks(1, seed=1)
+    usual = fitted(values).follow(following)[1]
+    spoilt = following.copy()
+    spoilt[50] += 50.0
+    residuals = fitted(values).follow(spoilt)[1]
+    assert np.abs(residuals[[49, 51]] - usual[[49, 51]]).max() < 0.5
+    assert residuals[50, 0] > 30.0
+    assert np.median(np.abs(usual)) == pytest.approx(0.67, abs=0.2)  # in deviations
+    assert np.isnan(fitted(values[:20]).follow(following)[1]).all()
+
+
 def test_what_stays_becomes_usual() -> None:
     season, following = fitted(weeks(4)), weeks(12, seed=1) + 3.0
     found = season.compare(following)[:, 0, 0]

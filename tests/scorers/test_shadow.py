@@ -53,12 +53,13 @@ class Example:
                 self.shadow.load(state)
         return np.concatenate(found)
 
-    def process(self, stream: Array, errors: Array) -> Array:
+    def process(self, stream: Array, errors: Array, residuals: Array | None = None) -> Array:
         """Own errors of the newest points of a stream, with these errors of windows, of which nothing but the forecast says more."""
         nothing = np.zeros(len(errors))
         levels = np.zeros((len(errors), stream.shape[1]))
         evidence = side_by_side(nothing, nothing, nothing, self.forecast.compare(stream, levels))
-        return self.shadow.process(stream, errors, levels, evidence, self.surprise.of(evidence), self.forecast, self.surprise)
+        residuals = np.full(levels.shape, np.nan) if residuals is None else residuals
+        return self.shadow.process(stream, errors, levels, evidence, residuals, self.forecast, self.surprise)
 
 
 @pytest.mark.parametrize("columns", [1, 2])
@@ -88,6 +89,17 @@ def test_a_window_without_an_anomaly_counts_as_it_is() -> None:
 def test_a_level_that_stays_is_no_shadow() -> None:
     own = Example().own(list(range(40, 140)))
     assert (own[40:60] > LIMIT).all()
+
+
+@pytest.mark.parametrize(("residual", "is_seen"), [(np.nan, True), (1.5, True), (0.5, False), (-0.5, False)])
+def test_jump_back_to_what_is_usual_is_not_seen(residual: float, is_seen: bool) -> None:
+    example = Example()
+    values, errors, residuals = example.values.copy(), np.full(POINTS_AFTER, 100.0), np.full((POINTS_AFTER, 1), residual)
+    values[40:80], residuals[40:80] = values[40:80] + 5.0, 30.0
+    errors[45:80] = 1.0  # the level is not flagged to its end, so both forecasts expect it to go on
+    own = example.process(np.concatenate([example.history, values]), errors, residuals)
+    assert own[41] > LIMIT
+    assert (own[80:84] > LIMIT).any() == is_seen
 
 
 @settings(deadline=None, max_examples=40, derandomize=True)
