@@ -9,7 +9,6 @@ from dataclasses import replace
 import numpy as np
 
 from autoencoder.adaptation.buffer import Block, Slots
-from autoencoder.adaptation.retraining import exclude
 from autoencoder.core.events import DROPPED, AdaptationEvent
 from autoencoder.core.types import Array, Time
 from autoencoder.detector import StreamDetector
@@ -68,7 +67,6 @@ def begin(detector: StreamDetector, calibration: Array, rows: Block, since: Bloc
     if len(since):
         slots = Slots.of(detector.fill(since.time, since.values), since.time, since.values)
         parts.append(Block.of(detector.detect(slots.time, slots.values, slots.is_row), slots.is_row))
-        exclude(detector.scorer, parts[-1].anomalies, parts[-1].errors)
     whole = Block.concatenate(parts)
     return whole[whole.is_complete]
 

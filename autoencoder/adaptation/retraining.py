@@ -161,12 +161,6 @@ def _before_holdout(job: TrainingJob) -> SavedScorer:
     return SavedScorer(BASELINE_SPEC, scorer.state(), {}, job.current.calibration_errors)
 
 
-def exclude(scorer: Scorer, anomalies: Bools, errors: Array) -> None:
-    """Keep a scorer from learning anomalies (N,) among the newest points with errors (N,), if it learns from the stream."""
-    if isinstance(scorer, Refittable):
-        scorer.exclude(anomalies[~np.isnan(errors)])
-
-
 # --- backtest ---
 
 

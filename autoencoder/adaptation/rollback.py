@@ -8,7 +8,7 @@ import numpy as np
 
 from autoencoder.adaptation.buffer import Block
 from autoencoder.adaptation.cleaning import clean_rows, outlier_rows
-from autoencoder.adaptation.retraining import ALARMING, exclude, std_of, trimmed_loss, unit_of
+from autoencoder.adaptation.retraining import ALARMING, std_of, trimmed_loss, unit_of
 from autoencoder.core.state import Reader, State, from_files, to_files
 from autoencoder.core.types import Array
 from autoencoder.detector import StreamDetector
@@ -36,7 +36,6 @@ class RollbackMonitor:
     def update(self, block: Block) -> None:
         """The previous model detects in a block, too."""
         detections = self.detector.detect(block.time, block.values, block.is_row)
-        exclude(self.detector.scorer, detections.anomalies, detections.errors)
         anomalies = np.column_stack([block.anomalies, detections.anomalies]).astype(np.float64)
         self._rows.append(np.hstack([block.values, block.predictions, detections.predictions, anomalies]))
         self.blocks += 1

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import numpy as np
 
-from autoencoder.adaptation import first_model, retraining
+from autoencoder.adaptation import first_model
 from autoencoder.adaptation.buffer import MIN_WINDOW, SHORT_BLOCK, Block, HistoryBuffer, Slots
 from autoencoder.adaptation.cleaning import calibration_set, clean_rows, clean_windows, outlier_rows, trainable_rows
 from autoencoder.adaptation.drift import Drift, DriftMonitor
@@ -45,7 +45,6 @@ class ModelUpdater:
     def __init__(self, build: Build, model: ScorerSpec, trainer: Trainer, config: AdaptationConfig) -> None:
         self._build_detector = build
         self._specs = {MODEL: model, BASELINE: BASELINE_SPEC}
-        self._excludes = bool(model.params.get("exclude_anomalies"))  # the model is told of anomalies after each block
         self._trainer = trainer
         self._config = config
         self.kind = BASELINE if config.cold_start_points else MODEL
@@ -100,14 +99,12 @@ class ModelUpdater:
     @property
     def is_calm(self) -> bool:
         """Whether the model stays as it is until there is a reason for a training."""
-        return self.kind == MODEL and not (self._rollback or self._schedule.reason or self._excludes)
+        return self.kind == MODEL and not (self._rollback or self._schedule.reason)
 
     def update(self, block: Block, row: int, time: np.generic, settle: Callable[[], object]) -> None:
         """A block is full, with the point of a row and time; ``settle`` lets the detector stand there."""
         self._row, self._time, drift = row, time, None
         self._drift.confirm = self._config.confirm_blocks(self.detector.interval, self.block_size)
-        if self._excludes:
-            retraining.exclude(self.detector.scorer, block.anomalies, block.errors)
         if self.kind == BASELINE:
             self._history.add(block)
         else:
@@ -209,7 +206,6 @@ class ModelUpdater:
         since = max(behind, min(history.seen - self._schedule.since, len(history)))
         values, clean = history.values[-behind:], self._trainable(since)[-behind:]
         errors, _ = candidate.process(values)  # it catches up on what came since its training part
-        retraining.exclude(candidate, ~clean, errors)
         window = max(candidate.window, MIN_WINDOW)
         usable = errors[window:][clean_rows(clean[window:] & ~np.isnan(errors[window:]), window)]
         if len(usable) < window:

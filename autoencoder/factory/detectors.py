@@ -59,7 +59,7 @@ def make_scorer(config: Config) -> Scorer:
     return create(config.detector, **_scorer_params(config))
 
 
-def _scorer_params(config: Config, *, excludes: bool = False) -> dict[str, Any]:
+def _scorer_params(config: Config) -> dict[str, Any]:
     """The parameters of that scorer, which bear the names of their settings."""
     seed = {"seed": config.seed}
     match config.detector:
@@ -74,7 +74,7 @@ def _scorer_params(config: Config, *, excludes: bool = False) -> dict[str, Any]:
     network = config.network.model_dump() | config.training.model_dump(exclude={"points", "fraction", "newcomers"}) | seed
     window = None if network["window"] == "auto" else network["window"]
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return network | {"window": window, "threads": network["threads"] or cores, "exclude_anomalies": excludes}
+    return network | {"window": window, "threads": network["threads"] or cores}
 
 
 def make_detector(
@@ -165,5 +165,5 @@ def make_adaptive(
     def build(scorer: Scorer, points: int) -> StreamDetector:
         return make_detector(config, points, progress, scorer=scorer)
 
-    spec = ScorerSpec(config.detector, _scorer_params(config, excludes=chosen.is_asked_for))
+    spec = ScorerSpec(config.detector, _scorer_params(config))
     return AdaptiveDetector(build, spec, SyncTrainer(progress) if is_synchronous else SubprocessTrainer(limit), adaptation)

@@ -11,7 +11,7 @@ import numpy as np
 
 from autoencoder.core.errors import NotFittedError
 from autoencoder.core.state import Resettable, State
-from autoencoder.core.types import Array, Bools, Detections, Integers, Progress, Time, unknown
+from autoencoder.core.types import Array, Detections, Integers, Progress, Time, unknown
 
 __all__ = ["Array", "Progress", "Refittable", "Scored", "Scorer", "to_detections"]
 
@@ -149,8 +149,4 @@ class Refittable(Protocol):
         Raises:
             TrainingError: too few points are left between the gaps.
         """
-        ...
-
-    def exclude(self, anomalies: Bools) -> None:
-        """Mark anomalies (N,) among the newest rows that got an error; they are not learnt as normal."""
         ...

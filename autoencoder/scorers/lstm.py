@@ -11,7 +11,7 @@ import numpy as np
 
 from autoencoder.core.errors import ModelFileError, TrainingError
 from autoencoder.core.state import Reader, State, Stateful
-from autoencoder.core.types import Array, Bools, Integers, Progress, behind
+from autoencoder.core.types import Array, Integers, Progress, behind
 from autoencoder.network.model import Architecture
 from autoencoder.network.runtime import TrainedNetwork, Windows
 from autoencoder.network.training import TrainingConfig
@@ -59,7 +59,6 @@ class LstmAutoencoderScorer(Scorer):
         dropout: share of the code dropped in training.
         horizon: newest steps the encoder does not see.
         threads: threads that run the network.
-        exclude_anomalies: windows with an anomaly do not count as normal ones later; ``exclude`` tells which points were anomalies.
         training: fields of ``TrainingConfig``; its seed is the scorer's.
     """
 
@@ -76,13 +75,12 @@ class LstmAutoencoderScorer(Scorer):
         dropout: float = 0.0,
         horizon: int = 1,
         threads: int = 1,
-        exclude_anomalies: bool = False,
         **training: float,
     ) -> None:
         self._window, self._sequence_length, self._window_periods = window, sequence_length, window_periods
         self._architecture = Architecture(sequence_length, 1, tuple(units), latent_dim, dropout, horizon)
         self._training = TrainingConfig(**training)  # type: ignore[arg-type]  # its fields are whole numbers and floats
-        self._threads, self._exclude_anomalies = threads, exclude_anomalies
+        self._threads = threads
         self.network: TrainedNetwork | None = None
         self._has_shared_network = False
         self.memory: NearestWindow
@@ -174,7 +172,7 @@ class LstmAutoencoderScorer(Scorer):
 
     def _new_memory(self) -> NearestWindow:
         dimension = self.scaler.spec.steps // 2 * self._architecture.features
-        return NearestWindow(MEMORY_WINDOWS, dimension, lag=self.window, exclude_anomalies=self._exclude_anomalies)
+        return NearestWindow(MEMORY_WINDOWS, dimension, lag=self.window)
 
     @property
     def window(self) -> int:
@@ -247,10 +245,6 @@ class LstmAutoencoderScorer(Scorer):
     def believable(self, errors: Array, rarity: float) -> Array:
         """See ``Scorer.believable``: in nats a tail is about exponential, whatever the data."""
         return believable(errors, rarity)
-
-    def exclude(self, anomalies: Bools) -> None:
-        """See ``NearestWindow.exclude``."""
-        self.memory.exclude(anomalies)
 
     def reset(self) -> None:
         """Forget the recent points; the next window fills anew."""

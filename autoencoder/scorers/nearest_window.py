@@ -15,7 +15,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.core.state import Reader, Resettable, State, integer
-from autoencoder.core.types import Array, Bools
+from autoencoder.core.types import Array
 
 MAX_EXACT = 1 << 24  # whole numbers up to here are exact in float32
 LEVELS = 127  # of a value on each side of zero at most, so that a window is saved in a byte a step
@@ -41,16 +41,14 @@ class NearestWindow(Resettable):
         size: windows that are remembered: at most two thirds from the training part, and a third from the stream.
         dimension: numbers in a window (steps times columns).
         lag: points that a window must be old before it counts as normal.
-        exclude_anomalies: windows of the stream with an anomaly in them never enter; ``exclude`` tells which points were.
     """
 
     name = "the window memory"
     STATE: ClassVar = {"_count": integer("count"), "_position": integer("position")}
 
-    def __init__(self, size: int, dimension: int, lag: int, *, exclude_anomalies: bool = False) -> None:
+    def __init__(self, size: int, dimension: int, lag: int) -> None:
         self._size = size
         self._lag = lag
-        self._exclude_anomalies = exclude_anomalies
         most = math.isqrt(MAX_EXACT // dimension) - 1  # a product of two windows is at most D levels^2
         self._levels = max(2, min(LEVELS, most))
         self._unit = CUT_OFF / self._levels
@@ -64,8 +62,6 @@ class NearestWindow(Resettable):
         self._waiting = np.empty((0, self._dimension), np.float32)  # those that are not old enough
         self._count = 0  # windows of the stream that entered, those included that had to leave again
         self._position = 0  # windows compared so far
-        self._judged = 0  # of which it is known whether they were anomalies
-        self._anomalies = np.empty(0, np.int64)  # newest positions that were
 
     def fit(self, windows: Array, gap: int) -> Array:
         """Remember the training part's windows (N, D) -> distance (N,) of each to the nearest that lies ``gap`` or more away."""
@@ -115,15 +111,6 @@ class NearestWindow(Resettable):
         squares = lowest + np.add.reduce(np.square(codes), axis=1, dtype=np.float64)
         return np.asarray(np.sqrt(squares) * self._unit / math.sqrt(self._dimension))
 
-    def exclude(self, anomalies: Bools) -> None:
-        """Mark anomalies (N,) among the windows that were compared since the last call; they decide which windows enter.
-
-        Where a stream is cut must not matter, so the caller marks them at places of the stream that do not depend on its chunks.
-        """
-        if self._exclude_anomalies:
-            self._anomalies = np.concatenate([self._anomalies, self._judged + np.flatnonzero(anomalies)])
-            self._judged += len(anomalies)
-
     def _table(self, columns: int) -> Codes:
         """Room for so many windows."""
         table = np.zeros((self._dimension + 1, columns), np.float32)
@@ -145,9 +132,7 @@ class NearestWindow(Resettable):
     def _admit(self) -> None:
         """Move the windows that are old enough into the memory."""
         ready = max(0, len(self._waiting) - -(-self._lag // EVERY))
-        ready, clean = self._judged_windows(ready) if self._exclude_anomalies else (ready, np.ones(ready, dtype=bool))
-        entering = self._waiting[:ready][clean]
-        self._waiting = self._waiting[ready:]
+        entering, self._waiting = self._waiting[:ready], self._waiting[ready:]
         if not len(entering):
             return
         most = self._size // 3
@@ -158,23 +143,12 @@ class NearestWindow(Resettable):
         self.seen[:, places] = self._columns(entering)
         self._count += len(entering)
 
-    def _judged_windows(self, ready: int) -> tuple[int, Bools]:
-        """How many of the ``ready`` oldest waiting windows are judged, and which of those (K,) hold no anomaly."""
-        newest = (self._position - 1) // EVERY * EVERY
-        places = newest - EVERY * np.arange(len(self._waiting) - 1, -1, -1)  # (W,) positions of the waiting windows
-        places = places[:ready][places[:ready] < self._judged]
-        first, after = (np.searchsorted(self._anomalies, places + shift) for shift in (1 - self._lag, 1))
-        if len(places):
-            self._anomalies = self._anomalies[self._anomalies > places[-1] - self._lag]
-        return len(places), first == after
-
     def state(self) -> State:
         """The windows, and how many there have been."""
         used = min(self._count, self.seen.shape[1])
         trained, seen = ((table[:-1].T / -2.0).astype(np.int8) for table in (self.trained, self.seen[:, :used]))
         windows: State = {"trained": trained, "seen": seen, "waiting": self._waiting.astype(np.int8)}
-        judged: State = {"judged": self._judged, "flagged": self._anomalies.copy()} if self._exclude_anomalies else {}
-        return {**windows, **super().state(), **judged}
+        return {**windows, **super().state()}
 
     def _complete(self, saved: Reader) -> None:
         windows = (
@@ -185,10 +159,6 @@ class NearestWindow(Resettable):
         if not 0 < len(trained) <= self._size - most or not len(seen) <= min(most, self._count):
             raise saved.fault("trained", f"holds {len(trained):,} + {len(seen):,} windows; this program keeps {self._size:,}")
         self.trained, self.seen = self._shared(trained), self._columns(seen)
-        self._judged, self._anomalies = self._position, np.empty(0, np.int64)
-        if self._exclude_anomalies and saved.has("judged"):  # a model of a run that excluded nothing begins to with this one
-            self._judged = saved.integer("judged", 0, self._position)
-            self._anomalies = np.sort(saved.integers("flagged", (None,)))
 
 
 def nearest(codes: Codes, table: Codes) -> Codes:

@@ -17,7 +17,7 @@ from autoencoder.adaptation.retraining import SavedScorer, ScorerSpec, TrainingJ
 from autoencoder.adaptation.trainer import ProcessLimit, SubprocessTrainer, SyncTrainer
 
 GAUSSIAN = ScorerSpec("windowed_gaussian", {"window": 100})
-LSTM = ScorerSpec("lstm_autoencoder", {"sequence_length": 16, "units": (8,), "max_steps": 60, "exclude_anomalies": True})
+LSTM = ScorerSpec("lstm_autoencoder", {"sequence_length": 16, "units": (8,), "max_steps": 60})
 
 
 def gaussian_job(spec: ScorerSpec = GAUSSIAN) -> TrainingJob:

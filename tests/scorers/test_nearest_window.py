@@ -60,15 +60,3 @@ def test_cuts_and_reload_change_no_bit(cuts: list[int], stop: int) -> None:
 def test_larger_memory_is_refused() -> None:
     with pytest.raises(ModelFileError, match=r"20 \+ 0 windows; this program keeps 10"):
         NearestWindow(10, DIMENSION, 30).load(fitted().state())
-
-
-def test_anomalies_are_excluded() -> None:
-    stream = windows(300, seed=4)
-    memory = NearestWindow(200, DIMENSION, lag=8, exclude_anomalies=True)
-    memory.fit(windows(20, 0), gap=2)
-    for start in range(0, 300, 10):
-        memory.compare(stream[start : start + 10])
-        memory.exclude(np.isin(np.arange(start, start + 10), [100, 101]))
-    distances = memory.compare(stream[[104, 88, 96, 112]])  # of these windows only the first one reaches over the anomaly
-    assert distances[0] > 0.1
-    assert distances[1:].max() < 0.02
