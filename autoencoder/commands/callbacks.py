@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from autoencoder import __version__
 from autoencoder.config import Config
 from autoencoder.console import Console
+from autoencoder.core.errors import RunError
 from autoencoder.pipeline import Run
 from autoencoder.reports.incidents import MISSING
 from autoencoder.reports.sinks import Batch, Callback
@@ -51,7 +52,7 @@ class IncidentPrinter:
 
 
 class ModelSaver:
-    """Saves the models whenever something was done about one of them."""
+    """Saves the models whenever something was done about one of them; where that fails, with the next chunk: rows can be written."""
 
     def __init__(self, run: Run, save: Callable[[], object]) -> None:
         self._run, self._save = run, save
@@ -60,8 +61,9 @@ class ModelSaver:
     def on_batch(self, batch: Batch) -> None:
         """Save them, if one may be another."""
         if (done := len(self._run.panel.adaptations)) != self._done:
-            self._done = done
-            self._save()
+            with suppress(RunError):  # told by the checkpoint that cannot be written either, and at the end
+                self._save()
+                self._done = done
 
 
 @contextmanager

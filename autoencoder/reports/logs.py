@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
-from contextlib import closing
+from contextlib import closing, suppress
 
 import numpy as np
 
@@ -94,7 +94,11 @@ def closed_incidents(folder: RunFolder) -> list[Incident]:
 class AdaptationLog(Sink):
     """Keeps adaptations.jsonl equal to the record of all ``events`` so far; there is none before the first one.
 
-    A resumed run writes it anew from its checkpoint, which may be older than the file.
+    A resumed run writes it anew from its checkpoint, which may be older than the file. Where it cannot be written it is tried again with
+    every chunk: rows can be, and tell more.
+
+    Raises:
+        RunError: it cannot be written at the end.
     """
 
     def __init__(self, folder: RunFolder, events: Callable[[], Sequence[AdaptationEvent]], zone: str) -> None:
@@ -103,6 +107,14 @@ class AdaptationLog(Sink):
 
     def write(self, batch: Batch) -> None:
         """See ``Sink``."""
+        with suppress(RunError):
+            self._write()
+
+    def close(self, closed: Sequence[Incident] = (), *, resumable: bool = False) -> None:
+        """See ``Sink``."""
+        self._write()
+
+    def _write(self) -> None:
         events = self._events()
         if len(events) != self._written:
             self._folder.write(ADAPTATIONS, "".join(event_line(each, self._zone) for each in events))

@@ -6,10 +6,12 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pytest
 from helpers.detections import INCIDENT, scored
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from autoencoder.core.errors import RunError
 from autoencoder.core.events import AdaptationEvent
 from autoencoder.reports.logs import AdaptationLog, AnomalyLog, event_time, log_line
 from autoencoder.reports.run_folder import RunFolder
@@ -67,3 +69,15 @@ def test_adaptations_are_written_as_they_come(tmp_path: Path) -> None:
     assert event_time(dated) == np.datetime64("2023-11-14T22:13:20", "ns")
     AdaptationLog(folder, lambda: [], "Z").write(Batch(scored([])))  # resumed from a checkpoint before the first of them
     assert (tmp_path / "o/adaptations.jsonl").read_text() == ""
+
+
+def test_adaptations_that_cannot_be_written_are_tried_again(tmp_path: Path) -> None:
+    log = AdaptationLog(RunFolder(tmp_path / "o"), lambda: [AdaptationEvent(5, 5, False, "drift declared", {})], "Z")
+    path = tmp_path / "o/adaptations.jsonl"
+    path.mkdir()
+    log.write(Batch(scored([])))
+    with pytest.raises(RunError, match=r"adaptations.jsonl cannot be written \(Is a directory\)"):
+        log.close()
+    path.rmdir()
+    log.write(Batch(scored([])))
+    assert path.read_text() == '{"row": 5, "time": "5", "event": "drift declared"}\n'

@@ -114,7 +114,9 @@ def _read_only(one: Try) -> str | None:
     one.out.chmod(0o755)
     if ended.code == 1 and count_rows(one.out) != count_rows(one.whole):
         return f"it stopped after {count_rows(one.out):,} rows"  # the rows could be written all the time
-    return one.said_and_resumed(ended, "checkpoint.npz cannot be written", "the run goes on", "detector.npz cannot be written")
+    return one.said_and_resumed(
+        ended, "checkpoint.npz cannot be written", "the run goes on", "cannot be written (Permission denied)"
+    )
 
 
 def _gone(one: Try) -> str | None:
