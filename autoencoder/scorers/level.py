@@ -11,6 +11,9 @@ from autoencoder.core.types import Array
 
 WINDOWS = 21  # whose locations the median is taken of: an event of ten of them does not move it
 HALF = WINDOWS // 2  # windows from the middle one to the newest
+QUIET = (
+    0.25  # of the usual spread within a window, below which one says nothing of the level: an outage, or a gap that was filled
+)
 TREND = 0.5  # of the median deviation from their median, below which windows have to lie off a line that is a trend
 
 
@@ -19,7 +22,8 @@ class Level(Resettable):
 
     A model of values less their level holds for a stream that climbs or falls for months. The location of a window is its mean where it
     covers a season: the median of a season lies off its mean by a share of the season's height, and a forecast from values less that would
-    be off by more once the season grows. Elsewhere it is the median, which spikes do not move.
+    be off by more once the season grows. Elsewhere it is the median, which spikes do not move. Windows that hardly move do not count:
+    after an outage values are back at the level from before it.
 
     Means of whole seasons vary little, so there a climb of a fraction of their spread shows. The trend is the smaller one of the slopes of
     the older and the newer half of the windows, each a repeated median (Siegel 1982, doi 10.1093/biomet/69.1.242). There is none where
@@ -39,6 +43,7 @@ class Level(Resettable):
     STATE: ClassVar = {
         "_window": integer("window", 1),
         "_has_season": boolean("has_season"),
+        "_usual": array("usual", ("F",), low=0.0),
         "_trained": array("trained", ("F",)),
         "_windows": array("windows", ("F", WINDOWS)),
         "_seen": integer("seen"),
@@ -47,9 +52,11 @@ class Level(Resettable):
     def fit(self, values: Array, window: int, *, has_season: bool) -> Array:
         """Begin with values (N, F), NaN where unknown -> the level (N, F) of each; the first windows have that of them all."""
         self._window, self._has_season = window, has_season
-        ends = range(min(window, len(values)), min(len(values), WINDOWS * window) + 1, window)
-        self._trained = np.zeros(values.shape[1])
-        first = [self._location(values[max(0, end - window) : end], self._trained) for end in ends if end]
+        ends = range(min(window, len(values)), len(values) + 1, window)
+        windows = [values[max(0, end - window) : end] for end in ends if end]
+        self._trained = self._usual = np.zeros(values.shape[1])
+        self._usual = np.median([self._spread(each) for each in windows], axis=0) if windows else self._usual
+        first = [self._location(each, self._trained) for each in windows[:WINDOWS]]
         self._trained = np.median(first, axis=0) if first else self._trained
         self.reset()
         levels = self.follow(values, len(values))
@@ -76,7 +83,9 @@ class Level(Resettable):
             done = stop
             if self._seen % self._window == 0:
                 values = stream[max(0, first + done - self._window) : first + done]
-                self._windows[:, self._seen // self._window % WINDOWS] = self._location(values, self._level)
+                moves = self._spread(values) >= QUIET * self._usual
+                place = self._seen // self._window % WINDOWS
+                self._windows[moves, place] = self._location(values, self._level)[moves]
                 self._set_level()
         return levels
 
@@ -86,6 +95,11 @@ class Level(Resettable):
         location = np.mean if self._has_season else np.median
         found = zip(columns, unknown.tolist(), strict=True)
         return np.array([location(column) if len(column) else otherwise for column, otherwise in found])
+
+    def _spread(self, values: Array) -> Array:
+        """Range (F,) of 80 % of the values (W, F) of a window; 0 where none is known."""
+        known = [np.sort(column[~np.isnan(column)]) for column in values.T]
+        return np.array([each[-1 - len(each) // 10] - each[len(each) // 10] if len(each) else 0.0 for each in known])
 
     def _set_level(self) -> None:
         self._level: Array = np.partition(self._windows, HALF, axis=1)[:, HALF]  # (F,)

@@ -104,6 +104,17 @@ def test_an_event_does_not_move_it_and_what_stays_does(has_season: bool) -> None
     assert levels[-1].item() == 70.0
 
 
+@pytest.mark.parametrize("has_season", [True, False])
+def test_an_outage_does_not_move_it(has_season: bool) -> None:
+    values = walk(3 * SPAN) + 100
+    outage = values.copy()
+    outage[SPAN : 2 * SPAN] = 0.0
+    level = trained(values[:SPAN], has_season=has_season)
+    before = level.follow(values[:SPAN], 1)[-1]
+    levels = level.follow(outage[: 2 * SPAN], SPAN - 1)
+    np.testing.assert_array_equal(levels, np.repeat(before[None], SPAN - 1, axis=0))
+
+
 def test_gaps_of_the_training_part_are_no_values() -> None:
     values = np.full((SPAN, 1), 3.0)
     values[::2] = np.nan
@@ -127,5 +138,5 @@ def test_another_stream_begins_where_the_training_part_ended() -> None:
 def test_a_damaged_state_is_refused() -> None:
     state = trained(walk(SPAN)).state()
     state["trained"] = np.zeros(3)
-    with pytest.raises(ModelFileError, match="the level cannot be used: windows is not an array of shape"):
+    with pytest.raises(ModelFileError, match="the level cannot be used: trained is not an array of shape"):
         Level().load(state)
