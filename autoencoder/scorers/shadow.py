@@ -13,8 +13,8 @@ from autoencoder.scorers.linear_forecast import KINDS, POINTS, LinearForecast
 from autoencoder.thresholds.peaks_over_threshold import MAX_RARITY, PeaksOverThreshold
 
 RARE = 0.001  # share of normal points that pass the limit for one in 1,000
-USUAL = 1.0  # deviations from its usual value at that time of the season, within which a value is back
 LIMITS = 1.4  # times that limit, beyond which an error casts a shadow: one between the two often grows on, and is to be seen
+USUAL = 1.0  # deviations from its usual value at that time of the season, within which a value is back
 
 
 class Shadow(Resettable):

@@ -114,9 +114,8 @@ def _read_only(one: Try) -> str | None:
     one.out.chmod(0o755)
     if ended.code == 1 and count_rows(one.out) != count_rows(one.whole):
         return f"it stopped after {count_rows(one.out):,} rows"  # the rows could be written all the time
-    return one.said_and_resumed(
-        ended, "checkpoint.npz cannot be written", "the run goes on", "cannot be written (Permission denied)"
-    )
+    last = "adaptations.jsonl" if "adaptations.jsonl" in ended.said else "detector.npz"  # where a change was declared meanwhile
+    return one.said_and_resumed(ended, "checkpoint.npz cannot be written", "the run goes on", f"{last} cannot be written")
 
 
 def _gone(one: Try) -> str | None:
