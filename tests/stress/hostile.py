@@ -85,7 +85,8 @@ def attack(folder: Path, tries: int, model: Path | None = None) -> list[Count]:
     wave, canary, bad = write_wave(folder / "wave.csv", 12_000), folder / "canary", folder / "bad"
     model = model or train_lstm(folder, wave)
     use = ("--source", "csv", "--path", wave, "--plot", "none", "--model")
-    broken_off = _break_off(folder, (*use, model))
+    long = write_wave(folder / "long.csv", 60_000)  # it must not be over before it is killed
+    broken_off = _break_off(folder, ("--source", "csv", "--path", long, "--plot", "none", "--model", model))
     pickle.loads(pickle.dumps(Trap(canary)))
     assert canary.exists()  # a trap that does not go off where it is let would prove nothing
     canary.unlink()
@@ -109,10 +110,10 @@ def attack(folder: Path, tries: int, model: Path | None = None) -> list[Count]:
 def _break_off(folder: Path, arguments: tuple[object, ...]) -> Path:
     """The folder of a run that was killed after its first checkpoint."""
     out = folder / "broken-off"
-    process = Process(folder, *arguments, *settings("checkpoint.every=250"), "--out", out)
+    process = Process(folder, *arguments, *settings("checkpoint.every=250", "adaptation.enabled=false"), "--out", out)
     process.wait_while(lambda: not (out / "checkpoint.npz").exists())
     ended = process.end(signal.SIGKILL)
-    assert ended.code == -signal.SIGKILL, ended.said
+    assert ended.code == -signal.SIGKILL and (out / "checkpoint.npz").exists(), ended.said
     return out
 
 
