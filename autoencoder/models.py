@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -114,15 +116,37 @@ class SavedModel:
 
     # --- detectors ---
 
-    def apply_to(self, detector: Detector, series: str | None) -> bool:
-        """Let a detector go on where that of its series stood, or begin with the one that stands for all; returns whether it knows it."""
-        try:
+    def apply_to(self, detector: Detector, series: str | None) -> None:
+        """Let a detector go on where that of its series stood, or begin with the one that stands for all where it is not known."""
+        with self._named():
             own = self._of(series)
             state, files = own or (self.state, self.files)
             detector.current.load_model(state, files, goes_on=own is not None)
+
+    def lend_to(self, detector: Detector) -> None:
+        """Let a detector begin with the one that stands for all."""
+        with self._named():
+            detector.current.load_model(self.state, self.files, goes_on=False)
+
+    @contextmanager
+    def _named(self) -> Iterator[None]:
+        try:
+            yield
         except (ModelFileError, NotFittedError) as error:
             raise type(error)(f"--model {self.folder}: {error}") from error
-        return own is not None
+
+    def knows(self, series: str | None) -> bool:
+        """Whether it holds a model of that series, None of a stream without series."""
+        if not self.is_of_many:
+            return series is None
+        return LONE in self.state if series is None else self.packed.get(series) is not None
+
+    def files_of(self, series: str | None) -> dict[str, bytes]:
+        """Files of the network of the detector of that series, or of the one that stands for all."""
+        if series is not None and b"model.onnx" not in self.packed.get(series, b""):
+            return self.files  # as of nearly all, which is told without unpacking
+        own = self._of(series)
+        return own[1] if own else self.files
 
     @property
     def is_of_many(self) -> bool:

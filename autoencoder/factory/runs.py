@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import cache, partial
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -18,7 +18,7 @@ from autoencoder.config.schema import Incidents
 from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
 from autoencoder.core.http import is_web_address, secret
-from autoencoder.detector import Detector
+from autoencoder.detector import Detector, StreamDetector
 from autoencoder.factory.detectors import make_adaptive, make_detector, make_newcomer, training_points
 from autoencoder.factory.rules import make_policy, require_times, settings_of
 from autoencoder.factory.sources import is_joint
@@ -79,23 +79,41 @@ def make_panel(
     make_one = _detector_maker(config, source, progress, labels, adapts=adapts, early=not model)
     first = next(source.chunks(), None) if is_at_hand(source) and config.judges_prices else None
 
-    def make(name: str | None, points: int | None) -> Series:
+    def make(name: str | None, points: int | None, *, is_restored: bool = False) -> Series:
         training, fault = (0, "") if model else _training(config, name, points, first)
         policy = make_policy(config, name, is_zoned=bool(source.timezone), labels=labels)
         tracker = make_tracker(settings_of(config, name).incidents, zone_of(source), policy, source.columns)
         one = Series(name, make_one(name, training), tracker, partial(_gaps, config, name), left_out=fault)
-        if model:
-            is_known = model.apply_to(one.detector, name)
-            is_compared = (is_known or not model.is_of_many) and not config.judges_prices  # the model has seen returns
-            one.start = ModelStart(one.detector.current.profile if is_compared else None, source.columns)
-            if not is_known and name is not None and config.training.newcomers == "own":
-                one.detector, one.start = make_newcomer(settings_of(config, name), one.detector.current, name), None
-            else:
-                tracker.set_gaps(*one.gaps(one.detector))
+        if not model:
+            return one
+        is_known = model.knows(name)
+        if name is not None and not is_known and config.training.newcomers == "own":
+            one.detector = make_newcomer(settings_of(config, name), main(), name)
+            return one
+        if is_restored and isinstance(
+            one.detector, StreamDetector
+        ):  # its own state is at hand, and takes the place of the model's
+            one.model_files = model.files_of(name)
+        else:
+            model.apply_to(one.detector, name)
+            one.model_files = one.detector.current.scorer.artifacts()
+            tracker.set_gaps(*one.gaps(one.detector))
+        profile, is_compared = one.detector.current.profile, is_known or not model.is_of_many
+        find = (lambda: profile or one.detector.current.profile) if is_compared and not config.judges_prices else None
+        one.start = ModelStart(find, source.columns)  # of prices the model has seen returns
         return one
 
+    @cache
+    def main() -> StreamDetector:
+        """The detector with which series begin that the model does not know."""
+        assert model
+        detector = make_detector(config, 0)
+        model.lend_to(detector)
+        return detector
+
     columns = (model.columns if model else ()) or source.columns
-    panel = Panel(make, lambda sentence: warn(f"{source.name}: {sentence}"), progress, columns)
+    remake = partial(make, points=None, is_restored=True)
+    panel = Panel(make, lambda sentence: warn(f"{source.name}: {sentence}"), progress, columns, remake)
     for name, points in _lengths(source).items():
         panel.add(name, points)
     return panel

@@ -187,7 +187,7 @@ class TrainedNetwork:
         """Network that was saved with this digest; a ModelFileError says where model.onnx is missing, damaged or another one."""
         if "model.onnx" not in artifacts:
             raise ModelFileError("model.onnx is missing; train again, or copy the run folder again")
-        if hashlib.sha256(artifacts["model.onnx"]).hexdigest() != digest:
+        if _digest(artifacts["model.onnx"]) != digest:
             raise ModelFileError(
                 "model.onnx is damaged, or of another training than the detector's state; copy the run folder again or train again"
             )
@@ -214,7 +214,12 @@ class TrainedNetwork:
     @property
     def digest(self) -> str:
         """Digest of model.onnx, which tells it from any other."""
-        return hashlib.sha256(self.artifacts["model.onnx"]).hexdigest()
+        return _digest(self.artifacts["model.onnx"])
+
+
+@functools.lru_cache(8)
+def _digest(onnx: bytes) -> str:
+    return hashlib.sha256(onnx).hexdigest()
 
 
 _LOADED: WeakValueDictionary[tuple[str, int], TrainedNetwork] = WeakValueDictionary()  # by digest and threads

@@ -34,6 +34,7 @@ class Panel:
         warn: told in a sentence of each series that is left out.
         progress: told how the training of the shared network goes.
         columns: names of the columns that are judged, for the model that is saved.
+        remake: builds the series of that name, whose state is at hand.
     """
 
     def __init__(
@@ -42,9 +43,11 @@ class Panel:
         warn: Callable[[str], None],
         progress: Progress | None = None,
         columns: Sequence[str] = (),
+        remake: Callable[[str | None], Series] | None = None,
     ) -> None:
         self.columns = tuple(columns)
         self._make = make
+        self._remake = remake or (lambda name: make(name, None))
         self._warn = warn
         self._series: dict[str | None, Series] = {}
         self._untrained: set[str | None] = set()
@@ -81,14 +84,17 @@ class Panel:
     def add(self, name: str | None, points: int | None = None) -> Series:
         """The series of that name, new where there is none yet; ``points`` it will have, None where that is not known."""
         if name not in self._series:
-            one = self._series[name] = self._make(name, points)
-            self._untrained.add(name)
-            self._update(one)
-            if one.left_out:
-                self._leave_out(one, one.left_out)
-            elif name is not None:
-                self._network.give_to(one.detector)
+            self._enter(self._make(name, points))
         return self._series[name]
+
+    def _enter(self, one: Series) -> None:
+        self._series[one.name] = one
+        self._untrained.add(one.name)
+        self._update(one)
+        if one.left_out:
+            self._leave_out(one, one.left_out)
+        elif one.name is not None:
+            self._network.give_to(one.detector)
 
     def require_scored(self) -> None:
         """Raise TrainingError where no series is left to score."""
@@ -290,7 +296,9 @@ class Panel:
 
     def restore(self, name: str | None, state: State, files: Mapping[str, bytes], left_out: str = "") -> None:
         """Take back what ``Series.state`` gave of one, and why it is left out."""
-        one = self.add(name)
+        if name not in self._series:
+            self._enter(self._remake(name))
+        one = self[name]
         one.load(state, files)
         one.left_out = left_out
         self._update(one)

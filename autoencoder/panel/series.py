@@ -34,6 +34,7 @@ class Series:
     tracker: IncidentTracker
     gaps: Callable[[Detector], tuple[int, ...]]  # arguments of ``IncidentTracker.set_gaps`` for a detector that is trained
     start: ModelStart | None = None  # how it begins; None where it uses no saved model
+    model_files: Mapping[str, bytes] = field(default_factory=dict)  # of the network of that model, which may be its own
     left_out: str = ""  # why it is not scored; empty where it is
     numbers: dict[int, int] = field(
         default_factory=dict
@@ -73,9 +74,7 @@ class Series:
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
         """Take back what ``state`` gave, with the files of the network that the run trained; ModelFileError where it is damaged."""
         saved = Reader(state, "the run")
-        if self.start:  # it was made with the network of its saved model, which may be its own
-            files = self.detector.current.scorer.artifacts()
-        self.detector.load(saved.state("detector"), files)
+        self.detector.load(saved.state("detector"), self.model_files if self.start else files)
         self.detector.current.training_points = saved.integer("training_points", 0)
         self.tracker.load(saved.state("tracker"))
         self.numbers = dict(saved.integers("numbers", (None, 2), 1).tolist())
@@ -120,7 +119,7 @@ def states_of(series: Iterable[Series], put: Put | None = None) -> State:
     about, parts = [], []
     for one in series:
         about.append((one.name, one.left_out))
-        parts.append(take_apart(one.state(), put or pieces.__setitem__))
+        parts.append(take_apart(one.state(), put or (lambda digest, content: pieces.setdefault(digest, content()))))
     sizes = np.array([len(part) for part in parts], np.int64)
     state: State = {"series": json.dumps(about), "parts": np.frombuffer(b"".join(parts), np.uint8), "sizes": sizes}
     return state if put else {**state, "pieces": from_files(pieces)}

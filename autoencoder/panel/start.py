@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -24,7 +24,7 @@ class ModelStart(Stateful):
     sentences do not depend on how the stream is cut into chunks.
 
     Args:
-        profile: of the model's training part; None where nothing is to be compared.
+        profile: gives that of the model's training part; None where nothing is to be compared.
         columns: names of the F columns.
 
     Attributes:
@@ -39,7 +39,7 @@ class ModelStart(Stateful):
         "is_compared": boolean("is_compared"),
     }
 
-    def __init__(self, profile: StreamProfile | None, columns: Sequence[str]) -> None:
+    def __init__(self, profile: Callable[[], StreamProfile | None] | None, columns: Sequence[str]) -> None:
         self._profile, self._columns = profile, columns
         self.has_begun = self.is_cold = False
         self.is_compared = profile is None
@@ -56,8 +56,7 @@ class ModelStart(Stateful):
                 seen, first = (time_text(moment)[0] for moment in (detector.position.newest, time[:1]))
                 self.notes.append(f"begins at {first}, and the model has seen all up to {seen}: the window fills anew")
         if not self.is_compared:
-            assert self._profile
-            room = self._profile.points - len(self._first)
+            room = self._model.points - len(self._first)
             self._first.add(time[:room], values[:room])
             if len(values) >= room:
                 self._compare()
@@ -70,13 +69,18 @@ class ModelStart(Stateful):
             self._compare()
         return self.notes[told:]
 
+    @property
+    def _model(self) -> StreamProfile:
+        profile = self._profile and self._profile()
+        assert profile
+        return profile
+
     def _compare(self) -> None:
-        assert self._profile
         time, values = self._first.joined()
         counts = np.count_nonzero(~np.isnan(values), axis=0)  # (F,) of known values
         known = int(counts.min(initial=len(values), where=counts > 0))
         if counts.any() and known >= LEAST_POINTS:
-            self.notes += self._profile.unlike(StreamProfile.of(time, values), self._columns, known)
+            self.notes += self._model.unlike(StreamProfile.of(time, values), self._columns, known)
         self.is_compared, self._first = True, TrainingPart()
 
     def state(self) -> State:

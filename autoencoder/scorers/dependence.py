@@ -115,8 +115,10 @@ class Dependence(Resettable):
     def _set(self, partial: Partial) -> None:
         self._partial = partial
         self._centre, self._unit, self._precision, self._rows = partial
-        still = np.diag(partial.precision) == 0
-        self._variance = np.diag(np.linalg.inv(partial.precision + np.diag(still.astype(float))))  # (F,) of each column
+        self._variance = np.zeros(0)  # (F,) of each column
+        if partial.precision.size:
+            still = np.diag(partial.precision) == 0
+            self._variance = np.diag(np.linalg.inv(partial.precision + np.diag(still.astype(float))))
 
     def fit(self, values: Array) -> Array:
         """Learn from values (N, F) -> their evidence (N, F, K), 0 where unknown; rows of NaN are gaps."""

@@ -67,7 +67,7 @@ class Level(Resettable):
         """Begin another stream, about as the training part was at its end."""
         self._windows = np.repeat(self._trained[:, None], WINDOWS, axis=1)  # (F, WINDOWS), a ring
         self._seen = 0  # points
-        self._set_level()
+        self._found: Array | None = None
 
     def follow(self, stream: Array, count: int) -> Array:
         """The newest N = ``count`` points of a stream (M, F) -> the level (N, F) that each is to be compared with, which has not seen it.
@@ -86,7 +86,7 @@ class Level(Resettable):
                 moves = self._spread(values) >= QUIET * self._usual
                 place = self._seen // self._window % WINDOWS
                 self._windows[moves, place] = self._location(values, self._level)[moves]
-                self._set_level()
+                self._found = None
         return levels
 
     def _location(self, values: Array, unknown: Array) -> Array:
@@ -101,20 +101,27 @@ class Level(Resettable):
         known = [np.sort(column[~np.isnan(column)]) for column in values.T]
         return np.array([each[-1 - len(each) // 10] - each[len(each) // 10] if len(each) else 0.0 for each in known])
 
-    def _set_level(self) -> None:
-        self._level: Array = np.partition(self._windows, HALF, axis=1)[:, HALF]  # (F,)
+    @property
+    def _level(self) -> Array:
+        if self._found is None:  # a series that is loaded may get no point
+            self._found = self._find()
+        return self._found
+
+    def _find(self) -> Array:
+        level: Array = np.partition(self._windows, HALF, axis=1)[:, HALF]  # (F,)
         newest = self._seen // self._window
         if self._has_season and newest >= WINDOWS:
             ordered = np.roll(self._windows, -1 - newest % WINDOWS, axis=1)  # the oldest first
             older, newer = _slope(ordered[:, : HALF + 1]), _slope(ordered[:, HALF:])
             trend = np.where(older * newer > 0, np.copysign(np.minimum(np.abs(older), np.abs(newer)), newer), 0.0)
-            off = ordered - self._level[:, None]
+            off = ordered - level[:, None]
             off_line = off - trend[:, None] * np.arange(-HALF, HALF + 1)
             is_trend = np.median(np.abs(off_line), axis=1) < TREND * np.median(np.abs(off), axis=1)
-            self._level = self._level + np.where(is_trend, trend, 0.0) * (HALF + 1)  # from the middle window to the next
+            level = level + np.where(is_trend, trend, 0.0) * (HALF + 1)  # from the middle window to the next
+        return level
 
     def _complete(self, saved: object) -> None:
-        self._set_level()
+        self._found = None
 
 
 def _slope(locations: Array) -> Array:

@@ -38,10 +38,10 @@ def test_the_notes_are_those_of_the_whole(cuts: list[int], begins_early: bool) -
     time = times(100, 400) if begins_early else times(300, 600)
     values = 1000 * VALUES[300:]
     values[::7] = np.nan
-    start, told = ModelStart(detector.profile, ["cpu"]), []
+    start, told = ModelStart(lambda: detector.profile, ["cpu"]), []
     for part in np.split(np.arange(300), sorted(cuts)):
         told += start.update(detector, time[part], values[part])
-        again = ModelStart(detector.profile, ["cpu"])
+        again = ModelStart(lambda: detector.profile, ["cpu"])
         again.load(unpack(pack(start.state()), "x"))
         start = again
     told += start.finish()
@@ -69,13 +69,13 @@ def test_columns_that_are_never_complete_in_the_same_row() -> None:
     profile = StreamProfile.load(StreamProfile.of(times(0, 300), silent[:300]).state(), 3)
     told = []
     for later in (silent[300:], silent[300:] * [1, 100, 1]):
-        start = ModelStart(profile, ["cpu", "memory", "disk"])
+        start = ModelStart(lambda: profile, ["cpu", "memory", "disk"])
         told.append([note.split()[0] for note in start.update(detector, times(300, 600), later) + start.finish()])
     assert told == [[], ["memory"]]
 
 
 def test_a_damaged_state_is_refused() -> None:
-    start = ModelStart(trained().profile, ["cpu"])
+    start = ModelStart(lambda: trained().profile, ["cpu"])
     for key, value in (("notes", "{"), ("values", np.zeros((3, 2))), ("has_begun", 3)):
         with pytest.raises(ModelFileError):
             start.load({**start.state(), key: value})
