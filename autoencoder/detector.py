@@ -10,10 +10,11 @@ from time import perf_counter
 from typing import ClassVar
 
 import numpy as np
+import numpy.typing as npt
 
 from autoencoder.core.detector import Detector
 from autoencoder.core.errors import ModelFileError, NotFittedError
-from autoencoder.core.state import POSITIVE, Reader, State
+from autoencoder.core.state import POSITIVE, Reader, State, frozen
 from autoencoder.core.types import Bools, Detections, Integers, Time
 from autoencoder.network.period import day_of
 from autoencoder.position import StreamPosition
@@ -22,7 +23,7 @@ from autoencoder.scorers.base import Array, Progress, Scored, Scorer, to_detecti
 from autoencoder.slots import SlotFiller
 from autoencoder.thresholds.base import Threshold
 from autoencoder.thresholds.budget import Budget, interval_of
-from autoencoder.thresholds.peaks_over_threshold import MAX_RARITY, PeaksOverThreshold
+from autoencoder.thresholds.peaks_over_threshold import MAX_RARITY, MAX_SINGLE, PeaksOverThreshold
 from autoencoder.training_part import TrainingPart
 
 __all__ = ["Detector", "StreamDetector", "Time"]
@@ -129,8 +130,13 @@ class StreamDetector(Detector):
 
     def recalibrate(self, errors: Array) -> None:
         """Let the threshold begin anew, from errors (M,) on normal points."""
-        self.calibration_errors = errors[-MAX_CALIBRATION_ERRORS:]
+        self._calibration_errors = _kept(errors)
         self._calibrate()
+
+    @property
+    def calibration_errors(self) -> Array:
+        """Errors (M,) on normal points, from which the threshold began."""
+        return self._calibration_errors.astype(np.float64)
 
     def _calibrate(self) -> None:
         errors = self.scorer.believable(self.calibration_errors, self.share / MAX_RARITY)
@@ -215,7 +221,7 @@ class StreamDetector(Detector):
         successor.interval, successor._features, successor.position = self.interval, self._features, copy.copy(self.position)
         profile = None if values is None else StreamProfile.of(np.arange(len(values)), values)
         successor.profile = replace(profile, interval=self.interval) if profile else self.profile
-        successor.calibration_errors = errors[-MAX_CALIBRATION_ERRORS:].copy()
+        successor._calibration_errors = _kept(errors)
         successor._set_share(self.share)
         successor._calibrate()
         successor.trained, successor.training_seconds = True, self.training_seconds
@@ -252,7 +258,7 @@ class StreamDetector(Detector):
         self.interval = saved.number("interval")
         self.position.load(saved.state("position"))
         self.profile = StreamProfile.load(saved.state("profile"), self._features)
-        self.calibration_errors = saved.array("training_errors", (None,))
+        self._calibration_errors = _kept(saved.array("training_errors", (None,)))
         self.scorer.load(saved.state("scorer"), files)
         if not saved.has("slots"):  # it counts rows, as a baseline does
             self.slots = None
@@ -279,7 +285,7 @@ class StreamDetector(Detector):
             "share": self.share,
             "interval": self.interval,  # of the training part, so that a rate asked for later can become a share
             "features": self._features,
-            "training_errors": self.calibration_errors.copy(),
+            "training_errors": self._calibration_errors,
             "scorer": self.scorer.state(),
             "threshold": self.threshold.state(),
             "threshold_kind": type(self.threshold).__name__,
@@ -298,3 +304,8 @@ class StreamDetector(Detector):
         self._set_share(saved.number("share", POSITIVE, math.nextafter(1.0, 0.0)))
         self._load_scorer(saved, files)
         self._load_thresholds(saved)
+
+
+def _kept(errors: Array) -> npt.NDArray[np.float32]:
+    """What is kept of the errors (M,) of a training part, in single precision, as they may outlive it in a hundred thousand series."""
+    return frozen(np.minimum(errors[-MAX_CALIBRATION_ERRORS:], MAX_SINGLE).astype(np.float32))

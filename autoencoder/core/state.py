@@ -30,6 +30,7 @@ Leaf: TypeAlias = AnyArray | int | float | str | bool | None
 State: TypeAlias = dict[str, "Leaf | State"]
 Shape: TypeAlias = tuple[int | str | None, ...]
 T = TypeVar("T")
+N = TypeVar("N", bound=np.generic)
 
 MAX_STATE_BYTES = 1 << 29  # bytes that are unpacked at most
 MAX_TEXT_BYTES = 1 << 22  # bytes of the JSON text, which takes many times as much once it is read, or half of the archive
@@ -164,18 +165,18 @@ class Reader:
     ) -> Array:
         """Float array of that shape, its values ``low`` or more."""
         value = self._shaped(key, shape, "f", "an array").astype(dtype)
-        if finite and not np.isfinite(value).all():
+        if finite and np.count_nonzero(np.isfinite(value)) < value.size:  # faster than ``all``, of which a state takes many
             raise self.fault(key, "holds values that are not finite")
-        if low is not None and not (value >= low).all():
+        if low is not None and np.count_nonzero(value >= low) < value.size:
             raise self.fault(key, f"holds values below {low:g}")
         return value
 
     def integers(self, key: str, shape: Shape, low: int = -(1 << 63), high: int = (1 << 63) - 1) -> npt.NDArray[np.int64]:
         """Whole-number array of that shape, its values in [low, high]."""
-        value = self._shaped(key, shape, "i", "a whole-number array").astype(np.int64)
-        if not ((value >= low) & (value <= high)).all():
+        value = self._shaped(key, shape, "i", "a whole-number array")
+        if value.size and not (low <= int(value.min()) and int(value.max()) <= high):
             raise self.fault(key, f"holds numbers that are not from {low} to {high}")
-        return value
+        return value.astype(np.int64)
 
     def content(self, key: str) -> bytes:
         """Bytes, which are saved as an array of them."""
@@ -222,12 +223,32 @@ class Reader:
 
     def _shaped(self, key: str, shape: Shape, kind: str, what: str) -> AnyArray:
         value: Any = self._value(key, object)
-        known = tuple(self._sizes.get(size, size) if isinstance(size, str) else size for size in shape)
+        known = [self._sizes.get(size, size) if isinstance(size, str) else size for size in shape]
         fits = isinstance(value, np.ndarray) and value.dtype.kind == kind and value.ndim == len(shape)
-        if not fits or any(isinstance(want, int) and want != have for want, have in zip(known, value.shape, strict=True)):
-            raise self.fault(key, f"is not {what} of shape {known}")
-        self._sizes |= {size: have for size, have in zip(shape, value.shape, strict=True) if isinstance(size, str)}
+        for size, want, have in zip(shape, known, value.shape if fits else (), strict=fits):
+            fits = fits and not (isinstance(want, int) and want != have)
+            if isinstance(size, str):
+                self._sizes[size] = have
+        if not fits:
+            raise self.fault(key, f"is not {what} of shape {tuple(known)}")
         return np.asarray(value)
+
+
+def frozen(values: npt.NDArray[N]) -> npt.NDArray[N]:
+    """The array, in which nobody can write from now on: a state need not copy it, and what is saved of it needs no second look."""
+    own = values if values.base is None else values.copy()
+    own.setflags(write=False)
+    return own
+
+
+def is_frozen(value: object) -> bool:
+    """Whether it is an array in which nobody can write, neither by itself nor by another view of the same memory."""
+    return isinstance(value, np.ndarray) and not value.flags.writeable and isinstance(value.base, bytes | None)
+
+
+def _kept(value: Any) -> Any:
+    """What a state holds of a value: a copy, where the value can change."""
+    return value if is_frozen(value) else copy.copy(value)
 
 
 class Field(NamedTuple):
@@ -235,10 +256,10 @@ class Field(NamedTuple):
 
     key: str
     read: Callable[[Reader], Any]
-    write: Callable[[Any], Leaf | State] = copy.copy
+    write: Callable[[Any], Leaf | State] = _kept
 
 
-def _field(read: Callable[..., Any], write: Callable[[Any], Leaf | State] = copy.copy) -> Callable[..., Field]:
+def _field(read: Callable[..., Any], write: Callable[[Any], Leaf | State] = _kept) -> Callable[..., Field]:
     """What declares a field that a method of ``Reader`` reads."""
     return lambda key, *args, **limits: Field(key, lambda saved: read(saved, key, *args, **limits), write)
 

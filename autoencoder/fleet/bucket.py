@@ -6,7 +6,7 @@ import json
 import math
 import sys
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from autoencoder.config import Config
 from autoencoder.core.detector import Detector
-from autoencoder.core.pieces import put_together, take_apart
+from autoencoder.core.pieces import CODEC, put_together, take_apart
 from autoencoder.core.types import Array, Bools, Integers
 from autoencoder.factory.detectors import make_detector, make_newcomer
 from autoencoder.factory.rules import settings_of
@@ -32,7 +32,7 @@ from autoencoder.reports.incidents import Incident, time_text
 from autoencoder.reports.sinks import Batch
 from autoencoder.sources.chunk import Chunk, HandedOver
 
-FORMAT = 3  # of pieces; raised when their meaning changes
+FORMAT = 4  # of pieces; raised when their meaning changes
 SLACK = 2.0  # bytes of pieces for each of the whole one, beyond which another whole one takes their place
 EMPTY_SHARE = 0.5  # of the rows of a batch without any value, beyond which that is told
 LEAST_BYTES = 1 << 20  # of pieces that are worth the effort
@@ -63,7 +63,8 @@ class Kit:
     def contents(self) -> dict[str, bytes]:
         """The large arrays of the model, by their digests, which no bucket needs to keep."""
         found: dict[str, bytes] = {}
-        take_apart({key: part for key, part in self.model.state.items() if key not in ("series", LONE)}, found.__setitem__)
+        shared = {key: part for key, part in self.model.state.items() if key not in ("series", LONE)}
+        take_apart(shared, lambda digest, content: found.setdefault(digest, content()))
         return found
 
     def panel(self, notes: list[str]) -> Panel:
@@ -206,18 +207,18 @@ class Bucket:
         kept = set[str]() if whole else self._kept
         saved: list[dict[str, object]] = []
 
-        def put(digest: str, content: bytes) -> None:
+        def put(digest: str, content: Callable[[], bytes]) -> None:
             if digest not in kept and digest not in self.kit.contents:
                 kept.add(digest)
-                saved.append({"text": digest, "content": content})
+                saved.append({"text": digest, "content": content()})
 
         for name in list(self._newest if whole else self._changed):
             one = self.panel[name]
-            state = take_apart(one.state(), put)
+            state = take_apart(one.state(), put, 0)  # compressed with those of all
             saved.append({"name": name, "text": one.left_out, "newest": self._newest[name], "content": state})
         self._kept = kept
         self._changed.clear()
-        piece = rows.to_bytes(pa.Table.from_pylist(saved, _PIECE))
+        piece = rows.to_bytes(pa.Table.from_pylist(saved, _PIECE), CODEC)
         self._count(piece, is_first=whole)
         return piece
 

@@ -78,7 +78,7 @@ class BatchWriter:
             self.before(number)
         began, judged = time.perf_counter(), Judged(frame.persist(), self.columns)
         try:
-            reports = [json.loads(text) for (text,) in judged.of(rows.REPORT).collect()]  # judges: the others read what it leaves
+            reports = [json.loads(text) for (text,) in judged.reports.collect()]  # judges: the others read what it leaves
             done = time.perf_counter()
             for kind in KINDS:
                 if any(report[kind] for report in reports):

@@ -140,7 +140,7 @@ class FleetProcessor(StatefulProcessor):  # type: ignore[misc]  # pyspark is not
 
 def to_output(number: int, found: dict[str, pa.Table], report: dict[str, object]) -> Iterator[Row]:
     """What became of the rows of a bucket, as rows of ``rows.JUDGED``."""
-    told = pa.table({"report": [json.dumps({"bucket": number, **report})]})
-    for kind, table in {**found, rows.REPORT: told}.items():
-        if len(table):
-            yield Row(**{rows.BUCKET: number, rows.KIND: kind, rows.ROWS: rows.to_bytes(table)})
+    packed = {kind: rows.to_bytes(table) for kind, table in found.items() if len(table)}
+    packed[rows.REPORT] = json.dumps({"bucket": number, **report}).encode()
+    for kind, content in packed.items():
+        yield Row(**{rows.BUCKET: number, rows.KIND: kind, rows.ROWS: content})

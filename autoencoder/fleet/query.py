@@ -50,6 +50,11 @@ class Judged:
         """JSON text of each row that cannot be judged, and the reason."""
         return self.of(rows.REJECTED)
 
+    @property
+    def reports(self) -> DataFrame:
+        """JSON text of what is told of each bucket."""
+        return self.frame.where(F.col(rows.KIND) == rows.REPORT).select(F.col(rows.ROWS).cast("string"))
+
     def of(self, kind: str) -> DataFrame:
         """The rows of that kind."""
         schema = from_arrow_schema(rows.schema_of(kind, self.columns))

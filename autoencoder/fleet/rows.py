@@ -15,7 +15,8 @@ from autoencoder.reports.scores_csv import header
 BUCKET, KIND, ROWS = "bucket", "kind", "rows"  # columns of packed rows: whose they are, what they are, and the rows as bytes
 PACKED = f"{BUCKET} int, {ROWS} binary"
 JUDGED = f"{BUCKET} int, {KIND} string, {ROWS} binary"
-DETECTIONS, INCIDENTS, REJECTED, REPORT = "detections", "incidents", "rejected", "report"  # kinds
+DETECTIONS, INCIDENTS, REJECTED = "detections", "incidents", "rejected"  # kinds
+REPORT = "report"  # kind of what is told of a bucket, whose rows are JSON text
 MAX_PACKED_ROWS = 1 << 18  # of a partition that are collected before they are packed
 
 _TIME = pa.timestamp("us", "UTC")
@@ -33,13 +34,13 @@ def schema_of(kind: str, columns: Sequence[str]) -> pa.Schema:
     if kind == DETECTIONS:
         types = {"time": _TIME, "anomaly": pa.bool_(), "series": pa.string()}
         return pa.schema([(name, types.get(name, pa.float64())) for name in header(tuple(columns), of_many=True)])
-    return pa.schema({INCIDENTS: _INCIDENTS, REJECTED: _REJECTED, REPORT: {"report": pa.string()}}[kind])
+    return pa.schema({INCIDENTS: _INCIDENTS, REJECTED: _REJECTED}[kind])
 
 
-def to_bytes(table: pa.Table) -> bytes:
-    """A table as bytes."""
+def to_bytes(table: pa.Table, compression: str | None = None) -> bytes:
+    """A table as bytes, compressed in that way."""
     sink = pa.BufferOutputStream()
-    with pa.ipc.new_stream(sink, table.schema) as writer:
+    with pa.ipc.new_stream(sink, table.schema, options=pa.ipc.IpcWriteOptions(compression=compression)) as writer:
         writer.write_table(table)
     content: bytes = sink.getvalue().to_pybytes()
     return content

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -56,11 +56,11 @@ class PieceFile:
             self._known = self._digests()
             raise unwritable(self._path, error) if isinstance(error, sqlite3.Error) else error from None
 
-    def put(self, digest: str, content: bytes) -> None:
-        """Keep a piece, unless it is there."""
+    def put(self, digest: str, content: Callable[[], bytes]) -> None:
+        """Keep a piece, unless it is there; see ``Put``."""
         self._used.add(digest)
         if digest not in self._known:
-            self._db.execute("INSERT INTO piece VALUES (?, ?)", (digest, content))
+            self._db.execute("INSERT INTO piece VALUES (?, ?)", (digest, content()))
             self._known.add(digest)
 
     def forget_others(self) -> None:

@@ -171,8 +171,8 @@ class LstmAutoencoderScorer(Scorer):
         return WindowScaler.fit(windows, spec, spec.steps - max(1, self._architecture.horizon))
 
     def _new_memory(self) -> NearestWindow:
-        dimension = self.scaler.spec.steps // 2 * self._architecture.features
-        return NearestWindow(MEMORY_WINDOWS, dimension, lag=self.window)
+        spec, features = self.scaler.spec, self._architecture.features
+        return NearestWindow(MEMORY_WINDOWS, spec.steps // 2 * features, self.window, features, spec.stride)
 
     @property
     def window(self) -> int:

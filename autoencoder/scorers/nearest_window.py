@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 from autoencoder.core.state import Reader, Resettable, State, integer
 from autoencoder.core.types import Array
+from autoencoder.scorers.overlap import fold, unfold
 
 MAX_EXACT = 1 << 24  # whole numbers up to here are exact in float32
 LEVELS = 127  # of a value on each side of zero at most, so that a window is saved in a byte a step
@@ -41,19 +42,23 @@ class NearestWindow(Resettable):
         size: windows that are remembered: at most two thirds from the training part, and a third from the stream.
         dimension: numbers in a window (steps times columns).
         lag: points that a window must be old before it counts as normal.
+        step: numbers by which a step of the window moves on (columns).
+        stride: points that a step covers.
     """
 
     name = "the window memory"
     STATE: ClassVar = {"_count": integer("count"), "_position": integer("position")}
 
-    def __init__(self, size: int, dimension: int, lag: int) -> None:
+    def __init__(self, size: int, dimension: int, lag: int, step: int = 1, stride: int = 1) -> None:
         self._size = size
         self._lag = lag
+        self._step, self._stride = step, stride
         most = math.isqrt(MAX_EXACT // dimension) - 1  # a product of two windows is at most D levels^2
         self._levels = max(2, min(LEVELS, most))
         self._unit = CUT_OFF / self._levels
         self._dimension = dimension
         self.trained = self._table(0)  # windows of the training part, a column each; memories of several streams may share them
+        self._folded_trained: State = {}
         self.reset()
 
     def reset(self) -> None:
@@ -62,12 +67,14 @@ class NearestWindow(Resettable):
         self._waiting = np.empty((0, self._dimension), np.float32)  # those that are not old enough
         self._count = 0  # windows of the stream that entered, those included that had to leave again
         self._position = 0  # windows compared so far
+        self._folded_seen: tuple[int, State] = -1, {}  # as they were after so many entered
 
     def fit(self, windows: Array, gap: int) -> Array:
         """Remember the training part's windows (N, D) -> distance (N,) of each to the nearest that lies ``gap`` or more away."""
         codes = self.encode(windows)
         rows = np.unique(np.linspace(0, len(codes) - 1, min(len(codes), self._size - self._size // 3)).astype(int))
         self.trained = self._columns(codes[rows])
+        self._folded_trained = self._folded(self.trained, int(rows[1]) if len(rows) > 1 else 1)
         self.reset()
         distances = []
         for first in range(0, len(codes), BLOCK):
@@ -121,12 +128,12 @@ class NearestWindow(Resettable):
         """Codes (K, D) as columns of a table, (D + 1, K)."""
         return np.vstack([-2.0 * codes.T, np.square(codes).sum(axis=1)])
 
-    def _shared(self, codes: Codes) -> Codes:
+    def _shared(self, codes: npt.NDArray[np.int8]) -> Codes:
         """The table of codes (K, D), one for all memories with the same: series that use one model would hold it each."""
         key = hashlib.sha256(codes.tobytes()).digest()
         table = _TABLES.get(key)
         if table is None:
-            table = _TABLES[key] = self._columns(codes)
+            table = _TABLES[key] = self._columns(codes.astype(np.float32))
         return table
 
     def _admit(self) -> None:
@@ -143,22 +150,37 @@ class NearestWindow(Resettable):
         self.seen[:, places] = self._columns(entering)
         self._count += len(entering)
 
+    def _folded(self, table: Codes, apart: int) -> State:
+        """Windows of a table (D + 1, K), each so many points behind the one before it, as a state."""
+        same = math.gcd(apart, self._stride)  # windows so many points apart times stride / same have whole steps in common
+        return fold((table[:-1].T / -2.0).astype(np.int8), self._stride // same, apart // same * self._step)
+
     def state(self) -> State:
         """The windows, and how many there have been."""
-        used = min(self._count, self.seen.shape[1])
-        trained, seen = ((table[:-1].T / -2.0).astype(np.int8) for table in (self.trained, self.seen[:, :used]))
-        windows: State = {"trained": trained, "seen": seen, "waiting": self._waiting.astype(np.int8)}
-        return {**windows, **super().state()}
+        if self._folded_seen[0] != self._count:
+            self._folded_seen = self._count, self._folded(self.seen[:, : min(self._count, self.seen.shape[1])], EVERY)
+        windows: State = {"trained_windows": self._folded_trained, "seen_windows": self._folded_seen[1]}
+        return {**windows, "waiting": self._waiting.astype(np.int8), **super().state()}
 
     def _complete(self, saved: Reader) -> None:
-        windows = (
-            saved.integers(key, (None, self._dimension), -self._levels, self._levels) for key in ("trained", "seen", "waiting")
-        )
-        trained, seen, self._waiting = (codes.astype(np.float32) for codes in windows)
+        trained, seen, waiting = (self._unfolded(saved, key) for key in ("trained", "seen", "waiting"))
         most = self._size // 3
         if not 0 < len(trained) <= self._size - most or not len(seen) <= min(most, self._count):
             raise saved.fault("trained", f"holds {len(trained):,} + {len(seen):,} windows; this program keeps {self._size:,}")
-        self.trained, self.seen = self._shared(trained), self._columns(seen)
+        self._waiting = waiting.astype(np.float32)
+        self.trained, self.seen = self._shared(trained), self._columns(seen.astype(np.float32))
+        self._folded_trained = self._folded(self.trained, 1) if saved.has("trained") else saved.state("trained_windows")
+        self._folded_seen = -1, {}
+
+    def _unfolded(self, saved: Reader, key: str) -> npt.NDArray[np.int8]:
+        """Codes (K, D), as they are saved under that key, or folded."""
+        if saved.has(key):  # "waiting", or of an older model
+            codes = saved.integers(key, (None, self._dimension), -LEVELS, LEVELS).astype(np.int8)
+        else:
+            codes = unfold(saved.state(f"{key}_windows"), self._dimension, self.name)
+        if codes.size and max(-int(codes.min()), int(codes.max())) > self._levels:
+            raise saved.fault(key, f"holds numbers that are not from {-self._levels} to {self._levels}")
+        return codes
 
 
 def nearest(codes: Codes, table: Codes) -> Codes:

@@ -9,7 +9,7 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.core.state import POSITIVE, Field, Reader, State, array, integer, number
+from autoencoder.core.state import POSITIVE, Field, Reader, State, array, frozen, integer, number
 from autoencoder.core.types import Array, Bools, unknown
 from autoencoder.thresholds.base import Threshold, check_budget
 from autoencoder.thresholds.habit import Habit
@@ -33,24 +33,24 @@ MAX_SINGLE = 1e38  # single precision reaches little further
 LEAST_SPREAD = 1e-30  # of the largest error, so that comparable ones stay below that
 
 Singles = npt.NDArray[np.float32]
-Rounded = npt.NDArray[np.uint16]
+Rounded = npt.NDArray[np.int16]
 
 
 def _rounded(comparable: Array) -> Rounded:
     """The upper halves of numbers in single precision (bfloat16), rounded up, so that no error passes the limit that it set itself."""
     single = np.minimum(np.maximum(comparable, -MAX_SINGLE), MAX_SINGLE).astype(np.float32)
     bits = single.view(np.uint32)
-    return np.asarray((bits + np.where(single > 0, 0xFFFF, 0).astype(np.uint32)) >> 16, np.uint16)
+    return np.asarray((bits + np.where(single > 0, 0xFFFF, 0).astype(np.uint32)) >> 16, np.uint16).view(np.int16)
 
 
 def _unrounded(comparable: Rounded) -> Singles:
-    return (comparable.astype(np.uint32) << 16).view(np.float32)
+    return (comparable.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
 
 
 def _read_rounded(saved: Reader) -> Rounded:
     if saved.has("comparable"):  # of an older model
         return _rounded(saved.array("comparable", (None,)))
-    comparable = saved.integers("rounded", (None,), -0x8000, 0x7FFF).astype(np.int16).view(np.uint16)
+    comparable = saved.integers("rounded", (None,), -0x8000, 0x7FFF).astype(np.int16)
     if not np.isfinite(_unrounded(comparable)).all():
         raise saved.fault("rounded", "holds values that are not finite")
     return comparable
@@ -93,7 +93,7 @@ class PeaksOverThreshold(Threshold):
     name = "the tail threshold"
     STATE: ClassVar = {
         "_recent": array("recent", (None,), dtype=np.float32),
-        "_comparable": Field("rounded", _read_rounded, lambda comparable: comparable.view(np.int16).copy()),
+        "_comparable": Field("rounded", _read_rounded),
         "_level": number("level"),
         "_spread": number("spread"),
         "_least_level": number("least_level"),
@@ -149,6 +149,7 @@ class PeaksOverThreshold(Threshold):
         self._comparable = _rounded((known[-self._memory :] - self._level) / self._spread)
         self._calibrate()
         self._set_limit()
+        self._freeze()
 
     def process(self, errors: Array) -> Array:
         """Errors (N,) -> thresholds (N,)."""
@@ -201,6 +202,11 @@ class PeaksOverThreshold(Threshold):
         elif (_unrounded(comparable) > self._peak_level).any():
             self._fit()
         self._set_limit()
+        self._freeze()
+
+    def _freeze(self) -> None:
+        """Let nobody write in the largest arrays, which are replaced, so that they are saved only where they are new."""
+        self._recent, self._comparable = frozen(self._recent), frozen(self._comparable)
 
     def _plausible(self, block: Array) -> Bools:
         """Which of a block's errors (B,) are flags that normal errors explain: not too high, not beside such, not too many."""
@@ -265,6 +271,7 @@ class PeaksOverThreshold(Threshold):
 
     def _complete(self, saved: Reader) -> None:
         self._limit = float("nan")
+        self._freeze()
         if saved.boolean("limit_known"):
             self._set_limit()
         self.pending = self.pending[: self.due - 1]

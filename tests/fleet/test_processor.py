@@ -26,9 +26,9 @@ def judged(tester: TwsTester, table: pa.Table) -> tuple[pa.Table, dict[str, Any]
     """Detections and report of a batch, whose rows come in two blobs."""
     half = len(table) // 2
     packed = [Row(bucket=KEY, rows=rows.to_bytes(part)) for part in (table.slice(half), table.slice(0, half))]
-    found = {row[rows.KIND]: rows.from_bytes(row[rows.ROWS]) for row in tester.test(KEY, packed)}
-    report: dict[str, Any] = json.loads(found[rows.REPORT]["report"][0].as_py())
-    return found[rows.DETECTIONS], report
+    found = {row[rows.KIND]: row[rows.ROWS] for row in tester.test(KEY, packed)}
+    report: dict[str, Any] = json.loads(found[rows.REPORT])
+    return rows.from_bytes(found[rows.DETECTIONS]), report
 
 
 def test_what_a_failed_attempt_did_is_forgotten(quick: Local) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,7 @@ from autoencoder.reports.piece_file import PieceFile
 def write(file: PieceFile, **pieces: bytes) -> None:
     with file.writing():
         for digest, content in pieces.items():
-            file.put(digest, content)
+            file.put(digest, partial(bytes, content))
 
 
 def reopened(path: Path, *digests: str) -> list[bytes]:
@@ -42,7 +43,7 @@ def test_pieces_stay_until_the_next_checkpoint_is_in_place(tmp_path: Path) -> No
 def test_what_is_not_finished_leaves_nothing(tmp_path: Path) -> None:
     with closing(PieceFile(tmp_path / "p.sqlite")) as file:
         with pytest.raises(ZeroDivisionError), file.writing():
-            file.put("a", b"1")
+            file.put("a", lambda: b"1")
             raise ZeroDivisionError
         write(file, a=b"1")
         assert file.get("a") == b"1"
