@@ -82,14 +82,18 @@ def put_together(data: bytes, get: Get, name: str) -> State:
     Raises:
         ModelFileError: it is damaged, or a piece is missing.
     """
+    room = MAX_STATE_BYTES  # of all its arrays, whatever its pieces expand to
 
     def array_of(kind: str, shape: list[int], text: str | None, digest: str = "") -> AnyArray:
+        nonlocal room
         if not re.fullmatch(r"[<|][fiub]\d", kind):
             raise ValueError("holds an array of no plain numbers")
-        item, count = np.dtype(kind).itemsize, math.prod(shape)
-        if not 0 <= count * item <= MAX_STATE_BYTES:
-            raise ValueError("holds an array larger than any")
-        content = bytes.fromhex(text) if text is not None else _expanded(get(digest), count * item, item)
+        item = np.dtype(kind).itemsize
+        size = math.prod(shape) * item
+        room -= size
+        if size < 0 or room < 0:
+            raise ValueError("holds more than any state")
+        content = bytes.fromhex(text) if text is not None else _expanded(get(digest), size, item)
         return np.frombuffer(content, kind).reshape(shape)
 
     def state_of(tree: dict[str, Any]) -> State:

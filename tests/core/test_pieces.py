@@ -86,3 +86,12 @@ def test_states_of_an_older_program_are_read() -> None:
 def test_damage_is_refused(part: bytes) -> None:
     with pytest.raises(ModelFileError, match="x is damaged"):
         put_together(part, {"text": b"no zstd"}.__getitem__, "x")
+
+
+def test_pieces_that_expand_to_more_than_any_state_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    part, pieces = taken_apart({"a": np.zeros(1000), "b": np.zeros(1000), "c": np.zeros(1000)})
+    monkeypatch.setattr("autoencoder.core.pieces.MAX_STATE_BYTES", 3 * 8000)
+    put_together(part, pieces.__getitem__, "x")
+    monkeypatch.setattr("autoencoder.core.pieces.MAX_STATE_BYTES", 3 * 8000 - 1)
+    with pytest.raises(ModelFileError, match="x is damaged"):
+        put_together(part, pieces.__getitem__, "x")
