@@ -90,9 +90,7 @@ def make_panel(
         if name is not None and not is_known and config.training.newcomers == "own":
             one.detector = make_newcomer(settings_of(config, name), main(), name)
             return one
-        if is_restored and isinstance(
-            one.detector, StreamDetector
-        ):  # its own state is at hand, and takes the place of the model's
+        if is_restored and isinstance(one.detector, StreamDetector):  # what was saved takes the place of the model's state
             one.model_files = model.files_of(name)
         else:
             model.apply_to(one.detector, name)
