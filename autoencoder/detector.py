@@ -10,11 +10,10 @@ from time import perf_counter
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from autoencoder.core.detector import Detector
 from autoencoder.core.errors import ModelFileError, NotFittedError
-from autoencoder.core.state import POSITIVE, Reader, State, frozen
+from autoencoder.core.state import POSITIVE, Reader, State
 from autoencoder.core.types import Bools, Detections, Integers, Time
 from autoencoder.network.period import day_of
 from autoencoder.position import StreamPosition
@@ -23,7 +22,7 @@ from autoencoder.scorers.base import Array, Progress, Scored, Scorer, to_detecti
 from autoencoder.slots import SlotFiller
 from autoencoder.thresholds.base import Threshold
 from autoencoder.thresholds.budget import Budget, interval_of
-from autoencoder.thresholds.peaks_over_threshold import MAX_RARITY, MAX_SINGLE, PeaksOverThreshold
+from autoencoder.thresholds.peaks_over_threshold import MAX_RARITY, PeaksOverThreshold, single
 from autoencoder.training_part import TrainingPart
 
 __all__ = ["Detector", "StreamDetector", "Time"]
@@ -130,13 +129,8 @@ class StreamDetector(Detector):
 
     def recalibrate(self, errors: Array) -> None:
         """Let the threshold begin anew, from errors (M,) on normal points."""
-        self._calibration_errors = _kept(errors)
+        self.calibration_errors = single(errors[-MAX_CALIBRATION_ERRORS:]).astype(np.float64)  # as they are saved
         self._calibrate()
-
-    @property
-    def calibration_errors(self) -> Array:
-        """Errors (M,) on normal points, from which the threshold began."""
-        return self._calibration_errors.astype(np.float64)
 
     def _calibrate(self) -> None:
         errors = self.scorer.believable(self.calibration_errors, self.share / MAX_RARITY)
@@ -221,9 +215,8 @@ class StreamDetector(Detector):
         successor.interval, successor._features, successor.position = self.interval, self._features, copy.copy(self.position)
         profile = None if values is None else StreamProfile.of(np.arange(len(values)), values)
         successor.profile = replace(profile, interval=self.interval) if profile else self.profile
-        successor._calibration_errors = _kept(errors)
         successor._set_share(self.share)
-        successor._calibrate()
+        successor.recalibrate(errors)
         successor.trained, successor.training_seconds = True, self.training_seconds
         return successor
 
@@ -258,7 +251,7 @@ class StreamDetector(Detector):
         self.interval = saved.number("interval")
         self.position.load(saved.state("position"))
         self.profile = StreamProfile.load(saved.state("profile"), self._features)
-        self._calibration_errors = _kept(saved.array("training_errors", (None,)))
+        self.calibration_errors = single(saved.array("training_errors", (None,))).astype(np.float64)
         self.scorer.load(saved.state("scorer"), files)
         if not saved.has("slots"):  # it counts rows, as a baseline does
             self.slots = None
@@ -285,7 +278,7 @@ class StreamDetector(Detector):
             "share": self.share,
             "interval": self.interval,  # of the training part, so that a rate asked for later can become a share
             "features": self._features,
-            "training_errors": self._calibration_errors,
+            "training_errors": single(self.calibration_errors),
             "scorer": self.scorer.state(),
             "threshold": self.threshold.state(),
             "threshold_kind": type(self.threshold).__name__,
@@ -304,8 +297,3 @@ class StreamDetector(Detector):
         self._set_share(saved.number("share", POSITIVE, math.nextafter(1.0, 0.0)))
         self._load_scorer(saved, files)
         self._load_thresholds(saved)
-
-
-def _kept(errors: Array) -> npt.NDArray[np.float32]:
-    """What is kept of the errors (M,) of a training part, in single precision, as they may outlive it in a hundred thousand series."""
-    return frozen(np.minimum(errors[-MAX_CALIBRATION_ERRORS:], MAX_SINGLE).astype(np.float32))

@@ -19,7 +19,8 @@ from weakref import ref
 import numpy as np
 
 from autoencoder.core.errors import ModelFileError
-from autoencoder.core.state import DAMAGE, MAX_STATE_BYTES, MAX_TEXT_BYTES, AnyArray, Leaf, State, is_frozen, to_state
+from autoencoder.core.state import DAMAGE, MAX_STATE_BYTES, MAX_TEXT_BYTES, AnyArray, Leaf, State, to_state
+from autoencoder.core.types import is_frozen
 
 Put: TypeAlias = Callable[[str, Callable[[], bytes]], object]  # is given the digest of a piece, and what makes its content
 Get: TypeAlias = Callable[[str], bytes]  # the content of a piece; KeyError where there is none

@@ -23,14 +23,13 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.core.errors import ModelFileError
-from autoencoder.core.types import Array
+from autoencoder.core.types import Array, is_frozen
 
 AnyArray: TypeAlias = npt.NDArray[Any]
 Leaf: TypeAlias = AnyArray | int | float | str | bool | None
 State: TypeAlias = dict[str, "Leaf | State"]
 Shape: TypeAlias = tuple[int | str | None, ...]
 T = TypeVar("T")
-N = TypeVar("N", bound=np.generic)
 
 MAX_STATE_BYTES = 1 << 29  # bytes that are unpacked at most
 MAX_TEXT_BYTES = 1 << 22  # bytes of the JSON text, which takes many times as much once it is read, or half of the archive
@@ -223,27 +222,12 @@ class Reader:
 
     def _shaped(self, key: str, shape: Shape, kind: str, what: str) -> AnyArray:
         value: Any = self._value(key, object)
-        known = [self._sizes.get(size, size) if isinstance(size, str) else size for size in shape]
+        known = tuple(self._sizes.get(size, size) if isinstance(size, str) else size for size in shape)
         fits = isinstance(value, np.ndarray) and value.dtype.kind == kind and value.ndim == len(shape)
-        for size, want, have in zip(shape, known, value.shape if fits else (), strict=fits):
-            fits = fits and not (isinstance(want, int) and want != have)
-            if isinstance(size, str):
-                self._sizes[size] = have
-        if not fits:
-            raise self.fault(key, f"is not {what} of shape {tuple(known)}")
+        if not fits or any(isinstance(want, int) and want != have for want, have in zip(known, value.shape, strict=True)):
+            raise self.fault(key, f"is not {what} of shape {known}")
+        self._sizes |= {size: have for size, have in zip(shape, value.shape, strict=True) if isinstance(size, str)}
         return np.asarray(value)
-
-
-def frozen(values: npt.NDArray[N]) -> npt.NDArray[N]:
-    """The array, in which nobody can write from now on: a state need not copy it, and what is saved of it needs no second look."""
-    own = values if values.base is None else values.copy()
-    own.setflags(write=False)
-    return own
-
-
-def is_frozen(value: object) -> bool:
-    """Whether it is an array in which nobody can write, neither by itself nor by another view of the same memory."""
-    return isinstance(value, np.ndarray) and not value.flags.writeable and isinstance(value.base, bytes | None)
 
 
 def _kept(value: Any) -> Any:

@@ -1,9 +1,10 @@
-"""Detections: what a detector says of N points."""
+"""Types: arrays, those in which nobody can write, and what a detector says of N points."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, fields
+from typing import TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -12,6 +13,7 @@ Array = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
 Integers = npt.NDArray[np.int64]
 Time = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]  # (N,) datetime64[ns], or numbers of rows
+N = TypeVar("N", bound=np.generic)
 Progress = Callable[[int, int, str], None]  # done, total, what is shown behind the bar
 
 
@@ -73,3 +75,20 @@ def unknown(*shape: int) -> Array:
 def behind(early: int, part: Array) -> Array:
     """What is known of points (N, ...), behind ``early`` of which nothing is -> (early + N, ...)."""
     return np.concatenate([unknown(early, *part.shape[1:]), part]) if early else part
+
+
+def frozen(values: npt.NDArray[N]) -> npt.NDArray[N]:
+    """The array, in which nobody can write from now on: a state need not copy it, and what is saved of it needs no second look."""
+    own = values if values.base is None else values.copy()
+    own.setflags(write=False)
+    return own
+
+
+def is_frozen(value: object) -> bool:
+    """Whether it is an array in which nobody can write, neither by itself nor by what it is a view of."""
+    memory = value
+    while isinstance(memory, np.ndarray):
+        if memory.flags.writeable:
+            return False
+        memory = memory.base
+    return isinstance(value, np.ndarray) and isinstance(memory, bytes | None)

@@ -83,12 +83,11 @@ def make_panel(
         training, fault = (0, "") if model else _training(config, name, points, first)
         policy = make_policy(config, name, is_zoned=bool(source.timezone), labels=labels)
         tracker = make_tracker(settings_of(config, name).incidents, zone_of(source), policy, source.columns)
-        one = Series(name, make_one(name, training), tracker, partial(_gaps, config, name), left_out=fault)
-        if not model:
-            return one
-        is_known = model.knows(name)
-        if name is not None and not is_known and config.training.newcomers == "own":
-            one.detector = make_newcomer(settings_of(config, name), main(), name)
+        is_known = model is not None and model.knows(name)
+        learns = model is not None and name is not None and not is_known and config.training.newcomers == "own"
+        detector = make_newcomer(settings_of(config, name), main(), name) if learns else make_one(name, training)
+        one = Series(name, detector, tracker, partial(_gaps, config, name), left_out=fault)
+        if not model or learns:
             return one
         if is_restored and isinstance(one.detector, StreamDetector):  # what was saved takes the place of the model's state
             one.model_files = model.files_of(name)

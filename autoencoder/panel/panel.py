@@ -45,10 +45,8 @@ class Panel:
         columns: Sequence[str] = (),
         remake: Callable[[str | None], Series] | None = None,
     ) -> None:
-        self.columns = tuple(columns)
-        self._make = make
-        self._remake = remake or (lambda name: make(name, None))
-        self._warn = warn
+        self.columns, self._warn = tuple(columns), warn
+        self._make, self._remake = make, remake or (lambda name: make(name, None))
         self._series: dict[str | None, Series] = {}
         self._untrained: set[str | None] = set()
         self._network = SharedNetwork(progress)
@@ -81,20 +79,17 @@ class Panel:
         """Whether a series is trained."""
         return any(one.detector.current.trained for one in self)
 
-    def add(self, name: str | None, points: int | None = None) -> Series:
+    def add(self, name: str | None, points: int | None = None, *, is_restored: bool = False) -> Series:
         """The series of that name, new where there is none yet; ``points`` it will have, None where that is not known."""
         if name not in self._series:
-            self._enter(self._make(name, points))
+            one = self._series[name] = self._remake(name) if is_restored else self._make(name, points)
+            self._untrained.add(name)
+            self._update(one)
+            if one.left_out:
+                self._leave_out(one, one.left_out)
+            elif name is not None:
+                self._network.give_to(one.detector)
         return self._series[name]
-
-    def _enter(self, one: Series) -> None:
-        self._series[one.name] = one
-        self._untrained.add(one.name)
-        self._update(one)
-        if one.left_out:
-            self._leave_out(one, one.left_out)
-        elif one.name is not None:
-            self._network.give_to(one.detector)
 
     def require_scored(self) -> None:
         """Raise TrainingError where no series is left to score."""
@@ -296,9 +291,7 @@ class Panel:
 
     def restore(self, name: str | None, state: State, files: Mapping[str, bytes], left_out: str = "") -> None:
         """Take back what ``Series.state`` gave of one, and why it is left out."""
-        if name not in self._series:
-            self._enter(self._remake(name))
-        one = self[name]
+        one = self.add(name, is_restored=True)
         one.load(state, files)
         one.left_out = left_out
         self._update(one)

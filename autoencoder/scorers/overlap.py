@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.core.state import Reader, State, frozen
+from autoencoder.core.state import Reader, State
+from autoencoder.core.types import frozen
 
 Codes = npt.NDArray[np.int8]
 Wide = np.int16  # holds products of a number and a slope

@@ -9,8 +9,8 @@ from typing import ClassVar
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.core.state import POSITIVE, Field, Reader, State, array, frozen, integer, number
-from autoencoder.core.types import Array, Bools, unknown
+from autoencoder.core.state import POSITIVE, Field, Reader, State, array, integer, number
+from autoencoder.core.types import Array, Bools, frozen, unknown
 from autoencoder.thresholds.base import Threshold, check_budget
 from autoencoder.thresholds.habit import Habit
 from autoencoder.thresholds.pareto import BODY_GRID, SHAPE_RANGE, Pareto, TailModel, fit
@@ -115,7 +115,7 @@ class PeaksOverThreshold(Threshold):
         self._budget = check_budget(budget)
         self._window = window
         self._memory = memory
-        self._recent = _single(np.empty(0))  # newest errors, clipped at their limits
+        self._recent = single(np.empty(0))  # newest errors, clipped at their limits
         self._comparable = _rounded(np.empty(0))  # newest learnt errors, made comparable
         self._habit = Habit(budget, AIM * budget)
         #: Errors (B,) of the block that is not full yet.
@@ -138,7 +138,7 @@ class PeaksOverThreshold(Threshold):
     def fit(self, errors: Array) -> None:
         """Start from errors (M,) of normal behaviour; see ``Threshold.fit``."""
         known = errors[~np.isnan(errors)]
-        self._recent = _single(known[-self._window :])
+        self._recent = single(known[-self._window :])
         self._comparable, self.pending = _rounded(np.empty(0)), np.empty(0)
         self._allowance, self._left_out, self._since, self._above, self._calibrated = 0.0, 0, RESIDUAL_ERRORS, 0, 0
         self._habit.begin(len(known))
@@ -191,11 +191,11 @@ class PeaksOverThreshold(Threshold):
         order = self._left_out + np.cumsum(~learnt)
         followed = learnt | (order % FOLLOW_EVERY == 0)
         self._left_out = int(order[-1] % FOLLOW_EVERY)
-        newest = _single(np.minimum(block, self._bound)[followed])
+        newest = single(np.minimum(block, self._bound)[followed])
         self._recent = np.concatenate([self._recent, newest])[-self._window :]
         self._above = self._above + len(block) if np.count_nonzero(block > self._limit) >= MOSTLY * len(block) else 0
         if self._above >= self._window // 2:
-            self._recent, self._above = _single(block), 0
+            self._recent, self._above = single(block), 0
         self._follow()
         if self._calibrated >= RECALIBRATE:
             self._calibrate()
@@ -279,7 +279,8 @@ class PeaksOverThreshold(Threshold):
             self._habit.load(saved.state("habit"))
 
 
-def _single(errors: Array) -> Singles:
+def single(errors: Array) -> Singles:
+    """Errors in single precision, and those beyond its reach at its end."""
     return np.minimum(errors, MAX_SINGLE).astype(np.float32)
 
 

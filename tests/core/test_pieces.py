@@ -11,7 +11,8 @@ from hypothesis import given
 
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.pieces import put_together, take_apart
-from autoencoder.core.state import State, frozen
+from autoencoder.core.state import State
+from autoencoder.core.types import frozen, is_frozen
 from core.test_state import assert_same, quick, states
 
 LARGE: State = {
@@ -43,6 +44,9 @@ def test_an_array_is_one_piece_wherever_it_stands() -> None:
 def test_an_array_is_looked_at_again_unless_nobody_can_write_in_it() -> None:
     values, fixed = np.arange(100.0), frozen(np.arange(100.0))
     seen = np.broadcast_to(values, (2, 100))  # which cannot be written in, but its base can
+    part, pieces = taken_apart({"a": fixed})
+    saved = put_together(part, pieces.__getitem__, "x")["a"]
+    assert is_frozen(fixed) and is_frozen(saved) and not is_frozen(values) and not is_frozen(seen)
     before = [taken_apart({"a": each})[0] for each in (values, fixed, seen)]
     values[3] = -1.0
     after = [taken_apart({"a": each})[0] for each in (values, fixed, seen)]
