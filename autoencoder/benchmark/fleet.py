@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import math
 import tempfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Sizes:
     kinds: int  # of series; the others are copies of these
     marks: tuple[int, ...]  # points after which the state of a series is measured
     point_batches: int  # after each of them
+    day: tuple[int, int, tuple[int, ...]]  # season of a metric by the minute, its training points, and marks
     changed: int  # series that get another model
     points: int  # of them until they are known to it
     training: int  # points of each of 20 series
@@ -45,8 +46,9 @@ class Sizes:
 
 
 SHAPES = ((1_000, 100), (1_000, 10), (10_000, 10))
-FULL = Sizes(SHAPES, 3, (100, 20), (1_000, 300), 8, 8, (500, 1_000, 6_000, 20_000), 64, 30, 1_000, 400, 1_000_000)
-QUICK = Sizes(((20, 20), (20, 10), (40, 10)), 1, (10, 2), (20, 30), 2, 2, (200, 300), 3, 4, 200, 300, 50)
+MARKS, DAY = (500, 1_000, 6_000, 20_000), (1_440, 4_320, (1_000, 4_000, 10_000))
+FULL = Sizes(SHAPES, 3, (100, 20), (1_000, 300), 8, 8, MARKS, 64, DAY, 30, 1_000, 400, 1_000_000)
+QUICK = Sizes(((20, 20), (20, 10), (40, 10)), 1, (10, 2), (20, 30), 2, 2, (200, 300), 3, (96, 300, (400,)), 4, 200, 300, 50)
 
 
 def run(bench: Bench) -> Report:
@@ -56,11 +58,15 @@ def run(bench: Bench) -> Report:
     bench.open_results(quick=quick)
     sizes = QUICK if quick else FULL
     training = {"max_steps": min(config.training.max_steps, sizes.steps), "newcomers": "own", "points": sizes.points}
-    changes = {"network": {"threads": 1}, "columns": {"joint": True}, "training": training}
-    parts = {name: getattr(config, name).model_copy(update=change) for name, change in changes.items()}
-    chosen = config.model_copy(update={**parts, "detector": "lstm_autoencoder"})
+    chosen = _changed(config, network={"threads": 1}, columns={"joint": True}, training=training)
+    chosen = chosen.model_copy(update={"detector": "lstm_autoencoder"})
     with tempfile.TemporaryDirectory() as place:
         return fleet_report(_measure(bench, chosen, sizes, Path(place)), sizes)
+
+
+def _changed(config: Config, **changes: dict[str, object]) -> Config:
+    """A configuration with other values of some keys, by their groups."""
+    return config.model_copy(update={name: getattr(config, name).model_copy(update=change) for name, change in changes.items()})
 
 
 def _measure(bench: Bench, config: Config, sizes: Sizes, place: Path) -> Results:
@@ -74,8 +80,13 @@ def _measure(bench: Bench, config: Config, sizes: Sizes, place: Path) -> Results
     results = {FLAGGED: _change(kit, other, sizes)}
     bar(2, 4, "states")
     bucket, states = runs.state_sizes(kit, [f"k{kind}" for kind in range(sizes.kinds)], sizes.marks, sizes.point_batches)
-    for title, sizes_of in zip((STATE, HOT), zip(*states.values(), strict=True), strict=True):
-        results[title] = {f"after {mark:,} points": [size / 1e3] for mark, size in zip(states, sizes_of, strict=True)}
+    period, points, marks = sizes.day
+    long = replace(kit, config=_changed(kit.config, training={"points": points}))
+    _, by_day = runs.state_sizes(long, [f"k{runs.LONG * period + kind}" for kind in range(3)], marks, sizes.point_batches)
+    found = {f"after {mark:,} points": pair for mark, pair in states.items()}
+    found |= {f"a season of {period:,} points, after {mark:,}": pair for mark, pair in by_day.items()}
+    for title, sizes_of in zip((STATE, HOT), zip(*found.values(), strict=True), strict=True):
+        results[title] = {when: [size / 1e3] for when, size in zip(found, sizes_of, strict=True)}
     bar(3, 4, "batches")
     full, spark = runs.saturated(kit, bucket, place / "saturated"), session()
     try:

@@ -32,6 +32,7 @@ from autoencoder.sources.chunk import Chunk
 START = np.datetime64("2025-01-01", "us")
 MINUTE = np.timedelta64(60, "s")
 POINTS = 40_000  # of a series, before it repeats itself
+LONG = 10_000  # kinds for each point of a long season
 COLUMNS = ("value",)
 SCHEMA = "series string, time timestamp, value double"
 
@@ -68,9 +69,10 @@ def resident_bytes() -> int:
 
 @lru_cache(64)
 def signal(kind: int) -> Array:
-    """Values (N,) of a clean series of a kind: of its own season, size and noise."""
+    """Values (N,) of a clean series of a kind: of its own season, size and noise; from ``LONG`` on the season is a multiple of it."""
     steps, noise = np.arange(POINTS), np.random.default_rng(kind)
-    season = np.sin(2 * np.pi * steps / (24 + 5 * (kind % 9))) + 0.4 * np.sin(4 * np.pi * steps / (24 + 5 * (kind % 9)))
+    phase = 2 * np.pi * steps / (kind // LONG or 24 + 5 * (kind % 9))
+    season = np.sin(phase) + 0.4 * np.sin(2 * phase)
     values: Array = (1 + kind % 7) * (10 + season + noise.normal(size=POINTS) * (0.05 + 0.02 * (kind % 5)))
     return values.round(6)
 

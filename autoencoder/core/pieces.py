@@ -2,11 +2,16 @@
 
 Most of what a detector remembers stays as it is from point to point, and much of it is the same in all series of a model. Under its digest
 an array is written once, however often and for however many series a state is taken.
+
+The newest points of a stream are an array of which all moves on with every point. An array of numbers is therefore cut where the numbers
+themselves say so, as a file system for slow networks cuts files (Muthitacharoen et al. 2001, doi 10.1145/502034.502052): its parts move
+with them, and all but the first and the last are what they were.
 """
 
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
 import math
 import re
@@ -28,7 +33,12 @@ Get: TypeAlias = Callable[[str], bytes]  # the content of a piece; KeyError wher
 DIGITS = 32  # of a digest
 LEAST_BYTES = 512  # of an array that is a piece of its own
 CODEC = "zstd"
-_DIGESTS: dict[int, tuple[ref[AnyArray], str]] = {}  # of arrays in which nobody can write, by their ids
+NUMBER = 8  # bytes of the numbers between which an array is cut; those of fewer belong to windows, which come and go as a whole
+MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 by the golden ratio: numbers times it have high bits that look random
+CUT = np.uint64(58)  # of 64 bits, which a number must not reach to begin a part: one in 64 does
+LEAST_PART = 16  # numbers of a part
+Part: TypeAlias = tuple[int, str]  # numbers of a part of an array, and the digest of their bytes
+_PARTS: dict[int, tuple[ref[AnyArray], list[Part]]] = {}  # of arrays in which nobody can write, by their ids
 
 
 def take_apart(state: State, put: Put, compression: int = 1) -> bytes:
@@ -41,23 +51,45 @@ def take_apart(state: State, put: Put, compression: int = 1) -> bytes:
             return value
         if value.nbytes < LEAST_BYTES:
             return [value.dtype.str, value.shape, value.tobytes().hex()]
-        digest = _digest(value)
-        put(digest, partial(_squeezed, value))
-        return [value.dtype.str, value.shape, None, digest]
+        numbers, parts, begin = value.ravel(), _parts(value), 0
+        for size, digest in parts:
+            put(digest, partial(_squeezed, numbers[begin : begin + size]))
+            begin += size
+        return [value.dtype.str, value.shape, [size for size, _ in parts], *(digest for _, digest in parts)]
 
     return zlib.compress(json.dumps([plain(state)]).encode(), compression)
 
 
-def _digest(array: AnyArray) -> str:
-    """Digest of the content of an array."""
-    known = _DIGESTS.get(id(array))
+def _parts(array: AnyArray) -> list[Part]:
+    """The parts of an array, in C order."""
+    known = _PARTS.get(id(array))
     if known and known[0]() is array:
         return known[1]
-    digest = "z" + hashlib.sha256(array.tobytes()).hexdigest()[1:DIGITS]  # not that of a piece that an older program has left
+    numbers = array.ravel()
+    edges = [*_begins(numbers), len(numbers)]
+    # a digest that begins with z is not that of a piece that an older program has left
+    parts = [
+        (stop - start, "z" + hashlib.sha256(numbers[start:stop].tobytes()).hexdigest()[1:DIGITS])
+        for start, stop in itertools.pairwise(edges)
+    ]
     if is_frozen(array):
         place = id(array)
-        _DIGESTS[place] = ref(array, lambda _: _DIGESTS.pop(place, None)), digest
-    return digest
+        _PARTS[place] = ref(array, lambda _: _PARTS.pop(place, None)), parts
+    return parts
+
+
+def _begins(numbers: AnyArray) -> list[int]:
+    """Where the parts of numbers (N,) begin."""
+    begins = [0]
+    if numbers.itemsize == NUMBER:
+        bits = numbers.view(np.uint64)
+        before, here = bits[:-1], bits[1:]  # two, as there are few numbers where all are rounded
+        begins_part = (here + np.uint64(3) * before) * MIX >> CUT == 0
+        begins_part &= here != before  # a stretch of one number is one part
+        for place in (np.flatnonzero(begins_part) + 1).tolist():
+            if min(place - begins[-1], len(numbers) - place) >= LEAST_PART:
+                begins.append(place)
+    return begins
 
 
 def _squeezed(array: AnyArray) -> bytes:
@@ -85,7 +117,7 @@ def put_together(data: bytes, get: Get, name: str) -> State:
     """
     room = MAX_STATE_BYTES  # of all its arrays, whatever its pieces expand to
 
-    def array_of(kind: str, shape: list[int], text: str | None, digest: str = "") -> AnyArray:
+    def array_of(kind: str, shape: list[int], content: str | list[int] | None, *digests: str) -> AnyArray:
         nonlocal room
         if not re.fullmatch(r"[<|][fiub]\d", kind):
             raise ValueError("holds an array of no plain numbers")
@@ -94,8 +126,13 @@ def put_together(data: bytes, get: Get, name: str) -> State:
         room -= size
         if size < 0 or room < 0:
             raise ValueError("holds more than any state")
-        content = bytes.fromhex(text) if text is not None else _expanded(get(digest), size, item)
-        return np.frombuffer(content, kind).reshape(shape)
+        if isinstance(content, str):
+            return np.frombuffer(bytes.fromhex(content), kind).reshape(shape)
+        counts = content or [size // item]  # none in what an older program has left
+        if sum(counts) * item != size or min(counts) < 0:
+            raise ValueError("has parts of another size than all of it")
+        parts = [_expanded(get(digest), count * item, item) for count, digest in zip(counts, digests, strict=True)]
+        return np.frombuffer(parts[0] if len(parts) == 1 else b"".join(parts), kind).reshape(shape)
 
     def state_of(tree: dict[str, Any]) -> State:
         return {key: value_of(value) for key, value in tree.items()}

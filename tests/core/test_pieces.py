@@ -6,6 +6,7 @@ import json
 import zlib
 
 import numpy as np
+import pyarrow
 import pytest
 from hypothesis import given
 
@@ -35,10 +36,40 @@ def test_round_trip(state: State) -> None:
     assert_same(put_together(part, pieces.__getitem__, "x"), state)
 
 
-def test_an_array_is_one_piece_wherever_it_stands() -> None:
+def test_an_array_has_the_same_pieces_wherever_it_stands() -> None:
     part, pieces = taken_apart(LARGE)
-    assert len(pieces) == 2 and len(part) < 400
+    assert pieces.keys() == taken_apart({"a": LARGE["a"]})[1].keys() | taken_apart({"b": LARGE["b"]})[1].keys()
+    assert taken_apart({"a": LARGE["a"]})[1].keys() & taken_apart({"b": LARGE["b"]})[1].keys()
+    assert len(part) < 500
     assert_same(put_together(part, pieces.__getitem__, "x"), LARGE)
+
+
+STREAMS = {
+    "noise": np.random.default_rng(0).normal(size=(3000, 1)),
+    "two columns": np.random.default_rng(1).normal(size=(3000, 2)),
+    "counts": np.random.default_rng(2).integers(0, 40, (3000, 1)).astype(float),
+    "a constant": np.ones((3000, 1)),
+    "times": np.arange(3000) * 60_000_000_000,
+}
+
+
+@pytest.mark.parametrize("newest", [None, 1000], ids=["all", "the newest 1,000"])
+@pytest.mark.parametrize("stream", STREAMS.values(), ids=STREAMS)
+def test_of_the_points_of_a_stream_only_the_ends_are_new(stream: np.ndarray, newest: int | None) -> None:
+    known: dict[str, bytes] = {}
+    new = []
+    for stop in range(1500, 1600, 4):
+        kept = stream[:stop][-newest:] if newest else stream[:stop]
+        part, pieces = taken_apart({"a": kept})
+        new.append(sum(len(content) for digest, content in pieces.items() if digest not in known))
+        known |= pieces
+        assert_same(put_together(part, known.__getitem__, "x"), {"a": kept})
+    assert np.median(new[1:]) < max(new[0] / 3, 100)  # bytes
+
+
+def test_numbers_that_cannot_be_cut_are_one_piece() -> None:
+    switches = np.arange(3000.0) % 2
+    assert len(taken_apart({"a": switches})[1]) == 1
 
 
 def test_an_array_is_looked_at_again_unless_nobody_can_write_in_it() -> None:
@@ -64,6 +95,10 @@ def test_states_of_an_older_program_are_read() -> None:
     }
     state = put_together(zlib.compress(json.dumps(tree).encode()), {"p": content}.__getitem__, "x")
     assert_same(state, {"n": 3, "part": {"large": np.arange(100.0), "small": np.array([1, 2], np.int8)}})
+    tree = [{"large": ["<f8", [100], None, "z"], "small": ["|i1", [2], "0102"]}]  # of one that did not cut arrays
+    squeezed = pyarrow.compress(np.arange(100.0).view(np.uint8).reshape(100, 8).T.tobytes(), "zstd", asbytes=True)
+    state = put_together(zlib.compress(json.dumps(tree).encode()), {"z": squeezed}.__getitem__, "x")
+    assert_same(state, {"large": np.arange(100.0), "small": np.array([1, 2], np.int8)})
 
 
 @pytest.mark.parametrize(
@@ -81,6 +116,11 @@ def test_states_of_an_older_program_are_read() -> None:
         zlib.compress(b'[{"a": ["<f8", [1], null, "text"]}]'),
         zlib.compress(b'[{"a": ["<f8", [99999999999], null, "text"]}]'),
         zlib.compress(b'[{"a": ["<f8", [-1], null, "text"]}]'),
+        zlib.compress(b'[{"a": ["<f8", [1], [1], "text"]}]'),
+        zlib.compress(b'[{"a": ["<f8", [1], [1, 0], "text"]}]'),
+        zlib.compress(b'[{"a": ["<f8", [2], [1], "text"]}]'),
+        zlib.compress(b'[{"a": ["<f8", [1], [2, -1], "text", "text"]}]'),
+        zlib.compress(b'[{"a": ["<f8", [1], ["1"], "text"]}]'),
         zlib.compress(b'[{"a": []}]'),
         zlib.compress(b"[{}, {}]"),
         zlib.compress(b"[" * 100_000),
