@@ -120,6 +120,7 @@ class StreamDetector(Detector):
         self._set_share(self._budget.share(self.interval))
         slots = self.slots.fit(time, values) if self.slots else values
         if errors is None:
+            self.scorer.day = self.slots.day if self.slots else 0
             errors = self.scorer.fit(slots, self._progress).calibration_errors
         self.profile = StreamProfile.of(time, values)
         self.position.advance(time)

@@ -12,7 +12,7 @@ import numpy.typing as npt
 
 from autoencoder.core.state import Resettable, array, integer, integers
 from autoencoder.core.types import Array, Integers
-from autoencoder.network.period import first_period
+from autoencoder.network.period import day_of, first_period
 
 REGULAR_SHARE = 0.95  # of the steps between the training part's times that must equal their median, or rows are slots
 MAX_PERIOD = 1 << 20  # slots
@@ -55,13 +55,18 @@ class SlotFiller(Resettable):
         self._recent = np.empty((0, 0))  # (n, F) newest slots, as many as a period has and one at least
         self._last: Integers = np.empty(0, np.int64)  # time of the newest row, none before it
 
+    @property
+    def day(self) -> int:
+        """Slots of a day; 0 where rows are slots, or are of a day or longer."""
+        return day_of(self._step / 1e9)
+
     def fit(self, time: npt.NDArray[np.generic], values: Array) -> Array:
         """Learn interval and period from the training part (N,), (N, F) -> its slots (M, F), filled where that is possible."""
         self._step, self._period = _regular_step(time), 0
         self.reset()
         self._recent = self._recent.reshape(0, values.shape[1])
         rows, _ = self.process(time, values)  # each missing cell by its last value
-        period = first_period(rows[~np.isnan(rows).any(axis=1)])
+        period = first_period(rows[~np.isnan(rows).any(axis=1)], self.day)
         self._period = period if period <= MAX_PERIOD else 0
         self.reset()
         empty = np.isnan(values).all(axis=1)

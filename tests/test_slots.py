@@ -102,6 +102,19 @@ def test_normal_rows_after_a_gap_are_not_flagged() -> None:
     assert len(detections) == len(kept)
 
 
+def test_the_times_tell_of_a_day() -> None:
+    """A season of 23.3 hours is one of 24 where the times tell, and the scorer is told, too."""
+    random = np.random.default_rng(0)
+    values = (50 + 20 * np.sin(2 * np.pi * np.arange(500) / 23.3) + random.normal(size=500))[:, None]
+    periods = []
+    for time in (HOURS[:500], np.arange(500)):
+        detector = StreamDetector(WindowedGaussianScorer(window=DAY), PeaksOverThreshold, Budget.parse(0.01), 480)
+        detector.process(time, values)
+        assert detector.slots
+        periods.append((detector.slots.state()["period"], detector.slots.day, detector.scorer.day))
+    assert periods == [(24, 24, 24), (23, 0, 0)]
+
+
 def test_a_coarser_stream_keeps_its_rows() -> None:
     """Minutes that come by the hour would have 59 empty slots before every row."""
     minutes = HOURS[0] + np.arange(TRAINING) * np.timedelta64(1, "m")

@@ -77,6 +77,7 @@ class TrainingJob:
     holdout: Array  # (M, F) the points after that, free of NaN
     clean: Bools  # (M,) which of those count
     window: int  # points
+    day: int = 0  # points; see ``Scorer.day``
     is_anew: bool = False  # it does not go on from the current one, which is a baseline or looks back on less
     only_if_unfit: bool = False  # a current model that still fits is not replaced, however near the candidate comes
 
@@ -84,6 +85,12 @@ class TrainingJob:
     def can_refit(self) -> bool:
         """Whether the candidate starts from the current model."""
         return not self.is_anew and self.current.spec == self.candidate and isinstance(self.candidate.create(), Refittable)
+
+    def create(self) -> Scorer:
+        """The candidate, untrained."""
+        scorer = self.candidate.create()
+        scorer.day = self.day
+        return scorer
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,7 +121,7 @@ def retrain(job: TrainingJob, progress: Progress | None = None) -> TrainingResul
 def _train(job: TrainingJob, progress: Progress | None, *, retrain_network: bool) -> TrainingResult:
     """Train and backtest one candidate; one that cannot be trained is rejected."""
     try:
-        candidate = job.candidate.create()
+        candidate = job.create()
         if job.can_refit:
             assert isinstance(candidate, Refittable)
             candidate.load(job.current.state, job.current.artifacts)
@@ -144,7 +151,7 @@ def _train(job: TrainingJob, progress: Progress | None, *, retrain_network: bool
 
 def _trained_on_all(job: TrainingJob, progress: Progress | None) -> SavedScorer:
     """A model that begins anew: what it would be without adaptation."""
-    scorer = job.candidate.create().fit(np.concatenate([job.training, job.holdout]), progress)
+    scorer = job.create().fit(np.concatenate([job.training, job.holdout]), progress)
     return SavedScorer(job.candidate, scorer.state(), scorer.artifacts(), scorer.calibration_errors)
 
 

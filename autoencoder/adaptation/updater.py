@@ -169,6 +169,7 @@ class ModelUpdater:
             holdout=values[-holdout:].copy(),
             clean=clean[-holdout:],
             window=size,
+            day=self.detector.slots.day if self.detector.slots else 0,
             is_anew=is_anew,
             only_if_unfit=self._schedule.reason == events.DRIFT,
         )

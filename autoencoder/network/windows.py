@@ -51,7 +51,7 @@ class WindowSpec:
         return spec
 
 
-def choose_spec(values: Array, missing: int, window: int | None, steps: int, periods: float) -> WindowSpec:
+def choose_spec(values: Array, missing: int, window: int | None, steps: int, periods: float, day: int = 0) -> WindowSpec:
     """Spec that was asked for, or that fits the dominant period; shortened where the values are too few for it.
 
     Args:
@@ -60,13 +60,14 @@ def choose_spec(values: Array, missing: int, window: int | None, steps: int, per
         window: points to cover; None takes ``periods`` dominant periods.
         steps: most steps of a window; as many as that of one that follows the period, where there is room.
         periods: that a window covers.
+        day: points of a day; see ``dominant_period``.
 
     Raises:
         TrainingError: too few values.
     """
     longest = (len(values) - MIN_WINDOWS + 1) // (1 if window else 2)  # points of a window that leaves enough windows
     if window is None:
-        stride = min(max(1, round(periods * first_period(values) / steps)), longest // steps)
+        stride = min(max(1, round(periods * first_period(values, day) / steps)), longest // steps)
         spec = WindowSpec(steps if stride else longest, max(1, stride))
     else:
         stride = -(-window // steps)

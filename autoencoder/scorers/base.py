@@ -74,6 +74,7 @@ class Scorer(Resettable, ABC):
 
     name: ClassVar[str]
     calibration_errors: Array
+    day: int = 0  #: points of a day where the times of the stream tell; chosen before ``fit``
 
     @abstractmethod
     def fit(self, values: Array, progress: Progress | None = None) -> Self:

@@ -109,7 +109,7 @@ class LstmAutoencoderScorer(Scorer):
         if steps and self._window is None:
             self._sequence_length = steps
         valid = values[~np.isnan(values).any(axis=1)]  # (V, F)
-        spec = choose_spec(valid, len(values) - len(valid), self._window, self._sequence_length, self._window_periods)
+        spec = choose_spec(valid, len(values) - len(valid), self._window, self._sequence_length, self._window_periods, self.day)
         self._architecture = replace(self._architecture, steps=spec.steps, features=values.shape[1])
         windows = sliding_windows(valid, spec)  # (V - points + 1, T, F)
         if steps and spec.steps != steps:
@@ -148,7 +148,7 @@ class LstmAutoencoderScorer(Scorer):
         self.memory = self._new_memory()
         distance = self.memory.fit(self.scaler.half_windows(windows), gap=self.window // 2)
         self._forget()
-        given = np.concatenate([self.season.fit(values), self.dependence.fit(values)], axis=2)
+        given = np.concatenate([self.season.fit(values, self.day), self.dependence.fit(values)], axis=2)
         levels = self.level.fit(values, self.window, has_season=self.season.period > 0)
         evidence = side_by_side(error, distance, outside[ends], self.forecast.fit(values, levels)[ends], given[ends])
         ordinary = without_outlier(windows)

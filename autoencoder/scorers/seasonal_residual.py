@@ -79,9 +79,12 @@ class SeasonalResidual(Resettable):
         self._seen = 0  # points
         self._away = np.zeros(features, np.int64)  # points since it is away
 
-    def fit(self, values: Array) -> Array:
-        """Learn from values (N, F) -> evidence (N, F, K), NaN where unknown; 0 where nothing repeats."""
-        count, shortest = len(values), first_period(values[~np.isnan(values).any(axis=1)])
+    def fit(self, values: Array, day: int = 0) -> Array:
+        """Learn from values (N, F) -> evidence (N, F, K), NaN where unknown; 0 where nothing repeats.
+
+        ``day`` says how many points a day has, if it is known; see ``dominant_period``.
+        """
+        count, shortest = len(values), first_period(values[~np.isnan(values).any(axis=1)], day)
         seasons = [season for times in LONGER if 0 < 2 * (season := times * shortest) <= count]
         chosen, least, self._patience = 0, np.inf, PATIENCE * shortest
         for season in seasons:

@@ -57,6 +57,47 @@ def test_noise_and_trends_have_no_period(seed: int) -> None:
     assert dominant_period(np.arange(1500) + 0.1 * noise) is None
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_spikes_do_not_hide_a_period(seed: int) -> None:
+    generator, values = np.random.default_rng(seed), sine(20 * 144, 144, noise=0.2, seed=seed)
+    spiky = values + np.where(generator.random(len(values)) < 0.01, 40.0 * generator.random(len(values)), 0.0)
+    assert autocorrelation(spiky)[100:200].max() < 0.2
+    assert dominant_period(spiky) == pytest.approx(144, abs=2)
+
+
+def test_spikes_that_repeat_are_a_period() -> None:
+    values = 0.1 * np.random.default_rng(0).normal(size=2000)
+    values[::50] += 10.0
+    assert dominant_period(values) == 50
+
+
+DAY = 288
+
+
+@pytest.mark.parametrize(
+    ("values", "without", "found"),
+    [
+        (sine(10 * DAY, 282, noise=0.3), 282, DAY),
+        (sine(10 * DAY, DAY, noise=0.3) + 2.0 * sine(10 * DAY, 4 * DAY), 4 * DAY, 4 * DAY),
+        (sine(10 * DAY, DAY, noise=0.3) + 0.6 * sine(10 * DAY, 3 * DAY), 3 * DAY, DAY),
+        (sine(10 * DAY, 50, noise=0.3), 50, 50),
+        (sine(10 * DAY, 400, noise=0.3), 400, 400),
+        (sine(3 * DAY, 100, noise=0.3), 100, 100),
+    ],
+    ids=[
+        "a little less",
+        "several days that a day says little of",
+        "several days",
+        "a part of a day",
+        "more than a day",
+        "few days",
+    ],
+)
+def test_of_days_a_day_is_taken(values: np.ndarray, without: int, found: int) -> None:
+    assert dominant_period(values) == pytest.approx(without, rel=0.02)
+    assert dominant_period(values, DAY) == pytest.approx(found, rel=0.0 if found == DAY else 0.02)
+
+
 def test_the_first_column_with_a_period_counts() -> None:
     noise = np.random.default_rng(0).normal(size=2000)
     assert first_period(np.column_stack([noise, sine(2000, 200, noise=0.05), sine(2000, 30)])) == pytest.approx(200, abs=5)
