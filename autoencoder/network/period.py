@@ -13,6 +13,7 @@ SHOULDER = 1.25  # times the shortest lag of a high peak, within which the peaks
 CLIPPED = 0.05  # share of the values at either end that count as if they lay no further out: spikes hide a period
 ENOUGH = 1000  # of them; fewer may repeat by chance once they are clipped
 CLEARER = 0.1  # autocorrelation by which values clipped so must repeat more clearly, and plainly, for their period to count
+WEEK = 7  # days
 NEAR_DAYS = 0.03  # of a number of days, within which a period is of that many, or within a point
 DAY = 86_400.0  # seconds
 SHORTEST_DAY = 8  # points of a day, below which it is no season
@@ -38,8 +39,8 @@ def dominant_period(values: Array, day: int = 0) -> int | None:
     fit; one seen less than three times must be plainer. Where values without their spikes repeat plainly, and more clearly than with them,
     it is their period.
 
-    Where ``day`` says how many points a day has, a period of about some days is one of a day, if a day repeats half as clearly: what a few
-    days show of five of them, or of nine minutes more or less, is chance.
+    Where ``day`` says how many points a day has, a period of about some days, up to a week, is one of a day if a day repeats half as
+    clearly: what a few weeks show of five days, or of nine minutes more or less, is chance.
 
     >>> dominant_period(np.sin(2 * np.pi * np.arange(200) / 25))
     25
@@ -54,7 +55,7 @@ def dominant_period(values: Array, day: int = 0) -> int | None:
     if clearness < WEAKEST_PERIOD:
         return None
     days = round(period / day) if day else 0
-    is_days = days > 0 and abs(period - days * day) <= max(1.0, NEAR_DAYS * period)
+    is_days = 0 < days <= WEEK and abs(period - days * day) <= max(1.0, NEAR_DAYS * period)
     return day if is_days and day < len(correlation) and correlation[day] >= 0.5 * correlation[period] else period
 
 
