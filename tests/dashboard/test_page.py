@@ -263,4 +263,6 @@ def test_the_server_is_for_this_machine_and_ends_with_its_run(browser: Browser, 
         page.screenshot(path=tmp_path / "phone.png")
     outcome = running.close()
     assert (outcome.code, outcome.out, outcome.err) == (130, "", "interrupted\n")
-    assert metrics(running.newest_run())["status"] == "interrupted"  # the run that was under way is whole
+    run = running.newest_run()
+    wait_until((run / "metrics.json").is_file)  # the dashboard has waited five seconds for it at most
+    assert metrics(run)["status"] == "interrupted"  # the run that was under way is whole
