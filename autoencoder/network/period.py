@@ -11,9 +11,10 @@ WEAKEST_PERIOD = 0.2  # autocorrelation that a dominant period must reach where 
 WEAKEST_TWICE = 0.5  # and where it was seen only twice, or spikes hide it
 SHOULDER = 1.25  # times the shortest lag of a high peak, within which the peaks are of the same period
 CLIPPED = 0.05  # share of the values at either end that count as if they lay no further out: spikes hide a period
-ENOUGH = 1000  # of them; fewer may repeat by chance once they are clipped
+ENOUGH = 1000  # values that are clipped so; fewer may then repeat by chance
 CLEARER = 0.1  # autocorrelation by which values clipped so must repeat more clearly, and plainly, for their period to count
 WEEK = 7  # days
+CLEAR_DAY = 0.5  # of the autocorrelation at some days, that a day must have to be their period
 NEAR_DAYS = 0.03  # of a number of days, within which a period is of that many, or within a point
 DAY = 86_400.0  # seconds
 SHORTEST_DAY = 8  # points of a day, below which it is no season
@@ -56,7 +57,7 @@ def dominant_period(values: Array, day: int = 0) -> int | None:
         return None
     days = round(period / day) if day else 0
     is_days = 0 < days <= WEEK and abs(period - days * day) <= max(1.0, NEAR_DAYS * period)
-    return day if is_days and day < len(correlation) and correlation[day] >= 0.5 * correlation[period] else period
+    return day if is_days and day < len(correlation) and correlation[day] >= CLEAR_DAY * correlation[period] else period
 
 
 def _clearest(values: Array) -> tuple[int, float, Array]:

@@ -92,7 +92,7 @@ DAY = 288
         "more than a week",
         "a part of a day",
         "more than a day",
-        "few days",
+        "no number of days",
     ],
 )
 def test_of_days_a_day_is_taken(values: np.ndarray, without: int, found: int) -> None:
