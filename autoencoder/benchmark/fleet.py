@@ -23,7 +23,7 @@ ROWS, BATCH, STATE, HOT = "CPU a row, us", "CPU a batch, s", "state of a series,
 RELOADED = "buckets of a batch that were loaded again"
 RESIDENT = "memory of a series in a process, kB"
 FLAGGED = "flagged of clean points when the model changes, %"
-WARM_UP = 8  # small batches that are not measured: the JVM compiles
+WARM_UP = 10  # small batches that are not measured: the JVM compiles
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +31,9 @@ class Sizes:
     """How much is measured."""
 
     shapes: tuple[tuple[int, int], ...]  # series, and rows of each in a batch; the last two differ in their series alone
-    batches: int  # of a shape that are measured
-    small: tuple[int, int]  # rows of a small batch, and such batches
+    cycles: int  # of batches of a shape that are measured, see ``runs.cycle``
+    small: int  # rows of a small batch, of a series each
     table: tuple[int, int]  # series of a table that is judged at once, and rows of each
-    buckets: int
     kinds: int  # of series; the others are copies of these
     marks: tuple[int, ...]  # points after which the state of a series is measured
     point_batches: int  # after each of them
@@ -47,8 +46,8 @@ class Sizes:
 
 SHAPES = ((1_000, 100), (1_000, 10), (10_000, 10))
 MARKS, DAY = (500, 1_000, 6_000, 20_000), (1_440, 4_320, (1_000, 4_000, 10_000))
-FULL = Sizes(SHAPES, 3, (100, 20), (1_000, 300), 8, 8, MARKS, 64, DAY, 30, 1_000, 400, 1_000_000)
-QUICK = Sizes(((20, 20), (20, 10), (40, 10)), 1, (10, 2), (20, 30), 2, 2, (200, 300), 3, (96, 300, (400,)), 4, 200, 300, 50)
+FULL = Sizes(SHAPES, 2, 100, (1_000, 300), 8, MARKS, 66, DAY, 30, 1_000, 400, 1_000_000)
+QUICK = Sizes(((20, 40), (20, 20), (40, 20)), 1, 10, (20, 30), 2, (200, 300), 3, (96, 300, (400,)), 4, 200, 300, 50)
 
 
 def run(bench: Bench) -> Report:
@@ -113,24 +112,24 @@ def _batches(spark: Any, kit: Kit, sizes: Sizes, begin: int, place: Path) -> Res
     whole: Rounds = {}
     resident: Rounds = {}
     reloaded: Rounds = {}
-    few, number = sizes.small
-    names = runs.names_of(sizes.kinds, few)
-    tables = [runs.table_of(names, begin + tick, begin + tick + 1) for tick in range(WARM_UP + number)]
-    whole[SMALL] = runs.on_spark(spark, kit, tables, place / SMALL, sizes.buckets)[0][WARM_UP:]
+    names = runs.names_of(sizes.kinds, sizes.small)
+    tables = [runs.table_of(names, begin + tick, begin + tick + 1) for tick in range(WARM_UP + sizes.cycles * runs.cycle(1))]
+    whole[SMALL] = runs.by_cycle(runs.on_spark(spark, kit, tables, place / SMALL)[0][WARM_UP:], 1)
     for series, count in sizes.shapes:
         names, what = runs.names_of(sizes.kinds, series), f"{series:,} series x {count:,} rows"
-        edges = [begin, begin + 1, *(begin + 1 + count * (number + 1) for number in range(sizes.batches))]
+        edges = [begin, *range(begin + 1, begin + 2 + count * sizes.cycles * runs.cycle(count), count)]
         tables = [runs.table_of(names, start, stop) for start, stop in itertools.pairwise(edges)]
         alone, each = runs.in_process(kit, tables)
-        seconds, loaded = runs.on_spark(spark, kit, tables, place / what, sizes.buckets)
-        for how, found in ((ON_SPARK, seconds), (ALONE, alone)):
-            us[f"{what}, {how}"] = [1e6 * one / (series * count) for one in found[1:]]
-        whole[what], resident[what], reloaded[what] = seconds[1:], [each / 1e3], loaded[1:]
+        seconds, loaded = runs.on_spark(spark, kit, tables, place / what)
+        whole[what] = runs.by_cycle(seconds[1:], count)
+        for how, found in ((ON_SPARK, whole[what]), (ALONE, runs.by_cycle(alone[1:], count))):
+            us[f"{what}, {how}"] = [1e6 * one / (series * count) for one in found]
+        resident[what], reloaded[what] = [each / 1e3], loaded[1:]
     series, count = sizes.table
     names, what = runs.names_of(sizes.kinds, series), f"a table of {series:,} series x {count:,} rows"
     tables = [runs.table_of(names, begin, begin + count)]
     for how, found in (
-        (ON_SPARK, runs.on_spark(spark, kit, tables, place / what, sizes.buckets, streams=False)[0]),
+        (ON_SPARK, runs.at_once(kit, tables[0], place / what)),
         (ALONE, runs.in_process(kit, tables)[0]),
     ):
         us[f"{what}, {how}"] = [1e6 * one / (series * count) for one in found]
@@ -182,8 +181,9 @@ def fleet_report(results: Results, sizes: Sizes) -> Report:
     targets, machine = fleet_targets(results), machine_line()
     quick = "With --quick: it shows that everything runs; the figures say little.\n\n" if sizes == QUICK else ""
     text = (
-        f"# Fleet\n\n{machine}. CPU is that of all processes. Medians of repeated batches, and their lowest and highest; series remember "
-        f"all that they can, and are copies of {sizes.kinds}.\n\n{quick}Bars:\n\n{targets_table(targets)}\n{million(results)}\n"
+        f"# Fleet\n\n{machine}. CPU is that of all processes, a mean of as many batches as one that saves states comes with; medians of "
+        f"such cycles, and their lowest and highest. Series remember all that they can, and are copies of {sizes.kinds}.\n\n"
+        f"{quick}Bars:\n\n{targets_table(targets)}\n{million(results)}\n"
         + "\n".join(map(rounds_table, results, results.values()))
     )
     bars = [asdict(target) for target in targets]

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ctypes
 import io
 import itertools
 import os
 from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import suppress
 from functools import cached_property, lru_cache
+from multiprocessing import get_context
 from pathlib import Path
 from time import process_time
 from typing import Any
@@ -23,7 +26,7 @@ from autoencoder.config.sources import Csv
 from autoencoder.console import Console
 from autoencoder.core.types import Array
 from autoencoder.fleet import rows
-from autoencoder.fleet.bucket import Bucket, Kit
+from autoencoder.fleet.bucket import REPLAYED, Bucket, Kit
 from autoencoder.models import SavedModel, save_model
 from autoencoder.panel.panel import Panel
 from autoencoder.reports.run_folder import RunFolder
@@ -31,6 +34,7 @@ from autoencoder.sources.chunk import Chunk
 
 START = np.datetime64("2025-01-01", "us")
 MINUTE = np.timedelta64(60, "s")
+SET_CHILD_SUBREAPER = 36  # of Linux's prctl
 POINTS = 40_000  # of a series, before it repeats itself
 LONG = 10_000  # kinds for each point of a long season
 COLUMNS = ("value",)
@@ -51,7 +55,8 @@ def below(pid: int) -> list[int]:
 
 
 def tree_seconds() -> float:
-    """Processor seconds of this process and of all below it: of Spark's JVM, and of its Python workers."""
+    """Processor seconds of this process and of all below it: of Spark's JVM, its Python workers, and what these start."""
+    ctypes.CDLL(None).prctl(SET_CHILD_SUBREAPER, 1, 0, 0, 0)  # what outlives a worker stays below this process
     ticks = 0
     for pid in [os.getpid(), *below(os.getpid())]:
         with suppress(OSError):  # its own, and those of children that have ended
@@ -136,7 +141,7 @@ def state_sizes(
         for place in range(mark, mark + points):
             bucket.process(normal(table_of(names, place, place + 1)))
             pieces.append(len(bucket.piece()) / len(names))
-        sizes[mark], begun = (whole, float(np.median(pieces))), mark + points
+        sizes[mark], begun = (whole, float(np.mean(pieces))), mark + points
     return bucket, sizes
 
 
@@ -173,7 +178,7 @@ def in_process(kit: Kit, tables: Sequence[pa.Table]) -> tuple[list[float], float
 
 
 def on_spark(
-    spark: Any, kit: Kit, tables: Sequence[pa.Table], place: Path, buckets: int, *, streams: bool = True
+    spark: Any, kit: Kit, tables: Sequence[pa.Table], place: Path, *, streams: bool = True
 ) -> tuple[list[float], list[float]]:
     """Each table as a batch of a stream, or all as one table -> processor seconds of all processes, and buckets that were loaded again."""
     from autoencoder.fleet.output import BatchWriter, Output
@@ -192,13 +197,42 @@ def on_spark(
 
     writer = BatchWriter(Output("parquet", {}, str(place / "out"), kit.key), COLUMNS, on_batch)
     if not streams:
-        writer(judge(spark.read.schema(SCHEMA).parquet(str(place / "in")), kit, buckets=buckets).frame, None)
+        writer(judge(spark.read.schema(SCHEMA).parquet(str(place / "in")), kit).frame, None)
     else:
         frame = spark.readStream.schema(SCHEMA).option("maxFilesPerTrigger", 1).parquet(str(place / "in"))
-        stream = judge(frame, kit, buckets=buckets).frame.writeStream.foreachBatch(writer)
+        stream = judge(frame, kit).frame.writeStream.foreachBatch(writer)
         query = stream.option("checkpointLocation", str(place / "state")).trigger(availableNow=True).start()
         query.awaitTermination()
     return np.diff(marks).tolist(), reloaded
+
+
+def at_once(kit: Kit, table: pa.Table, place: Path) -> list[float]:
+    """Processor seconds of a table that Spark judges at once, in a process whose JVM is that of such tables."""
+    with ProcessPoolExecutor(1, get_context("spawn")) as pool:
+        return pool.submit(_at_once, kit, table, place).result()
+
+
+def _at_once(kit: Kit, table: pa.Table, place: Path) -> list[float]:
+    from autoencoder.fleet.command import session
+
+    spark = session(streams=False)
+    try:
+        for rows_, name in ((table.slice(0, 100), "first"), (table, "all")):  # the JVM has started then
+            seconds, _ = on_spark(spark, kit, [rows_], place / name, streams=False)
+    finally:
+        spark.stop()
+    return seconds
+
+
+def cycle(count: int) -> int:
+    """Batches of so many rows of each series of which one saves the states."""
+    return REPLAYED // count + 1
+
+
+def by_cycle(figures: Sequence[float], count: int) -> list[float]:
+    """Figures (N,) of batches of so many rows of each series -> their means by cycle."""
+    means: list[float] = np.reshape(figures, (-1, cycle(count))).mean(axis=1).tolist()
+    return means
 
 
 def flagged_shares(kit: Kit, other: Kit | None, names: Sequence[str], edges: Sequence[int]) -> list[float]:

@@ -48,9 +48,9 @@ def add_arguments(made: argparse.ArgumentParser) -> None:
         help="time between batches (default: 1 minute), or available-now: what is there",
     )
     add("--backfill", action="store_true", help="judge all rows of a table once, and leave no state")
-    count = "parts of the series, a task each (default: 16); a checkpoint keeps them"
-    add("--buckets", type=int, default=16, metavar="N", help=count)
-    add("--max-series", type=int, default=1_000_000, metavar="N", help="rows of more are rejected (default: 1,000,000)")
+    count = "parts of the series, a task each (default: as many as cores, or as --max-series needs); a checkpoint keeps them"
+    add("--buckets", type=int, metavar="N", help=count)
+    add("--max-series", type=int, metavar="N", help="rows of more are rejected (default: 5,000 for each of --buckets)")
     add(
         "--alerts",
         type=Path,
@@ -70,7 +70,7 @@ def main(arguments: argparse.Namespace, console: Console) -> int:
     """Run the command with Spark; returns the exit code. Raises ConfigError: an argument is missing or out of range."""
     arguments.column = arguments.column or ["value"]
     for name in ("buckets", "max_series", "sample_series", "sample_points"):
-        if getattr(arguments, name) < 1:
+        if getattr(arguments, name) is not None and getattr(arguments, name) < 1:
             raise ConfigError(f"--{name.replace('_', '-')} must be 1 or more")
     if arguments.what != "train":
         if not (arguments.checkpoint or arguments.backfill):

@@ -9,7 +9,6 @@ import uuid
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
@@ -18,12 +17,13 @@ import pyarrow.compute as pc
 from autoencoder.config import Config
 from autoencoder.core.detector import Detector
 from autoencoder.core.pieces import CODEC, put_together, take_apart
-from autoencoder.core.types import Array, Bools, Integers
+from autoencoder.core.types import Bools
 from autoencoder.factory.detectors import make_detector, make_newcomer
 from autoencoder.factory.rules import settings_of
 from autoencoder.factory.runs import make_panel
 from autoencoder.fleet import rows
 from autoencoder.fleet.notes import gather
+from autoencoder.fleet.rows import Points
 from autoencoder.models import LONE, SavedModel
 from autoencoder.newcomer import FOLLOWS, Newcomer
 from autoencoder.panel.panel import Panel
@@ -32,13 +32,15 @@ from autoencoder.reports.incidents import Incident, time_text
 from autoencoder.reports.sinks import Batch
 from autoencoder.sources.chunk import Chunk, HandedOver
 
-FORMAT = 4  # of pieces; raised when their meaning changes
+FORMAT = 5  # of pieces; raised when their meaning changes
+READABLE = (4, FORMAT)
+REPLAYED = 32  # rows of a series, in the mean, that are kept instead of its state: to judge them again takes about as long as to read one
 SLACK = 2.0  # bytes of pieces for each of the whole one, beyond which another whole one takes their place
 EMPTY_SHARE = 0.5  # of the rows of a batch without any value, beyond which that is told
 LEAST_BYTES = 1 << 20  # of pieces that are worth the effort
 BEFORE = np.iinfo(np.int64).min  # the time of the newest row where there is none
 # of a series its name, why it is left out, the time of its newest row, and its state; of a large array in states its digest and content
-_PIECE = pa.schema({"name": pa.string(), "text": pa.string(), "newest": pa.int64(), "content": pa.large_binary()})
+_STATES = pa.schema({"name": pa.string(), "text": pa.string(), "newest": pa.int64(), "content": pa.large_binary()})
 
 
 @dataclass(frozen=True)
@@ -75,31 +77,12 @@ class Kit:
         return panel
 
 
-class Points(NamedTuple):
-    """Points of several series, ordered by series and time."""
-
-    names: list[str]  # of the series
-    series: Integers  # (N,) positions in ``names``
-    time: Integers  # (N,) microseconds
-    values: Array  # (N, F)
-
-    @staticmethod
-    def of(table: pa.Table, columns: int) -> Points:
-        """The rows of a table; what ties them, the values do."""
-        names = pc.unique(table["series"]).sort()
-        series = pc.index_in(table["series"], names).to_numpy().astype(np.int64)
-        time = table["time"].to_numpy()
-        values = np.stack([table[f"value_{place}"].to_numpy().astype(np.float64) for place in range(columns)], axis=1)
-        order = np.lexsort((*values.T[::-1], time, series))
-        return Points(names.to_pylist(), series[order], time[order], values[order])
-
-    def where(self, kept: Bools) -> Points:
-        """Those at which ``kept`` (N,) is true."""
-        return Points(self.names, self.series[kept], self.time[kept], self.values[kept])
-
-
 class Bucket:
-    """A panel of the bucket's series; what it remembers is what its pieces say, of which later ones overwrite earlier ones."""
+    """A panel of the bucket's series, and the pieces that say what it remembers.
+
+    A piece holds the states of all series that have changed since the last such piece, or, as that is much for few rows, the rows that came
+    since the last piece, which are judged again when a bucket is made from its pieces.
+    """
 
     def __init__(self, kit: Kit, pieces: Iterable[bytes] = ()) -> None:
         self.kit = kit
@@ -107,7 +90,9 @@ class Bucket:
         self.panel = kit.panel(self._notes)
         self._newest: dict[str, int] = {}  # time of each series' newest row
         self._kept: set[str] = set()  # digests of the large arrays that are in pieces
-        self._changed: dict[str, None] = {}  # series since the newest piece
+        self._changed: dict[str, None] = {}  # series since the newest piece of states
+        self._rows = 0  # that changed them
+        self._unsaved: list[Points] = []  # since the newest piece
         self.state_bytes = self._whole_bytes = 0  # of all pieces since the last whole one, and of that one
         self._load(pieces)
 
@@ -167,6 +152,8 @@ class Bucket:
         """What became of points (N,), and the names of their series (N,)."""
         time = points.time.astype("datetime64[us]").astype("datetime64[ns]")
         batch = self.panel.process(Chunk(time, points.values, series=points.series), points.names)
+        self._unsaved.append(points)
+        self._rows += len(points.time)
         last = np.flatnonzero(np.diff(points.series, append=-1))
         for place, newest in zip(points.series[last].tolist(), points.time[last].tolist(), strict=True):
             self._newest[points.names[place]] = newest
@@ -203,7 +190,19 @@ class Bucket:
     # --- memory ---
 
     def piece(self, *, whole: bool = False) -> bytes:
-        """What has changed since the newest piece, or all that is remembered."""
+        """What the newest piece does not say, or all that is remembered."""
+        if whole or not self._unsaved or self._rows > REPLAYED * len(self._changed):
+            table = self._states(whole=whole)
+            self._changed.clear()
+            self._rows = 0
+        else:
+            table = pa.concat_tables(points.table() for points in self._unsaved)
+        self._unsaved.clear()
+        piece = rows.to_bytes(table, CODEC)
+        self._count(piece, is_first=whole)
+        return piece
+
+    def _states(self, *, whole: bool) -> pa.Table:
         kept = set[str]() if whole else self._kept
         saved: list[dict[str, object]] = []
 
@@ -217,10 +216,7 @@ class Bucket:
             state = take_apart(one.state(), put, 0)  # compressed with those of all
             saved.append({"name": name, "text": one.left_out, "newest": self._newest[name], "content": state})
         self._kept = kept
-        self._changed.clear()
-        piece = rows.to_bytes(pa.Table.from_pylist(saved, _PIECE), CODEC)
-        self._count(piece, is_first=whole)
-        return piece
+        return pa.Table.from_pylist(saved, _STATES)
 
     def _count(self, piece: bytes, *, is_first: bool) -> None:
         if is_first or not self.state_bytes:
@@ -235,9 +231,15 @@ class Bucket:
     def _load(self, pieces: Iterable[bytes]) -> None:
         contents = dict(self.kit.contents)
         latest: dict[str, tuple[str, bytes]] = {}
+        to_judge: list[pa.Table] = []
         for piece in pieces:
             self._count(piece, is_first=False)
-            for row in rows.from_bytes(piece).to_pylist():
+            table = rows.from_bytes(piece)
+            if table.schema != _STATES:
+                to_judge.append(table)
+                continue
+            to_judge.clear()  # the states are those after these rows
+            for row in table.to_pylist():
                 if row["name"] is None:
                     contents[row["text"]] = row["content"]
                     self._kept.add(row["text"])
@@ -251,3 +253,7 @@ class Bucket:
                 settings = settings_of(self.kit.config, name)
                 self._follow(name, make_detector(settings, 1) if FOLLOWS in detector else None)
             self.panel.restore(name, state, self.kit.model.files, left_out)
+        for table in to_judge:
+            self._judge(Points.of(table, len(self.kit.columns)))
+        self._unsaved.clear()
+        self._notes.clear()

@@ -30,10 +30,10 @@ from autoencoder.core.extras import environment
 from autoencoder.core.types import Detections
 from autoencoder.factory.runs import make_alerts
 from autoencoder.fleet import files, rows
-from autoencoder.fleet.bucket import FORMAT, Kit
+from autoencoder.fleet.bucket import FORMAT, READABLE, Kit
 from autoencoder.fleet.notes import sentences
 from autoencoder.fleet.output import BatchWriter, Output, sentence
-from autoencoder.fleet.query import SETTINGS, judge, normalise
+from autoencoder.fleet.query import BUCKET_SERIES, SETTINGS, judge, normalise, room, usual_buckets
 from autoencoder.fleet.source import pairs, read
 from autoencoder.fleet.versions import Versions, replace
 from autoencoder.interrupts import SignalGuard, Terminated
@@ -46,7 +46,7 @@ from autoencoder.reports.sinks import Batch
 NOTE = "fleet.json"  # in the checkpoint: what it was begun with
 NOW = "available-now"
 WAIT_SECONDS = 0.5  # between two looks at a stream
-LIGHT_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # it only hands rows on: to optimise costs more than it saves
+LIGHT_JVM = "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC"  # where batches are small, to optimise costs more than it saves
 
 
 def fleet(arguments: argparse.Namespace, console: Console) -> int:
@@ -56,7 +56,8 @@ def fleet(arguments: argparse.Namespace, console: Console) -> int:
         AutoencoderError: what was asked for cannot be done, or the stream failed.
     """
     with SignalGuard():
-        spark = session(arguments.master, quiet=not arguments.verbose)
+        streams = not (arguments.backfill or arguments.what)
+        spark = session(arguments.master, quiet=not arguments.verbose, streams=streams)
         try:
             if arguments.what == "train":
                 return _train(spark, arguments, console)
@@ -70,7 +71,7 @@ def fleet(arguments: argparse.Namespace, console: Console) -> int:
             spark.stop()
 
 
-def session(master: str | None = None, *, quiet: bool = True) -> SparkSession:
+def session(master: str | None = None, *, quiet: bool = True, streams: bool = True) -> SparkSession:
     """Spark's session: that of spark-submit, or one in this process that does a task that fails again."""
     if not (shutil.which("java") or os.environ.get("JAVA_HOME")):
         raise ConfigError("fleet needs Java 17 or 21, and there is no java; install it, e.g. apt install openjdk-17-jre-headless")
@@ -80,7 +81,7 @@ def session(master: str | None = None, *, quiet: bool = True) -> SparkSession:
     if "SPARK_ENV_LOADED" not in os.environ and "MASTER" not in os.environ:
         builder = builder.config("spark.ui.enabled", "false").config("spark.ui.showConsoleProgress", "false")
         builder = builder.master(master or f"local[{len(os.sched_getaffinity(0))},4]")
-        builder = builder.config("spark.driver.extraJavaOptions", LIGHT_JVM)
+        builder = builder.config("spark.driver.extraJavaOptions", LIGHT_JVM if streams else "")
     for key, value in SETTINGS.items():
         builder = builder.config(key, value)
     builder = builder.config("spark.python.authenticate.socketTimeout", "2m")  # a worker may start late where much goes on
@@ -96,10 +97,12 @@ def session(master: str | None = None, *, quiet: bool = True) -> SparkSession:
 def _run(spark: SparkSession, arguments: argparse.Namespace, console: Console) -> int:
     config, model = _settings(arguments)
     streams = not arguments.backfill
+    arguments.buckets = arguments.buckets or usual_buckets(spark, streams=streams, series=arguments.max_series or 0)
     note = _note(spark, arguments, config) if streams else {"key": os.urandom(16).hex(), "buckets": arguments.buckets}
+    max_series = room(arguments.max_series or BUCKET_SERIES * note["buckets"], note["buckets"])
 
     def kit_of(model: SavedModel) -> Kit:
-        return Kit(config, tuple(arguments.column), model, -(-arguments.max_series // note["buckets"]), note["key"])
+        return Kit(config, tuple(arguments.column), model, max_series, note["key"])
 
     def model_at_hand() -> SavedModel:
         changed, found = _settings(arguments)
@@ -206,7 +209,7 @@ def _note(spark: SparkSession, arguments: argparse.Namespace, config: Config) ->
         files.write(spark, path, json.dumps(note).encode())
         return note
     note, anew = json.loads(text), "or begin anew with another --checkpoint"
-    if note["format"] != FORMAT:
+    if note["format"] not in READABLE:
         raise ResumeError(f"{path} has format {note['format']}, this program reads {FORMAT}; go back to its version, {anew}")
     if note["columns"] != arguments.column:
         raise ResumeError(f"{path} was begun with --column {', '.join(note['columns'])}; give the same, {anew}")
@@ -241,7 +244,7 @@ def _train(spark: SparkSession, arguments: argparse.Namespace, console: Console)
     some = points.select("series").distinct().orderBy(F.xxhash64("series"), "series").limit(arguments.sample_series)
     age = F.row_number().over(Window.partitionBy("series").orderBy(F.col("time").desc()))
     newest = points.join(F.broadcast(some), "series").withColumn("age", age).where(F.col("age") <= arguments.sample_points)
-    named = [F.col(field).alias(name) for field, name in zip(rows.value_fields(columns), columns, strict=True)]
+    named = [F.col(field).alias(name) for field, name in zip(rows.value_fields(len(columns)), columns, strict=True)]
     table = newest.orderBy("time", "series").select("series", F.timestamp_micros("time").alias("time"), *named).toArrow()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "sample.parquet"

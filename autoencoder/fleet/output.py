@@ -16,6 +16,7 @@ from autoencoder.fleet.notes import gather
 from autoencoder.fleet.query import Judged
 
 FILES = ("parquet", "csv", "json", "orc", "avro")  # formats whose batches are folders
+FILE_ROWS = 1 << 18  # of a file; a task for each bucket would cost more than the rows of a small batch
 KINDS = (rows.DETECTIONS, rows.INCIDENTS, rows.REJECTED)
 
 
@@ -81,8 +82,9 @@ class BatchWriter:
             reports = [json.loads(text) for (text,) in judged.reports.collect()]  # judges: the others read what it leaves
             done = time.perf_counter()
             for kind in KINDS:
-                if any(report[kind] for report in reports):
-                    self.output.write(kind, judged.of(kind), number)
+                if count := sum(report[kind] for report in reports):
+                    few = Judged(judged.frame.coalesce(-(-count // FILE_ROWS)), self.columns)
+                    self.output.write(kind, few.of(kind), number)
             if self.on_incidents and any(report[rows.INCIDENTS] for report in reports):
                 self.on_incidents([text for (text,) in judged.incidents.select("incident").collect()])
             seconds = {"judging": done - began, "writing": time.perf_counter() - done}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from time import perf_counter
@@ -18,6 +19,8 @@ from autoencoder.fleet.bucket import Bucket, Kit
 from autoencoder.fleet.processor import FleetProcessor, SharedKit, to_output
 
 SLICE_ROWS = 1 << 18  # rows of a bucket that are judged at a time where all are at hand
+BUCKET_SERIES = 5_000  # of a bucket: its pieces are one value of Spark's state store, which Java bounds at 2 GB
+CHANCE = 5.0  # standard deviations by which a bucket may have more series than others
 MAX_NAME = 1000  # characters of a series' name
 STATE_STORE = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
 SETTINGS = {  # of a session
@@ -70,7 +73,7 @@ def judge(frame: DataFrame, kit: Kit, *, series: str = "series", time: str = "ti
         kit: what series are judged with.
         series: column that names a row's series.
         time: column of times.
-        buckets: in which series are kept together, a task each; 0: as many as ``spark.sql.shuffle.partitions``. A stream keeps them.
+        buckets: in which series are kept together, a task each; 0: see ``usual_buckets``. A stream keeps them.
 
     Raises:
         InputError: a column is missing, or holds no times.
@@ -78,13 +81,25 @@ def judge(frame: DataFrame, kit: Kit, *, series: str = "series", time: str = "ti
     spark = frame.sparkSession
     for key, value in SETTINGS.items():
         spark.conf.set(key, value)
-    buckets = buckets or int(str(spark.conf.get("spark.sql.shuffle.partitions")))
+    buckets = buckets or usual_buckets(spark, streams=frame.isStreaming)
     spark.conf.set("spark.sql.shuffle.partitions", str(buckets))
     packed = normalise(frame, kit.columns, series, time, _numbers(spark, buckets)).mapInArrow(rows.pack, rows.PACKED)
     own, shared = packed.groupBy(rows.BUCKET), SharedKit.of(kit, spark)
     if frame.isStreaming:
         return Judged(own.transformWithState(FleetProcessor(shared), rows.JUDGED, "Append", "None"), kit.columns)
     return Judged(own.applyInArrow(_of_whole(shared), rows.JUDGED), kit.columns)
+
+
+def usual_buckets(spark: SparkSession, *, streams: bool, series: int = 0) -> int:
+    """A bucket for each core, as each costs processor time in every batch of a stream, or four of a table; enough for so many series."""
+    cores: int = spark.sparkContext.defaultParallelism
+    return max(cores if streams else 4 * cores, -(-series // BUCKET_SERIES))
+
+
+def room(series: int, buckets: int) -> int:
+    """Series of a bucket, where there are so many in all: more than its share, as chance divides them."""
+    share = series / buckets
+    return math.ceil(share + CHANCE * math.sqrt(share))
 
 
 def normalise(frame: DataFrame, columns: tuple[str, ...], series: str, time: str, numbers: list[int]) -> DataFrame:
@@ -105,14 +120,14 @@ def normalise(frame: DataFrame, columns: tuple[str, ...], series: str, time: str
         is_none = (_column(column).isNotNull() & value.isNull()) | (F.abs(value) == float("inf"))
         fault = fault.when(is_none, f"no number in column {column}")
     text = F.to_json(F.struct(*map(_column, (series, time, *columns))))
-    named = [value.alias(field) for value, field in zip(values, rows.value_fields(columns), strict=True)]
+    named = [value.alias(field) for value, field in zip(values, rows.value_fields(len(columns)), strict=True)]
     plain = frame.select(
         name.alias("series"), F.unix_micros(moment).alias("time"), *named, fault.alias("reason"), text.alias("row")
     )
     place = F.pmod(F.xxhash64(F.when(F.col("reason").isNull(), F.col("series")).otherwise(F.col("row"))), F.lit(len(numbers)))
     bucket = F.element_at(F.array(*map(F.lit, numbers)), place.cast("int") + 1).alias(rows.BUCKET)
     kept = F.when(F.col("reason").isNotNull(), F.col("row")).alias("row")
-    return plain.select(bucket, "series", "time", *rows.value_fields(columns), "reason", kept)
+    return plain.select(bucket, "series", "time", *rows.value_fields(len(columns)), "reason", kept)
 
 
 def _column(name: str) -> Any:
@@ -134,13 +149,13 @@ def _of_whole(shared: SharedKit) -> Callable[[pa.Table], pa.Table]:
         kit = shared.kit
         number, bucket = packed[rows.BUCKET][0].as_py(), Bucket(kit)
         table = pa.concat_tables([rows.from_bytes(content.as_py()) for content in packed[rows.ROWS]])
-        table = table.sort_by([(name, "ascending") for name in ("time", *rows.value_fields(kit.columns))])
+        table = table.sort_by([(name, "ascending") for name in ("time", *rows.value_fields(len(kit.columns)))])
         found: list[dict[str, Any]] = []
         for start in range(0, len(table), SLICE_ROWS):
             began = perf_counter()
             each, report = bucket.process(table.slice(start, SLICE_ROWS))
             report["seconds"] = {"judge": perf_counter() - began}
-            found += [row.asDict() for row in to_output(number, each, report)]
+            found += [row.asDict() for row in to_output(number, rows.packed(each), report)]
         return pa.Table.from_pylist(found, pa.schema({rows.BUCKET: pa.int32(), rows.KIND: pa.string(), rows.ROWS: pa.binary()}))
 
     return judge_whole

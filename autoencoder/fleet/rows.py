@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
-from autoencoder.core.types import Detections
+from autoencoder.core.types import Array, Bools, Detections, Integers
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.scores_csv import header
 
@@ -24,9 +26,9 @@ _INCIDENTS = {"series": pa.string(), "first_row": pa.int64(), "status": pa.strin
 _REJECTED = {"reason": pa.string(), "row": pa.string()}
 
 
-def value_fields(columns: Sequence[str]) -> list[str]:
-    """Names of the values of points; those of a user could be anything."""
-    return [f"value_{place}" for place in range(len(columns))]
+def value_fields(count: int) -> list[str]:
+    """Names of so many columns of values; those of a user could be anything."""
+    return [f"value_{place}" for place in range(count)]
 
 
 def schema_of(kind: str, columns: Sequence[str]) -> pa.Schema:
@@ -35,6 +37,35 @@ def schema_of(kind: str, columns: Sequence[str]) -> pa.Schema:
         types = {"time": _TIME, "anomaly": pa.bool_(), "series": pa.string()}
         return pa.schema([(name, types.get(name, pa.float64())) for name in header(tuple(columns), of_many=True)])
     return pa.schema({INCIDENTS: _INCIDENTS, REJECTED: _REJECTED}[kind])
+
+
+class Points(NamedTuple):
+    """Points of several series, ordered by series and time."""
+
+    names: list[str]  # of the series
+    series: Integers  # (N,) positions in ``names``
+    time: Integers  # (N,) microseconds
+    values: Array  # (N, F)
+
+    @staticmethod
+    def of(table: pa.Table, columns: int) -> Points:
+        """The rows of a table; what ties them, the values do."""
+        names = pc.unique(table["series"]).sort()
+        series = pc.index_in(table["series"], names).to_numpy().astype(np.int64)
+        time = table["time"].to_numpy()
+        values = np.stack([table[name].to_numpy().astype(np.float64) for name in value_fields(columns)], axis=1)
+        order = np.lexsort((*values.T[::-1], time, series))
+        return Points(names.to_pylist(), series[order], time[order], values[order])
+
+    def where(self, kept: Bools) -> Points:
+        """Those at which ``kept`` (N,) is true."""
+        return Points(self.names, self.series[kept], self.time[kept], self.values[kept])
+
+    def table(self) -> pa.Table:
+        """The rows of a table."""
+        series = pa.array(self.names, pa.string()).take(self.series)
+        values = dict(zip(value_fields(self.values.shape[1]), self.values.T, strict=True))
+        return pa.table({"series": series, "time": self.time, **values})
 
 
 def to_bytes(table: pa.Table, compression: str | None = None) -> bytes:
@@ -50,6 +81,11 @@ def from_bytes(content: bytes) -> pa.Table:
     """The table that ``to_bytes`` was given."""
     with pa.ipc.open_stream(pa.py_buffer(content)) as reader:
         return reader.read_all()
+
+
+def packed(tables: Mapping[str, pa.Table]) -> dict[str, bytes]:
+    """Tables by kind as bytes, without those that are empty."""
+    return {kind: to_bytes(table) for kind, table in tables.items() if len(table)}
 
 
 def pack(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from autoencoder.core.errors import ModelFileError
 from autoencoder.fleet import rows
-from autoencoder.fleet.bucket import Bucket
+from autoencoder.fleet.bucket import REPLAYED, Bucket
 
 
 def normal(table: pa.Table) -> pa.Table:
@@ -73,11 +73,15 @@ def test_what_was_not_saved_is_judged_again(quick: Local) -> None:
 @pytest.mark.slow
 def test_what_a_point_changes_is_small(local: Local) -> None:
     table = normal(pq.read_table(local.folder / "rows.parquet"))
-    bucket, last = Bucket(local.kit()), len(table) - 12  # a row of each series
+    bucket, number = Bucket(local.kit()), REPLAYED + 1  # the last of which saves states
+    last = len(table) - 12 * number  # a row of each series
     bucket.process(table.slice(0, last))
-    first = bucket.piece()
-    bucket.process(table.slice(last))
-    assert len(bucket.piece()) < min(12 * 5_000, len(first) / 2)
+    first, sizes = bucket.piece(), []
+    for start in range(last, len(table), 12):
+        bucket.process(table.slice(start, 12))
+        sizes.append(len(bucket.piece()))
+    assert sum(sizes) / number < min(12 * 500, len(first) / 10)
+    assert max(sizes[:-1]) < 12 * 250 < sizes[-1]
 
 
 def test_late_and_doubled_rows_are_rejected_and_change_nothing(quick: Local) -> None:

@@ -33,14 +33,24 @@ BATCHES = 4 * KILLS
 DELAY = 2.0  # most seconds between the end of a batch and a kill, so that it comes anywhere in the next one
 
 
+def command_of(pid: int) -> list[str]:
+    """What a process was started with; nothing where it has ended."""
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_text().split("\0")[:-1]
+    return []
+
+
 def workers(pid: int) -> list[int]:
-    """The Python workers of Spark below a process; what has started them is none."""
-    named = []
-    for each in below(pid):
-        with suppress(OSError):
-            if b"pyspark.daemon" in Path(f"/proc/{each}/cmdline").read_bytes():
-                named.append(each)
-    return [each for each in named if any(each in below(other) for other in named)]
+    """The Python workers of Spark below a process, and what keeps the buckets; what has started the workers is none."""
+    of_spark = [each for each in below(pid) if "pyspark.daemon" in command_of(each)]
+    each_process = [int(path.name) for path in Path("/proc").glob("[0-9]*")]
+    keepers = [each for each in each_process if is_keeper(each) and int(command_of(each)[-1]) in of_spark]
+    return [*keepers, *(each for each in of_spark if any(each in below(other) for other in of_spark))]
+
+
+def is_keeper(pid: int) -> bool:
+    """Whether a process keeps a bucket."""
+    return any("fleet.keeper" in part for part in command_of(pid))
 
 
 def test_kills_lose_nothing_and_double_nothing(local: Local, tmp_path: Path) -> None:

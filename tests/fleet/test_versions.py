@@ -8,7 +8,6 @@ import shutil
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pyarrow as pa
@@ -16,7 +15,7 @@ import pyarrow.parquet as pq
 import pytest
 from fleet.conftest import Local
 from fleet.test_bucket import normal
-from fleet.test_processor import judged
+from fleet.test_processor import judged, shared
 from fleet.test_query import follow, found
 from helpers.fleet import lines_of, write_files
 from hypothesis import given, settings
@@ -68,15 +67,14 @@ def test_series_go_on_until_they_are_known_to_the_other_model(local: Local, seco
         assert len(whole[name]) == len(lines)
 
 
-def test_the_processor_follows_the_model_of_the_batch(quick: Local) -> None:
+def test_the_processor_follows_the_model_of_the_batch(quick: Local, tmp_path: Path) -> None:
     table = normal(pq.read_table(quick.folder / "rows.parquet"))
-    kits = [quick.kit(), quick.kit(model="other")]
-    object.__setattr__(kits[1], "key", kits[0].key)
-    shared = SimpleNamespace(kit=kits[0], of_model={kit.model.digest: kit for kit in kits}.__getitem__)
-    tester = TwsTester(FleetProcessor(shared))  # type: ignore[arg-type]
+    first, second = quick.kit(), quick.kit(model="other")
+    kits = shared(tmp_path, first, second)
+    tester = TwsTester(FleetProcessor(kits))
     parts = [judged(tester, table.slice(0, CHANGE))[0]]
     token, pieces = tester.peekValueState("token", 3), list(tester.peekListState("pieces", 3))
-    shared.kit = kits[1]
+    kits.chosen = second.model.digest
     judged(tester, table.slice(CHANGE, 600))  # fails then
     tester.updateValueState("token", 3, token)
     tester.updateListState("pieces", 3, pieces)
