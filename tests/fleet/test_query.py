@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -163,3 +164,13 @@ def test_a_checkpoint_of_another_version_or_other_settings_is_refused(spark: Any
     files.write(spark, f"{tmp_path}/fleet.json", json.dumps({**note, "format": 99}).encode())
     with pytest.raises(ResumeError, match="has format 99, this program reads"):
         _note(spark, asked, ours)
+
+
+@pytest.mark.slow
+def test_there_are_buckets_for_the_cores_and_for_the_series(spark: Any) -> None:
+    from autoencoder.fleet.query import room, usual_buckets
+
+    assert [usual_buckets(spark, streams=streams) for streams in (True, False)] == [2, 8]
+    assert usual_buckets(spark, streams=True, series=100_000) == 20
+    shares = np.bincount(np.random.default_rng(0).integers(0, 20, 100_000))  # as a hash divides them
+    assert max(shares) < room(100_000, 20) < 1.1 * np.mean(shares)
