@@ -14,7 +14,7 @@ from autoencoder.core.errors import ConfigError
 from autoencoder.core.types import Time
 from autoencoder.detector import StreamDetector
 from autoencoder.newcomer import Newcomer
-from autoencoder.scorers import create
+from autoencoder.scorers import SCORERS
 from autoencoder.scorers.base import Progress, Scorer
 from autoencoder.thresholds import THRESHOLDS
 from autoencoder.thresholds.base import Threshold
@@ -56,7 +56,7 @@ def _are_intraday(time: Time | None) -> bool:
 
 def make_scorer(config: Config) -> Scorer:
     """The scorer that the configuration names, untrained."""
-    return create(config.detector, **_scorer_params(config))
+    return SCORERS[config.detector](**_scorer_params(config))
 
 
 def _scorer_params(config: Config) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from autoencoder.core.errors import ModelFileError, NotFittedError, TrainingError
 from autoencoder.core.state import State, pack, unpack
-from autoencoder.scorers import SCORERS, Array, Scorer, create
+from autoencoder.scorers import SCORERS, Array, Scorer
 from autoencoder.scorers.base import Scored
 
 FAST: dict[str, dict[str, Any]] = {  # settings that make a kind quick to train; the others take their defaults
@@ -37,7 +37,7 @@ quick = settings(deadline=None, max_examples=15, derandomize=True)
 
 
 def make(kind: str) -> Scorer:
-    return create(kind, **FAST.get(kind, {}))
+    return SCORERS[kind](**FAST.get(kind, {}))
 
 
 class Trained(NamedTuple):
@@ -209,9 +209,9 @@ def test_scoring_imports_nothing_heavy(root: Path, tmp_path: Path) -> None:
     program = """
 import pathlib, sys
 import numpy as np
-from autoencoder.scorers import create
+from autoencoder.scorers import SCORERS
 from autoencoder.core.state import unpack
-scorer = create("isolation_forest", window=8, n_estimators=10, max_samples=64)
+scorer = SCORERS["isolation_forest"](window=8, n_estimators=10, max_samples=64)
 scorer.load(unpack(pathlib.Path(sys.argv[1]).read_bytes(), "state.npz"))
 errors, _ = scorer.process(np.zeros((5, 1)))
 print(np.isfinite(errors).all(), sorted({"sklearn", "scipy", "joblib", "tensorflow", "pandas", "matplotlib"} & set(sys.modules)))

@@ -11,7 +11,7 @@ from helpers.series import noise, series
 from autoencoder.config import Config, validate
 from autoencoder.core.errors import ConfigError, ModelFileError, TrainingError
 from autoencoder.factory.detectors import make_scorer
-from autoencoder.scorers import SCORERS, Scorer, create
+from autoencoder.scorers import SCORERS, Scorer
 
 SMALL: dict[str, dict[str, Any]] = {
     "isolation_forest": {"window": 8, "n_estimators": 10},
@@ -25,7 +25,7 @@ every_kind = pytest.mark.parametrize("kind", sorted(SMALL))
 
 
 def make(kind: str, **chosen: int) -> Scorer:
-    return create(kind, **{**SMALL[kind], **chosen})
+    return SCORERS[kind](**{**SMALL[kind], **chosen})
 
 
 @every_kind
@@ -69,7 +69,7 @@ def test_short_training_says_how_much_is_needed(kind: str, needed: str) -> None:
 
 def test_a_history_too_short_to_grow_a_forest_from() -> None:
     with pytest.raises(ConfigError, match=r"refit_window is 95; it must be at least 96"):
-        create("isolation_forest_sliding", refit_window=95)
+        SCORERS["isolation_forest_sliding"](refit_window=95)
 
 
 def test_the_configuration_reaches_them() -> None:
