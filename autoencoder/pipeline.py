@@ -77,9 +77,8 @@ class Run:
                         self._write(batch, writer)
                         if just_trained or self._is_checkpoint_due(before):
                             self.checkpoint()  # also after training: nothing costs as much time to repeat
-                if (
-                    self.source.length is None and time.monotonic() >= self._tick_due
-                ):  # a series may be silent while others are not
+                # a series may be silent while others are not
+                if self.source.length is None and time.monotonic() >= self._tick_due:
                     self._pass_time(writer)
         self._settle()
         self._is_over = True

@@ -52,9 +52,8 @@ class Stream:
         else:
             config = config.model_copy(update={"adaptation": config.adaptation.model_copy(update={"cold_start_points": None})})
         config = config.model_copy(update={"training": config.training.model_copy(update={"points": training})})
-        source = HandedOver(
-            points.name, points.columns, points.timezone, length=sys.maxsize
-        )  # at hand, however many there will be
+        # at hand, however many there will be
+        source = HandedOver(points.name, points.columns, points.timezone, length=sys.maxsize)
         with without_flags():
             self.panel = make_panel(config, source, model, warnings.warn)
         weakref.finalize(self.panel, self.panel[None].detector.stop)

@@ -47,9 +47,8 @@ class Case:
     budgets: float  # share of the clean stream's points that is flagged, in budgets
     faults: Sequence[str]
     found: Sequence[bool]
-    ranks: Sequence[
-        int
-    ]  # of the first column at fault among those that the incident names, 0 where it names none; of those found
+    # of the first column at fault among those that the incident names, 0 where it names none; of those found
+    ranks: Sequence[int]
 
 
 def run(bench: Bench) -> Report:

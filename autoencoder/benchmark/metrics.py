@@ -11,9 +11,8 @@ import numpy as np
 from autoencoder.core.types import Array, Bools, Integers
 from autoencoder.reports.evaluation import Span, events, inside
 
-MARGIN = (
-    5  # points around an event that are not normal, after it in which a flag still finds it, and that flags of an incident skip
-)
+# points around an event that are not normal, after it in which a flag still finds it, and that flags of an incident skip
+MARGIN = 5
 
 
 def auc_pr(scores: Array, labels: Bools) -> float:

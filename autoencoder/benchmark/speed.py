@@ -28,9 +28,8 @@ MEMORY, GROWTH = "peak memory by points through a pipe, MB", "file to scores.csv
 BULK_SHARE = 4  # a rival gets so many times as many points in bulk as it took one by one
 MIN_BULK = 2000  # and at least so many
 TRAINING_WINDOWS = 1500
-FIRST_LINES = (
-    200  # of a cold start: more than a window, so that the first detection is among them; the end of the run counts, too
-)
+# of a cold start: more than a window, so that the first detection is among them; the end of the run counts, too
+FIRST_LINES = 200
 LIBRARIES = ("numpy", "onnxruntime", "tensorflow", "keras", "river")
 
 

@@ -33,9 +33,8 @@ T = TypeVar("T")
 
 MAX_STATE_BYTES = 1 << 29  # bytes that are unpacked at most
 MAX_TEXT_BYTES = 1 << 22  # bytes of the JSON text, which takes many times as much once it is read, or half of the archive
-MAX_INDEX_BYTES = (
-    1 << 20
-)  # bytes of the archive's table of contents, or an eighth of the archive: a panel of thousands makes a large one
+# bytes of the archive's table of contents, or an eighth of the archive: a panel of thousands makes a large one
+MAX_INDEX_BYTES = 1 << 20
 MAX_INTEGER = 1 << 62
 MAX_FLOAT = float(np.finfo(np.float64).max)
 POSITIVE = 5e-324  # the least number above 0

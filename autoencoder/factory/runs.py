@@ -161,9 +161,8 @@ def _gaps(config: Config, series: str | None, detector: Detector) -> tuple[int, 
     """The gaps of the detector of a series that is trained, see ``gaps_of``."""
     require_times(config, series, detector.current.interval)
     usual = config.network.sequence_length if detector.usual_gap is None else detector.usual_gap
-    if not (
-        config.starts_early(of_many=series is not None) or isinstance(detector, Newcomer)
-    ):  # there the first detector looks back on less than the one that follows it
+    # where another detector follows the first one, it looks back on more
+    if not (config.starts_early(of_many=series is not None) or isinstance(detector, Newcomer)):
         usual = min(usual, detector.current.scorer.window)
     return gaps_of(settings_of(config, series).incidents, usual, detector.current.interval)
 

@@ -125,9 +125,8 @@ def train(
     def validate() -> float:
         return float(np.mean(np.square(compiled.reconstruct(tf.constant(held_back)).numpy() - held_back)))
 
-    history = (
-        History([0], [validate()]) if start is not None else History([], [])
-    )  # weights that were good already may be the best
+    # weights that were good already may be the best
+    history = History([0], [validate()]) if start is not None else History([], [])
     for done in range(0, config.max_steps, VALIDATE_EVERY):
         step = min(done + VALIDATE_EVERY, config.max_steps)
         chosen = random.integers(0, len(training), (VALIDATE_EVERY, config.batch_size))

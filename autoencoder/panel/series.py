@@ -36,13 +36,11 @@ class Series:
     start: ModelStart | None = None  # how it begins; None where it uses no saved model
     model_files: Mapping[str, bytes] = field(default_factory=dict)  # of the network of that model, which may be its own
     left_out: str = ""  # why it is not scored; empty where it is
-    numbers: dict[int, int] = field(
-        default_factory=dict
-    )  # of each incident that goes on: the tracker's, which counts alone -> the run's
+    # of each incident that goes on: the tracker's, which counts alone -> the run's
+    numbers: dict[int, int] = field(default_factory=dict)
     arrived: float = field(default_factory=monotonic)  # when its newest row came
-    adopted: list[int] = field(
-        default_factory=list
-    )  # of the newest rows, those after which a model judges that has learnt a change
+    # of the newest rows, those after which a model judges that has learnt a change
+    adopted: list[int] = field(default_factory=list)
 
     def begin(self, time: Time, values: Array) -> Callable[[], Detections]:
         """Begin with its next points, see ``Detector.begin``; TrainingError or ConfigError where its training part cannot be learnt."""

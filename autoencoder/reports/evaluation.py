@@ -53,9 +53,8 @@ def quality_of(
     """
     parts = np.split(labels, begins[1:])
     known = [(begin + start, begin + end) for begin, part in zip(begins, parts, strict=True) for start, end in events(part)]
-    found = [
-        rows[0] for start, end in known if len(rows := np.flatnonzero(flags[start:end]))
-    ]  # a gap in an incident is no detection
+    # a gap in an incident is no detection
+    found = [rows[0] for start, end in known if len(rows := np.flatnonzero(flags[start:end]))]
     alarms = incidents if alarms is None else alarms
     right_incidents, right_alarms = (sum(bool(labels[start:end].any()) for start, end in each) for each in (incidents, alarms))
     rings = inside(alarms, len(labels))

@@ -23,11 +23,8 @@ STREAM_ENDED, RUN_STOPPED = "stream ended", "run stopped"
 DATA_ARE_BACK = "data are back"  # why one of the kind MISSING is over
 ANOMALY, MISSING = "anomaly", "no data"  # kinds: values that are not normal; none at all
 GAPS = ("merge_gap", "cooldown", "min_length")  # settings that are counted in points
-_USUAL = {
-    "kind": ANOMALY,
-    "columns": (),
-    **dict.fromkeys(("series", "silenced_by", "move", "change", "market_change")),
-}  # left out
+# left out
+_USUAL = {"kind": ANOMALY, "columns": (), **dict.fromkeys(("series", "silenced_by", "move", "change", "market_change"))}
 _LISTS = ("peak_value", "expected", "direction")  # one entry a column; a single column's is written alone
 
 DECADES = 10.0  # of rarity at a score of 1

@@ -83,9 +83,8 @@ class Odometer(NamedTuple):
 
     def _beside_budget(self, count: int, what: str) -> str:
         """How often something came, beside how often ``what`` (" false alarm"; "" after that word) was asked for, in one period."""
-        period = (
-            ("a day" if self.per(self.allowed, "a day") >= 1 else "a week") if self.days > 0 else ""
-        )  # where that is a handy number
+        # where that is a handy number
+        period = ("a day" if self.per(self.allowed, "a day") >= 1 else "a week") if self.days > 0 else ""
         rate, asked = (brief(self.per(each, period) if period else each) for each in (count, self.allowed))
         what += "s" if what and asked != "1" else ""
         came = f": {rate} {period}" if period else f" in {number_of(self.judged, 'judged point')}"

@@ -252,10 +252,8 @@ def _mark(axes: npt.NDArray[Any], events: Events, stacked: bool) -> None:
     """Draw a vertical line at each event, with its text above the panels where there is room for it."""
     low, high = axes[-1].get_xlim()
     height = 17 if stacked else 3  # points above the upper panel; clear of its name
-    purple, style = (
-        {"color": panels.PURPLE},
-        {"fontsize": 8.5, "va": "bottom", "parse_math": False, "textcoords": "offset points"},
-    )
+    purple = {"color": panels.PURPLE}
+    style: dict[str, Any] = {"fontsize": 8.5, "va": "bottom", "parse_math": False, "textcoords": "offset points"}
     room_from = -np.inf
     for time, text in sorted(events):
         position = float(panels.positions(np.array([time]))[0])

@@ -141,9 +141,8 @@ class IncidentTracker(Stateful):
         self._has_risen = False  # one of its errors rose above all that came shortly before
         self._began = 0  # time of its first point: nanoseconds since 1970, or a count
         self._peak_height = 0.0  # error in thresholds at its peak
-        self._deviations = np.zeros(
-            (2, 0)
-        )  # (2, F) squares of how far its points lie above, and below, what was expected, in all
+        # (2, F) squares of how far its points lie above, and below, what was expected, in all
+        self._deviations = np.zeros((2, 0))
 
     def set_gaps(self, merge_gap: int, cooldown: int, min_length: int = 1) -> None:
         """Choose them before the first point that is judged: a source may have to be seen first."""

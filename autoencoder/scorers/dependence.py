@@ -105,9 +105,8 @@ class Dependence(Resettable):
     }
 
     def __init__(self) -> None:
-        self._wander: (
-            Array  # (F,) power of time with which a residual's distance grows: 0 for one that stays, 0.5 for a random walk
-        )
+        # (F,) power of time with which a residual's distance grows: 0 for one that stays, 0.5 for a random walk
+        self._wander: Array
         self._learnt = 1  # points that were learnt from
         self._age = 0  # points since
         self._set(Partial(np.zeros(0), np.ones(0), np.zeros((0, 0)), 1))

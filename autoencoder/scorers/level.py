@@ -11,9 +11,8 @@ from autoencoder.core.types import Array
 
 WINDOWS = 21  # whose locations the median is taken of: an event of ten of them does not move it
 HALF = WINDOWS // 2  # windows from the middle one to the newest
-QUIET = (
-    0.25  # of the usual spread within a window, below which one says nothing of the level: an outage, or a gap that was filled
-)
+# of the usual spread within a window, below which one says nothing of the level: an outage, or a gap that was filled
+QUIET = 0.25
 TREND = 0.5  # of the median deviation from their median, below which windows have to lie off a line that is a trend
 
 

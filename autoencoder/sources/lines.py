@@ -122,10 +122,8 @@ class LineBuffer:
         return lines
 
     def _decode_strictly(self, block: bytes) -> str:
-        place, remedy = (
-            block.find(b"\0"),
-            "a zero byte; the file must be UTF-8 text, not binary or UTF-16 without a byte order mark",
-        )
+        place = block.find(b"\0")
+        remedy = "a zero byte; the file must be UTF-8 text, not binary or UTF-16 without a byte order mark"
         if place < 0:
             try:
                 if self._is_western:

@@ -93,9 +93,8 @@ class PrometheusSource(Source):
         begin = self._end - round(self.history * 1000) // self._step * self._step
         now = self._api.ask("query", query=self.query, time=_seconds(self._end))
         kind = now.get("resultType")
-        self._count = (
-            len(dicts_of(now["result"])) if kind == "vector" else int(kind == "scalar")
-        )  # of the series that there are now
+        # of the series that there are now
+        self._count = len(dicts_of(now["result"])) if kind == "vector" else int(kind == "scalar")
         if self._count > self.max_series:
             raise self._too_many(f"{self._count:,}")
         past = self._stretch(begin, self._end)

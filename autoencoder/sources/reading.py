@@ -23,9 +23,7 @@ _DAY_NAMED = re.compile(_WEEKDAY + r"(\d{1,2})[ /-]([A-Za-z]{3})[a-z]*\.?[ /-](\
 _MONTH_NAMED = re.compile(_WEEKDAY + r"([A-Za-z]{3})[a-z]*\.? (\d{1,2}),? (\d{4})" + _CLOCK + _ZONE, re.ASCII)
 _MONTH_ONLY = re.compile(r"(\d{4})[-/](\d{2})", re.ASCII)
 # the digits of a date and an hour: 202405311200
-STAMP = re.compile(
-    r"((?:19[7-9]|20\d)\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])(?:([0-5]\d)([0-5]\d)?)?", re.ASCII
-)  # the digits of a date and an hour: 202405311200
+STAMP = re.compile(r"((?:19[7-9]|20\d)\d)(0[1-9]|1[0-2])(0[1-9]|[12]\d|3[01])([01]\d|2[0-3])(?:([0-5]\d)([0-5]\d)?)?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
