@@ -15,10 +15,10 @@ from autoencoder.factory.runs import zone_of
 from autoencoder.pipeline import Run
 from autoencoder.reports.incidents import GAPS, time_text
 from autoencoder.reports.logs import event_time
-from autoencoder.reports.odometer import Odometer
+from autoencoder.reports.odometer import Known, Odometer
 from autoencoder.reports.run_folder import ADAPTATIONS, RESULTS, has
-from autoencoder.reports.statistics import SeriesStatistics, summary
-from autoencoder.reports.wording import number_of
+from autoencoder.reports.statistics import RunStatistics, SeriesStatistics
+from autoencoder.reports.wording import length_text, number_of, seen_text, severity_text
 
 FEW_JUDGED = 0.9  # share of the points below which the reason is told
 MAX_DETAILED = 10  # series whose counts are in metrics.json
@@ -55,16 +55,38 @@ def write_metrics(
 
 def closing_lines(run: Run, metrics: dict[str, Any]) -> list[str]:
     """What a person is told at the end."""
-    name, panel, folder = run.source.name, run.panel, run.folder.path
-    files = [each for each in RESULTS if has(folder, each)]
-    counts, quality = metrics["counts"], metrics["quality"]
-    lines = summary(name, _odometer(run), counts, panel.training_points, quality, run.statistics.worst, folder, files)
-    lines[1:1] = [*_unjudged(run), *_cold(run), *_season(run), *_changes(run)]
-    if not run.source.has_series:
-        return lines
-    left_out = len(panel) - len(panel.scored)
-    told = f", {left_out:,} of them left out (metrics.json says why)" if left_out else ""
-    return [f"{name}: {len(panel):,} series{told}", *lines]
+    name, panel, counts, odometer = run.source.name, run.panel, metrics["counts"], _odometer(run)
+    lines = []
+    if run.source.has_series:
+        left_out = len(panel) - len(panel.scored)
+        told = f", {left_out:,} of them left out (metrics.json says why)" if left_out else ""
+        lines.append(f"{name}: {len(panel):,} series{told}")
+    missing = f", {counts['missing']:,} missing" if counts["missing"] else ""
+    trained = f"{panel.training_points:,} of them trained on"
+    lines.append(f"{name}: {counts['points']:,} points, {trained}, {odometer.judged:,} judged{missing}")
+    lines += [*_unjudged(run), *_cold(run), *_season(run), *_changes(run)]
+    if odometer.judged:
+        known = Known.of(metrics["quality"])
+        lines += [odometer.headline(known), odometer.line(known)]
+    files = [each for each in RESULTS if has(run.folder.path, each)]
+    return [*lines, *incident_lines(run.statistics, odometer), f"{run.folder.path}: {', '.join(files)}"]
+
+
+def incident_lines(statistics: RunStatistics, odometer: Odometer) -> list[str]:
+    """How many there were, which did not ring, and the worst."""
+    if not statistics.worst:
+        return []
+    lines, held = [], statistics.silenced
+    if held:
+        each = ", ".join(f"{count:,} by {by}" for by, count in held.items())
+        lines.append(f"{number_of(sum(held.values()), 'incident')} did not ring: {each}")
+    alarms = f"{odometer.alarms:,} of them {'an alarm' if odometer.alarms == 1 else 'alarms'}"
+    lines.append(f"{number_of(odometer.incidents, 'incident')}, {alarms}; the worst:")
+    for incident in statistics.worst:
+        series = "" if incident.series is None else f", series {incident.series!r}"
+        seen = f"{severity_text(incident)}: {seen_text(incident, digits=5)}, {length_text(incident)}"
+        lines.append(f"  {incident.peak_time}  {seen}, {incident.close_reason or 'open'}{series}")
+    return lines
 
 
 def _unjudged(run: Run) -> list[str]:

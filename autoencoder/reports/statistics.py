@@ -7,7 +7,6 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import compress
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,9 +15,8 @@ from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import Reader, State
 from autoencoder.reports.evaluation import Flags, Span, events, quality_of
 from autoencoder.reports.incidents import ANOMALY, Incident, read_incidents
-from autoencoder.reports.odometer import DAY, Known, Odometer
+from autoencoder.reports.odometer import DAY, Odometer
 from autoencoder.reports.sinks import Batch, Sink
-from autoencoder.reports.wording import length_text, number_of, seen_text, severity_text
 
 N_WORST = 3  # incidents that the summary names
 MAX_KNOWN = 10_000  # known anomalies that metrics.json lists
@@ -227,35 +225,3 @@ class RunStatistics(Sink):
 
 def _flags(marks: bytes | bytearray) -> Flags:
     return np.frombuffer(bytes(marks), np.bool_)
-
-
-def summary(
-    name: str,
-    odometer: Odometer,
-    counts: Mapping[str, Any],
-    training_points: int,
-    quality: Mapping[str, Any] | None,
-    worst: Sequence[Incident],
-    folder: Path,
-    files: Sequence[str],
-) -> list[str]:
-    """The closing lines of a run, its worst incidents first."""
-    missing = f", {counts['missing']:,} missing" if counts["missing"] else ""
-    lines = [f"{name}: {counts['points']:,} points, {training_points:,} of them trained on, {odometer.judged:,} judged{missing}"]
-    if odometer.judged:
-        known = Known.of(quality)
-        lines += [odometer.headline(known), odometer.line(known)]
-    if worst:
-        alarms = f"{odometer.alarms:,} of them {'an alarm' if odometer.alarms == 1 else 'alarms'}"
-        lines.append(f"{number_of(odometer.incidents, 'incident')}, {alarms}; the worst:")
-        held = counts.get("silenced", {})
-        if held:
-            each = ", ".join(f"{count:,} by {by}" for by, count in held.items())
-            lines[-1:-1] = [f"{number_of(sum(held.values()), 'incident')} did not ring: {each}"]
-    for incident in worst:
-        series = "" if incident.series is None else f", series {incident.series!r}"
-        reason = incident.close_reason or "open"
-        lines.append(
-            f"  {incident.peak_time}  {severity_text(incident)}: {seen_text(incident, digits=5)}, {length_text(incident)}, {reason}{series}"
-        )
-    return [*lines, f"{folder}: {', '.join(files)}"]

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.detections import INCIDENT, scored, with_gaps
 
+from autoencoder.commands.summary import incident_lines
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import pack, unpack
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.odometer import Known, Odometer
 from autoencoder.reports.sinks import Batch
-from autoencoder.reports.statistics import RunStatistics, summary
+from autoencoder.reports.statistics import RunStatistics
 from autoencoder.reports.tracker import IncidentTracker
 
 
@@ -86,22 +86,22 @@ def test_damaged_counts_are_refused(change: dict[str, object]) -> None:
         RunStatistics().load({**statistics.state(), **change})  # type: ignore[dict-item]
 
 
-def test_the_summary_tells_counts_incidents_and_files() -> None:
-    counts = {"points": 5000, "missing": 3}
-    worst = [replace(INCIDENT, peak_value=(123456.7,)), replace(INCIDENT, series="web", close_reason=None, n_points=1)]
+def test_the_closing_lines_tell_counts_and_the_worst_incidents() -> None:
+    statistics = RunStatistics()
+    statistics.silenced = {"quiet hours": 2}
+    statistics.worst = [replace(INCIDENT, peak_value=(123456.7,)), replace(INCIDENT, series="web", close_reason=None, n_points=1)]
     quality = {"known_anomalies": 4, "event_recall": 0.5, "rung_anomalies": 1, "false_alarms": 2, "normal_flagged": 7}
     odometer = Odometer(judged=4000, flagged=11, allowed=4.0, incidents=4, alarms=3, days=28.0)
-    first, *between, last = summary("cpu.csv", odometer, counts, 1000, quality, worst, Path("o"), ["scores.csv"])
-    assert first == "cpu.csv: 5,000 points, 1,000 of them trained on, 4,000 judged, 3 missing"
-    assert between == [
+    known = Known.of(quality)
+    assert [odometer.headline(known), odometer.line(known), *incident_lines(statistics, odometer)] == [
         "2 of 4 known anomalies found (1 rang), 2 false alarms: 0.5 a week (you asked for at most 1 a week)",
         "11 points flagged so far (7 outside of known anomalies), 0.39 a day, 2.8 a week; "
         "the budget for normal points is 4, 0.14 a day, 1 a week",
+        "2 incidents did not ring: 2 by quiet hours",
         "4 incidents, 3 of them alarms; the worst:",
         "  2025-01-02T01:00:00Z  critical (0.90): seen 1.2346e+05, expected 1.25 (up), 4 points in 3 h, values are back",
         "  2025-01-02T01:00:00Z  critical (0.90): seen 7.5, expected 1.25 (up), 1 point in 3 h, open, series 'web'",
     ]
-    assert last == "o: scores.csv"
 
 
 @pytest.mark.parametrize(
