@@ -6,7 +6,7 @@ from typing import ClassVar
 
 import numpy as np
 
-from autoencoder.core.state import Field, Reader, State, Stateful
+from autoencoder.core.state import Reader, State, Stateful, boolean
 from autoencoder.core.types import Time
 
 
@@ -25,7 +25,7 @@ class StreamPosition(Stateful):
     """
 
     name = "the position"
-    STATE: ClassVar = {"is_at_start": Field("at_start", lambda saved: saved.boolean("at_start"))}
+    STATE: ClassVar = {"is_at_start": boolean("at_start")}
 
     def __init__(self) -> None:
         self.newest: Time = np.empty(0, np.int64)

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import ClassVar
 
 from autoencoder.adaptation.buffer import Confirmed
 from autoencoder.adaptation.drift import Drift
 from autoencoder.core.events import DRIFT
-from autoencoder.core.state import Reader, State
+from autoencoder.core.state import Stateful, integer, text
 from autoencoder.network.period import day_of
 
 MAX_FAILURES = 2  # candidates in a row, after which the current distribution becomes the reference
@@ -35,7 +36,7 @@ class AdaptationConfig:
         return max(self.confirm_windows, math.ceil(self.confirm_days * day_of(interval) / size))
 
 
-class Schedule:
+class Schedule(Stateful):
     """Keeps count of reasons and failures. Places in the stream are counted in points seen since its beginning.
 
     Attributes:
@@ -43,6 +44,16 @@ class Schedule:
         since: first of the points to learn.
         promoted: points seen when the current model was promoted.
     """
+
+    name = "the schedule of trainings"
+    STATE: ClassVar = {
+        "reason": text("reason"),
+        "since": integer("since"),
+        "promoted": integer("promoted"),
+        "_known": integer("known"),
+        "_failures": integer("failed"),
+        "_last_try": integer("last_try"),
+    }
 
     def __init__(self, config: AdaptationConfig) -> None:
         self._config = config
@@ -115,21 +126,3 @@ class Schedule:
             return False
         self._failures = 0
         return True
-
-    def state(self) -> State:
-        """All counts."""
-        return {
-            "reason": self.reason,
-            "since": self.since,
-            "promoted": self.promoted,
-            "known": self._known,
-            "failed": self._failures,
-            "last_try": self._last_try,
-        }
-
-    def load(self, state: State) -> None:
-        """Restore ``state``."""
-        saved = Reader(state, "the schedule of trainings")
-        self.reason = saved.text("reason")
-        self.since, self.promoted = saved.integer("since", 0), saved.integer("promoted", 0)
-        self._known, self._failures, self._last_try = (saved.integer(key, 0) for key in ("known", "failed", "last_try"))

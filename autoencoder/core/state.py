@@ -248,7 +248,8 @@ def _field(read: Callable[..., Any], write: Callable[[Any], Leaf | State] = _kep
 
 
 array, integers = _field(Reader.array), _field(Reader.integers)
-integer, number, boolean = _field(Reader.integer), _field(Reader.number), _field(Reader.boolean)
+integer, number = _field(Reader.integer), _field(Reader.number)
+boolean, text = _field(Reader.boolean), _field(Reader.text)
 number_or_nan = _field(Reader.number_or_nan, lambda value: None if math.isnan(value) else float(value))
 
 

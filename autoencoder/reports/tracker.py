@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
 
-from autoencoder.core.state import Reader, State, Stateful, array, boolean, integer, number
+from autoencoder.core.state import Field, Reader, State, Stateful, array, boolean, integer, number
 from autoencoder.core.types import Array, Detections
 from autoencoder.reports.data_watch import DataWatch
 from autoencoder.reports.incidents import (
@@ -34,11 +34,16 @@ MAX_ERROR = 1e100  # so that errors in thresholds, and sums of deviations, stay 
 BOTH_SHARE = 0.25  # of an incident's squared deviations: where as much of it lies on the lesser side, it has both directions
 
 
-class AlarmFilter:
+class AlarmFilter(Stateful):
     """Keeps a score only where it rises above every score of the ``cooldown`` points before it, so that one event alarms once.
 
     A worse turn of the same event still comes through. Cutting the stream into other chunks changes nothing.
     """
+
+    name = "the alarm filter"
+    STATE: ClassVar = {
+        "_recent": Field("recent", lambda saved: saved.array("recent", (None,)), lambda recent: np.nan_to_num(recent)),
+    }
 
     def __init__(self, cooldown: int) -> None:
         self._recent = np.zeros(cooldown)  # the scores before the next one, NaN where unknown
@@ -70,14 +75,7 @@ class AlarmFilter:
         """Scores (N,) none of which may raise an alarm."""
         self._recent = np.concatenate([self._recent, scores])[len(scores) :]
 
-    def state(self) -> State:
-        """The recent scores."""
-        return {"recent": np.where(self._recent == self._recent, self._recent, 0.0)}
-
-    def load(self, state: State) -> None:
-        """Take back what ``state`` gave."""
-        saved = Reader(state, "the alarm filter")
-        self._recent = saved.array("recent", (None,))
+    def _complete(self, saved: Reader) -> None:
         if not len(self._recent):
             raise saved.fault("recent", "is empty")
 
