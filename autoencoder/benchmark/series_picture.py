@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +37,7 @@ def draw(
     from every event with the highest scores. Of places close to each other only the worst is shown.
     """
     incidents, figures = incidents_of(detections.anomalies), event_figures(detections.anomalies, labels)
-    rows = [row for row in (_misses(detections, labels), _false_alarms(detections, labels, incidents)) if row.spans]
+    rows = list(_rows(detections, labels, incidents))
     figure = new_figure(SIZE[0], SIZE[1] + ROW * len(rows))
     parts = figure.subfigures(1 + len(rows), 1, height_ratios=[SIZE[1], *[ROW] * len(rows)], squeeze=False)[:, 0]
     found = f"{figures.found:,} of {number_of(figures.events, 'event')} found, " if figures.events else "no events, "
@@ -58,19 +58,18 @@ def draw(
     return figure
 
 
-def _misses(detections: Detections, labels: Bools) -> Row:
-    missed = [(start, end) for start, end in events(labels) if not detections.anomalies[start : end + MARGIN].any()]
-    worst = _apart(sorted(missed, key=lambda span: _peak(detections, span)))
-    heading = f"{number_of(len(missed), 'event')} missed" + "; those with the lowest scores" * (len(worst) < len(missed))
-    return Row("miss", worst, heading)
-
-
-def _false_alarms(detections: Detections, labels: Bools, incidents: Sequence[Span]) -> Row:
+def _rows(detections: Detections, labels: Bools, incidents: Sequence[Span]) -> Iterator[Row]:
+    """The misses and the false alarms, where there are any."""
     near = near_events(labels)
+    missed = [(start, end) for start, end in events(labels) if not detections.anomalies[start : end + MARGIN].any()]
     false = [(start, end) for start, end in incidents if not near[start:end].any()]
-    worst = _apart(sorted(false, key=lambda span: _peak(detections, span), reverse=True))
-    heading = number_of(len(false), "false alarm") + "; those with the highest scores" * (len(worst) < len(false))
-    return Row("false alarm", worst, heading)
+    for kind, spans, heading, which in (
+        ("miss", missed, f"{number_of(len(missed), 'event')} missed", "lowest"),
+        ("false alarm", false, number_of(len(false), "false alarm"), "highest"),
+    ):
+        worst = _apart(sorted(spans, key=lambda span: _peak(detections, span), reverse=which == "highest"))
+        if worst:
+            yield Row(kind, worst, heading + f"; those with the {which} scores" * (len(worst) < len(spans)))
 
 
 def _apart(spans: Sequence[Span]) -> list[Span]:
