@@ -23,13 +23,6 @@ DESCRIPTION = "Serves a page on this machine in which runs are started and watch
 PAGE = Path(__file__).resolve().with_name("page.py")
 
 
-class Claims:
-    """Owns the ports of this process as long as that lives."""
-
-
-CLAIMS = Claims()
-
-
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     """The flags of ``dashboard``."""
     parser.add_argument("--port", type=int, metavar="N", help=f"port of the page (default: {FIRST_PORT}, or the next free one)")
@@ -79,7 +72,7 @@ def _claim(port: int) -> bool:
     place = Path(tempfile.gettempdir(), f"autoencoder-{os.getuid()}-port-{port}")
     with suppress(OSError):
         place.mkdir(exist_ok=True)
-        if not (release := lock(CLAIMS, place)):
+        if not (release := lock(_claim, place)):  # held by this function, which lives as long as the process
             return False
         if not _is_free(port):
             release()
