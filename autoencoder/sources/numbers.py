@@ -10,6 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
 import numpy.typing as npt
@@ -39,22 +40,19 @@ _CLEAR_POINT = re.compile(r"(?<![0-9.])(?:0|[1-9][0-9]{3,})?\.[0-9]|\.[0-9]{1,2}
 _HUNDREDS = re.compile(r"^ *[-+]?[1-9][0-9]{2,} *$", re.MULTILINE)
 
 
+@dataclass(eq=False)
 class NumberColumn:
-    """Reads one column of numbers; what it has met settles how the rest is read.
+    """Reads one column of numbers; what it has met settles how the rest is read."""
 
-    Args:
-        name: the column's.
-        decimal: its decimal sign, where that is known; None: the first cell that has one settles it.
-        commas_group: where nothing settles it, the comma in 1,234 parts thousands; else it is the decimal sign.
-        may_change: the column can be read again, so that a later cell can correct what an unclear one seemed to show.
-    """
+    name: str  # the column's
+    decimal: Decimal | None = None  # its decimal sign as it is read now; None: the first cell that has one settles it
+    _: KW_ONLY
+    commas_group: bool = True  # where nothing settles it, the comma in 1,234 parts thousands; else it is the decimal sign
+    may_change: bool = False  # it can be read again, so that a later cell can correct what an unclear one seemed to show
 
-    def __init__(self, name: str, decimal: Decimal | None = None, *, commas_group: bool = True, may_change: bool = False) -> None:
-        self.name = name
+    def __post_init__(self) -> None:
         self.words: Counter[str] = Counter()  # cells that stand for a missing value, as they are written
-        self.decimal, self._is_settled = decimal, decimal is not None  # the sign as it is read now
-        self._commas_group = commas_group
-        self._may_change = may_change
+        self._is_settled = self.decimal is not None
         self._unclear: str | None = None  # the first cell with two readings
         self.has_hundreds = False  # whether whole numbers of at least 100 were met: beside 960, 1.008 may be 1008
         self._unit: tuple[str, str] | None = None  # the quantity of the column, and the unit as its first cell writes it
@@ -161,7 +159,7 @@ class NumberColumn:
             self._settle(decimal)
         elif _ONE_GROUP.fullmatch(digits):
             if self.decimal is None:  # alone, a point begins a fraction; a comma does where it does not part the cells
-                self.decimal = "point" if "." in digits or self._commas_group else "comma"
+                self.decimal = "point" if "." in digits or self.commas_group else "comma"
             if not self._is_settled:
                 self._unclear = self._unclear or digits
         point = _SIGNS[self.decimal or "point"]
@@ -178,7 +176,7 @@ class NumberColumn:
     def _settle(self, decimal: Decimal) -> None:
         if decimal == self.decimal or self.decimal is None:
             self.decimal, self._is_settled = decimal, True
-        elif self._may_change and not self._is_settled:
+        elif self.may_change and not self._is_settled:
             raise MustReadAgain(decimals={self.name: decimal})
         else:
             raise ValueError(

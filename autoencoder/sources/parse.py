@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import suppress
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -21,6 +21,7 @@ from autoencoder.sources.times import NO_INDEX, time_reader
 SAMPLE_ROWS = 1000  # looked at to tell which columns hold numbers
 
 
+@dataclass(eq=False)
 class RowParser:
     """Reads the bytes of one table, in blocks of any size, into chunks.
 
@@ -31,42 +32,27 @@ class RowParser:
 
     A tolerant parser, once the first row is understood, warns about a line that cannot be read and keeps it as a row of NaN, with
     its own time and series where they are readable and else those of the row before. It looks at the first row alone.
-
-    Args:
-        name: of the table, for messages.
-        selection: the columns that are asked for.
-        warn: told, in a sentence each, of what is odd but no error.
-        tolerant: rows are read as they arrive, for good.
-        reading: how cells with two readings are read.
-        unit: what the rows are called in messages; a header is none of those that are not lines.
-        may_change: the table can be read again, with another ``reading``, where a later cell shows that the first ones misled.
     """
 
-    def __init__(
-        self,
-        name: str,
-        selection: ColumnSelection,
-        warn: Warn = ignore,
-        tolerant: bool = False,
-        reading: Reading = AS_FOUND,
-        may_change: bool = False,
-        unit: str = "line",
-    ) -> None:
-        self.name = name
-        self._selection = selection
-        self._warn = warn
-        self._tolerant = tolerant
-        self._reading = reading
-        self._may_change = may_change
-        self._unit = unit
-        self._buffer = LineBuffer(name, tolerant, first=1 if unit == "line" else 0)
+    name: str  # of the table, for messages
+    selection: ColumnSelection  # the columns that are asked for
+    warn: Warn = ignore  # told, in a sentence each, of what is odd but no error
+    tolerant: bool = False  # rows are read as they arrive, for good
+    reading: Reading = AS_FOUND  # how cells with two readings are read
+    may_change: bool = (
+        False  # the table can be read again, with another ``reading``, where a later cell shows that the first misled
+    )
+    unit: str = "line"  # what the rows are called in messages; a header is none of those that are not lines
+
+    def __post_init__(self) -> None:
+        self._buffer = LineBuffer(self.name, self.tolerant, first=1 if self.unit == "line" else 0)
         self._at_top = True
         self._separator: str | None = None  # as a line at the top names it
         self._layout: Layout | None = None
         self._schema: Schema | None = None
-        self.numbers = NumberColumns(name, reading)
-        self._reader = RowReader(name, unit, self.numbers)
-        self._order = MonotonicityCheck(name, unit, warn)
+        self.numbers = NumberColumns(self.name, self.reading)
+        self._reader = RowReader(self.name, self.unit, self.numbers)
+        self._order = MonotonicityCheck(self.name, self.unit, self.warn)
         self._several: str | None = None  # what says that rows of several series are taken for one
         self._newest: Chunk | None = None  # ends with the newest row
         self.columns: tuple[str, ...] = ()  # names of the F value columns, once there is a row
@@ -81,7 +67,7 @@ class RowParser:
     @property
     def has_series(self) -> bool:
         """Whether rows say which series they belong to."""
-        return self._selection.series is not None
+        return self.selection.series is not None
 
     def require_rows(self) -> None:
         """Refuse a table that ended before its first row. Raises InputError: no row came."""
@@ -104,7 +90,7 @@ class RowParser:
             return rows
         if self._order.is_newest_first:
             return rows[::-1]
-        return rows[np.argsort(rows.time, kind="stable")] if self._unit == "record" else rows
+        return rows[np.argsort(rows.time, kind="stable")] if self.unit == "record" else rows
 
     def feed(self, data: bytes) -> Chunk | None:
         """Take the next bytes; give the rows they complete, None where there are none.
@@ -113,8 +99,8 @@ class RowParser:
             InputError: a line cannot be read (not tolerant only), or the columns cannot be told.
             MustReadAgain: the table is to be read from its start with another reading (``may_change`` only).
         """
-        chunk = self._feed_lines(self._buffer.push(data), self._tolerant)
-        if self._tolerant:
+        chunk = self._feed_lines(self._buffer.push(data), self.tolerant)
+        if self.tolerant:
             self._order.tell_once()
         return chunk
 
@@ -129,9 +115,9 @@ class RowParser:
         try:
             chunk = self._feed_lines(self._buffer.finish(), tolerant=False)
         except InputError as error:
-            if not self._tolerant or self._schema is None:
+            if not self.tolerant or self._schema is None:
                 raise
-            self._warn(f"{error}; the line is cut off and left out")
+            self.warn(f"{error}; the line is cut off and left out")
         self._require_settled()
         self._tell()
         self.timezone = self._reader.times.timezone if self._reader.times else None
@@ -144,19 +130,19 @@ class RowParser:
         except ValueError as error:
             assert self._schema is not None and self._schema.time is not None, "times are read by a schema"
             raise InputError(f"{self.name}, column {self._schema.names[self._schema.time]!r}: {error}") from None
-        if self._may_change:
+        if self.may_change:
             self.numbers.settle_by_others()
 
     def _tell(self) -> None:
         """Say what is odd about the whole table."""
         for sentence in self.numbers.remarks():
-            self._warn(f"{self.name}{sentence}")
-        if self._order.is_newest_first and not self._tolerant:
+            self.warn(f"{self.name}{sentence}")
+        if self._order.is_newest_first and not self.tolerant:
             self._order.tell_of_turning()
-        elif self._unit == "record" and self._order.is_late and not self._tolerant:
-            self._warn(f"{self.name} holds records that are not in the order of their times; they are judged in that order")
+        elif self.unit == "record" and self._order.is_late and not self.tolerant:
+            self.warn(f"{self.name} holds records that are not in the order of their times; they are judged in that order")
         elif self._several and self._order.is_late:
-            self._warn(f"{self.name}{self._several}")
+            self.warn(f"{self.name}{self._several}")
         else:
             self._order.tell_once()
 
@@ -174,32 +160,32 @@ class RowParser:
             lines = lines.part(slice(1, None))
         if not lines.texts:
             return None
-        if self._may_change and (self._layout.separator not in ("", ",") or self._layout.has_quotes):
+        if self.may_change and (self._layout.separator not in ("", ",") or self._layout.has_quotes):
             self.numbers.look_at(lines.texts, self._layout.separator)
         if self._schema is None:
-            self._learn_schema(self._layout, lines.part(slice(1 if self._tolerant else SAMPLE_ROWS)))
+            self._learn_schema(self._layout, lines.part(slice(1 if self.tolerant else SAMPLE_ROWS)))
         return self._read(lines, tolerant)
 
     def _read_top(self, lines: Lines) -> Lines:
         """Read a file's first line; give the lines without it where it is the header, and without what stands above it."""
         if separator := separator_of(lines.texts[0]):
             self._separator, lines = separator, lines.part(slice(1, None))
-        if not self._tolerant and (titles := count_title_lines(lines)):
+        if not self.tolerant and (titles := count_title_lines(lines)):
             told = "line 1 is" if titles == 1 else f"lines {lines.numbers[0]} to {lines.numbers[titles - 1]} are"
-            self._warn(f"{self.name}: {told} passed over; the table begins with the header in line {lines.numbers[titles]}")
+            self.warn(f"{self.name}: {told} passed over; the table begins with the header in line {lines.numbers[titles]}")
             lines = lines.part(slice(titles, None))
         if not lines.texts:
             return lines
         self._at_top = False
         top = lines.texts[0]
         if self._layout is None:
-            is_json, chosen = top.lstrip().startswith("{"), self._selection
+            is_json, chosen = top.lstrip().startswith("{"), self.selection
             self._layout = self._reader.convert_lines(
                 lines.part(slice(1)),
                 lambda _: JsonObjects(top, chosen) if is_json else Delimited(top, chosen, self._separator, self._buffer.comment),
             )
             if self._layout.header and any(column_type(name) is ColumnType.NUMBER for name in self._layout.names):
-                self._warn(
+                self.warn(
                     f"{self._reader.place(lines.numbers[0])}: {preview(top)} is taken for the header; add one if it is a row"
                 )
         elif self._schema is not None and isinstance(self._layout, Delimited):
@@ -220,12 +206,12 @@ class RowParser:
         types = [first_type(column) for column in columns]
         if digits := find_digit_clock(layout.names, types, columns):
             types[digits.date], types[digits.clock] = ColumnType.TIME, ColumnType.CLOCK
-        schema = choose_schema(self.name, layout.names, types, self._selection)
+        schema = choose_schema(self.name, layout.names, types, self.selection)
         if digits and schema.clock == digits.clock:
             schema = replace(schema, clock_width=digits.width)
-        self.numbers.expect(schema, commas_group=layout.separator in ("", ","), may_change=self._may_change)
+        self.numbers.expect(schema, commas_group=layout.separator in ("", ","), may_change=self.may_change)
         if unread := find_uncounted_period(schema, types, rows[0]):
-            self._warn(f"{self.name}{unread}")
+            self.warn(f"{self.name}{unread}")
         if schema.time is not None:
             schema = self._learn_times(schema, types, rows, first)
         with self.numbers.rewound(always=True):
@@ -239,11 +225,11 @@ class RowParser:
         if ":" in rows[0][schema.time]:
             schema = replace(schema, clock=None)
         reader, texts, name = self._reader, time_texts(schema, rows), schema.names[schema.time or 0]
-        order, may_change = self._reading.dates, self._may_change
+        order, may_change = self.reading.dates, self.may_change
         reader.times = reader.convert(first, texts[:1], lambda _: time_reader(texts, order, may_change=may_change), name)
         if reader.times is None:
-            self._warn(f"{reader.place(first.numbers[0], name)}: found {preview(texts[0])}, {NO_INDEX}")
-        elif schema.series is None and not self._tolerant:
+            self.warn(f"{reader.place(first.numbers[0], name)}: found {preview(texts[0])}, {NO_INDEX}")
+        elif schema.series is None and not self.tolerant:
             with suppress(ValueError, MustReadAgain):  # which is told when the rows are read
                 self._several = find_series_column(schema, types, rows, reader.times.convert(texts))
         return schema
@@ -258,7 +244,7 @@ class RowParser:
             if not tolerant:
                 raise
             if count == 1:
-                self._warn(f"{error}; the row is kept as missing")
+                self.warn(f"{error}; the row is kept as missing")
                 assert self._newest is not None, "the first row was understood"
                 row, is_timed = self._reader.read_missing(self._layout, self._schema, lines, self._newest[-1:])
                 return self._append(lines, row, is_timed)

@@ -6,6 +6,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
@@ -27,26 +28,22 @@ DATE_NAMES = ("date", "datum", "fecha", "tradedate", "tradingdate", "tradingday"
 HOURS_AND_MINUTES, WITH_SECONDS = 4, 6  # digits
 
 
+@dataclass(eq=False)
 class RowReader:
-    """Reads the rows of one table once its layout is known.
+    """Reads the rows of one table once its layout is known."""
 
-    Args:
-        name: of the table, for messages.
-        unit: what its rows are called there.
-        numbers: its columns of numbers.
-    """
+    name: str  # of the table, for messages
+    unit: str  # what its rows are called there
+    numbers: NumberColumns  # its columns of numbers
 
-    def __init__(self, name: str, unit: str, numbers: NumberColumns) -> None:
-        self._name = name
-        self._unit = unit
-        self._numbers = numbers
+    def __post_init__(self) -> None:
         self.index = SeriesIndex()
         self.times: TimeReader | None = None  # None: rows are counted
         self.count = 0  # of rows so far
 
     def place(self, number: int, column: str | None = None) -> str:
         """Where a line stands, or its cell in a column."""
-        return f"{self._name}, {self._unit} {number}" + ("" if column is None else f", column {column!r}")
+        return f"{self.name}, {self.unit} {number}" + ("" if column is None else f", column {column!r}")
 
     def read(self, layout: Layout, schema: Schema, lines: Lines) -> Chunk:
         """Lines (N,) -> N rows; changes nothing but what was learnt of cells, zones and series. Raises InputError: a line is bad."""
@@ -55,8 +52,8 @@ class RowReader:
         def column(position: int, convert: Callable[[Sequence[str]], Result]) -> Result:
             return self.convert(lines, [row[position] for row in rows], convert, schema.names[position])
 
-        with self._numbers.rewound():
-            columns = [column(position, self._numbers[position].convert) for position in schema.values]
+        with self.numbers.rewound():
+            columns = [column(position, self.numbers[position].convert) for position in schema.values]
             values = columns[0][:, None] if len(columns) == 1 else np.column_stack(columns)  # (N, F)
             labels = None if schema.label is None else column(schema.label, cells.to_labels)
             series = None if schema.series is None else column(schema.series, self.index.positions)
