@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -17,19 +18,15 @@ USELESS, HARMLESS = 0.5, 0.05  # shares of two blocks that the current and the p
 MIN_GAIN = 0.02  # share of the previous model's loss by which the current one's must be higher for a rollback
 
 
+@dataclass(eq=False)
 class RollbackMonitor:
-    """Compares the previous model with the current one since its promotion.
+    """Compares the previous model with the current one since its promotion."""
 
-    Args:
-        detector: the previous one, which goes on with every block.
-        kind: of its scorer.
-        is_anew: the current one did not go on from it, see ``TrainingJob``.
-    """
+    detector: StreamDetector  # the previous one, which goes on with every block
+    kind: str  # of its scorer
+    is_anew: bool = False  # the current one did not go on from it, see ``TrainingJob``
 
-    def __init__(self, detector: StreamDetector, kind: str, *, is_anew: bool = False) -> None:
-        self.detector = detector
-        self.kind = kind
-        self.is_anew = is_anew
+    def __post_init__(self) -> None:
         self.blocks = 0
         self._rows: list[Array] = []  # (B, 3 F + 2): values, predictions and anomalies of the current and the previous model
 

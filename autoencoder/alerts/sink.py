@@ -6,6 +6,7 @@ import json
 import uuid
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from dataclasses import KW_ONLY, dataclass
 from datetime import UTC, datetime
 from functools import partial
 from typing import TypeAlias
@@ -23,33 +24,23 @@ from autoencoder.reports.wording import linked, number_of
 Place: TypeAlias = tuple[str | None, int, str]
 
 
+@dataclass(eq=False)
 class Alerts(Sink):
     """Queues an alert for every incident that opens and for every one that closes; started before its first batch.
 
     An alert is known by its key, which follows from the run, the incident and the event alone: a resumed run that comes by something
     again queues it with the same key.
-
-    Args:
-        channels: where alerts go; each has its own queue and thread.
-        waits: of the senders.
-        capacity: alerts of a channel that may wait.
-        alarms_only: report alarms alone, else every incident.
-        link: template of the address that an alert leads to, see ``linked``; None: none.
-        warn: given a sentence when a receiver fails, and when more alerts wait than may, so that the oldest are dropped.
     """
 
-    def __init__(
-        self,
-        channels: Sequence[Channel],
-        waits: Waits,
-        *,
-        capacity: int,
-        alarms_only: bool,
-        warn: Callable[[str], None],
-        link: str | None = None,
-    ) -> None:
-        self._channels, self._waits, self._warn, self._link = channels, waits, warn, link
-        self._capacity, self._alarms_only = capacity, alarms_only
+    channels: Sequence[Channel]  # where alerts go; each has its own queue and thread
+    waits: Waits  # of the senders
+    _: KW_ONLY
+    capacity: int  # alerts of a channel that may wait
+    alarms_only: bool  # report alarms alone, else every incident
+    warn: Callable[[str], None]  # told when a receiver fails, and when more alerts wait than may, so that the oldest are dropped
+    link: str | None = None  # template of the address that an alert leads to, see ``linked``; None: none
+
+    def __post_init__(self) -> None:
         self._senders: list[Sender] = []  # while they go on
         # the incidents whose opening was queued, by series, first row and kind, each with the levels of severity that it had
         self._open: dict[Place, tuple[Incident, list[str]]] = {}
@@ -64,14 +55,14 @@ class Alerts(Sink):
             ModelFileError, RunError: see ``Outbox``.
         """
         self._folder = folder
-        self._outbox = Outbox(folder.path / OUTBOX, self._capacity)
+        self._outbox = Outbox(folder.path / OUTBOX, self.capacity)
         self._about = {"source": one_line(source)[:200], "columns": [one_line(column)[:200] for column in columns]}
         for incident in still_open:
             self._queue("opened", incident)
         draw = partial(draw_incident, folder.path)
         self._senders = [
-            Sender(channel, self._outbox, self._warn, self._waits, still_open=self._still_open, draw=draw)
-            for channel in self._channels
+            Sender(channel, self._outbox, self.warn, self.waits, still_open=self._still_open, draw=draw)
+            for channel in self.channels
         ]
 
     def write(self, batch: Batch) -> None:
@@ -118,7 +109,7 @@ class Alerts(Sink):
     def closing_lines(self) -> list[str]:
         """The same in a sentence for each channel."""
         lines, found = [], self._outbox.counts()
-        for name in dict.fromkeys([*(channel.name for channel in self._channels), *found]):
+        for name in dict.fromkeys([*(channel.name for channel in self.channels), *found]):
             counts = found[name]
             line = f"{name}: {number_of(counts['delivered'], 'alert')} delivered"
             line += "".join(f", {counts[outcome]:,} {outcome}" for outcome in ("refused", "dropped") if counts[outcome])
@@ -130,7 +121,7 @@ class Alerts(Sink):
     def _queue(self, event: str, incident: Incident) -> None:
         """Queue an event of an incident, its opening first."""
         place = (incident.series, incident.first_row, incident.kind)
-        if self._alarms_only and not incident.alarm and place not in self._open:
+        if self.alarms_only and not incident.alarm and place not in self._open:
             return
         _, levels = self._open.get(place, (incident, []))
         level = level_of(incident.severity)
@@ -144,11 +135,11 @@ class Alerts(Sink):
     def _put(self, event: str, place: Place) -> None:
         alert = self.alert(event, *self._open[place])
         key = self._key(self._open[place][0], event)
-        for channel in self._channels:
+        for channel in self.channels:
             if not self._outbox.put(channel.name, key, alert) and channel.name not in self._dropped:
                 self._dropped.add(channel.name)
-                room = f"{self._capacity:,} alerts wait, which is all there is room for"
-                self._warn(f"{channel.name}: {room}; the oldest are dropped")
+                room = f"{self.capacity:,} alerts wait, which is all there is room for"
+                self.warn(f"{channel.name}: {room}; the oldest are dropped")
 
     def _key(self, incident: Incident, *event: str) -> str:
         kind = () if incident.kind == ANOMALY else (incident.kind,)
@@ -165,7 +156,7 @@ class Alerts(Sink):
             "incident_key": self._key(incident),
             "levels": list(levels) or [level_of(incident.severity)],
             "at": datetime.now(UTC).isoformat(timespec="milliseconds"),
-            "link": linked(self._link, self._folder.path, self._about["source"], incident) if self._link else None,
+            "link": linked(self.link, self._folder.path, self._about["source"], incident) if self.link else None,
         }
 
     def _still_open(self) -> list[Alert]:

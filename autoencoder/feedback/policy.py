@@ -46,26 +46,24 @@ class Silencer(Rule):
         return f"the label of incident {label.incident}"
 
 
+@dataclass(eq=False)
 class Oracle:
-    """Labels the incidents of one series by the anomalies that are known.
+    """Labels the incidents of one series by the anomalies that are known."""
 
-    Args:
-        detections: all points of the series.
-        anomalies: first and last row of each.
-        confirms: says also of what was an anomaly that it was, and not of false alarms alone.
-    """
+    detections: Detections  # all points of the series
+    anomalies: Sequence[Span]  # first and last row of each
+    confirms: bool  # says also of what was an anomaly that it was, and not of false alarms alone
 
-    def __init__(self, detections: Detections, anomalies: Sequence[Span], *, confirms: bool) -> None:
-        self._detections, self._anomalies, self._confirms = detections, anomalies, confirms
+    def __post_init__(self) -> None:
         self._labels: list[Label] = []
 
     def say(self, closed: Sequence[Incident]) -> None:
         """These incidents are over."""
         for each in closed:
-            was_right = any(first <= each.last_row and last >= each.first_row for first, last in self._anomalies)
-            if each.alarm and each.kind == ANOMALY and (self._confirms or not was_right):
+            was_right = any(first <= each.last_row and last >= each.first_row for first, last in self.anomalies)
+            if each.alarm and each.kind == ANOMALY and (self.confirms or not was_right):
                 end = each.last_row + 1
-                rows = self._detections[max(0, end - each.length - NORMAL_POINTS) : end]
+                rows = self.detections[max(0, end - each.length - NORMAL_POINTS) : end]
                 self._labels.append(Label.of(each, rows, label=was_right))
 
     def labels(self, series: str | None) -> Sequence[Label]:

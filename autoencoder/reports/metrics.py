@@ -6,8 +6,9 @@ import json
 import math
 import re
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
+from dataclasses import KW_ONLY, dataclass, field
 from typing import TYPE_CHECKING, NamedTuple
 
 from autoencoder.core.errors import ConfigError
@@ -59,38 +60,27 @@ class _Newest(NamedTuple):
     anomaly: bool
 
 
+@dataclass(eq=False)
 class RunMetrics:
     """Looks on, and tells whoever scrapes ``registry``; a number that is not known has no sample.
-
-    Args:
-        statistics: counts of the run, which it reads.
-        share: name of a series -> share of its normal points that may be flagged.
-        columns: names of the F columns; several become the label ``column``.
-        max_series: series that are shown one by one: those with an open incident, and else the first ones.
-        info: labels of the metric ``autoencoder_run_info``, such as the source's name.
-        open: incidents that go on already, in a run that is resumed.
-        clock: the present, in seconds since 1970.
 
     Examples:
         >>> labels_of('up{instance="a:9100",series="x"}')
         {'series': 'up{instance="a:9100",series="x"}', 'instance': 'a:9100', 'exported_series': 'x'}
     """
 
-    def __init__(
-        self,
-        statistics: RunStatistics,
-        share: Callable[[str | None], float],
-        *,
-        columns: Sequence[str] = ("value",),
-        max_series: int = 10_000,
-        info: Mapping[str, str] | None = None,
-        open: Sequence[Incident] = (),
-        clock: Callable[[], float] = time.time,
-    ) -> None:
+    statistics: RunStatistics  # counts of the run, which it reads
+    share: Callable[[str | None], float]  # name of a series -> share of its normal points that may be flagged
+    _: KW_ONLY
+    columns: Sequence[str] = ("value",)  # names of the F columns; several become the label ``column``
+    max_series: int = 10_000  # series that are shown one by one: those with an open incident, and else the first ones
+    info: dict[str, str] = field(default_factory=dict)  # labels of the metric ``autoencoder_run_info``, such as the source's name
+    open: Sequence[Incident] = ()  # incidents that go on, at first those of a run that is resumed
+    clock: Callable[[], float] = time.time  # the present, in seconds since 1970
+
+    def __post_init__(self) -> None:
         from prometheus_client import CollectorRegistry
 
-        self._statistics, self._share, self._columns, self._max_series = statistics, share, columns, max_series
-        self._info, self._open, self._clock = dict(info or {}), open, clock
         self._newest: dict[str | None, _Newest] = {}
         self._only: Detections | None = None  # the newest of a run without series, whose last point is read when it is asked for
         self._labels: dict[str | None, dict[str, str]] = {}
@@ -101,7 +91,7 @@ class RunMetrics:
     def on_batch(self, batch: Batch) -> None:
         """Remember the newest point of each series in a batch."""
         detections, count = batch.detections, len(batch.detections)
-        self._open, self._is_dated = batch.open, detections.time.dtype.kind == "M"
+        self.open, self._is_dated = batch.open, detections.time.dtype.kind == "M"
         if batch.series is None:
             self._only = detections if count else self._only
         else:
@@ -112,13 +102,13 @@ class RunMetrics:
         """The metrics of now, as ``prometheus_client`` asks for them; it may come from another thread."""
         from prometheus_client.core import Metric
 
-        names, now = self._shown(), self._clock()
+        names, now = self._shown(), self.clock()
         if self._only:
             self._newest[None] = next(_points(self._only, [-1]))
         kinds = dict.fromkeys(GAUGES, "gauge") | dict.fromkeys(COUNTERS, "counter")
         families = {key: Metric(PREFIX + key, text, kinds[key]) for key, text in (GAUGES | COUNTERS).items()}
         ongoing: dict[str | None, list[Incident]] = {}
-        for incident in self._open:
+        for incident in self.open:
             ongoing.setdefault(incident.series, []).append(incident)
         for name in names:
             labels = self._labels.get(name) or self._labels.setdefault(name, labels_of(name))
@@ -128,8 +118,8 @@ class RunMetrics:
             for key, label, value in self._cells(name):
                 families[key].add_sample(PREFIX + key, labels | label, value)
         yield from families.values()
-        total, info = len(self._statistics.series), Metric(f"{PREFIX}run", "What runs.", "info")
-        info.add_sample(f"{PREFIX}run_info", self._info, 1)
+        total, info = len(self.statistics.series), Metric(f"{PREFIX}run", "What runs.", "info")
+        info.add_sample(f"{PREFIX}run_info", self.info, 1)
         yield info
         for key, text, value in (
             ("series", "Series of the run.", total),
@@ -141,15 +131,15 @@ class RunMetrics:
 
     def _shown(self) -> list[str | None]:
         """The names of the series that are shown."""
-        names = list(self._statistics.series)  # a copy: the run may add one meanwhile
-        if len(names) <= self._max_series:
+        names = list(self.statistics.series)  # a copy: the run may add one meanwhile
+        if len(names) <= self.max_series:
             return names
-        first = dict.fromkeys(incident.series for incident in self._open)
-        return [*dict.fromkeys([*first, *names])][: self._max_series]
+        first = dict.fromkeys(incident.series for incident in self.open)
+        return [*dict.fromkeys([*first, *names])][: self.max_series]
 
     def _numbers(self, name: str | None, ongoing: Sequence[Incident], now: float) -> Iterator[tuple[str, float]]:
         """The numbers of a series that are known."""
-        counts = self._statistics.series[name]
+        counts = self.statistics.series[name]
         marks = list(counts.marks)
         known = {first for first, *_ in marks[-2:]}
         ongoing = [each for each in ongoing if each.first_row not in known]  # else it is over, and counted already
@@ -158,7 +148,7 @@ class RunMetrics:
         yield from (("open_incidents", opened), ("incidents", len(marks) + opened))
         yield from (("open_alarms", alarms), ("alarms", sum(rung for _, _, rung, _ in marks) + alarms))
         if counts.judged:
-            yield "allowed_points", self._share(name) * counts.judged
+            yield "allowed_points", self.share(name) * counts.judged
         if newest := self._newest.get(name):
             if self._is_dated:
                 yield from (("last_time_seconds", newest.time / 1e9), ("lag_seconds", now - newest.time / 1e9))
@@ -169,9 +159,9 @@ class RunMetrics:
         """What is known of each column of the newest point, with the label of the column where there are several."""
         newest = self._newest.get(name)
         for key, cells in zip(_COLUMNED, (newest.values, newest.predictions) if newest else (), strict=False):
-            for column, value in zip(self._columns, cells, strict=True):
+            for column, value in zip(self.columns, cells, strict=True):
                 if math.isfinite(value):
-                    yield key, {"column": column} if len(self._columns) > 1 else {}, value
+                    yield key, {"column": column} if len(self.columns) > 1 else {}, value
 
 
 def _points(detections: Detections, rows: Sequence[int]) -> Iterator[_Newest]:

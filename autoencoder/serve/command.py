@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -51,29 +52,25 @@ def serve(config: Config, options: RunOptions, console: Console) -> int:
         return run(config, options, console, HttpServer(config, listener, token, console))
 
 
+@dataclass(eq=False)
 class HttpServer:
-    """Requests as the source of a run, and their answers, from a thread of its own.
+    """Requests as the source of a run, and their answers, from a thread of its own."""
 
-    Args:
-        config: settings.
-        listener: the socket that they come to.
-        token: what they must bring; None: nothing.
-        console: told where they may go.
-    """
-
-    def __init__(self, config: Config, listener: socket.socket, token: str | None, console: Console) -> None:
-        self._config, self._listener, self._token, self._console = config, listener, token, console
+    config: Config
+    listener: socket.socket  # that they come to
+    token: str | None  # what they must bring; None: nothing
+    console: Console  # told where they may go
 
     def open_source(self, model: SavedModel | None) -> RequestSource:
         """The source, whose columns are those that the configuration or else the model names."""
-        asked = self._config.csv.columns
+        asked = self.config.csv.columns
         if {"series", "time"} & set(asked):
             raise ConfigError("series and time are keys that every point has; give values other names with --column")
-        if ALL in asked or self._config.columns.joint is False:
+        if ALL in asked or self.config.columns.joint is False:
             raise ConfigError("serve judges the columns that --column names together; send others as series of their own")
-        if self._config.input.transform not in ("auto", "none", "prices"):
+        if self.config.input.transform not in ("auto", "none", "prices"):
             raise ConfigError(
-                f"input.transform is {self._config.input.transform}, and serve judges values as they come; set it to none"
+                f"input.transform is {self.config.input.transform}, and serve judges values as they come; set it to none"
             )
         columns = asked or (model.columns if model else ()) or (NO_NAME,)
         self._source = RequestSource(model.in_order(columns) if model else columns)
@@ -85,7 +82,7 @@ class HttpServer:
         self._source.replay(found)
         if run.rows or found:
             again = f"; {len(found[0]):,} behind the checkpoint are judged again" if found else ""
-            self._console.print(f"{run.folder.path}: goes on after {run.rows + len(found[0] if found else ()):,} points{again}")
+            self.console.print(f"{run.folder.path}: goes on after {run.rows + len(found[0] if found else ()):,} points{again}")
 
     @contextmanager
     def serving(self, run: Run) -> Iterator[list[Callback]]:
@@ -95,10 +92,10 @@ class HttpServer:
 
         from autoencoder.serve.app import Service, make_app
 
-        chosen, source = self._config.serve, self._source
-        intake, metrics = Intake(source, run.folder.path, chosen), run_metrics(self._config, run)
+        chosen, source = self.config.serve, self._source
+        intake, metrics = Intake(source, run.folder.path, chosen), run_metrics(self.config, run)
         events = Events(intake.header, run.panel.open)
-        app = make_app(Service(run, intake, events, metrics.registry), self._token)
+        app = make_app(Service(run, intake, events, metrics.registry), self.token)
         quiet: dict[str, Any] = {"access_log": False, "log_config": None, "log_level": "critical"}
         limits: dict[str, Any] = {"limit_concurrency": MAX_CONNECTIONS, "timeout_graceful_shutdown": GRACE_SECONDS}
         server = Server(ServerConfig(app, lifespan="off", **quiet, **limits))
@@ -108,14 +105,14 @@ class HttpServer:
 
         def answer() -> None:
             try:
-                loop.run_until_complete(server.serve(sockets=[self._listener]))
+                loop.run_until_complete(server.serve(sockets=[self.listener]))
             finally:
                 source.fail()
 
         source.loop = events.loop = loop
         thread = threading.Thread(target=answer, name="http", daemon=True)
         thread.start()
-        self._console.print(f"serving on {_address(self._listener)}")
+        self.console.print(f"serving on {_address(self.listener)}")
         try:
             yield [source, events, metrics]
         finally:
