@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import KW_ONLY, InitVar, dataclass, replace
 from time import perf_counter
 from typing import ClassVar
 
@@ -30,19 +30,12 @@ __all__ = ["Detector", "StreamDetector", "Time"]
 MAX_CALIBRATION_ERRORS = 10_000  # errors of the training part that are kept, so that a saved model can be given another threshold
 
 
+@dataclass(eq=False)
 class StreamDetector(Detector):
     """Scores a stream point by point, in chunks of any size.
 
     The first ``training_points`` points train the scorer and get no detection. From then on each point is compared with a threshold that
     has not seen it. Cutting the stream into other chunks changes nothing.
-
-    Args:
-        scorer: gives errors and predictions.
-        make_threshold: builds the threshold for a share of points that may be flagged.
-        budget: that share, or a rate in time, which the times of the training part turn into a share.
-        training_points: length of the training part.
-        progress: told how training goes.
-        fills_gaps: missing rows and cells are filled for the scorer, see ``SlotFiller``; otherwise it never learns of them.
 
     Examples:
         >>> from autoencoder.scorers.gaussian import WindowedGaussianScorer
@@ -56,22 +49,16 @@ class StreamDetector(Detector):
 
     judges_prices: ClassVar[bool] = False  # by their returns
 
-    def __init__(
-        self,
-        scorer: Scorer,
-        make_threshold: Callable[[float], Threshold],
-        budget: Budget,
-        training_points: int,
-        progress: Progress | None = None,
-        *,
-        fills_gaps: bool = True,
-    ) -> None:
-        self.scorer = scorer
+    scorer: Scorer  # gives errors and predictions
+    make_threshold: Callable[[float], Threshold]  # for a share of points that may be flagged
+    budget: Budget  # that share, or a rate in time, which the times of the training part turn into a share
+    training_points: int  # length of the training part
+    progress: Progress | None = None  # told how training goes
+    _: KW_ONLY
+    fills_gaps: InitVar[bool] = True  # missing rows and cells for the scorer, see ``SlotFiller``; else it never learns of them
+
+    def __post_init__(self, fills_gaps: bool) -> None:
         self.slots = SlotFiller() if fills_gaps else None
-        self.training_points = training_points
-        self._make_threshold = make_threshold
-        self._budget = budget
-        self._progress = progress
         self.training = TrainingPart()  # as far as it came; empty once trained
         self.profile: StreamProfile | None = None  # of the points that it is made for; None until trained
         self.position = StreamPosition()
@@ -107,7 +94,7 @@ class StreamDetector(Detector):
         began = perf_counter()
         time, values = self.training.joined()
         self.learn(time, self._begin(time, values))
-        self.training, self._progress = TrainingPart(), None
+        self.training, self.progress = TrainingPart(), None
         self.training_seconds = perf_counter() - began
 
     def _begin(self, time: Time, values: Array) -> Array:
@@ -117,11 +104,11 @@ class StreamDetector(Detector):
     def learn(self, time: Time, values: Array, errors: Array | None = None) -> Array:
         """Learn a training part (N,), (N, F), unless the scorer has, with ``errors`` (M,) -> its slots, see ``SlotFiller.fit``."""
         self.interval, self._features = interval_of(time), values.shape[1]
-        self._set_share(self._budget.share(self.interval))
+        self._set_share(self.budget.share(self.interval))
         slots = self.slots.fit(time, values) if self.slots else values
         if errors is None:
             self.scorer.day = self.slots.day if self.slots else 0
-            errors = self.scorer.fit(slots, self._progress).calibration_errors
+            errors = self.scorer.fit(slots, self.progress).calibration_errors
         self.profile = StreamProfile.of(time, values)
         self.position.advance(time)
         self.recalibrate(errors)
@@ -140,7 +127,7 @@ class StreamDetector(Detector):
             self._calibration.fit(errors)
 
     def _set_share(self, share: float) -> None:
-        self.share, self.threshold = share, self._make_threshold(share)
+        self.share, self.threshold = share, self.make_threshold(share)
         # the score of a point is its tail probability whatever threshold flags it, so that it means the same everywhere
         self._calibration = self.threshold if isinstance(self.threshold, PeaksOverThreshold) else PeaksOverThreshold(share)
 
@@ -211,7 +198,7 @@ class StreamDetector(Detector):
 
         Where values (N, F) are given, they are what it was made for, and no longer those of the training part.
         """
-        successor = StreamDetector(scorer, self._make_threshold, self._budget, self.training_points)
+        successor = StreamDetector(scorer, self.make_threshold, self.budget, self.training_points)
         successor.slots = self.slots  # which are the stream's
         successor.interval, successor._features, successor.position = self.interval, self._features, copy.copy(self.position)
         profile = None if values is None else StreamProfile.of(np.arange(len(values)), values)
@@ -238,7 +225,7 @@ class StreamDetector(Detector):
             ours, theirs, transform = ("prices", "values", "none") if self.judges_prices else ("values", "prices", "prices")
             raise ModelFileError(f"was trained on {theirs}, and this run judges {ours}; add --set input.transform={transform}")
         self._load_scorer(saved, files)
-        self._set_share(self._budget.share(self.interval))
+        self._set_share(self.budget.share(self.interval))
         self.trained = self.position.is_at_start = True
         if not goes_on:
             self._begin_anew()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -23,35 +23,27 @@ from autoencoder.sources.chunk import Chunk
 MAX_WARNINGS = 10  # that are said one by one
 
 
+@dataclass(eq=False)
 class Panel:
     """All series of a source, each with a detector of its own; LSTM autoencoders share one network.
 
     Cutting the stream into other chunks changes nothing. A series that cannot be learnt is left out, and the others go on; a source without
     series ends with the error. Incidents are numbered over all series in the order of the rows with which they began.
-
-    Args:
-        make: builds the series of that name with so many points, None where that is not known.
-        warn: told in a sentence of each series that is left out.
-        progress: told how the training of the shared network goes.
-        columns: names of the columns that are judged, for the model that is saved.
-        remake: builds the series of that name, whose state is at hand.
     """
 
-    def __init__(
-        self,
-        make: Callable[[str | None, int | None], Series],
-        warn: Callable[[str], None],
-        progress: Progress | None = None,
-        columns: Sequence[str] = (),
-        remake: Callable[[str | None], Series] | None = None,
-    ) -> None:
-        self.columns, self._warn = tuple(columns), warn
-        self._make, self._remake = make, remake or (lambda name: make(name, None))
+    make: Callable[[str | None, int | None], Series]  # builds the series of that name with so many points, None: not known
+    warn: Callable[[str], None]  # told in a sentence of each series that is left out
+    progress: Progress | None = None  # told how the training of the shared network goes
+    columns: tuple[str, ...] = ()  # names of those that are judged, for the model that is saved
+    remake: Callable[[str | None], Series] | None = None  # builds the series of that name, whose state is at hand
+    max_warnings: int = MAX_WARNINGS
+
+    def __post_init__(self) -> None:
         self._series: dict[str | None, Series] = {}
         self._untrained: set[str | None] = set()
-        self._network = SharedNetwork(progress)
+        self._network = SharedNetwork(self.progress)
         self._incidents = PanelIncidents()
-        self._warnings, self.max_warnings = 0, MAX_WARNINGS
+        self._warnings = 0
 
     # --- the series ---
 
@@ -82,7 +74,7 @@ class Panel:
     def add(self, name: str | None, points: int | None = None, *, is_restored: bool = False) -> Series:
         """The series of that name, new where there is none yet; ``points`` it will have, None where that is not known."""
         if name not in self._series:
-            one = self._series[name] = self._remake(name) if is_restored else self._make(name, points)
+            one = self._series[name] = self.remake(name) if is_restored and self.remake else self.make(name, points)
             self._untrained.add(name)
             self._update(one)
             if one.left_out:
@@ -109,9 +101,9 @@ class Panel:
         """Warn of what is odd about a series, up to a number of times."""
         self._warnings += 1
         if self._warnings <= self.max_warnings:
-            self._warn(sentence)
+            self.warn(sentence)
         elif self._warnings == self.max_warnings + 1:
-            self._warn("there is more to say of other series; metrics.json says it all")
+            self.warn("there is more to say of other series; metrics.json says it all")
 
     def _tell_of_start(self, one: Series, notes: Iterable[str]) -> None:
         for note in notes:
