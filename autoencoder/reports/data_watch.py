@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
@@ -19,15 +19,12 @@ SCORE = 0.5  # that counts for missing data: they are of medium severity at firs
 NEVER = -(1 << 63)
 
 
+@dataclass(eq=False)
 class DataWatch(Stateful):
     """Watches the times of one series; without timestamps, and before its first point is judged, nothing is missing.
 
     A point without any value is none. An incident begins with the newest point before, and is noticed by the time of a later row, or
     in a stream that is followed by the time that passes. It rings once, when ``limit`` says so.
-
-    Args:
-        limit: says how long data may stay away, and when that rings.
-        zone: suffix of every time.
     """
 
     name = "the watch for missing data"
@@ -38,9 +35,11 @@ class DataWatch(Stateful):
         "_is_judged": boolean("is_judged"),
     }
 
-    def __init__(self, limit: Rule, zone: str = "") -> None:
-        self._limit, self._zone = limit, zone
-        self._nanoseconds = round(limit.no_data * 1e9)
+    limit: Rule  # says how long data may stay away, and when that rings
+    zone: str = ""  # suffix of every time
+
+    def __post_init__(self) -> None:
+        self._nanoseconds = round(self.limit.no_data * 1e9)
         self.open: Incident | None = None
         self._newest = NEVER  # time of the newest point with a value
         self._values = np.empty(0)  # (F,) of that point
@@ -77,7 +76,7 @@ class DataWatch(Stateful):
 
     def pass_time(self, seconds: float, row: int, number: Callable[[], int]) -> bool:
         """So much time has passed since the newest row, before that ``row``; returns whether an incident has begun or rings by that."""
-        if not self._is_judged or self._newest == NEVER or seconds < self._limit.no_data or (self.open and self.open.alarm):
+        if not self._is_judged or self._newest == NEVER or seconds < self.limit.no_data or (self.open and self.open.alarm):
             return False
         known, now = self.open, self._newest + round(seconds * 1e9)
         self.open = self._until(now, self.open) if self.open else self._begun(now, row, number())
@@ -92,12 +91,12 @@ class DataWatch(Stateful):
         start, unknown = self._text(self._newest), (float("nan"),) * len(self._values)
         due = self._text(self._newest + self._nanoseconds)
         one = Incident(number, start, due, start, tuple(self._values.tolist()), unknown, 0.0, 0, row, row, False, kind=MISSING)
-        one = replace(one, direction=(None,) * len(unknown), duration_seconds=self._limit.no_data, severity=self._severity(1.0))
+        one = replace(one, direction=(None,) * len(unknown), duration_seconds=self.limit.no_data, severity=self._severity(1.0))
         return self._until(now, one)
 
     def _until(self, now: int, one: Incident) -> Incident:
         """An incident that goes on, as it is known at a time: whether it rings."""
-        awake, reason = self._limit.awake_from(self._newest + self._nanoseconds, now)
+        awake, reason = self.limit.awake_from(self._newest + self._nanoseconds, now)
         if one.alarm or (reason and awake >= now):
             return one if one.alarm else replace(one, silenced_by=reason)
         return replace(one, alarm=True, alarm_time=self._text(awake), silenced_by=None)
@@ -105,8 +104,8 @@ class DataWatch(Stateful):
     def _over(self, now: int, row: int) -> Incident:
         assert self.open
         one, self.open = self._until(now, self.open), None
-        seconds = max(self._limit.no_data, (now - self._newest) / 1e9)
-        severity = self._severity(seconds / self._limit.no_data)
+        seconds = max(self.limit.no_data, (now - self._newest) / 1e9)
+        severity = self._severity(seconds / self.limit.no_data)
         end = self._text(now)
         return replace(one, end=end, last_row=row, duration_seconds=seconds, severity=severity, close_reason=DATA_ARE_BACK)
 
@@ -115,4 +114,4 @@ class DataWatch(Stateful):
         return severity_of(SCORE, max(1, int(limits)))
 
     def _text(self, moment: int) -> str:
-        return time_text(np.array([moment], "datetime64[ns]"), self._zone)[0]
+        return time_text(np.array([moment], "datetime64[ns]"), self.zone)[0]

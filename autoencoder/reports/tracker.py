@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import KW_ONLY, InitVar, dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, TypeAlias
 
 import numpy as np
@@ -80,19 +80,9 @@ class AlarmFilter(Stateful):
             raise saved.fault("recent", "is empty")
 
 
+@dataclass(eq=False)
 class IncidentTracker(Stateful):
-    """Joins the flags of one series into incidents as the stream runs, and those of missing data with them.
-
-    Args:
-        zone: suffix of every time ("Z" for UTC).
-        hysteresis: share of the threshold; while errors lie above it, an open incident goes on.
-        merge_gap: points without a flag that may lie inside one incident.
-        cooldown: points after an error in which only one further above its threshold is an alarm.
-        min_length: flagged points without which an incident is no alarm.
-        min_severity: in [0, 1), without which it is none either; see ``severity_of``.
-        policy: what keeps incidents from ringing; None where all may.
-        columns: names of the columns, where there are several: an incident then tells which of them made it.
-    """
+    """Joins the flags of one series into incidents as the stream runs, and those of missing data with them."""
 
     name = "the incidents"
     STATE: ClassVar = {
@@ -110,28 +100,23 @@ class IncidentTracker(Stateful):
         "open": kept("open"),
     }
 
-    def __init__(
-        self,
-        zone: str = "",
-        *,
-        hysteresis: float = 1.0,
-        merge_gap: int = 0,
-        cooldown: int = 1,
-        min_length: int = 1,
-        min_severity: float = 0.0,
-        policy: Policy | None = None,
-        columns: Sequence[str] = (),
-    ) -> None:
-        self._zone = zone
-        self._columns = columns if len(columns) > 1 else ()
-        self._contributions = np.zeros(len(self._columns))  # (F,) of the open incident's points, in all
-        self._hysteresis = hysteresis
-        self.set_gaps(merge_gap, cooldown, min_length)
+    zone: str = ""  # suffix of every time ("Z" for UTC)
+    _: KW_ONLY
+    hysteresis: float = 1.0  # share of the threshold; while errors lie above it, an open incident goes on
+    merge_gap: int = 0  # points without a flag that may lie inside one incident
+    cooldown: InitVar[int] = 1  # points after an error in which only one further above its threshold is an alarm
+    min_length: int = 1  # flagged points without which an incident is no alarm
+    min_severity: float = 0.0  # in [0, 1), without which it is none either; see ``severity_of``
+    policy: Policy | None = None  # what keeps incidents from ringing; None where all may
+    columns: Sequence[str] = ()  # their names, where there are several: an incident then tells which of them made it
+
+    def __post_init__(self, cooldown: int) -> None:
+        self.set_gaps(self.merge_gap, cooldown, self.min_length)
+        self.columns = self.columns if len(self.columns) > 1 else ()
+        self._contributions = np.zeros(len(self.columns))  # (F,) of the open incident's points, in all
         self.row = self.count = 0
         self.open: Incident | None = None
-        self._min_severity = min_severity
-        self._policy = policy
-        self._data = DataWatch(policy, zone) if policy and policy.no_data else None
+        self._data = DataWatch(self.policy, self.zone) if self.policy and self.policy.no_data else None
         self.over: list[int] = []  # the rows with which the incidents that ``process`` has returned last were over
         self._free_until = -1  # last row before which an incident did not ring, so that the next need not be worse
         self._active_row = 0  # last row in which the open incident was flagged, or not yet below the hysteresis
@@ -169,7 +154,7 @@ class IncidentTracker(Stateful):
 
     def _process(self, detections: Detections) -> list[Incident]:
         closed: list[Incident] = []
-        above = detections.errors > self._hysteresis * detections.thresholds
+        above = detections.errors > self.hysteresis * detections.thresholds
         # not the scores: they end at 1, and a worse event must never be silenced
         heights = np.minimum(detections.errors, MAX_ERROR) / np.maximum(detections.thresholds, 1.0 / MAX_ERROR)
         active = (detections.anomalies | above).nonzero()[0].tolist()
@@ -225,7 +210,7 @@ class IncidentTracker(Stateful):
     def _extended(self, detections: Detections, index: int, height: float, rises: bool) -> Incident:
         """The open incident, or a new one, with this flagged point in it."""
         time, row, score = detections.time[index : index + 1], self.row + index, float(detections.scores[index])
-        now, moment, is_dated = time_text(time, self._zone)[0], int(time.view(np.int64)[0]), time.dtype.kind == "M"
+        now, moment, is_dated = time_text(time, self.zone)[0], int(time.view(np.int64)[0]), time.dtype.kind == "M"
         values, predictions = detections.values[index], detections.predictions[index]  # (F,), (F,)
         peak_score = round(score, 6) if score == score else None
         peak: dict[str, Any] = {"peak_time": now, "peak_value": tuple(values.tolist()), "expected": tuple(predictions.tolist())}
@@ -233,19 +218,19 @@ class IncidentTracker(Stateful):
         if not before:
             self._next_number()
             self._began, self._has_risen, self._deviations = moment, False, np.zeros((2, len(values)))
-            self._contributions = np.zeros(len(self._columns))
+            self._contributions = np.zeros(len(self.columns))
             before = Incident(self.count, now, now, **peak, severity=0.0, n_points=0, first_row=row, last_row=row, alarm=False)
         deviations = np.clip(np.nan_to_num(values - predictions), -MAX_ERROR, MAX_ERROR)
         # squared, so that many points near what was expected do not hide a few far from it
         self._deviations = self._deviations + np.maximum([deviations, -deviations], 0.0) ** 2
-        if self._columns:
+        if self.columns:
             self._contributions = np.minimum(self._contributions + np.nan_to_num(detections.contributions[index]), MAX_ERROR)
         self._has_risen |= rises
         count = before.n_points + 1
         known = before.peak_score or 0.0
         if count == 1 or (peak_score or 0.0, height) > (known, self._peak_height):
             before, known, self._peak_height = replace(before, peak_score=peak_score, **peak), peak_score or 0.0, height
-        shares = column_shares(self._columns, self._contributions, before.peak_value, before.expected)
+        shares = column_shares(self.columns, self._contributions, before.peak_value, before.expected)
         grown = replace(
             before,
             end=now,
@@ -257,10 +242,10 @@ class IncidentTracker(Stateful):
             columns=shares,
         )
         # a score that is unknown says nothing against it
-        is_severe = grown.severity >= self._min_severity or grown.peak_score is None
+        is_severe = grown.severity >= self.min_severity or grown.peak_score is None
         if before.alarm or not self._has_risen or not is_severe:
             return grown
-        is_long, policy = count >= self.min_length, self._policy
+        is_long, policy = count >= self.min_length, self.policy
         reason = policy.silences(grown, values, predictions, height, moment, is_long=is_long) if policy else None
         rings = is_long and not reason
         return replace(grown, alarm=rings, alarm_time=now if rings else None, silenced_by=reason)
@@ -268,15 +253,15 @@ class IncidentTracker(Stateful):
     def state(self) -> State:
         """See ``Stateful``."""
         data: State = {"data": self._data.state()} if self._data else {}
-        joint: State = {"contributions": self._contributions.copy()} if self._columns else {}
+        joint: State = {"contributions": self._contributions.copy()} if self.columns else {}
         return {**super().state(), "alarms": self._alarms.state(), **data, **joint}
 
     def _complete(self, saved: Reader) -> None:
         self._alarms.load(saved.state("alarms"))
         if self._data and saved.has("data"):  # a rule may be newer than the checkpoint
             self._data.load(saved.state("data"))
-        if self._columns and saved.has("contributions"):
-            self._contributions = saved.array("contributions", (len(self._columns),), low=0.0)
+        if self.columns and saved.has("contributions"):
+            self._contributions = saved.array("contributions", (len(self.columns),), low=0.0)
 
 
 def _direction(above: float, below: float) -> str | None:
