@@ -14,11 +14,11 @@ import numpy as np
 from autoencoder.core.detector import Detector
 from autoencoder.core.errors import ModelFileError, NotFittedError
 from autoencoder.core.state import POSITIVE, Reader, State
-from autoencoder.core.types import Bools, Detections, Integers, Time
+from autoencoder.core.types import Array, Bools, Detections, Integers, Progress, Time
 from autoencoder.network.period import day_of
 from autoencoder.position import StreamPosition
 from autoencoder.profile import StreamProfile
-from autoencoder.scorers.base import Array, Progress, Scored, Scorer, to_detections
+from autoencoder.scorers.base import Scored, Scorer, to_detections
 from autoencoder.slots import SlotFiller
 from autoencoder.thresholds.base import Threshold
 from autoencoder.thresholds.budget import Budget, interval_of

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
 from autoencoder.adaptation.buffer import HistoryBuffer
-from autoencoder.core.types import Array, Bools
+from autoencoder.core.types import Array, Bools, Integers
 from autoencoder.network.period import dominant_period
 
 MAD_TO_STD = 1.4826  # median absolute deviation -> standard deviation of a normal distribution
@@ -98,7 +97,7 @@ def _moving_median(values: Array, period: int) -> Array:
     return level
 
 
-def clean_rows(clean: Bools, window: int) -> npt.NDArray[np.int64]:
+def clean_rows(clean: Bools, window: int) -> Integers:
     """Places (K,) among clean (N,) rows whose window holds no excluded row, at least ``window`` of them if there are so many.
 
     An anomaly affects every window of ``window`` points that holds it, and less so one that holds it in its older half.

@@ -7,12 +7,11 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 
 from autoencoder.adaptation.cleaning import clean_rows, rescale
 from autoencoder.core.errors import ModelFileError, TrainingError
 from autoencoder.core.state import State
-from autoencoder.core.types import Array, Bools
+from autoencoder.core.types import Array, Bools, Integers
 from autoencoder.scorers import SCORERS, Progress, Scorer
 from autoencoder.scorers.base import Refittable
 from autoencoder.scorers.seasonal import SeasonalScorer
@@ -249,7 +248,7 @@ def _extreme_share(errors: Array, calibration_errors: Array) -> float:
     return float((known > np.quantile(calibration_errors, 1.0 - EXTREME)).mean())
 
 
-def _inject(values: Array, height: Array, window: int, rows: npt.NDArray[np.int64]) -> Iterator[tuple[Array, list[slice]]]:
+def _inject(values: Array, height: Array, window: int, rows: Integers) -> Iterator[tuple[Array, list[slice]]]:
     """Copies of values (N, F), each with anomalies of one kind and ``height`` (F,), and where these are."""
     half = max(1, window // 2)
     starts = rows[:: max(1, window // INJECTED_PER_WINDOW)]

@@ -11,8 +11,7 @@ from typing import Any
 import numpy as np
 
 from autoencoder.core.errors import InputError
-from autoencoder.core.types import Array
-from autoencoder.sources.chunk import Time
+from autoencoder.core.types import Array, Time
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,10 +23,11 @@ import yaml
 from autoencoder.config import Config, difference
 from autoencoder.console import Console
 from autoencoder.core.errors import InputError, OutputError
+from autoencoder.core.types import Progress
 from autoencoder.factory.detectors import make_scorer
 from autoencoder.reports.files import reporting, write_whole
 from autoencoder.reports.run_folder import RunFolder, plain
-from autoencoder.scorers.base import Progress, Scorer
+from autoencoder.scorers.base import Scorer
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.core.types import Detections
+from autoencoder.core.types import Array, Detections
 from autoencoder.dashboard.follow import Snapshot
-from autoencoder.reports.decimation import Array, decimate
+from autoencoder.reports.decimation import decimate
 from autoencoder.reports.evaluation import events
 
 BINS = 600  # steps to which what is shown is thinned: about one for every other pixel of a wide screen

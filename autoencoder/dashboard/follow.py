@@ -14,11 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
-import numpy.typing as npt
 
 from autoencoder.config import Config, load
 from autoencoder.core.errors import AutoencoderError, ConfigError, ModelFileError
-from autoencoder.core.types import Detections
+from autoencoder.core.types import Bools, Detections
 from autoencoder.factory.sources import open_source
 from autoencoder.reports.evaluation import inside, quality_of
 from autoencoder.reports.files import open_inside
@@ -36,8 +35,6 @@ BLOCK_BYTES = 1 << 18  # read at a time
 READ_SECONDS = 0.2  # of reading in one poll: a page waits for it
 MAX_FOLDERS = 200
 MAX_POINTS = 200_000  # newest points that are kept for the chart; scores.csv has them all
-
-Bools = npt.NDArray[np.bool_]
 
 
 class State(Enum):

@@ -11,11 +11,11 @@ from autoencoder.config import Config
 from autoencoder.config.schema import COLD_START
 from autoencoder.core.detector import Detector
 from autoencoder.core.errors import ConfigError
-from autoencoder.core.types import Time
+from autoencoder.core.types import Progress, Time
 from autoencoder.detector import StreamDetector
 from autoencoder.newcomer import Newcomer
 from autoencoder.scorers import SCORERS
-from autoencoder.scorers.base import Progress, Scorer
+from autoencoder.scorers.base import Scorer
 from autoencoder.thresholds import THRESHOLDS
 from autoencoder.thresholds.base import Threshold
 from autoencoder.thresholds.budget import Budget

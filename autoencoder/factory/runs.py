@@ -18,6 +18,7 @@ from autoencoder.config.schema import Incidents
 from autoencoder.core.durations import seconds_of
 from autoencoder.core.errors import ConfigError
 from autoencoder.core.http import is_web_address, secret
+from autoencoder.core.types import Progress
 from autoencoder.detector import Detector, StreamDetector
 from autoencoder.factory.detectors import make_adaptive, make_detector, make_newcomer, training_points
 from autoencoder.factory.rules import make_policy, require_times, settings_of
@@ -35,7 +36,6 @@ from autoencoder.reports.scores_csv import ResultWriter
 from autoencoder.reports.sinks import Sink
 from autoencoder.reports.statistics import RunStatistics
 from autoencoder.reports.tracker import IncidentTracker, Policy
-from autoencoder.scorers.base import Progress
 from autoencoder.sources.chunk import Chunk, Source
 
 Warn = Callable[[str], None]

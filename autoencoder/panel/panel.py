@@ -12,12 +12,11 @@ from autoencoder.core.errors import ConfigError, TrainingError
 from autoencoder.core.events import AdaptationEvent
 from autoencoder.core.pieces import Get, Put
 from autoencoder.core.state import Reader, State
-from autoencoder.core.types import Detections, Time
+from autoencoder.core.types import Array, Detections, Progress, Time
 from autoencoder.panel.series import PanelIncidents, Part, Rows, Series, by_series, each_state, joined, places_of, states_of
 from autoencoder.panel.shared_network import SharedNetwork
 from autoencoder.reports.incidents import STREAM_ENDED, Incident
 from autoencoder.reports.sinks import Batch
-from autoencoder.scorers.base import Array, Progress
 from autoencoder.sources.chunk import Chunk
 
 MAX_WARNINGS = 10  # that are said one by one

@@ -8,19 +8,18 @@ from dataclasses import dataclass, field, replace
 from time import monotonic
 
 import numpy as np
-import numpy.typing as npt
 
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.pieces import Get, Put, put_together, take_apart
 from autoencoder.core.state import MAX_STATE_BYTES, Reader, State, from_files, to_files
-from autoencoder.core.types import Array, Detections
+from autoencoder.core.types import Array, Detections, Integers
 from autoencoder.detector import Detector, Time
 from autoencoder.panel.start import ModelStart
 from autoencoder.reports.incidents import Incident
 from autoencoder.reports.tracker import IncidentTracker
 from autoencoder.sources.chunk import Chunk
 
-Rows = npt.NDArray[np.int64] | slice
+Rows = Integers | slice
 
 ALL = slice(None)
 
@@ -106,7 +105,7 @@ def joined(found: Sequence[Detections], parts: Sequence[Part]) -> Detections:
     return Detections.concatenate(found).where(np.argsort(np.concatenate([rows for _, rows in parts])))
 
 
-def places_of(rows: Rows, count: int) -> Sequence[int] | npt.NDArray[np.int64]:
+def places_of(rows: Rows, count: int) -> Sequence[int] | Integers:
     """The places of rows in a chunk of ``count``."""
     return range(count) if isinstance(rows, slice) else rows
 

@@ -5,15 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import numpy.typing as npt
 
-from autoencoder.core.types import Detections
-
-Array = npt.NDArray[np.float64]
-Rows = npt.NDArray[np.int64]
+from autoencoder.core.types import Array, Detections, Integers
 
 
-def decimate(x: Array, y: Array, bins: int) -> Rows:
+def decimate(x: Array, y: Array, bins: int) -> Integers:
     """Choose the rows that draw the same line as all of them: first, lowest, highest and last of each of ``bins`` steps of x.
 
     A step without any known y keeps one row, so that a gap stays a gap. Jugel et al. 2014, "M4: a visualization-oriented time

@@ -11,13 +11,13 @@ from collections.abc import Iterable, Sequence
 from typing import Any, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-Flags = npt.NDArray[np.bool_]
+from autoencoder.core.types import Bools
+
 Span: TypeAlias = tuple[int, int]  # [start, end)
 
 
-def events(labels: Flags) -> list[Span]:
+def events(labels: Bools) -> list[Span]:
     """The runs of True in labels (N,) as spans [start, end).
 
     >>> events(np.array([False, True, True, False, True]))
@@ -27,7 +27,7 @@ def events(labels: Flags) -> list[Span]:
     return [(int(start), int(end)) for start, end in edges.reshape(-1, 2)]
 
 
-def inside(spans: Iterable[Span], points: int) -> Flags:
+def inside(spans: Iterable[Span], points: int) -> Bools:
     """Which points (N,) lie in spans [start, end), which may reach beyond them; undoes ``events``.
 
     >>> inside([(-2, 1), (3, 4)], 5)
@@ -40,7 +40,7 @@ def inside(spans: Iterable[Span], points: int) -> Flags:
 
 
 def quality_of(
-    labels: Flags, flags: Flags, incidents: Sequence[Span], alarms: Sequence[Span] | None = None, begins: Sequence[int] = (0,)
+    labels: Bools, flags: Bools, incidents: Sequence[Span], alarms: Sequence[Span] | None = None, begins: Sequence[int] = (0,)
 ) -> dict[str, Any]:
     """Precision, recall, event F1 and detection delay, as metrics.json holds them.
 

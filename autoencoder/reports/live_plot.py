@@ -21,9 +21,8 @@ from multiprocessing.connection import Connection
 from typing import Any, Self, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from autoencoder.core.types import Detections
+from autoencoder.core.types import Bools, Detections
 from autoencoder.reports.sinks import Batch
 
 FRAME_SECONDS = 0.1  # a frame at most this often
@@ -31,7 +30,7 @@ TOOLKITS = ("_tkinter", "PyQt6", "PySide6", "PyQt5", "PySide2", "gi", "wx")
 PROBE = "from matplotlib import pyplot as p; c = p.figure().canvas; print(p.get_backend(), c.required_interactive_framework)"
 PROBE_SECONDS = 30.0
 
-Points: TypeAlias = tuple[Detections, npt.NDArray[np.bool_]]  # with their labels
+Points: TypeAlias = tuple[Detections, Bools]  # with their labels
 
 
 def newest(points: Points | None, more: Points, count: int) -> Points:

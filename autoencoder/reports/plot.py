@@ -13,7 +13,7 @@ from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
 from matplotlib.figure import Figure, FigureBase, SubFigure
 from matplotlib.ticker import MaxNLocator, NullFormatter, StrMethodFormatter
 
-from autoencoder.core.types import Array, Detections
+from autoencoder.core.types import Array, Bools, Detections
 from autoencoder.reports import panels
 from autoencoder.reports.decimation import choose_columns, decimate
 from autoencoder.reports.evaluation import Span
@@ -55,7 +55,7 @@ def draw(
     title: str,
     columns: Sequence[str] = ("value",),
     training_points: int = 0,
-    labels: npt.NDArray[np.bool_] | None = None,
+    labels: Bools | None = None,
     timezone: str | None = None,
     spans: Spans | None = None,
     events: Events = (),
@@ -84,7 +84,7 @@ def paint(
     title: str,
     columns: Sequence[str],
     training_points: int = 0,
-    labels: npt.NDArray[np.bool_] | None = None,
+    labels: Bools | None = None,
     timezone: str | None = None,
     spans: Spans = (),
     events: Events = (),
@@ -139,7 +139,7 @@ def paint_closely(
     columns: Mapping[int, str],
     caption: str,
     *,
-    labels: npt.NDArray[np.bool_] | None = None,
+    labels: Bools | None = None,
     timezone: str | None = None,
     events: Events = (),
 ) -> None:
@@ -180,9 +180,7 @@ def draw_culprits(
     return figure
 
 
-def _fill(
-    axes: Axes, x: Array, lines: Mapping[str, Array], flags: npt.NDArray[np.bool_], bands: Mapping[str, Spans]
-) -> dict[str, Any]:
+def _fill(axes: Axes, x: Array, lines: Mapping[str, Array], flags: Bools, bands: Mapping[str, Spans]) -> dict[str, Any]:
     """Draw lines, dots on the flagged points of the first, and bands behind them all; returns what the legend explains, by name."""
     axes.autoscale(False)
     artists: dict[str, Any] = {}

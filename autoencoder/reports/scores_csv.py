@@ -13,10 +13,9 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
-import numpy.typing as npt
 
 from autoencoder.core.errors import ModelFileError, ResumeError, RunError
-from autoencoder.core.types import Detections
+from autoencoder.core.types import Detections, Time
 from autoencoder.reports.files import NOT_A_PLAIN_FILE, AppendFile, open_inside, reporting
 from autoencoder.reports.incidents import Incident, time_text
 from autoencoder.reports.run_folder import INCIDENTS, SCORES
@@ -208,7 +207,7 @@ def parse_scores(names: Sequence[str], rows: Sequence[Sequence[str]]) -> Detecti
     return Detections(parse_times(fields["time"]), values, predictions, known["error"], known["threshold"], known["score"], flags)
 
 
-def parse_times(fields: Sequence[str]) -> npt.NDArray[np.datetime64] | npt.NDArray[np.int64]:
+def parse_times(fields: Sequence[str]) -> Time:
     """Times (N,) as scores.csv and incidents hold them. Raises ValueError: they are none."""
     if fields and all(field.lstrip("-").isdigit() for field in fields[:3]):
         return np.array(fields, dtype=np.int64)

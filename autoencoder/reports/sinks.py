@@ -7,10 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-import numpy as np
-import numpy.typing as npt
-
-from autoencoder.core.types import Detections
+from autoencoder.core.types import Bools, Detections
 from autoencoder.reports.incidents import Incident
 
 
@@ -21,7 +18,7 @@ class Batch:
     detections: Detections  # N points, in order of arrival
     closed: Sequence[Incident] = ()  # those that ended in them, in order
     open: Sequence[Incident] = ()  # those that go on behind them; at most one a series
-    labels: npt.NDArray[np.bool_] | None = None  # (N,) True inside a known anomaly; None where nothing is known
+    labels: Bools | None = None  # (N,) True inside a known anomaly; None where nothing is known
     series: Sequence[str] | None = None  # (N,) name of the series that each point is of; None where the run has only one
 
 

@@ -13,7 +13,8 @@ import numpy as np
 
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import Reader, State
-from autoencoder.reports.evaluation import Flags, Span, events, quality_of
+from autoencoder.core.types import Bools
+from autoencoder.reports.evaluation import Span, events, quality_of
 from autoencoder.reports.incidents import ANOMALY, Incident, read_incidents
 from autoencoder.reports.odometer import DAY, Odometer
 from autoencoder.reports.sinks import Batch, Sink
@@ -129,7 +130,7 @@ class RunStatistics(Sink):
             "budget": budget,
         }
 
-    def labels(self, name: str | None = None) -> Flags | None:
+    def labels(self, name: str | None = None) -> Bools | None:
         """(N,) True inside a known anomaly, for the points of a series so far; None where nothing is known."""
         one = self.series.get(name)
         return _flags(one.labels) if one and one.labels else None
@@ -223,5 +224,5 @@ class RunStatistics(Sink):
         self.worst = read_incidents(saved.text("worst"))
 
 
-def _flags(marks: bytes | bytearray) -> Flags:
+def _flags(marks: bytes | bytearray) -> Bools:
     return np.frombuffer(bytes(marks), np.bool_)

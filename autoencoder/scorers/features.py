@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from autoencoder.scorers.base import Array
+from autoencoder.core.types import Array
 
 FEATURES = 4  # of each column of a point
 LARGEST = 1e300  # values beyond are taken for this much where differences of them must stay finite

@@ -8,9 +8,9 @@ from enum import Enum
 from typing import TypeVar
 
 import numpy as np
-import numpy.typing as npt
 
 from autoencoder.core.errors import InputError
+from autoencoder.core.types import Bools
 from autoencoder.sources.numbers import MISSING, is_number
 from autoencoder.sources.times import is_time
 
@@ -72,7 +72,7 @@ def preview(text: str) -> str:
     return repr(text if len(text) <= 40 else text[:39] + "…")
 
 
-def to_labels(texts: Sequence[str]) -> npt.NDArray[np.bool_]:
+def to_labels(texts: Sequence[str]) -> Bools:
     """Texts (N,) of 0 and 1 (or false and true) -> labels (N,)."""
     try:
         return np.array([_LABELS[text.strip().lower()] for text in texts], dtype=np.bool_)

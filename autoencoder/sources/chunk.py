@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from autoencoder.core.errors import InputError
 from autoencoder.core.state import State
+from autoencoder.core.types import Array, Bools, Integers, Time
 
-Time: TypeAlias = npt.NDArray[np.datetime64] | npt.NDArray[np.int64]  # datetime64[ns], or numbers of rows
 Warn: TypeAlias = Callable[[str], None]
 
 ASIDE = ("volume", "market", "session")  # what is known of a row of prices: how much was traded, level of the market, day
@@ -47,13 +47,13 @@ class Chunk:
     """A stretch of a stream, in order of arrival."""
 
     time: Time  # (N,) in UTC (or without a zone, as the source gave it), or an index
-    values: npt.NDArray[np.float64]  # (N, F) NaN where a value is missing
-    labels: npt.NDArray[np.bool_] | None = None  # (N,) True inside a known anomaly; None where nothing is known
-    series: npt.NDArray[np.int64] | None = None  # (N,) position in the source's ``series``; None where all rows are of one
-    aside: npt.NDArray[np.float64] | None = None  # (N, A) what is known beside the values, see ``ASIDE``; None where nothing is
+    values: Array  # (N, F) NaN where a value is missing
+    labels: Bools | None = None  # (N,) True inside a known anomaly; None where nothing is known
+    series: Integers | None = None  # (N,) position in the source's ``series``; None where all rows are of one
+    aside: Array | None = None  # (N, A) what is known beside the values, see ``ASIDE``; None where nothing is
 
     @property
-    def inputs(self) -> npt.NDArray[np.float64]:
+    def inputs(self) -> Array:
         """Values, and what is known beside them (N, F + A)."""
         return self.values if self.aside is None else np.concatenate([self.values, self.aside], axis=1)
 
@@ -118,7 +118,7 @@ class MonotonicityCheck:
         """Whether the rows go back in time, in every series; one step back is none that tells an order."""
         return self._falls > 1 and not self._rises
 
-    def update(self, numbers: Sequence[int], time: Time, series: npt.NDArray[np.int64] | None = None) -> None:
+    def update(self, numbers: Sequence[int], time: Time, series: Integers | None = None) -> None:
         """Take the next rows: their numbers in the file (N,), times (N,) and series (N,); None: they are all of one."""
         moments, newest = time.view(np.int64).tolist(), self._newest
         if series is None and moments[0] > newest.get(0, -math.inf) and all(map(lt, moments, islice(moments, 1, None))):

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from autoencoder.core.types import Array
 from autoencoder.sources.reading import Decimal, MustReadAgain
 from autoencoder.sources.units import CURRENCIES, PURE, UNITS
 
@@ -83,7 +83,7 @@ class NumberColumn:
         if unit and quantity:
             self._unit = quantity, unit
 
-    def convert(self, texts: Sequence[str]) -> npt.NDArray[np.float64]:
+    def convert(self, texts: Sequence[str]) -> Array:
         """Texts (N,) -> numbers (N,), NaN where missing.
 
         Raises:
@@ -109,7 +109,7 @@ class NumberColumn:
         """Stand where ``memory`` was taken."""
         vars(self).update(memory)
 
-    def _convert_plain(self, texts: Sequence[str]) -> npt.NDArray[np.float64] | None:
+    def _convert_plain(self, texts: Sequence[str]) -> Array | None:
         """Numbers as programs write them, which is quick; None where they are not."""
         try:
             values = np.array(list(map(float, texts)), dtype=np.float64)

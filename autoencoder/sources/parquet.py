@@ -5,15 +5,15 @@ from __future__ import annotations
 from typing import Any, BinaryIO
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from autoencoder.core.errors import InputError
+from autoencoder.core.types import Array, Bools, Integers, Time
 from autoencoder.sources import cells
 from autoencoder.sources.cells import ColumnType, convert_column, preview
-from autoencoder.sources.chunk import Chunk, MonotonicityCheck, Time, Warn
+from autoencoder.sources.chunk import Chunk, MonotonicityCheck, Warn
 from autoencoder.sources.files import Table
 from autoencoder.sources.numbers import BAD_NUMBER
 from autoencoder.sources.schema import ColumnSelection, SeriesIndex, choose_schema
@@ -77,19 +77,19 @@ class _Column:
         self._cells = column
         self._type = _type(column.type)
 
-    def floats(self) -> npt.NDArray[np.float64]:
+    def floats(self) -> Array:
         self._require(self._type in (ColumnType.NUMBER, ColumnType.MISSING), "; choose a column of numbers with --column NAME")
         values = self._as_floats()
         self._refuse(np.isinf(values), BAD_NUMBER)
         return values
 
-    def labels(self) -> npt.NDArray[np.bool_]:
+    def labels(self) -> Bools:
         self._require(self._type is ColumnType.NUMBER or pa.types.is_boolean(self._cells.type), f"; {cells.BAD_LABEL}")
         values = self._as_floats()
         self._refuse(~np.isin(values, (0.0, 1.0)), cells.BAD_LABEL)
         return np.equal(values, 1.0)
 
-    def series(self, index: SeriesIndex) -> npt.NDArray[np.int64]:
+    def series(self, index: SeriesIndex) -> Integers:
         found, types = self._cells, pa.types
         if types.is_dictionary(found.type):  # its entries may come in any order, or twice
             found = found.cast(found.type.value_type)
@@ -125,14 +125,14 @@ class _Column:
             ) from None
         return np.array(times.to_numpy(), dtype="datetime64[ns]")  # a copy: Arrow's own memory may not be written to
 
-    def _as_floats(self) -> npt.NDArray[np.float64]:
+    def _as_floats(self) -> Array:
         return np.asarray(self._cells.cast(pa.float64(), safe=False).to_numpy(), dtype=np.float64)
 
     def _require(self, is_usable: bool, remedy: str) -> None:
         if not is_usable:
             raise InputError(f"{self._file}: column {self._name!r} holds {self._cells.type}{remedy}")
 
-    def _refuse(self, bad: npt.NDArray[np.bool_], reason: str) -> None:
+    def _refuse(self, bad: Bools, reason: str) -> None:
         if bad.any():
             row = int(np.argmax(bad))
             raise InputError(f"{self._place(row)}: found {preview(str(self._cells[row]))}; {reason}")

@@ -10,10 +10,10 @@ from itertools import chain, islice
 from typing import NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from autoencoder.core.errors import InputError, ModelFileError, SourceError
 from autoencoder.core.state import Reader, State
+from autoencoder.core.types import Integers
 from autoencoder.sources.chunk import Chunk, Source, Warn, ignore
 from autoencoder.sources.documents import dicts_of, full_name, lists_of, texts_of
 from autoencoder.sources.prometheus_api import Access, PrometheusApi, TooMuch
@@ -28,7 +28,7 @@ class _Position(NamedTuple):
     """How far a stream was given."""
 
     time: int = 0  # milliseconds since 1970 of the last row; 0 before the first
-    done: npt.NDArray[np.int64] = _EMPTY  # the series that were given at that time
+    done: Integers = _EMPTY  # the series that were given at that time
 
     def advanced(self, chunk: Chunk) -> _Position:
         """The position behind further rows."""
@@ -230,7 +230,7 @@ class PrometheusSource(Source):
             self.warn(f"{self.name}: {sentence}")
 
 
-def _milliseconds(chunk: Chunk) -> npt.NDArray[np.int64]:
+def _milliseconds(chunk: Chunk) -> Integers:
     return chunk.time.view(np.int64) // 1_000_000
 
 

@@ -13,9 +13,10 @@ import numpy as np
 
 from autoencoder.core.errors import InputError
 from autoencoder.core.state import Reader, State
+from autoencoder.core.types import Time
 from autoencoder.sources import cells
 from autoencoder.sources.cells import ColumnType, Result
-from autoencoder.sources.chunk import Chunk, Time
+from autoencoder.sources.chunk import Chunk
 from autoencoder.sources.layout import Layout
 from autoencoder.sources.lines import MAX_LINE_BYTES, OVERLONG, Lines
 from autoencoder.sources.numbers import NumberColumn, clear_decimals

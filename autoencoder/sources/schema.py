@@ -8,11 +8,10 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 
 import numpy as np
-import numpy.typing as npt
 
 from autoencoder.core.errors import InputError
+from autoencoder.core.types import Integers, Time
 from autoencoder.sources.cells import ColumnType, preview
-from autoencoder.sources.chunk import Time
 
 # Of columns with times, the first one present wins. Compared in lower case, without signs and what stands in brackets: "Time (UTC)".
 TIME_NAMES = tuple("timestamp datetime time date ds ts".split())
@@ -92,7 +91,7 @@ class SeriesIndex:
         self.names: list[str] = []  # grows in place
         self._positions: dict[str, int] = {}
 
-    def positions(self, texts: Sequence[str]) -> npt.NDArray[np.int64]:
+    def positions(self, texts: Sequence[str]) -> Integers:
         """Names (N,), blanks around them left out -> positions (N,) of their series.
 
         Raises:

@@ -7,7 +7,7 @@ from datetime import UTC, date, datetime, timedelta
 import numpy as np
 import numpy.typing as npt
 
-from autoencoder.sources.chunk import Time
+from autoencoder.core.types import Array, Time
 
 # what Yahoo calls an exchange -> its calendar, by its MIC; currencies and coins trade always and have none
 CALENDARS = {
@@ -55,7 +55,7 @@ class Sessions:
         code = CALENDARS.get(exchange)
         return Sessions(code, first, datetime.now(UTC).date()) if code else None
 
-    def numbers(self, begins: Time) -> npt.NDArray[np.float64]:
+    def numbers(self, begins: Time) -> Array:
         """The session (N,) of bars that begin at these times (N,) in UTC, as days since 1970; -1 beyond those that are known."""
         places = np.searchsorted(self._opens, begins, side="right") - 1
         is_known = (places >= 0) & (begins < self.closes[-1])

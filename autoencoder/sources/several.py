@@ -9,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 
 from autoencoder.core.errors import InputError
+from autoencoder.core.types import Array, Integers
 from autoencoder.sources.chunk import ASIDE, Chunk, Source, skip_rows
 from autoencoder.sources.files import FileSource
 
@@ -138,9 +139,7 @@ def _merged(chunks: Sequence[Chunk], *, has_market: bool) -> Chunk:
     return Chunk(whole.time, whole.values, series=owner[order], aside=whole.aside)
 
 
-def market_levels(
-    places: npt.NDArray[np.intp], owner: npt.NDArray[np.int64], prices: npt.NDArray[np.float64]
-) -> npt.NDArray[np.float64]:
+def market_levels(places: npt.NDArray[np.intp], owner: Integers, prices: Array) -> Array:
     """Level of the market (T,), 1 before the first return, at times whose places those of prices (N,) of each owner (N,) are.
 
     Its log return at a time is the median of those of all owners that have a price then, each since its own price before.

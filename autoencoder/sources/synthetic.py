@@ -11,11 +11,9 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
-import numpy.typing as npt
 
+from autoencoder.core.types import Array, Bools, Integers
 from autoencoder.sources.chunk import Chunk, Event, Source
-
-Array = npt.NDArray[np.float64]
 
 NOISE_BLOCK = 512  # points whose noise shares one generator
 START = np.datetime64("2025-01-01T00:00:00", "ns")
@@ -136,7 +134,7 @@ class SyntheticSource(Source):
         sign = {"spike": 1.0, "dip": -1.0}.get(kind) or random.choice((-1.0, 1.0))
         return Event(kind, begin, begin + length, float(sign * size))
 
-    def _inject(self, event: Event, rows: npt.NDArray[np.int64], normal: Array, noise: Array) -> tuple[Array, Array]:
+    def _inject(self, event: Event, rows: Integers, normal: Array, noise: Array) -> tuple[Array, Array]:
         """The stretch ``rows`` (M,) of an anomaly: normal part (M,) and noise (M,) as the anomaly leaves them."""
         if event.kind == "variance":
             return normal, noise * (abs(event.size) / self.signal.noise / 2 if self.signal.noise else 1.0)
@@ -149,7 +147,7 @@ class SyntheticSource(Source):
         offset = event.size * shape[rows - event.start]
         return normal + offset, noise
 
-    def _normal(self, index: npt.NDArray[np.int64]) -> Array:
+    def _normal(self, index: Integers) -> Array:
         """Level, trend, drift, lasting shift and both seasons at rows (N,) -> (N,)."""
         signal = self.signal
         wander = np.sin(2 * np.pi * index / 4000.0) + 0.5 * np.sin(2 * np.pi * index / 9000.0 * np.sqrt(2))
@@ -164,12 +162,12 @@ class SyntheticSource(Source):
         )
         return normal
 
-    def _season(self, index: npt.NDArray[np.int64]) -> Array:
+    def _season(self, index: Integers) -> Array:
         angle = 2 * np.pi * index / self.signal.period  # (N,)
         season: Array = self.signal.amplitude * (0.8 * np.sin(angle) + 0.3 * np.sin(2 * angle + 0.7))
         return season
 
-    def _noise(self, start: int, stop: int) -> tuple[Array, npt.NDArray[np.bool_]]:
+    def _noise(self, start: int, stop: int) -> tuple[Array, Bools]:
         """Noise (N,) and missing (N,) of rows [start, stop), drawn block by block."""
         first = start // NOISE_BLOCK
         blocks = range(first, -(-stop // NOISE_BLOCK))

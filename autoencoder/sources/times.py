@@ -13,9 +13,8 @@ from decimal import Decimal, DecimalException
 from typing import TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
-from autoencoder.sources.chunk import Time
+from autoencoder.core.types import Integers, Time
 from autoencoder.sources.reading import STAMP, DateOrder, MustReadAgain, parse_date
 
 BAD_TIME = (
@@ -208,7 +207,7 @@ class NumberTimes:
 TimeReader: TypeAlias = IsoTimes | NumberTimes  # reads the time column of one stream in the form of its first time
 
 
-def _to_int64(numbers: Sequence[int]) -> npt.NDArray[np.int64]:
+def _to_int64(numbers: Sequence[int]) -> Integers:
     if max(max(numbers), -min(numbers)) > _INT64_MAX:  # the least number, which has no negative, stands for no time
         raise ValueError(TIME_OUT_OF_RANGE)
     return np.array(numbers, dtype=np.int64)

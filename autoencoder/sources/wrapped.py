@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Literal, TypeAlias
 
 import numpy as np
-import numpy.typing as npt
 
 from autoencoder.core.errors import InputError
 from autoencoder.core.state import Reader, State
-from autoencoder.sources.chunk import Chunk, Source, Time, Warn, skip_rows
+from autoencoder.core.types import Array, Integers, Time
+from autoencoder.sources.chunk import Chunk, Source, Warn, skip_rows
 from autoencoder.sources.schema import MAX_SERIES
 
 Kind: TypeAlias = Literal["rate", "difference", "log", "log_return"]
@@ -202,12 +202,12 @@ class Transform:
             self._values = np.concatenate([self._values, np.full((missing, self._width), np.nan)])
             self._times = np.concatenate([self._times, np.full((missing, self._width), _NEVER, np.int64)])
 
-    def _logarithm(self, values: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    def _logarithm(self, values: Array) -> Array:
         has_none = values <= 0
         self.without_logarithm += int(np.count_nonzero(has_none))
         return np.log(np.where(has_none, np.nan, values))
 
-    def _change(self, values: npt.NDArray[np.float64], time: Time, series: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+    def _change(self, values: Array, time: Time, series: Integers) -> Array:
         """Values (N, F) -> how they changed (N, F), of each series since its own value before."""
         moments = time.view(np.int64)
         order = np.argsort(series, kind="stable")  # the rows of each series together, in their order
@@ -226,22 +226,14 @@ class Transform:
         return changed
 
 
-def _last_known(
-    values: npt.NDArray[np.float64], times: npt.NDArray[np.int64]
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+def _last_known(values: Array, times: Integers) -> tuple[Array, Integers]:
     """In each row the newest value up to it that is known, and its time (n, F)."""
     rows = np.where(np.isnan(values), 0, np.arange(len(values))[:, None])
     newest = np.maximum.accumulate(rows, axis=0)
     return np.take_along_axis(values, newest, axis=0), np.take_along_axis(times, newest, axis=0)
 
 
-def _rate(
-    values: npt.NDArray[np.float64],
-    before: npt.NDArray[np.float64],
-    now: npt.NDArray[np.int64],
-    then: npt.NDArray[np.int64],
-    time: Time,
-) -> npt.NDArray[np.float64]:
+def _rate(values: Array, before: Array, now: Integers, then: Integers, time: Time) -> Array:
     increase = np.where(values < before, values, values - before)
     elapsed = now.astype(np.float64) - then if time.dtype.kind == "i" else (now - then) / _NANOSECONDS
     return np.divide(increase, elapsed, out=np.full_like(values, np.nan), where=(elapsed > 0) & ~np.isnan(before))
