@@ -141,7 +141,7 @@ class Run:
         if written:
             written.result()
         for callback in self.callbacks:
-            callback.on_batch(batch)
+            callback(batch)
 
     def _until_trained(self, chunks: Iterator[Chunk]) -> Iterator[Chunk]:
         """The same chunks, but one ends with the first training part: what is saved then has seen nothing else."""

@@ -19,51 +19,46 @@ if TYPE_CHECKING:
     from autoencoder.reports.metrics import RunMetrics
 
 
-class ProgressBar:
-    """Progress of a bounded source."""
+def progress_bar(console: Console, run: Run) -> Callback:
+    """Shows the progress of a bounded source."""
+    bar = console.progress("scoring")
 
-    def __init__(self, console: Console, run: Run) -> None:
-        self._bar = console.progress("scoring")
-        self._run = run
+    def move_on(_: Batch) -> None:
+        if run.panel.is_fitted:
+            bar(run.rows, run.source.length, f"{run.statistics.incidents:,} incidents")
 
-    def on_batch(self, batch: Batch) -> None:
-        """Move on."""
-        if self._run.panel.is_fitted:
-            self._bar(self._run.rows, self._run.source.length, f"{self._run.statistics.incidents:,} incidents")
+    return move_on
 
 
-class IncidentPrinter:
+def incident_printer(console: Console, run: Run) -> Callback:
     """Prints each incident that is an alarm once, as it opens: its closing summary may be far off."""
+    printed = {incident.id for incident in run.panel.open if incident.alarm}
 
-    def __init__(self, console: Console, run: Run) -> None:
-        self._console = console
-        self._printed = {incident.id for incident in run.panel.open if incident.alarm}
-
-    def on_batch(self, batch: Batch) -> None:
-        """Print a line for every new one."""
+    def print_new(batch: Batch) -> None:
         for incident in (*batch.closed, *batch.open):
-            if incident.alarm and incident.id not in self._printed:
-                self._printed.add(incident.id)
+            if incident.alarm and incident.id not in printed:
+                printed.add(incident.id)
                 series = "" if incident.series is None else f", series {incident.series!r}"
                 seen = seen_text(incident, digits=5)
                 what = "" if incident.kind == MISSING else "anomaly: "
-                self._console.print(f"{incident.start}  {what}{seen}, severity {severity_text(incident)}{series}")
-        self._printed.difference_update(incident.id for incident in batch.closed)
+                console.print(f"{incident.start}  {what}{seen}, severity {severity_text(incident)}{series}")
+        printed.difference_update(incident.id for incident in batch.closed)
+
+    return print_new
 
 
-class ModelSaver:
+def model_saver(run: Run, save: Callable[[], object]) -> Callback:
     """Saves the models whenever something was done about one of them; where that fails, with the next chunk: rows can be written."""
+    saved = len(run.panel.adaptations)
 
-    def __init__(self, run: Run, save: Callable[[], object]) -> None:
-        self._run, self._save = run, save
-        self._done = len(run.panel.adaptations)
-
-    def on_batch(self, batch: Batch) -> None:
-        """Save them, if one may be another."""
-        if (done := len(self._run.panel.adaptations)) != self._done:
+    def save_new(_: Batch) -> None:
+        nonlocal saved
+        if (done := len(run.panel.adaptations)) != saved:
             with suppress(RunError):  # told by the checkpoint that cannot be written either, and at the end
-                self._save()
-                self._done = done
+                save()
+                saved = done
+
+    return save_new
 
 
 @contextmanager
@@ -72,11 +67,11 @@ def callbacks(config: Config, run: Run, save: Callable[[], object], console: Con
 
     Where the stream comes to its end, the window stays until its user closes it; where it is cut off, the window goes with it.
     """
-    looking_on: list[Callback] = [ModelSaver(run, save)] if config.adapts(of_many=run.source.has_series) else []
+    looking_on: list[Callback] = [model_saver(run, save)] if config.adapts(of_many=run.source.has_series) else []
     if run.source.length is None:
-        looking_on.append(IncidentPrinter(console, run))
+        looking_on.append(incident_printer(console, run))
     elif console.is_terminal:
-        looking_on.append(ProgressBar(console, run))
+        looking_on.append(progress_bar(console, run))
     with ExitStack() as stack:
         if (port := config.metrics.port) is not None:
             from autoencoder.reports.metrics import exposed
@@ -84,7 +79,7 @@ def callbacks(config: Config, run: Run, save: Callable[[], object], console: Con
             metrics = run_metrics(config, run)
             address = stack.enter_context(exposed(metrics.registry, config.metrics.host, port))
             console.print(f"metrics: {address}")
-            looking_on.append(metrics)
+            looking_on.append(metrics.on_batch)
         if config.plot.kind == "live":
             if reason := _no_window(run):
                 console.print(f"--plot live: {reason}")
@@ -114,7 +109,7 @@ def _window(config: Config, run: Run, console: Console) -> Iterator[Callback]:
 
     source, training = run.source, run.panel[None].detector.current.training_points
     with LivePlot(PlotSettings(source.name, source.columns, config.plot.window, training, source.timezone)) as window:
-        yield window
+        yield window.on_batch
         if not window.closed:
             console.print("the stream has ended; close the window to go on")
             with suppress(KeyboardInterrupt):  # so does Ctrl-C: nothing is left to interrupt

@@ -52,10 +52,10 @@ class PlotSettings:
 
 
 class LivePlot:
-    """A window that follows the stream; a ``Callback``. The user may close it at any time, which ends the drawing and nothing else.
+    """A window that follows the stream. The user may close it at any time, which ends the drawing and nothing else.
 
-    ``on_batch`` only hands the points to a thread, so that drawing never holds up the stream; what comes faster than it can be drawn is
-    drawn together, and no more is kept than is shown. The window shows up a second or so after this is made.
+    ``on_batch``, a ``Callback``, only hands the points to a thread, so that drawing never holds up the stream; what comes faster than it
+    can be drawn is drawn together, and no more is kept than is shown. The window shows up a second or so after this is made.
     """
 
     def __init__(self, settings: PlotSettings) -> None:

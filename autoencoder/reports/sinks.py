@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TypeAlias
 
 from autoencoder.core.types import Bools, Detections
 from autoencoder.reports.incidents import Incident
@@ -20,6 +20,9 @@ class Batch:
     open: Sequence[Incident] = ()  # those that go on behind them; at most one a series
     labels: Bools | None = None  # (N,) True inside a known anomaly; None where nothing is known
     series: Sequence[str] | None = None  # (N,) name of the series that each point is of; None where the run has only one
+
+
+Callback: TypeAlias = Callable[[Batch], object]  # looks on at a batch that is written down: a progress bar, a live plot, metrics
 
 
 class Sink(ABC):
@@ -41,11 +44,3 @@ class Sink(ABC):
             resumable: it was only cut off; these incidents go on when the run is resumed.
         """
         return
-
-
-class Callback(Protocol):
-    """Looks on while a run goes on, and keeps nothing: a progress bar, lines on the console, a live plot."""
-
-    def on_batch(self, batch: Batch) -> None:
-        """One chunk is scored and written down."""
-        ...

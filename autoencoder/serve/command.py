@@ -114,7 +114,7 @@ class HttpServer:
         thread.start()
         self.console.print(f"serving on {_address(self.listener)}")
         try:
-            yield [source, events, metrics]
+            yield [source.on_batch, events.on_batch, metrics.on_batch]
         finally:
             loop.call_soon_threadsafe(source.close)
             loop.call_soon_threadsafe(events.close)
