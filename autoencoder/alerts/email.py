@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 from html import escape
 from typing import TYPE_CHECKING, Literal
@@ -20,6 +21,7 @@ PORTS: dict[Security, int] = {"starttls": 587, "ssl": 465, "none": 25}
 DOMAIN = "autoencoder.invalid"  # of message ids
 
 
+@dataclass(kw_only=True, eq=False)
 class Email(Channel):
     """Mails an alert; its Message-ID follows from its key, and all mails of an incident are one conversation.
 
@@ -30,22 +32,15 @@ class Email(Channel):
 
     name = "email"
 
-    def __init__(
-        self,
-        *,
-        host: str,
-        recipients: Sequence[str],
-        timeout: float,
-        port: int | None = None,
-        security: Security = "starttls",
-        sender: str | None = None,
-        user: str | None = None,
-        password: str | None = None,
-        picture: bool = True,
-    ) -> None:
-        self._host, self._port, self._security, self._timeout = host, port or PORTS[security], security, timeout
-        self._sender, self._recipients = sender or recipients[0], recipients
-        self._user, self._password, self._picture = user, password, picture
+    host: str
+    recipients: Sequence[str]
+    timeout: float  # seconds
+    port: int | None = None  # None: that of ``PORTS``
+    security: Security = "starttls"
+    sender: str | None = None  # None: the first recipient
+    user: str | None = None
+    password: str | None = field(default=None, repr=False)
+    picture: bool = True
 
     def send(self, key: str, alert: Alert, draw: Draw) -> DeliveryResult:
         """Send one mail; only what the server refuses for good is not tried again."""
@@ -65,30 +60,30 @@ class Email(Channel):
         except ssl.SSLError:
             return DeliveryResult("failed", "its certificate is not trusted, or it does not speak TLS on that port")
         except TimeoutError:
-            return DeliveryResult("failed", f"no answer within {self._timeout:g} s")
+            return DeliveryResult("failed", f"no answer within {self.timeout:g} s")
         except smtplib.SMTPNotSupportedError:
             return DeliveryResult("failed", "it offers no STARTTLS or no login; see alerts.email.security")
         except (OSError, smtplib.SMTPException):
             return DeliveryResult("failed", "no connection, or it broke off")
         except Exception as error:  # the thread must outlive whatever a library raises
             return DeliveryResult("failed", type(error).__name__)
-        return DeliveryResult("delivered", f"it refused {len(refused)} of {len(self._recipients)} recipients" if refused else "")
+        return DeliveryResult("delivered", f"it refused {len(refused)} of {len(self.recipients)} recipients" if refused else "")
 
     def _connection(self) -> SMTP:
         """A session with the server, secured and logged in as asked for."""
         import smtplib
         import ssl
 
-        context = ssl.create_default_context()
-        if self._security == "ssl":
-            server: SMTP = smtplib.SMTP_SSL(self._host, self._port, timeout=self._timeout, context=context)
+        context, port = ssl.create_default_context(), self.port or PORTS[self.security]
+        if self.security == "ssl":
+            server: SMTP = smtplib.SMTP_SSL(self.host, port, timeout=self.timeout, context=context)
         else:
-            server = smtplib.SMTP(self._host, self._port, timeout=self._timeout)
+            server = smtplib.SMTP(self.host, port, timeout=self.timeout)
         try:
-            if self._security == "starttls":
+            if self.security == "starttls":
                 server.starttls(context=context)
-            if self._user:
-                server.login(self._user, self._password or "")
+            if self.user:
+                server.login(self.user, self.password or "")
         except BaseException:
             server.close()
             raise
@@ -99,7 +94,11 @@ class Email(Channel):
         from email.utils import format_datetime
 
         message = EmailMessage()
-        message["Subject"], message["From"], message["To"] = headline(alert), self._sender, ", ".join(self._recipients)
+        message["Subject"], message["From"], message["To"] = (
+            headline(alert),
+            self.sender or self.recipients[0],
+            ", ".join(self.recipients),
+        )
         message["Date"], message["Message-ID"] = format_datetime(datetime.fromisoformat(alert["at"])), f"<{key}@{DOMAIN}>"
         message["References"] = f"<{alert['incident_key']}@{DOMAIN}>"
         message["Auto-Submitted"] = "auto-generated"
@@ -116,7 +115,7 @@ class Email(Channel):
 
     def _drawn(self, draw: Draw) -> tuple[bytes | None, list[str]]:
         """The picture, or why there is none."""
-        if not self._picture:
+        if not self.picture:
             return None, []
         try:
             return draw(), []

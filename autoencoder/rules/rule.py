@@ -128,34 +128,31 @@ def holidays_of(place: str) -> Container[date]:
     return found
 
 
+@dataclass(frozen=True)
 class Calendar:
     """Quiet windows and holidays.
 
     Moments are nanoseconds since 1970, of UTC, or of the clock itself where a stream's times carry no zone.
-
-    Args:
-        windows: that are quiet.
-        holidays: days; empty for none.
-        zone: of windows and holidays; None: moments are those of that clock.
     """
 
-    def __init__(self, windows: Sequence[Recurrence] = (), holidays: Container[date] = (), zone: ZoneInfo | None = None) -> None:
-        self._windows, self._holidays, self._zone = windows, holidays, zone
+    windows: Sequence[Recurrence] = ()  # that are quiet
+    holidays: Container[date] = ()  # days; empty for none
+    zone: ZoneInfo | None = None  # of windows and holidays; None: moments are those of that clock
 
     def is_quiet(self, moment: int) -> bool:
         """Whether a moment lies in a quiet window."""
-        return any(window.end(self._local(moment)) for window in self._windows)
+        return any(window.end(self._local(moment)) for window in self.windows)
 
     def is_holiday(self, moment: int) -> bool:
         """Whether a moment lies in a holiday."""
-        return self._local(moment).date() in self._holidays
+        return self._local(moment).date() in self.holidays
 
     def awake_from(self, moment: int, now: int) -> int:
         """The first moment from this one on that lies in no quiet window and no holiday; one behind ``now`` where none is sooner."""
         local = self._local(moment)
         while self._moment(local) <= now:
-            ends = [end for window in self._windows if (end := window.end(local))]
-            if local.date() in self._holidays:
+            ends = [end for window in self.windows if (end := window.end(local))]
+            if local.date() in self.holidays:
                 ends.append(datetime.combine(local.date() + timedelta(days=1), time()))
             if not ends:
                 break
@@ -164,10 +161,10 @@ class Calendar:
 
     def _local(self, moment: int) -> datetime:
         plain = EPOCH + timedelta(microseconds=moment // _NANOSECONDS)
-        return plain.replace(tzinfo=UTC).astimezone(self._zone).replace(tzinfo=None) if self._zone else plain
+        return plain.replace(tzinfo=UTC).astimezone(self.zone).replace(tzinfo=None) if self.zone else plain
 
     def _moment(self, local: datetime) -> int:
-        utc = local.replace(tzinfo=self._zone).astimezone(UTC).replace(tzinfo=None) if self._zone else local
+        utc = local.replace(tzinfo=self.zone).astimezone(UTC).replace(tzinfo=None) if self.zone else local
         return (utc - EPOCH) // timedelta(microseconds=1) * _NANOSECONDS
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+from dataclasses import dataclass
 from typing import ClassVar
 from weakref import WeakValueDictionary
 
@@ -28,6 +29,7 @@ Codes = npt.NDArray[np.float32]
 _TABLES: WeakValueDictionary[bytes, Codes] = WeakValueDictionary()  # of training parts, by the digest of their codes
 
 
+@dataclass(eq=False)
 class NearestWindow(Resettable):
     """Normal windows, and the distance of a window to the nearest of them.
 
@@ -37,26 +39,21 @@ class NearestWindow(Resettable):
 
     A squared distance |a - m|^2 is |a|^2 + (-2 a m + |m|^2). A memory is a table with a column a window: -2 m, and below it |m|^2, which is
     infinite where there is no window yet.
-
-    Args:
-        size: windows that are remembered: at most two thirds from the training part, and a third from the stream.
-        dimension: numbers in a window (steps times columns).
-        lag: points that a window must be old before it counts as normal.
-        step: numbers by which a step of the window moves on (columns).
-        stride: points that a step covers.
     """
 
     name = "the window memory"
     STATE: ClassVar = {"_count": integer("count"), "_position": integer("position")}
 
-    def __init__(self, size: int, dimension: int, lag: int, step: int = 1, stride: int = 1) -> None:
-        self._size = size
-        self._lag = lag
-        self._step, self._stride = step, stride
-        most = math.isqrt(MAX_EXACT // dimension) - 1  # a product of two windows is at most D levels^2
+    size: int  # windows that are remembered: at most two thirds from the training part, and a third from the stream
+    dimension: int  # numbers in a window (steps times columns)
+    lag: int  # points that a window must be old before it counts as normal
+    step: int = 1  # numbers by which a step of the window moves on (columns)
+    stride: int = 1  # points that a step covers
+
+    def __post_init__(self) -> None:
+        most = math.isqrt(MAX_EXACT // self.dimension) - 1  # a product of two windows is at most D levels^2
         self._levels = max(2, min(LEVELS, most))
         self._unit = CUT_OFF / self._levels
-        self._dimension = dimension
         self.trained = self._table(0)  # windows of the training part, a column each; memories of several streams may share them
         self._folded_trained: State = {}
         self.reset()
@@ -64,7 +61,7 @@ class NearestWindow(Resettable):
     def reset(self) -> None:
         """Begin another stream: only the training part's windows stay."""
         self.seen = self._table(0)  # windows of the stream
-        self._waiting = np.empty((0, self._dimension), np.float32)  # those that are not old enough
+        self._waiting = np.empty((0, self.dimension), np.float32)  # those that are not old enough
         self._count = 0  # windows of the stream that entered, those included that had to leave again
         self._position = 0  # windows compared so far
         self._folded_seen: tuple[int, State] = -1, {}  # as they were after so many entered
@@ -72,7 +69,7 @@ class NearestWindow(Resettable):
     def fit(self, windows: Array, gap: int) -> Array:
         """Remember the training part's windows (N, D) -> distance (N,) of each to the nearest that lies ``gap`` or more away."""
         codes = self.encode(windows)
-        rows = np.unique(np.linspace(0, len(codes) - 1, min(len(codes), self._size - self._size // 3)).astype(int))
+        rows = np.unique(np.linspace(0, len(codes) - 1, min(len(codes), self.size - self.size // 3)).astype(int))
         self.trained = self._columns(codes[rows])
         self._folded_trained = self._folded(self.trained, int(rows[1]) if len(rows) > 1 else 1)
         self.reset()
@@ -116,11 +113,11 @@ class NearestWindow(Resettable):
     def distance(self, codes: Codes, lowest: Codes) -> Array:
         """Distance (N,) of codes (N, D) to a window whose column gave ``lowest`` (N,), the least of all; see ``nearest``."""
         squares = lowest + np.add.reduce(np.square(codes), axis=1, dtype=np.float64)
-        return np.asarray(np.sqrt(squares) * self._unit / math.sqrt(self._dimension))
+        return np.asarray(np.sqrt(squares) * self._unit / math.sqrt(self.dimension))
 
     def _table(self, columns: int) -> Codes:
         """Room for so many windows."""
-        table = np.zeros((self._dimension + 1, columns), np.float32)
+        table = np.zeros((self.dimension + 1, columns), np.float32)
         table[-1] = np.inf
         return table
 
@@ -138,11 +135,11 @@ class NearestWindow(Resettable):
 
     def _admit(self) -> None:
         """Move the windows that are old enough into the memory."""
-        ready = max(0, len(self._waiting) - -(-self._lag // EVERY))
+        ready = max(0, len(self._waiting) - -(-self.lag // EVERY))
         entering, self._waiting = self._waiting[:ready], self._waiting[ready:]
         if not len(entering):
             return
-        most = self._size // 3
+        most = self.size // 3
         places = (self._count + np.arange(len(entering))) % most
         room, needed = self.seen.shape[1], int(places.max()) + 1
         if needed > room:  # twice as much, so that it is seldom moved
@@ -152,8 +149,8 @@ class NearestWindow(Resettable):
 
     def _folded(self, table: Codes, apart: int) -> State:
         """Windows of a table (D + 1, K), each so many points behind the one before it, as a state."""
-        same = math.gcd(apart, self._stride)  # windows so many points apart times stride / same have whole steps in common
-        return fold((table[:-1].T / -2.0).astype(np.int8), self._stride // same, apart // same * self._step)
+        same = math.gcd(apart, self.stride)  # windows so many points apart times stride / same have whole steps in common
+        return fold((table[:-1].T / -2.0).astype(np.int8), self.stride // same, apart // same * self.step)
 
     def state(self) -> State:
         """The windows, and how many there have been."""
@@ -164,9 +161,9 @@ class NearestWindow(Resettable):
 
     def _complete(self, saved: Reader) -> None:
         trained, seen, waiting = (self._unfolded(saved, key) for key in ("trained", "seen", "waiting"))
-        most = self._size // 3
-        if not 0 < len(trained) <= self._size - most or not len(seen) <= min(most, self._count):
-            raise saved.fault("trained", f"holds {len(trained):,} + {len(seen):,} windows; this program keeps {self._size:,}")
+        most = self.size // 3
+        if not 0 < len(trained) <= self.size - most or not len(seen) <= min(most, self._count):
+            raise saved.fault("trained", f"holds {len(trained):,} + {len(seen):,} windows; this program keeps {self.size:,}")
         self._waiting = waiting.astype(np.float32)
         self.trained, self.seen = self._shared(trained), self._columns(seen.astype(np.float32))
         self._folded_trained = self._folded(self.trained, 1) if saved.has("trained") else saved.state("trained_windows")
@@ -175,9 +172,9 @@ class NearestWindow(Resettable):
     def _unfolded(self, saved: Reader, key: str) -> npt.NDArray[np.int8]:
         """Codes (K, D), as they are saved under that key, or folded."""
         if saved.has(key):  # "waiting", or of an older model
-            codes = saved.integers(key, (None, self._dimension), -LEVELS, LEVELS).astype(np.int8)
+            codes = saved.integers(key, (None, self.dimension), -LEVELS, LEVELS).astype(np.int8)
         else:
-            codes = unfold(saved.state(f"{key}_windows"), self._dimension, self.name)
+            codes = unfold(saved.state(f"{key}_windows"), self.dimension, self.name)
         if codes.size and max(-int(codes.min()), int(codes.max())) > self._levels:
             raise saved.fault(key, f"holds numbers that are not from {-self._levels} to {self._levels}")
         return codes

@@ -6,6 +6,7 @@ import asyncio
 import json
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -22,21 +23,20 @@ from autoencoder.serve.source import RequestSource
 Known = dict[Key, Detections]  # rows of scores.csv
 
 
+@dataclass(eq=False)
 class Intake:
     """Takes the points of requests, all of one or none.
 
     A point whose series has a newer one, or that very one, is looked up in scores.csv: sent again with the same values, it is answered as
     it was, and not taken twice.
-
-    Args:
-        source: judges what is new.
-        folder: the run folder.
-        limits: most points that may wait, and most series.
     """
 
-    def __init__(self, source: RequestSource, folder: Path, limits: Serve) -> None:
-        self.source, self.folder, self.limits = source, folder, limits
-        self.header = header(source.columns, of_many=True)
+    source: RequestSource  # judges what is new
+    folder: Path  # of the run
+    limits: Serve  # most points that may wait, and most series
+
+    def __post_init__(self) -> None:
+        self.header = header(self.source.columns, of_many=True)
 
     async def take(self, points: Points) -> bytes:
         """The answer to a request, as JSON. Raises Refusal: a point that came too late, too many series, too much that waits."""

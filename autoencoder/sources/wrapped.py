@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Literal, TypeAlias
 
 import numpy as np
@@ -155,23 +155,21 @@ class TransformedSource(_WrappedSource):
             self._warn(f"{self.name}: {count:,} value{'' if count == 1 else 's'} of 0 and less have no logarithm and are missing")
 
 
+@dataclass(eq=False)
 class Transform:
     """A state machine over the rows of all series of a source; a series' first row is missing, but with ``log``.
 
     ``difference``: a value less the one of the row before. ``rate``: the increase since the newest known value for each second (each
     row, where rows are counted); a value that is below it is that of a counter that began again at 0, and all of it is increase.
     ``log``: the natural logarithm; of 0 and less there is none, so such a value is missing. ``log_return``: the difference of logarithms.
-
-    Args:
-        kind: which.
-        width: F, values of a row.
     """
 
-    def __init__(self, kind: Kind, width: int) -> None:
-        self._kind = kind
-        self._width = width
-        self._values = np.empty((0, width))  # (S, F) of each series: the value before
-        self._times = np.empty((0, width), np.int64)  # (S, F) and its time
+    kind: Kind
+    width: int  # F, values of a row
+
+    def __post_init__(self) -> None:
+        self._values = np.empty((0, self.width))  # (S, F) of each series: the value before
+        self._times = np.empty((0, self.width), np.int64)  # (S, F) and its time
         self.without_logarithm = 0  # values so far
 
     def process(self, chunk: Chunk) -> Chunk:
@@ -179,9 +177,9 @@ class Transform:
         series = np.zeros(len(chunk), np.int64) if chunk.series is None else chunk.series
         self._make_room(int(series.max(initial=-1)) + 1)
         values = chunk.values
-        if self._kind in ("log", "log_return"):
+        if self.kind in ("log", "log_return"):
             values = self._logarithm(values)
-        if self._kind != "log":
+        if self.kind != "log":
             values = self._change(values, chunk.time, series)
         return Chunk(chunk.time, values, chunk.labels, chunk.series)
 
@@ -192,15 +190,15 @@ class Transform:
     def load(self, state: State) -> None:
         """Take back what ``state`` gave. Raises ModelFileError: damaged."""
         saved = Reader(state, "the transform")
-        self._values = saved.array("values", ("S", self._width), finite=False)
-        self._times = saved.integers("times", ("S", self._width))
+        self._values = saved.array("values", ("S", self.width), finite=False)
+        self._times = saved.integers("times", ("S", self.width))
         self.without_logarithm = saved.integer("without_logarithm")
 
     def _make_room(self, count: int) -> None:
         missing = count - len(self._values)
         if missing > 0:
-            self._values = np.concatenate([self._values, np.full((missing, self._width), np.nan)])
-            self._times = np.concatenate([self._times, np.full((missing, self._width), _NEVER, np.int64)])
+            self._values = np.concatenate([self._values, np.full((missing, self.width), np.nan)])
+            self._times = np.concatenate([self._times, np.full((missing, self.width), _NEVER, np.int64)])
 
     def _logarithm(self, values: Array) -> Array:
         has_none = values <= 0
@@ -216,8 +214,8 @@ class Transform:
         for rows in np.split(order, starts[1:]):
             one = int(series[rows[0]])
             before = np.concatenate([self._values[one][None], values[rows]])  # (n + 1, F)
-            at = np.concatenate([self._times[one][None], np.repeat(moments[rows][:, None], self._width, axis=1)])
-            if self._kind == "rate":
+            at = np.concatenate([self._times[one][None], np.repeat(moments[rows][:, None], self.width, axis=1)])
+            if self.kind == "rate":
                 before, at = _last_known(before, at)
                 changed[rows] = _rate(values[rows], before[:-1], moments[rows][:, None], at[:-1], time)
             else:
