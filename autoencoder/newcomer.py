@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from autoencoder.core.detector import Detector
 from autoencoder.core.errors import TrainingError
@@ -14,6 +15,7 @@ from autoencoder.training_part import TrainingPart
 FOLLOWS = "follows"  # in a state: the network of the detector that takes the part of the forecast
 
 
+@dataclass(eq=False)
 class Newcomer(Detector):
     """A forecast judges the first points of a series, while they train the detector that takes over.
 
@@ -21,48 +23,44 @@ class Newcomer(Detector):
 
     Where a training part cannot be learnt, the forecast goes on, and the newer half of the part begins the next one. How the stream is cut
     into chunks changes nothing.
-
-    Args:
-        forecast: needs few points.
-        own: the other detector; its scorer may have a network that is shared, and then trains none.
     """
 
-    def __init__(self, forecast: StreamDetector, own: StreamDetector) -> None:
-        self._forecast, self._own = forecast, own
-        self._follows = False  # the forecast is a detector of another model
+    forecast: StreamDetector  # needs few points
+    own: StreamDetector  # the other detector; its scorer may have a network that is shared, and then trains none
+    _follows: bool = field(default=False, init=False)  # the forecast is a detector of another model
 
     def follow(self, before: Detector) -> None:
         """Let what has judged the series so far go on, and keep the points that it has gathered for its own training."""
-        self._forecast, self._follows = before.current, True
+        self.forecast, self._follows = before.current, True
         if isinstance(before, Newcomer) and not before.has_model:
-            self._own.training, self._follows = before._own.training, before._follows
+            self.own.training, self._follows = before.own.training, before._follows
 
     @property
     def current(self) -> StreamDetector:
         """The one that scores now."""
-        return self._own if self._own.trained else self._forecast
+        return self.own if self.own.trained else self.forecast
 
     @property
     def has_model(self) -> bool:
         """Whether the forecast is done with."""
-        return self._own.trained
+        return self.own.trained
 
     @property
     def lacks_model(self) -> str:
         """See ``Detector.lacks_model``."""
-        return "" if self._own.trained else f"a forecast detects until there are {self._own.training_points:,} points"
+        return "" if self.own.trained else f"a forecast detects until there are {self.own.training_points:,} points"
 
     def begin(self, time: Time, values: Array) -> Callable[[], Detections]:
         """See ``Detector.begin``."""
-        return self._own.begin(time, values) if self._own.trained else super().begin(time, values)
+        return self.own.begin(time, values) if self.own.trained else super().begin(time, values)
 
     def process(self, time: Time, values: Array) -> Detections:
         """See ``Detector.process``; a training part that cannot be learnt is no error here."""
         parts = []
-        while not self._own.trained and len(values):
-            rest = self._own.training_points - len(self._own.training)
-            parts.append(_process(self._forecast, time[:rest], values[:rest]))
-            _process(self._own, time[:rest], values[:rest])
+        while not self.own.trained and len(values):
+            rest = self.own.training_points - len(self.own.training)
+            parts.append(_process(self.forecast, time[:rest], values[:rest]))
+            _process(self.own, time[:rest], values[:rest])
             time, values = time[rest:], values[rest:]
         if len(values) or not parts:
             parts.append(self.current.process(time, values))
@@ -70,19 +68,19 @@ class Newcomer(Detector):
 
     def state(self) -> State:
         """See ``Detector.state``."""
-        own = self._own.state()
-        if self._own.trained:
+        own = self.own.state()
+        if self.own.trained:
             return {"own": own}
-        state: State = {"own": own, "forecast": self._forecast.state()}
-        network = {name: content for name, content in self._forecast.scorer.artifacts().items() if name == "model.onnx"}
+        state: State = {"own": own, "forecast": self.forecast.state()}
+        network = {name: content for name, content in self.forecast.scorer.artifacts().items() if name == "model.onnx"}
         return {**state, FOLLOWS: from_files(network)} if self._follows else state
 
     def load(self, state: State, files: Mapping[str, bytes]) -> None:
         """See ``Detector.load``."""
         saved = Reader(state, "the detector of a new series")
-        self._own.load(saved.state("own"), self._own.scorer.artifacts() or files)
-        if not self._own.trained:
-            self._forecast.load(saved.state("forecast"), to_files(saved.state(FOLLOWS)) if saved.has(FOLLOWS) else {})
+        self.own.load(saved.state("own"), self.own.scorer.artifacts() or files)
+        if not self.own.trained:
+            self.forecast.load(saved.state("forecast"), to_files(saved.state(FOLLOWS)) if saved.has(FOLLOWS) else {})
 
 
 def _process(detector: StreamDetector, time: Time, values: Array) -> Detections:

@@ -170,25 +170,24 @@ class BlockBuffer:
             self.add(block, block.is_row, int(np.count_nonzero(block.is_complete)))
 
 
+@dataclass(eq=False)
 class HistoryBuffer:
     """The newest slots of a stream; blocks are joined when they are asked for, as that costs more than what is done with most of them.
-
-    Args:
-        capacity: slots that are kept.
-        confirmed: gives first and last times of anomalies that people have confirmed, as they are now.
 
     Attributes:
         seen: slots added since the beginning of the stream.
     """
 
-    def __init__(self, capacity: int, confirmed: Confirmed = tuple) -> None:
-        self._capacity, self._confirmed = capacity, confirmed
+    capacity: int  # slots that are kept
+    find_confirmed: Confirmed = tuple  # gives first and last times of anomalies that people have confirmed, as they are now
+
+    def __post_init__(self) -> None:
         self._parts: list[Block] = []
         self._count = 0  # of slots in all parts
         self.seen = 0
 
     def __len__(self) -> int:
-        return min(self._count, self._capacity)
+        return min(self._count, self.capacity)
 
     @property
     def slots(self) -> Block:
@@ -196,8 +195,8 @@ class HistoryBuffer:
         if not self._parts:
             nothing = np.empty((0, 1))
             return Block.unjudged(Slots.of((nothing, None), np.empty(0, np.int64), nothing), np.empty(0))
-        if len(self._parts) > 1 or self._count > self._capacity:
-            self._keep(Block.concatenate(self._parts)[-self._capacity :])
+        if len(self._parts) > 1 or self._count > self.capacity:
+            self._keep(Block.concatenate(self._parts)[-self.capacity :])
         return self._parts[0]
 
     def _keep(self, slots: Block) -> None:
@@ -229,7 +228,7 @@ class HistoryBuffer:
     def confirmed(self) -> Bools:
         """Which slots (N,) lie in an anomaly that was confirmed."""
         time, found = self.slots.time.astype(np.int64), np.zeros(len(self), np.bool_)
-        for first, last in self._confirmed():
+        for first, last in self.find_confirmed():
             found |= (first <= time) & (time <= last)
         return found
 
@@ -244,12 +243,12 @@ class HistoryBuffer:
         self.seen += len(block)
         self._parts.append(block)
         self._count += len(block)
-        if self._count > 2 * self._capacity:
+        if self._count > 2 * self.capacity:
             self._keep(self.slots)
 
     def begin_with(self, slots: Block) -> None:
         """Keep these slots instead of the others."""
-        self._keep(slots[-self._capacity :])
+        self._keep(slots[-self.capacity :])
         self.seen = max(self.seen, len(slots))
 
     def replace_errors(self, errors: Array) -> None:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from contextlib import ExitStack
+from dataclasses import dataclass, field
 from typing import Protocol
 
 from autoencoder.adaptation.retraining import TrainingJob, TrainingResult, retrain
@@ -41,24 +42,20 @@ class Trainer(Protocol):
         """Cancel the job."""
 
 
+@dataclass(eq=False)
 class SyncTrainer:
-    """Trains in step with the stream, which waits: the result does not depend on how fast the stream runs.
-
-    Args:
-        progress: told how that goes.
-    """
+    """Trains in step with the stream, which waits: the result does not depend on how fast the stream runs."""
 
     is_free = True
 
-    def __init__(self, progress: Progress | None = None) -> None:
-        self._progress = progress
-        self._result: TrainingResult | None = None
+    progress: Progress | None = None  # told how that goes
+    _result: TrainingResult | None = field(default=None, init=False)
 
     def submit(self, job: TrainingJob) -> None:
         """Run a job to its end; where a package is missing that training needs, that is a job that failed."""
         try:
             with quiet_libraries():
-                self._result = retrain(job, self._progress)
+                self._result = retrain(job, self.progress)
         except ModuleNotFoundError as error:
             self._result = TrainingResult(f"its training could not start: {missing_package(error) or error}")
 
@@ -72,22 +69,18 @@ class SyncTrainer:
         self._result = None
 
 
+@dataclass(eq=False)
 class ProcessLimit:
-    """Limits how many training processes run at a time, over all trainers that share it: those of a panel of detectors.
+    """Limits how many training processes run at a time, over all trainers that share it: those of a panel of detectors."""
 
-    Args:
-        limit: processes.
-    """
-
-    def __init__(self, limit: int = 1) -> None:
-        self._limit = limit
-        self._running: list[subprocess.Popen[bytes]] = []
+    limit: int = 1
+    _running: list[subprocess.Popen[bytes]] = field(default_factory=list, init=False)
 
     @property
     def is_reached(self) -> bool:
         """Whether no other process may start now."""
         self._running = [process for process in self._running if process.poll() is None]
-        return len(self._running) >= self._limit
+        return len(self._running) >= self.limit
 
     def add(self, process: subprocess.Popen[bytes]) -> None:
         """A process has started."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
@@ -17,15 +18,12 @@ from autoencoder.reports.incidents import time_text
 from autoencoder.training_part import TrainingPart
 
 
+@dataclass(eq=False)
 class ModelStart(Stateful):
     """The beginning of a series that uses a saved model.
 
     The first row says whether it follows those that the model has seen; some rows more are compared with what it was trained on. The
     sentences do not depend on how the stream is cut into chunks.
-
-    Args:
-        profile: gives that of the model's training part; None where nothing is to be compared.
-        columns: names of the F columns.
 
     Attributes:
         is_cold: the rows begin before the end of what the model has seen, so that its window filled anew.
@@ -39,10 +37,12 @@ class ModelStart(Stateful):
         "is_compared": boolean("is_compared"),
     }
 
-    def __init__(self, profile: Callable[[], StreamProfile | None] | None, columns: Sequence[str]) -> None:
-        self._profile, self._columns = profile, columns
+    profile: Callable[[], StreamProfile | None] | None  # gives that of the model's training part; None: nothing is to be compared
+    columns: Sequence[str]  # names of the F columns
+
+    def __post_init__(self) -> None:
         self.has_begun = self.is_cold = False
-        self.is_compared = profile is None
+        self.is_compared = self.profile is None
         self.notes: list[str] = []
         self._first = TrainingPart()  # the first rows, until there are enough to compare
 
@@ -71,7 +71,7 @@ class ModelStart(Stateful):
 
     @property
     def _model(self) -> StreamProfile:
-        profile = self._profile and self._profile()
+        profile = self.profile and self.profile()
         assert profile
         return profile
 
@@ -80,7 +80,7 @@ class ModelStart(Stateful):
         counts = np.count_nonzero(~np.isnan(values), axis=0)  # (F,) of known values
         known = int(counts.min(initial=len(values), where=counts > 0))
         if counts.any() and known >= LEAST_POINTS:
-            self.notes += self._model.unlike(StreamProfile.of(time, values), self._columns, known)
+            self.notes += self._model.unlike(StreamProfile.of(time, values), self.columns, known)
         self.is_compared, self._first = True, TrainingPart()
 
     def state(self) -> State:
@@ -89,9 +89,9 @@ class ModelStart(Stateful):
 
     def _complete(self, saved: Reader) -> None:
         self._first = TrainingPart.load(saved)
-        if len(self._first) and self._first.values[0].shape[1] != len(self._columns):
-            raise saved.fault("values", f"is not of {len(self._columns)} columns")
-        self.is_compared = self.is_compared or self._profile is None
+        if len(self._first) and self._first.values[0].shape[1] != len(self.columns):
+            raise saved.fault("values", f"is not of {len(self.columns)} columns")
+        self.is_compared = self.is_compared or self.profile is None
         try:
             self.notes = [str(note) for note in json.loads(saved.text("notes"))]
         except (ValueError, TypeError, RecursionError):
