@@ -13,10 +13,6 @@ from autoencoder.core.types import Time
 class StreamPosition(Stateful):
     """Where a detector stands in its stream.
 
-    Attributes:
-        newest: (1,) time of the newest point; (0,) before the first.
-        is_at_start: what was learnt comes from a saved model, and no point has come since.
-
     Examples:
         >>> position = StreamPosition()
         >>> position.advance(np.array(["2024-03-01", "2024-03-02"], "datetime64[ns]"))
@@ -28,8 +24,8 @@ class StreamPosition(Stateful):
     STATE: ClassVar = {"is_at_start": boolean("at_start")}
 
     def __init__(self) -> None:
-        self.newest: Time = np.empty(0, np.int64)
-        self.is_at_start = False
+        self.newest: Time = np.empty(0, np.int64)  # (1,) time of the newest point; (0,) before the first
+        self.is_at_start = False  # what was learnt comes from a saved model, and no point has come since
 
     def advance(self, time: Time) -> None:
         """Points at times (N,) have come, at least one."""

@@ -29,13 +29,6 @@ LEVELS = 5  # rows of ``StreamProfile.levels``
 class StreamProfile:
     """What a stretch of a stream is like.
 
-    Attributes:
-        levels: (5, F) of each column: low and high (the 1st and the 99th percentile), median, spread (from the 5th to the 95th), and step
-            (the 90th percentile of the changes from value to value); NaN for a column without a known value.
-        period: of the season in points, 0 where nothing repeats.
-        strength: the autocorrelation at that period.
-        interval: seconds from point to point, 0 without timestamps.
-
     Examples:
         >>> wave = 20 + np.sin(np.arange(400) / 5)[:, None]
         >>> trained, found = (StreamProfile.of(np.arange(400), values) for values in (wave, 100 * wave))
@@ -43,10 +36,12 @@ class StreamProfile:
         'cpu lies around 2003 with a spread of 197.2'
     """
 
+    # (5, F) of each column: low and high (the 1st and the 99th percentile), median, spread (from the 5th to the 95th), and step (the 90th
+    # percentile of the changes from value to value); NaN for a column without a known value
     levels: Array
-    period: int
-    strength: float
-    interval: float
+    period: int  # of the season in points, 0 where nothing repeats
+    strength: float  # the autocorrelation at that period
+    interval: float  # seconds from point to point, 0 without timestamps
 
     @staticmethod
     def of(time: npt.NDArray[np.generic], values: Array) -> StreamProfile:

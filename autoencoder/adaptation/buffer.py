@@ -172,11 +172,7 @@ class BlockBuffer:
 
 @dataclass(eq=False)
 class HistoryBuffer:
-    """The newest slots of a stream; blocks are joined when they are asked for, as that costs more than what is done with most of them.
-
-    Attributes:
-        seen: slots added since the beginning of the stream.
-    """
+    """The newest slots of a stream; blocks are joined when they are asked for, as that costs more than what is done with most of them."""
 
     capacity: int  # slots that are kept
     find_confirmed: Confirmed = tuple  # gives first and last times of anomalies that people have confirmed, as they are now
@@ -184,7 +180,7 @@ class HistoryBuffer:
     def __post_init__(self) -> None:
         self._parts: list[Block] = []
         self._count = 0  # of slots in all parts
-        self.seen = 0
+        self.seen = 0  # slots added since the beginning of the stream
 
     def __len__(self) -> int:
         return min(self._count, self.capacity)

@@ -37,13 +37,7 @@ class AdaptationConfig:
 
 
 class Schedule(Stateful):
-    """Keeps count of reasons and failures. Places in the stream are counted in points seen since its beginning.
-
-    Attributes:
-        reason: for which a candidate is wanted or in training; empty for none.
-        since: first of the points to learn.
-        promoted: points seen when the current model was promoted.
-    """
+    """Keeps count of reasons and failures. Places in the stream are counted in points seen since its beginning."""
 
     name = "the schedule of trainings"
     STATE: ClassVar = {
@@ -57,9 +51,9 @@ class Schedule(Stateful):
 
     def __init__(self, config: AdaptationConfig) -> None:
         self._config = config
-        self.reason = ""
-        self.since = 0
-        self.promoted = 0
+        self.reason = ""  # for which a candidate is wanted or in training; empty for none
+        self.since = 0  # first of the points to learn
+        self.promoted = 0  # points seen when the current model was promoted
         self._known = 0  # points since the change when the newest model was trained; 0: it has seen enough of them
         self._failures = 0  # in a row
         self._last_try = 0

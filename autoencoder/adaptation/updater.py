@@ -35,11 +35,6 @@ class ModelUpdater:
     previous model then runs in shadow mode for as many blocks as a change must stay, and is rolled back to where it would have been better.
 
     Arguments are those of ``AdaptiveDetector``.
-
-    Attributes:
-        detector: the current one.
-        kind: of its scorer, MODEL or BASELINE.
-        events: what was done so far.
     """
 
     def __init__(self, build: Build, model: ScorerSpec, trainer: Trainer, config: AdaptationConfig) -> None:
@@ -47,9 +42,9 @@ class ModelUpdater:
         self._specs = {MODEL: model, BASELINE: BASELINE_SPEC}
         self._trainer = trainer
         self._config = config
-        self.kind = BASELINE if config.cold_start_points else MODEL
-        self.detector = self._build(self.kind)
-        self.events: list[AdaptationEvent] = []
+        self.kind = BASELINE if config.cold_start_points else MODEL  # of the current scorer
+        self.detector = self._build(self.kind)  # the current one
+        self.events: list[AdaptationEvent] = []  # what was done so far
         self._history, self._drift = HistoryBuffer(config.buffer_points, config.confirmed), DriftMonitor(config.confirm_windows)
         self._schedule = Schedule(config)
         self._rollback: RollbackMonitor | None = None

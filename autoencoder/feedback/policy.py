@@ -16,13 +16,9 @@ from autoencoder.rules.rule import Rule
 
 @dataclass(frozen=True, slots=True)
 class Silencer(Rule):
-    """The rule of a series and the labels of its incidents.
+    """The rule of a series and the labels of its incidents."""
 
-    Attributes:
-        labels: those of the series, as they are now.
-    """
-
-    labels: Callable[[], Sequence[Label]] = tuple
+    labels: Callable[[], Sequence[Label]] = tuple  # those of the series, as they are now
 
     def silences(
         self, incident: Incident, values: Array, expected: Array, height: float, moment: int, *, is_long: bool

@@ -8,23 +8,14 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True)
 class Architecture:
-    """Shape of the network; two equal architectures share one compiled training step.
+    """Shape of the network; two equal architectures share one compiled training step."""
 
-    Attributes:
-        steps: T, steps in a window.
-        features: F, values a step.
-        units: of each encoder LSTM layer from the outside in; the decoder mirrors them.
-        latent_dim: size of the code between encoder and decoder.
-        dropout: share of the code that is dropped in training.
-        horizon: newest steps that the encoder does not see, so that they must be expected and cannot be copied.
-    """
-
-    steps: int
-    features: int
-    units: tuple[int, ...] = (32,)
-    latent_dim: int = 8
-    dropout: float = 0.0
-    horizon: int = 1
+    steps: int  # T, steps in a window
+    features: int  # F, values a step
+    units: tuple[int, ...] = (32,)  # of each encoder LSTM layer from the outside in; the decoder mirrors them
+    latent_dim: int = 8  # size of the code between encoder and decoder
+    dropout: float = 0.0  # share of the code that is dropped in training
+    horizon: int = 1  # newest steps that the encoder does not see, so that they must be expected and cannot be copied
 
 
 def build(architecture: Architecture) -> Any:

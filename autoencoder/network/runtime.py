@@ -154,17 +154,11 @@ class Runtime:
 
 @dataclass(frozen=True, slots=True, weakref_slot=True)
 class TrainedNetwork:
-    """A network (N, T, F) -> (N, T, F) that never changes, so that several scorers can share it.
+    """A network (N, T, F) -> (N, T, F) that never changes, so that several scorers can share it."""
 
-    Attributes:
-        runtime: runs it.
-        artifacts: content of model.keras and model.onnx.
-        validation_loss: mean squared error on the windows held back in training; NaN where it is not known.
-    """
-
-    runtime: Runtime
-    artifacts: Mapping[str, bytes]
-    validation_loss: float
+    runtime: Runtime  # runs it
+    artifacts: Mapping[str, bytes]  # content of model.keras and model.onnx
+    validation_loss: float  # mean squared error on the windows held back in training; NaN where it is not known
 
     @staticmethod
     def train(

@@ -28,23 +28,15 @@ VALIDATION_WINDOWS = 512  # at most, evenly spread: enough to rank two sets of w
 
 @dataclass(frozen=True, slots=True)
 class TrainingConfig:
-    """How the network is trained.
+    """How the network is trained."""
 
-    Attributes:
-        max_steps: most optimiser steps; steps, not epochs, so that training time does not grow with the series.
-        batch_size: windows a step.
-        learning_rate: Adam's, at the start; it falls to a hundredth along a cosine.
-        validation_split: share of the windows, the newest ones, that is held back to stop early and to keep the best weights.
-        patience: validations without improvement before training stops.
-        seed: of the initial weights, dropout and the choice of windows.
-    """
-
-    max_steps: int = 1200
-    batch_size: int = 64
-    learning_rate: float = 3e-3
+    max_steps: int = 1200  # most optimiser steps; steps, not epochs, so that training time does not grow with the series
+    batch_size: int = 64  # windows a step
+    learning_rate: float = 3e-3  # Adam's, at the start; it falls to a hundredth along a cosine
+    # share of the windows, the newest ones, that is held back to stop early and to keep the best weights
     validation_split: float = 0.15
-    patience: int = 8
-    seed: int = 0
+    patience: int = 8  # validations without improvement before training stops
+    seed: int = 0  # of the initial weights, dropout and the choice of windows
 
 
 class History(NamedTuple):

@@ -164,16 +164,12 @@ class WindowScaler:
 
     The scale is halfway (in squares) between the window's own deviation and the ``spread`` of the training part: amplitude that slowly
     grows is followed, amplitude that is suddenly gone is still seen.
-
-    Attributes:
-        spec: of the windows.
-        visible: oldest steps of a window that the encoder sees; centre and scale are theirs.
-        spread: (F,) root mean variance of the training part's windows, but for those with an outlier; (N, F) where each window belongs to a
-            stream of its own.
     """
 
-    spec: WindowSpec
-    visible: int
+    spec: WindowSpec  # of the windows
+    visible: int  # oldest steps of a window that the encoder sees; centre and scale are theirs
+    # (F,) root mean variance of the training part's windows, but for those with an outlier; (N, F) where each window belongs to a stream
+    # of its own
     spread: Array
 
     @staticmethod

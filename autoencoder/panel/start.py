@@ -24,10 +24,6 @@ class ModelStart(Stateful):
 
     The first row says whether it follows those that the model has seen; some rows more are compared with what it was trained on. The
     sentences do not depend on how the stream is cut into chunks.
-
-    Attributes:
-        is_cold: the rows begin before the end of what the model has seen, so that its window filled anew.
-        notes: what is to be told, a sentence each.
     """
 
     name = "the start"
@@ -41,9 +37,10 @@ class ModelStart(Stateful):
     columns: Sequence[str]  # names of the F columns
 
     def __post_init__(self) -> None:
-        self.has_begun = self.is_cold = False
+        self.has_begun = False
+        self.is_cold = False  # the rows begin before the end of what the model has seen, so that its window filled anew
         self.is_compared = self.profile is None
-        self.notes: list[str] = []
+        self.notes: list[str] = []  # what is to be told, a sentence each
         self._first = TrainingPart()  # the first rows, until there are enough to compare
 
     def update(self, detector: StreamDetector, time: Time, values: Array) -> list[str]:

@@ -47,27 +47,16 @@ def first_match(patterns: Sequence[str], name: str | None) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What must hold at a flagged point with which an incident of a series may ring, and how long data may stay away.
+    """What must hold at a flagged point with which an incident of a series may ring, and how long data may stay away."""
 
-    Attributes:
-        name: what people know the rule by; the defaults of the others keep nothing from ringing.
-        direction: of incidents that matter, "up", "down" or "both".
-        min_deviation: that the point must have from what was expected, in that direction; 0 for any.
-        is_relative: that is a share of what was expected.
-        has_min_length: the incident's least length is this rule's.
-        calendar: when nothing rings, and when only much does.
-        holiday_tolerance: the error in thresholds that the point must have on a holiday.
-        no_data: seconds without a point that are an incident; 0 for none.
-    """
-
-    name: str = ""
-    direction: str = "both"
-    min_deviation: float = 0.0
-    is_relative: bool = False
-    has_min_length: bool = False
-    calendar: Calendar | None = None
-    holiday_tolerance: float = 1.0
-    no_data: float = 0.0
+    name: str = ""  # what people know the rule by; the defaults of the others keep nothing from ringing
+    direction: str = "both"  # of incidents that matter, "up", "down" or "both"
+    min_deviation: float = 0.0  # that the point must have from what was expected, in that direction; 0 for any
+    is_relative: bool = False  # that is a share of what was expected
+    has_min_length: bool = False  # the incident's least length is this rule's
+    calendar: Calendar | None = None  # when nothing rings, and when only much does
+    holiday_tolerance: float = 1.0  # the error in thresholds that the point must have on a holiday
+    no_data: float = 0.0  # seconds without a point that are an incident; 0 for none
 
     def silences(
         self, incident: Incident, values: Array, expected: Array, height: float, moment: int, *, is_long: bool

@@ -66,13 +66,10 @@ class Scorer(Resettable, ABC):
 
     The law: cutting the stream into chunks in any way gives the same errors and predictions, and ``load(state(), artifacts())`` into a
     fresh scorer goes on exactly where the old one stood. A row with a missing value yields NaN and leaves the state as it was.
-
-    Attributes:
-        name: of the detector, as the configuration has it.
-        calibration_errors: (M,) errors that stand for normal data, from the training part, in order; the threshold starts from them.
     """
 
-    name: ClassVar[str]
+    name: ClassVar[str]  # of the detector, as the configuration has it
+    # (M,) errors that stand for normal data, from the training part, in order; the threshold starts from them
     calibration_errors: Array
     day: int = 0  #: points of a day where the times of the stream tell; chosen before ``fit``
 

@@ -29,23 +29,17 @@ class IsolationTrees:
     length of an unsuccessful search in a binary search tree of n points.
 
     Source: Liu, Ting and Zhou, "Isolation Forest", ICDM 2008, doi 10.1109/ICDM.2008.17.
-
-    Attributes:
-        feature: (T, M) the column that each of M nodes of each of T trees asks for; -1 at a leaf. Node 0 is the root; trees with
-            fewer nodes are filled up with leaves that nothing leads to.
-        threshold: (T, M) a point whose value is at most this goes left.
-        left, right: (T, M) the node on that side, always of a higher number; -1 at a leaf.
-        reached: (T, M) how many training points reached the node.
-        samples, columns: how many training points each tree was grown from, and K.
     """
 
+    # (T, M) the column that each of M nodes of each of T trees asks for; -1 at a leaf. Node 0 is the root; trees with fewer nodes are
+    # filled up with leaves that nothing leads to
     feature: Integers
-    threshold: Array
-    left: Integers
-    right: Integers
-    reached: Integers
-    samples: int
-    columns: int
+    threshold: Array  # (T, M) a point whose value is at most this goes left
+    left: Integers  # (T, M) the node on the left, always of a higher number; -1 at a leaf
+    right: Integers  # (T, M) the same on the right
+    reached: Integers  # (T, M) how many training points reached the node
+    samples: int  # how many training points each tree was grown from
+    columns: int  # K
 
     @staticmethod
     def grow(points: Array, trees: int, samples: int, seed: int) -> IsolationTrees:

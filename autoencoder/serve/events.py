@@ -25,16 +25,13 @@ class Events:
     Args:
         names: the columns of scores.csv.
         incidents: those that are open already.
-
-    Attributes:
-        loop: where listeners come from.
     """
 
     def __init__(self, names: list[str], incidents: Sequence[Incident]) -> None:
         self._names = names
         self._open = {incident.id for incident in incidents}  # that were told
         self._listeners: dict[asyncio.Queue[Event | None], str | None] = {}
-        self.loop: asyncio.AbstractEventLoop | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None  # where listeners come from
 
     def on_batch(self, batch: Batch) -> None:
         """Tell of its flagged points, and of the incidents that began and ended."""

@@ -45,25 +45,18 @@ class RequestSource(Source):
 
     Args:
         columns: names of the F values of a point.
-
-    Attributes:
-        loop: what runs in that other thread.
-        after_write: called before requests are answered.
-        newest: time of the newest written point of each series, in nanoseconds since 1970.
-        accepted: the same of the points that were taken.
-        waiting: points that were taken and are not written.
     """
 
     name, length, timezone, rewindable, has_series = "http", None, "UTC", False, True
 
     def __init__(self, columns: tuple[str, ...]) -> None:
         self.columns = columns
-        self.loop: asyncio.AbstractEventLoop | None = None
-        self.after_write: Callable[[], object] | None = None
+        self.loop: asyncio.AbstractEventLoop | None = None  # what runs in that other thread
+        self.after_write: Callable[[], object] | None = None  # called before requests are answered
         self.series: list[str] = []
-        self.newest: dict[str, int] = {}
-        self.accepted: dict[str, int] = {}
-        self.waiting = 0
+        self.newest: dict[str, int] = {}  # time of the newest written point of each series, in nanoseconds since 1970
+        self.accepted: dict[str, int] = {}  # the same of the points that were taken
+        self.waiting = 0  # points that were taken and are not written
         self.replaying = 0  # rescued points that are not judged again yet
         self._places: dict[str, int] = {}  # of the names in ``series``
         self._queue: queue.SimpleQueue[Ticket | None] = queue.SimpleQueue()

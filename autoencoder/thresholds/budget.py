@@ -17,17 +17,11 @@ _RATE = re.compile(r"\s*(?P<count>\d+(?:\.\d+)?)\s*(?:per|/|a|an)\s*(?P<unit>[a-
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """A share of points, or a number of points in a stretch of time.
+    """A share of points, or a number of points in a stretch of time."""
 
-    Attributes:
-        amount: the share in (0, 1), or the number of points.
-        seconds: the stretch of time in seconds; None for a share.
-        text: what the user wrote.
-    """
-
-    amount: float
-    seconds: float | None
-    text: str
+    amount: float  # the share in (0, 1), or the number of points
+    seconds: float | None  # the stretch of time in seconds; None for a share
+    text: str  # what the user wrote
 
     @staticmethod
     def parse(wanted: float | str) -> Budget:

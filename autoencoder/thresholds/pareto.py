@@ -66,27 +66,16 @@ def fit(peaks: Array) -> Pareto:
 
 @dataclass(frozen=True, slots=True)
 class TailModel:
-    """What errors are judged by: numbers of shape () and a body (B,).
+    """What errors are judged by: numbers of shape () and a body (B,)."""
 
-    Attributes:
-        limit: above it an error is a flag.
-        level: median of the recent errors.
-        spread: distance from their lowest decile to it; errors less the level, in this unit, are comparable over time.
-        peak_level: comparable error above which the tail begins.
-        share: of the errors that lie there.
-        shape: of the tail.
-        scale: of the tail.
-        body: comparable errors at ``BODY_GRID``.
-    """
-
-    limit: Array
-    level: Array
-    spread: Array
-    peak_level: Array
-    share: Array
-    shape: Array
-    scale: Array
-    body: Array
+    limit: Array  # above it an error is a flag
+    level: Array  # median of the recent errors
+    spread: Array  # distance from their lowest decile to it; errors less the level, in this unit, are comparable over time
+    peak_level: Array  # comparable error above which the tail begins
+    share: Array  # of the errors that lie there
+    shape: Array  # of the tail
+    scale: Array  # of the tail
+    body: Array  # comparable errors at ``BODY_GRID``
 
     @staticmethod
     def unknown() -> TailModel:
