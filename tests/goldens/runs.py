@@ -1,13 +1,15 @@
 """Seeded runs of the program, and the hashes of what they write: a change that moves no result leaves every hash as it is.
 
-``python tests/goldens/runs.py`` records the hashes of this machine anew, for a change that means to move results. Floating-point results
-differ between processors and library versions, so the file names the machine it was made on; on another one the test skips.
+``PYTHONPATH=. python tests/goldens/runs.py`` records the hashes of this machine anew, for a change that means to move results.
+Floating-point results differ between processors and library versions, so the file names the machine it was made on; on another one the
+test skips.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -17,8 +19,11 @@ import time
 from collections.abc import Callable
 from importlib.metadata import version
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
+
+from autoencoder import cli
 
 ROOT = Path(__file__).resolve().parents[2]
 HASHES = Path(__file__).with_name("hashes.json")
@@ -37,14 +42,15 @@ STREAM = (
 )
 
 
-def run(*arguments: object, stdin: bytes | None = None) -> None:
-    """Run the program to its end; RuntimeError with what it said where it fails."""
-    done = subprocess.run([sys.executable, str(ROOT / "main.py"), *map(str, arguments)], input=stdin, capture_output=True)
-    if done.returncode:
-        raise RuntimeError(done.stderr.decode())
+def run(*arguments: object, stdin: bytes = b"") -> None:
+    """Run the program to its end, in this process, which imports TensorFlow once; RuntimeError where it fails."""
+    with mock.patch("sys.stdin", io.TextIOWrapper(io.BytesIO(stdin))):
+        code = cli.main(list(map(str, arguments)))
+    if code:
+        raise RuntimeError(f"exit code {code} of {arguments}")
 
 
-def score(out: Path, *arguments: object, stdin: bytes | None = None) -> None:
+def score(out: Path, *arguments: object, stdin: bytes = b"") -> None:
     """Score a source into the folder ``out``."""
     run(*arguments, "--plot", "none", "--out", out, stdin=stdin)
 
