@@ -9,7 +9,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from helpers.cli import Program
+from helpers.cli import TINY_LSTM, Program
 
 from autoencoder.benchmark.drift import Case, drift_targets, measure
 from autoencoder.benchmark.drift_streams import CHANGE, CHANGES, EVENT, EVENTS, SETTLED, TRAINING, DriftStream, drift_stream
@@ -123,7 +123,7 @@ def test_targets(cases: tuple[Case, ...], are_kept: bool) -> None:
 
 @pytest.mark.slow
 def test_small_run_is_kept(program: Program, tmp_path: Path) -> None:
-    flags = ("--quick", "--kind", "rising noise", "--set", "training.max_steps=100", "--out", "out")
+    flags = ("--quick", "--kind", "rising noise", *TINY_LSTM, "--out", "out")
     done = program("bench", "drift", *flags)
     assert done.code == 0, done.err
     assert sum(line.startswith("| rising noise, ") for line in done.out.splitlines()) == 2
