@@ -5,13 +5,12 @@ from __future__ import annotations
 import argparse
 import re
 import shlex
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 import yaml
-from helpers.cli import ROOT, finish, start
+from helpers.cli import ROOT, Run
 
 from autoencoder import cli
 from autoencoder.arguments import APART, parser_of
@@ -118,12 +117,8 @@ def test_the_readme_is_a_page_with_small_pictures() -> None:
     assert all((ROOT / "docs" / name).stat().st_size < 300_000 for name in ("picture.png", "dashboard.png"))
 
 
-@pytest.mark.slow
-def test_a_run_leaves_what_is_described(tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    quick = ["--set", "synthetic.points=500", "--set", "training.max_steps=20", "--set", "network.units=[8]"]
-    done = finish(start("--source", "synthetic", *quick, "--out", out, folder=tmp_path))
-    assert done.code == 0, done.err
+def test_a_run_leaves_what_is_described(lstm_run: Run) -> None:
+    out, done = lstm_run
     described = {name for row in table("file", "what it holds") for name in names(row[0])}
     assert described == {path.name for path in out.iterdir()}
     columns = [names(row[0])[0] for row in table("column", "meaning")]
