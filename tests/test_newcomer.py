@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import numpy as np
 import pytest
+from adaptation.helpers import assert_same
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -31,11 +34,6 @@ def stream(points: int = 400) -> tuple[Time, Array]:
     return np.datetime64("2024-01-01", "ns") + np.arange(points) * np.timedelta64(60, "s"), values[:, None]
 
 
-def assert_same(one: Detections, other: Detections) -> None:
-    for name in ("errors", "thresholds", "scores", "predictions", "anomalies"):
-        np.testing.assert_array_equal(getattr(one, name), getattr(other, name), err_msg=name)
-
-
 def test_it_detects_before_and_after_its_own_training() -> None:
     time, values = stream()
     detector = newcomer()
@@ -45,13 +43,20 @@ def test_it_detects_before_and_after_its_own_training() -> None:
     assert detector.has_model and not detector.lacks_model
 
 
+@cache
+def judged_at_once(constant: int) -> tuple[Time, Array, Detections]:
+    """A stream whose first values are constant, which cannot be learnt, and what is found where it is not cut."""
+    time, values = stream()
+    values[:constant] = 1.0
+    return time, values, newcomer().process(time, values)
+
+
 @settings(deadline=None, max_examples=30, derandomize=True)
 @given(cuts=st.lists(st.integers(0, 400), max_size=6), save=st.integers(0, 6))
 @pytest.mark.parametrize("constant", [0, 200])
 def test_cuts_and_saves_change_nothing(constant: int, cuts: list[int], save: int) -> None:
-    time, values = stream()
-    values[:constant] = 1.0  # which cannot be learnt
-    whole, detector, parts = newcomer().process(time, values), newcomer(), []
+    time, values, whole = judged_at_once(constant)
+    detector, parts = newcomer(), []
     for place, (start, end) in enumerate(zip([0, *sorted(cuts)], [*sorted(cuts), 400], strict=True)):
         parts.append(detector.process(time[start:end], values[start:end]))
         if place == save:
