@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from autoencoder.fleet import rows
 from autoencoder.fleet.notes import gather
 from autoencoder.fleet.query import Judged
+from autoencoder.reports.wording import number_of
 
 FILES = ("parquet", "csv", "json", "orc", "avro")  # formats whose batches are folders
 FILE_ROWS = 1 << 18  # of a file; a task for each bucket would cost more than the rows of a small batch
@@ -118,6 +119,7 @@ def sentence(figures: Mapping[str, Any]) -> str:
     which = "" if figures["batch"] is None else f"batch {figures['batch']:,}: "
     bad = f", {figures[rows.REJECTED]:,} rejected" if figures[rows.REJECTED] else ""
     return (
-        f"{which}{figures[rows.DETECTIONS]:,} rows{bad}, {figures['series']:,} series of {figures['buckets']:,} buckets, "
-        f"{figures[rows.INCIDENTS]:,} incidents, {figures['state_bytes']:,} bytes of state; {seconds}"
+        f"{which}{number_of(figures[rows.DETECTIONS], 'row')}{bad}, {figures['series']:,} series of "
+        f"{number_of(figures['buckets'], 'bucket')}, {number_of(figures[rows.INCIDENTS], 'incident')}, "
+        f"{figures['state_bytes']:,} bytes of state; {seconds}"
     )
