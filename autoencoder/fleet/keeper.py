@@ -145,18 +145,16 @@ class Keeper:
         except EOFError:
             pass  # who asked was killed
         except Exception as error:
-            self._bucket = None
             error.add_note(traceback.format_exc())
             connection.send(error)
 
     def _do(self, task: Task, connection: Connection) -> Outcome:
-        began, bucket = time.perf_counter(), self._bucket
-        is_copy = bucket is not None and self._token == task.token
-        if bucket is None or not is_copy:
+        began, is_copy = time.perf_counter(), self._bucket is not None and self._token == task.token
+        bucket, self._bucket = self._bucket if is_copy else None, None  # until all is done
+        if bucket is None:
             connection.send(None)
             pieces = list(iter(connection.recv_bytes, b""))  # all, before a fault of one is told
             bucket = Bucket(kit_of(task.made_with), pieces)
-        self._bucket = None  # until all is done
         if task.kit != task.made_with:
             bucket.take_up(kit_of(task.kit))
         loaded = time.perf_counter()
@@ -171,16 +169,17 @@ class Keeper:
 
 
 class Watch:
-    """Ends this process when another one ends, or when nothing was asked of it for long."""
+    """Ends this process, which serves at an address, when another one ends, or when nothing was asked of it for long."""
 
-    def __init__(self, owner: int) -> None:
+    def __init__(self, owner: int, address: str) -> None:
         self.asked = time.monotonic()
         self.is_busy = False
-        threading.Thread(target=self._look, args=(owner,), daemon=True).start()
+        threading.Thread(target=self._look, args=(owner, address), daemon=True).start()
 
-    def _look(self, owner: int) -> None:
+    def _look(self, owner: int, address: str) -> None:
         while _goes_on(owner) and (self.is_busy or time.monotonic() - self.asked < IDLE_SECONDS):
             time.sleep(LOOK_SECONDS)
+        Path(address).unlink(missing_ok=True)
         os._exit(0)
 
 
@@ -195,7 +194,7 @@ def _goes_on(process: int) -> bool:
 def main() -> None:
     """Keep a bucket, and serve those who show the key that stdin says, at an address and while a process goes on that arguments name."""
     address, owner = sys.argv[1:]
-    key, keeper, watch = sys.stdin.buffer.read(), Keeper(), Watch(int(owner))
+    key, keeper, watch = sys.stdin.buffer.read(), Keeper(), Watch(int(owner), address)
     with Listener(address, FAMILY, authkey=key) as listener:
         while True:
             with suppress(EOFError, ConnectionError, AuthenticationError), listener.accept() as connection:
