@@ -136,13 +136,17 @@ def state_sizes(
     bucket, sizes, begun = Bucket(kit), {}, 0
     for mark in marks:
         bucket.process(normal(table_of(names, begun, mark)))
-        whole = len(bucket.piece(whole=True)) / len(names)
+        whole = _size(bucket.pieces(whole=True)) / len(names)
         pieces = []
         for place in range(mark, mark + points):
             bucket.process(normal(table_of(names, place, place + 1)))
-            pieces.append(len(bucket.piece()) / len(names))
+            pieces.append(_size(bucket.pieces()) / len(names))
         sizes[mark], begun = (whole, float(np.mean(pieces))), mark + points
     return bucket, sizes
+
+
+def _size(pieces: Sequence[bytes]) -> int:
+    return sum(map(len, pieces))
 
 
 def saturated(kit: Kit, bucket: Bucket, folder: Path) -> Kit:

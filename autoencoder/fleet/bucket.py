@@ -6,7 +6,8 @@ import json
 import math
 import sys
 import uuid
-from collections.abc import Callable, Iterable
+import zlib
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -34,7 +35,7 @@ from autoencoder.sources.chunk import Chunk, HandedOver
 
 FORMAT = 5  # of pieces; raised when their meaning changes
 READABLE = (4, FORMAT)
-REPLAYED = 32  # rows of a series, in the mean, that are kept instead of its state: to judge them again takes about as long as to read one
+REPLAYED = 32  # most rows of a series that are kept instead of its state: to judge them again takes about as long as to read one
 SLACK = 2.0  # bytes of pieces for each of the whole one, beyond which another whole one takes their place
 EMPTY_SHARE = 0.5  # of the rows of a batch without any value, beyond which that is told
 LEAST_BYTES = 1 << 20  # of pieces that are worth the effort
@@ -80,8 +81,8 @@ class Kit:
 class Bucket:
     """A panel of the bucket's series, and the pieces that say what it remembers.
 
-    A piece holds the states of all series that have changed since the last such piece, or, as that is much for few rows, the rows that came
-    since the last piece, which are judged again when a bucket is made from its pieces.
+    A piece holds states of series, or rows that came after them, which are judged again when a bucket is made from its pieces: a state is
+    much to write for few rows. Each series has its turn, so that about as many states are written with each batch.
     """
 
     def __init__(self, kit: Kit, pieces: Iterable[bytes] = ()) -> None:
@@ -90,8 +91,7 @@ class Bucket:
         self.panel = kit.panel(self._notes)
         self._newest: dict[str, int] = {}  # time of each series' newest row
         self._kept: set[str] = set()  # digests of the large arrays that are in pieces
-        self._changed: dict[str, None] = {}  # series since the newest piece of states
-        self._rows = 0  # that changed them
+        self._since: dict[str, int] = {}  # rows of each series since its state was saved
         self._unsaved: list[Points] = []  # since the newest piece
         self.state_bytes = self._whole_bytes = 0  # of all pieces since the last whole one, and of that one
         self._load(pieces)
@@ -153,11 +153,12 @@ class Bucket:
         time = points.time.astype("datetime64[us]").astype("datetime64[ns]")
         batch = self.panel.process(Chunk(time, points.values, series=points.series), points.names)
         self._unsaved.append(points)
-        self._rows += len(points.time)
         last = np.flatnonzero(np.diff(points.series, append=-1))
-        for place, newest in zip(points.series[last].tolist(), points.time[last].tolist(), strict=True):
-            self._newest[points.names[place]] = newest
-            self._changed[points.names[place]] = None
+        counts = np.diff(last, prepend=-1)
+        for place, newest, count in zip(points.series[last].tolist(), points.time[last].tolist(), counts.tolist(), strict=True):
+            name = points.names[place]
+            self._newest[name] = newest
+            self._since[name] = self._since.get(name, 0) + count
         return batch, [points.names[place] for place in points.series.tolist()]
 
     def _incidents(self, batch: Batch, names: set[str]) -> tuple[list[Incident], list[Incident]]:
@@ -189,20 +190,19 @@ class Bucket:
 
     # --- memory ---
 
-    def piece(self, *, whole: bool = False) -> bytes:
-        """What the newest piece does not say, or all that is remembered."""
-        if whole or not self._unsaved or self._rows > REPLAYED * len(self._changed):
-            table = self._states(whole=whole)
-            self._changed.clear()
-            self._rows = 0
-        else:
-            table = pa.concat_tables(points.table() for points in self._unsaved)
+    def pieces(self, *, whole: bool = False) -> list[bytes]:
+        """What the newest pieces do not say, or all that is remembered."""
+        due = [name for name in self._newest if whole or self._since[name] > REPLAYED]
+        left = [points.where(~np.isin(points.names, due)[points.series]).table() for points in self._unsaved]
+        tables = [self._states(due, whole=whole), *left]
+        self._since |= {name: _turn(name) if whole else 0 for name in due}
         self._unsaved.clear()
-        piece = rows.to_bytes(table, CODEC)
-        self._count(piece, is_first=whole)
-        return piece
+        pieces = [rows.to_bytes(table, CODEC) for table in tables if len(table)] or [rows.to_bytes(_STATES.empty_table())]
+        for piece in pieces:
+            self._count(piece, is_first=whole)
+        return pieces
 
-    def _states(self, *, whole: bool) -> pa.Table:
+    def _states(self, names: Sequence[str], *, whole: bool) -> pa.Table:
         kept = set[str]() if whole else self._kept
         saved: list[dict[str, object]] = []
 
@@ -211,7 +211,7 @@ class Bucket:
                 kept.add(digest)
                 saved.append({"text": digest, "content": content()})
 
-        for name in list(self._newest if whole else self._changed):
+        for name in names:
             one = self.panel[name]
             state = take_apart(one.state(), put, 0)  # compressed with those of all
             saved.append({"name": name, "text": one.left_out, "newest": self._newest[name], "content": state})
@@ -238,7 +238,6 @@ class Bucket:
             if table.schema != _STATES:
                 to_judge.append(table)
                 continue
-            to_judge.clear()  # the states are those after these rows
             for row in table.to_pylist():
                 if row["name"] is None:
                     contents[row["text"]] = row["content"]
@@ -253,7 +252,13 @@ class Bucket:
                 settings = settings_of(self.kit.config, name)
                 self._follow(name, make_detector(settings, 1) if FOLLOWS in detector else None)
             self.panel.restore(name, state, self.kit.model.files, left_out)
-        for table in to_judge:
-            self._judge(Points.of(table, len(self.kit.columns)))
+        self._since = {name: _turn(name) for name in self._newest}
+        for points in (Points.of(table, len(self.kit.columns)) for table in to_judge):
+            self._judge(points.where(self._is_new(points)))  # those after the states
         self._unsaved.clear()
         self._notes.clear()
+
+
+def _turn(name: str) -> int:
+    """Rows of a series that count as judged since its state was saved, so that not all have their turn at once."""
+    return zlib.crc32(name.encode()) % REPLAYED

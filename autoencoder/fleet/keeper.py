@@ -56,11 +56,11 @@ class Task:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of the rows of a task by kind, the figures of a report, and the piece that says what has changed, or all of it."""
+    """What became of the rows of a task by kind, the figures of a report, and the pieces that say what has changed, or all of it."""
 
     found: dict[str, bytes]
     report: dict[str, object]
-    piece: bytes
+    pieces: list[bytes]
     is_whole: bool
 
 
@@ -153,19 +153,19 @@ class Keeper:
         bucket, self._bucket = self._bucket if is_copy else None, None  # until all is done
         if bucket is None:
             connection.send(None)
-            pieces = list(iter(connection.recv_bytes, b""))  # all, before a fault of one is told
-            bucket = Bucket(kit_of(task.made_with), pieces)
+            saved = list(iter(connection.recv_bytes, b""))  # all, before a fault of one is told
+            bucket = Bucket(kit_of(task.made_with), saved)
         if task.kit != task.made_with:
             bucket.take_up(kit_of(task.kit))
         loaded = time.perf_counter()
         found, report = bucket.process(pa.concat_tables(map(rows.from_bytes, task.content)))
         judged = time.perf_counter()
         is_whole = bucket.is_worth_a_whole_piece
-        piece = bucket.piece(whole=is_whole)
+        pieces = bucket.pieces(whole=is_whole)
         report |= {"reloaded": not is_copy, "state_bytes": bucket.state_bytes}
         report["seconds"] = {"load": loaded - began, "judge": judged - loaded, "save": time.perf_counter() - judged}
         self._token, self._bucket = task.token_after, bucket
-        return Outcome(rows.packed(found), report, piece, is_whole)
+        return Outcome(rows.packed(found), report, pieces, is_whole)
 
 
 class Watch:

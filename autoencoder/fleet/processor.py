@@ -98,11 +98,11 @@ class FleetProcessor(StatefulProcessor):  # type: ignore[misc]  # pyspark is not
         owner = os.getppid() if TaskContext.get() else os.getpid()  # Spark's, of all its workers
         pieces = (piece for _, piece in self._pieces.get()) if saved else ()
         outcome = ask(self._shared.key, number, owner, task, pieces)
-        piece = (FORMAT, outcome.piece)
+        new = [(FORMAT, piece) for piece in outcome.pieces]
         if outcome.is_whole:
-            self._pieces.put([piece])
-        else:
-            self._pieces.appendValue(piece)
+            self._pieces.put(new)
+        elif new:
+            self._pieces.appendList(new)
         self._token.update((FORMAT, after))
         yield from to_output(number, outcome.found, outcome.report)
 

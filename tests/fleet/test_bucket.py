@@ -52,7 +52,7 @@ def test_cuts_and_reloads_change_nothing(quick: Local, data: st.DataObject) -> N
         for each in map(json.loads, judged[rows.INCIDENTS]["incident"].to_pylist()):
             newest[each["series"], each["first_row"]] = each
         whole = data.draw(st.booleans(), label="whole")
-        pieces = [bucket.piece(whole=True)] if whole else [*pieces, bucket.piece()]
+        pieces = bucket.pieces(whole=True) if whole else [*pieces, *bucket.pieces()]
         if data.draw(st.booleans(), label="reload"):
             bucket = Bucket(quick.kit(), pieces)
     assert lines_of(pa.concat_tables(found)) == quick.lines
@@ -64,24 +64,26 @@ def test_what_was_not_saved_is_judged_again(quick: Local) -> None:
     half = len(table) // 2
     bucket = Bucket(quick.kit())
     first, _ = bucket.process(table.slice(0, half))
-    piece = bucket.piece()
+    pieces = bucket.pieces()
     bucket.process(table.slice(half))  # whose worker is killed
-    again, _ = Bucket(quick.kit(), [piece]).process(table.slice(half))
+    again, _ = Bucket(quick.kit(), pieces).process(table.slice(half))
     assert lines_of(pa.concat_tables([first[rows.DETECTIONS], again[rows.DETECTIONS]])) == quick.lines
 
 
 @pytest.mark.slow
 def test_what_a_point_changes_is_small(local: Local) -> None:
     table = normal(pq.read_table(local.folder / "rows.parquet"))
-    bucket, number = Bucket(local.kit()), REPLAYED + 1  # the last of which saves states
+    bucket, number = Bucket(local.kit()), REPLAYED + 1
     last = len(table) - 12 * number  # a row of each series
     bucket.process(table.slice(0, last))
-    first, sizes = bucket.piece(), []
+    [first], sizes, states = bucket.pieces(whole=True), [], 0
     for start in range(last, len(table), 12):
         bucket.process(table.slice(start, 12))
-        sizes.append(len(bucket.piece()))
+        pieces = bucket.pieces()
+        sizes.append(sum(map(len, pieces)))
+        states += sum("content" in rows.from_bytes(piece).schema.names for piece in pieces)
     assert sum(sizes) / number < min(12 * 500, len(first) / 10)
-    assert max(sizes[:-1]) < 12 * 250 < sizes[-1]
+    assert 5 <= states < number  # the series have their turns
 
 
 def test_late_and_doubled_rows_are_rejected_and_change_nothing(quick: Local) -> None:

@@ -45,7 +45,7 @@ def changed(local: Local, cuts: list[int], reloads: set[int], second: int = 10**
             bucket.take_up(kits["other" if start == CHANGE else "model"])
         parts.append(bucket.process(table.slice(start, end - start))[0][rows.DETECTIONS])
         whole = bucket.is_worth_a_whole_piece
-        pieces = [bucket.piece(whole=True)] if whole else [*pieces, bucket.piece()]
+        pieces = bucket.pieces(whole=True) if whole else [*pieces, *bucket.pieces()]
     return pa.concat_tables(parts)
 
 
