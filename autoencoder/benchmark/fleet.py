@@ -181,7 +181,7 @@ def fleet_report(results: Results, sizes: Sizes) -> Report:
     targets, machine = fleet_targets(results), machine_line()
     quick = "With --quick: it shows that everything runs; the figures say little.\n\n" if sizes == QUICK else ""
     text = (
-        f"# Fleet\n\n{machine}. CPU is that of all processes, a mean of as many batches as one that saves states comes with; medians of "
+        f"# Fleet\n\n{machine}. CPU is that of all processes, a mean of as many batches as it takes to save each state once; medians of "
         f"such cycles, and their lowest and highest. Series remember all that they can, and are copies of {sizes.kinds}.\n\n"
         f"{quick}Bars:\n\n{targets_table(targets)}\n{million(results)}\n"
         + "\n".join(map(rounds_table, results, results.values()))

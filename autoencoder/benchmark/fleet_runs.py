@@ -229,7 +229,7 @@ def _at_once(kit: Kit, table: pa.Table, place: Path) -> list[float]:
 
 
 def cycle(count: int) -> int:
-    """Batches of so many rows of each series of which one saves the states."""
+    """Batches of so many rows of each series in which the state of each is saved once."""
     return REPLAYED // count + 1
 
 
