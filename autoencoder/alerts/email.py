@@ -94,11 +94,8 @@ class Email(Channel):
         from email.utils import format_datetime
 
         message = EmailMessage()
-        message["Subject"], message["From"], message["To"] = (
-            headline(alert),
-            self.sender or self.recipients[0],
-            ", ".join(self.recipients),
-        )
+        message["Subject"] = headline(alert)
+        message["From"], message["To"] = self.sender or self.recipients[0], ", ".join(self.recipients)
         message["Date"], message["Message-ID"] = format_datetime(datetime.fromisoformat(alert["at"])), f"<{key}@{DOMAIN}>"
         message["References"] = f"<{alert['incident_key']}@{DOMAIN}>"
         message["Auto-Submitted"] = "auto-generated"

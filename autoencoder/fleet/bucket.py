@@ -191,7 +191,7 @@ class Bucket:
     # --- memory ---
 
     def pieces(self, *, whole: bool = False) -> list[bytes]:
-        """What the newest pieces do not say, or all that is remembered."""
+        """What the newest pieces do not say, or all that is remembered: one piece at least, as Spark keeps no empty list."""
         due = [name for name in self._newest if whole or self._since[name] > REPLAYED]
         left = [points.where(~np.isin(points.names, due)[points.series]).table() for points in self._unsaved]
         tables = [self._states(due, whole=whole), *left]

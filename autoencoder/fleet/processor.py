@@ -101,7 +101,7 @@ class FleetProcessor(StatefulProcessor):  # type: ignore[misc]  # pyspark is not
         new = [(FORMAT, piece) for piece in outcome.pieces]
         if outcome.is_whole:
             self._pieces.put(new)
-        elif new:
+        else:
             self._pieces.appendList(new)
         self._token.update((FORMAT, after))
         yield from to_output(number, outcome.found, outcome.report)
