@@ -22,7 +22,8 @@ from autoencoder.scorers.base import Scored, Scorer, to_detections
 from autoencoder.slots import SlotFiller
 from autoencoder.thresholds.base import Threshold
 from autoencoder.thresholds.budget import Budget, interval_of
-from autoencoder.thresholds.peaks_over_threshold import MAX_RARITY, PeaksOverThreshold, single
+from autoencoder.thresholds.peaks_over_threshold import MAX_RARITY, PeaksOverThreshold
+from autoencoder.thresholds.remembered import coarse
 from autoencoder.training_part import TrainingPart
 
 __all__ = ["Detector", "StreamDetector", "Time"]
@@ -117,7 +118,7 @@ class StreamDetector(Detector):
 
     def recalibrate(self, errors: Array) -> None:
         """Let the threshold begin anew, from errors (M,) on normal points."""
-        self.calibration_errors = single(errors[-MAX_CALIBRATION_ERRORS:]).astype(np.float64)  # as they are saved
+        self.calibration_errors = coarse(errors[-MAX_CALIBRATION_ERRORS:]).astype(np.float64)  # as they are saved
         self._calibrate()
 
     def _calibrate(self) -> None:
@@ -239,7 +240,7 @@ class StreamDetector(Detector):
         self.interval = saved.number("interval")
         self.position.load(saved.state("position"))
         self.profile = StreamProfile.load(saved.state("profile"), self._features)
-        self.calibration_errors = single(saved.array("training_errors", (None,))).astype(np.float64)
+        self.calibration_errors = saved.array("training_errors", (None,), dtype=np.float32).astype(np.float64)
         self.scorer.load(saved.state("scorer"), files)
         if not saved.has("slots"):  # it counts rows, as a baseline does
             self.slots = None
@@ -266,7 +267,7 @@ class StreamDetector(Detector):
             "share": self.share,
             "interval": self.interval,  # of the training part, so that a rate asked for later can become a share
             "features": self._features,
-            "training_errors": single(self.calibration_errors),
+            "training_errors": self.calibration_errors.astype(np.float32),
             "scorer": self.scorer.state(),
             "threshold": self.threshold.state(),
             "threshold_kind": type(self.threshold).__name__,

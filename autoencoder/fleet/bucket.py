@@ -33,8 +33,8 @@ from autoencoder.reports.incidents import Incident, time_text
 from autoencoder.reports.sinks import Batch
 from autoencoder.sources.chunk import Chunk, HandedOver
 
-FORMAT = 5  # of pieces; raised when their meaning changes
-READABLE = (4, FORMAT)
+FORMAT = 6  # of pieces; raised when their meaning changes
+READABLE = (4, 5, FORMAT)
 REPLAYED = 32  # most rows of a series that are kept instead of its state: to judge them again takes about as long as to read one
 SLACK = 2.0  # bytes of pieces for each of the whole one, beyond which another whole one takes their place
 EMPTY_SHARE = 0.5  # of the rows of a batch without any value, beyond which that is told

@@ -71,7 +71,7 @@ class NearestWindow(Resettable):
         codes = self.encode(windows)
         rows = np.unique(np.linspace(0, len(codes) - 1, min(len(codes), self.size - self.size // 3)).astype(int))
         self.trained = self._columns(codes[rows])
-        self._folded_trained = self._folded(self.trained, int(rows[1]) if len(rows) > 1 else 1)
+        self._folded_trained = self._folded(codes[rows], int(rows[1]) if len(rows) > 1 else 1)
         self.reset()
         distances = []
         for first in range(0, len(codes), BLOCK):
@@ -147,17 +147,23 @@ class NearestWindow(Resettable):
         self.seen[:, places] = self._columns(entering)
         self._count += len(entering)
 
-    def _folded(self, table: Codes, apart: int) -> State:
-        """Windows of a table (D + 1, K), each so many points behind the one before it, as a state."""
+    def _folded(self, codes: Codes, apart: int) -> State:
+        """Codes (K, D) of windows, each so many points behind the one before it, as a state."""
         same = math.gcd(apart, self.stride)  # windows so many points apart times stride / same have whole steps in common
-        return fold((table[:-1].T / -2.0).astype(np.int8), self.stride // same, apart // same * self.step)
+        # those less than a step apart have most points of each step in common
+        return fold(codes.astype(np.int8), self.stride // same if apart >= self.stride else 0, apart // same * self.step)
+
+    def _codes(self, table: Codes) -> Codes:
+        """Codes (K, D) of a table, (D + 1, K)."""
+        return np.asarray(table[:-1].T / -2.0)
 
     def state(self) -> State:
         """The windows, and how many there have been."""
         if self._folded_seen[0] != self._count:
-            self._folded_seen = self._count, self._folded(self.seen[:, : min(self._count, self.seen.shape[1])], EVERY)
+            seen = self._codes(self.seen[:, : min(self._count, self.seen.shape[1])])
+            self._folded_seen = self._count, self._folded(seen, EVERY)
         windows: State = {"trained_windows": self._folded_trained, "seen_windows": self._folded_seen[1]}
-        return {**windows, "waiting": self._waiting.astype(np.int8), **super().state()}
+        return {**windows, "waiting_windows": self._folded(self._waiting, EVERY), **super().state()}
 
     def _complete(self, saved: Reader) -> None:
         trained, seen, waiting = (self._unfolded(saved, key) for key in ("trained", "seen", "waiting"))
@@ -166,12 +172,14 @@ class NearestWindow(Resettable):
             raise saved.fault("trained", f"holds {len(trained):,} + {len(seen):,} windows; this program keeps {self.size:,}")
         self._waiting = waiting.astype(np.float32)
         self.trained, self.seen = self._shared(trained), self._columns(seen.astype(np.float32))
-        self._folded_trained = self._folded(self.trained, 1) if saved.has("trained") else saved.state("trained_windows")
+        self._folded_trained = (
+            self._folded(self._codes(self.trained), 1) if saved.has("trained") else saved.state("trained_windows")
+        )
         self._folded_seen = -1, {}
 
     def _unfolded(self, saved: Reader, key: str) -> npt.NDArray[np.int8]:
         """Codes (K, D), as they are saved under that key, or folded."""
-        if saved.has(key):  # "waiting", or of an older model
+        if saved.has(key):  # of an older model
             codes = saved.integers(key, (None, self.dimension), -LEVELS, LEVELS).astype(np.int8)
         else:
             codes = unfold(saved.state(f"{key}_windows"), self.dimension, self.name)

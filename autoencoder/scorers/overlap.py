@@ -33,26 +33,33 @@ def fold(codes: Codes, lag: int, shift: int) -> State:
     products = size * np.einsum("nd,nd->n", before, after) - sums * after.sum(axis=1)
     slopes = np.rint(np.clip(ONE * products / np.maximum(squares, 1), 0, 127)).astype(np.int8)
     offsets = np.rint(np.clip(after.sum(axis=1) / size - slopes * sums / (ONE * size), -128, 127)).astype(np.int8)
-    rest = (after - _guess(before.T, slopes.astype(Wide), offsets.astype(Wide)).T).astype(np.int8)  # modulo 256, as all sums are
-    new, told = (codes[:lag], codes[lag:, codes.shape[1] - shift :]), (slopes, offsets, rest)
-    joined = {key: frozen(np.concatenate([part.ravel() for part in parts])) for key, parts in (("new", new), ("told", told))}
+    # one place of all windows after the other, as neighbours are alike there; modulo 256, as all sums are
+    rest = (after.T - _guess(before.T, slopes.astype(Wide), offsets.astype(Wide))).astype(np.int8)
+    parts = {"first": (codes[:lag].T, codes[lag:, codes.shape[1] - shift :].T), "later": (slopes, offsets, rest)}
+    joined: State = {key: frozen(np.concatenate([part.ravel() for part in some])) for key, some in parts.items()}
     return {"count": len(codes), "lag": lag, "shift": shift, **joined}
 
 
 def unfold(state: State, width: int, owner: str) -> Codes:
     """What ``fold`` was given, windows of ``width`` (D); ``owner`` is what errors speak of. Raises ModelFileError: damaged."""
     saved = Reader(state, owner)
-    new, told = (saved.integers(key, (None,), -128, 127).astype(Wide) for key in ("new", "told"))
+    is_older = saved.has("told")  # what an older program has left, window by window
+    new, told = (
+        saved.integers(key, (None,), -128, 127).astype(Wide) for key in (("new", "told") if is_older else ("first", "later"))
+    )
     count = saved.integer("count", 0, len(new) + len(told))
     lag, shift = saved.integer("lag", 0, count), saved.integer("shift", 0, width)
     rows = count - lag
     if len(new) != lag * width + rows * shift or len(told) != rows * (2 + width - shift) or (rows and not (lag and shift)):
-        raise saved.fault("new", f"does not hold {count:,} windows")
-    first, newest = new[: lag * width], new[lag * width :]
-    slopes, offsets, rest = told[:rows], told[rows : 2 * rows], told[2 * rows :]
-    codes = np.empty((width, count), np.int8)  # a column each: numbers of one place in the windows lie side by side
-    codes[:, :lag], codes[width - shift :, lag:] = first.reshape(lag, width).T, newest.reshape(rows, shift).T
-    rest = np.ascontiguousarray(rest.reshape(rows, width - shift).T)
+        raise saved.fault("count", f"does not go with windows of {width:,} numbers")
+
+    def by_place(numbers: npt.NDArray[Wide], places: int, windows: int) -> npt.NDArray[Wide]:
+        return np.ascontiguousarray(numbers.reshape(windows, places).T) if is_older else numbers.reshape(places, windows)
+
+    codes = np.empty((width, count), np.int8)
+    codes[:, :lag] = by_place(new[: lag * width], width, lag)
+    codes[width - shift :, lag:] = by_place(new[lag * width :], shift, rows)
+    slopes, offsets, rest = told[:rows], told[rows : 2 * rows], by_place(told[2 * rows :], width - shift, rows)
     for stop in range(width - shift, 0, -shift) if rows else ():  # the numbers of a window from the last to the first
         start = max(0, stop - shift)
         codes[start:stop, lag:] = _guess(codes[start + shift : stop + shift, :rows], slopes, offsets) + rest[start:stop]

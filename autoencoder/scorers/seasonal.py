@@ -7,7 +7,7 @@ from typing import ClassVar, Self
 import numpy as np
 
 from autoencoder.core.errors import ModelFileError, TrainingError
-from autoencoder.core.state import Reader, array, integer
+from autoencoder.core.state import Field, Reader, array, integer
 from autoencoder.core.types import Array, Progress, unknown
 from autoencoder.network.period import first_period
 from autoencoder.scorers.base import Scorer
@@ -29,6 +29,13 @@ MAX_ERROR = 1e100  # so that sums of errors stay finite
 MIN_SPREAD = 0.5  # least distance of what is rare from what is usual, in logarithms
 EXPECTED_ERRORS = 300  # that are expected at first
 MAD_TO_STD = 1.4826  # median absolute deviation -> standard deviation of a normal distribution
+
+
+def _read_misses(saved: Reader) -> Array:
+    """Saved by forecasts (3 F, m): where nothing repeats they are equal, and equal parts are saved once."""
+    if saved.has("misses"):  # of an older model
+        return saved.array("misses", (None, None))
+    return np.ascontiguousarray(saved.array("missed", (None, None)).T)
 
 
 class SeasonalScorer(Scorer):
@@ -54,7 +61,7 @@ class SeasonalScorer(Scorer):
     STATE: ClassVar = {
         "_features": integer("features", 1, 10_000),
         "_values": array("values", (None, "F")),
-        "_misses": array("misses", (None, None)),
+        "_misses": Field("missed", _read_misses, lambda misses: misses.T.copy()),
         "_offsets": array("offsets", (None, "F")),
         "_period": integer("period"),
         "_count": integer("count"),

@@ -28,6 +28,8 @@ PATIENCE = 3  # times the shortest season, for which it may be away; what goes o
 MEAN_TO_STD = math.sqrt(math.pi / 2)  # of the mean deviation of normal noise
 BLOCK = 64  # points whose usual values are saved apart, so that those of a long season need not be written with every point
 ENOUGH = 200  # points whose evidence makes a tail
+FINENESS = 1024.0  # steps of a deviation, at least, in which usual values are remembered
+HUGE = 1e280  # deviation from which on they are not rounded
 NEVER = 1e307  # deviation of a column that never moved: no season says how far is far, and other evidence sees that it moves
 
 
@@ -135,6 +137,8 @@ class SeasonalResidual(Resettable):
         usual, period, seen = self._usual[column], self.period, self._seen
         level, deviation, least, away = (part.item(column) for part in (self._level, self._deviation, self._unit, self._away))
         newest, rate = self._newest[column].tolist(), 1.0 / period
+        # taken off again, it leaves a multiple of its last binary place
+        round_off = math.ldexp(1.5, 52 + math.floor(math.log2(least / FINENESS))) if least < HUGE else 0.0
         evidence, residuals = list[float](), list[float]()
         for value in values:
             phase = seen % period
@@ -148,12 +152,12 @@ class SeasonalResidual(Resettable):
             if residual == residual and not 0 < away <= self._patience:
                 limit = CLIP * deviation
                 learnt = min(max(residual, -limit), limit)
-                usual[phase] = known + learnt / min(seen // period + 1, CYCLES)
+                usual[phase] = known + learnt / min(seen // period + 1, CYCLES) + round_off - round_off
                 level += rate * learnt
                 deviation = max(deviation + rate * (MEAN_TO_STD * abs(learnt) - deviation), least)
             elif residual != residual and value == value:  # the first one at this time of the season
                 level = value if level != level else level
-                usual[phase] = value - level
+                usual[phase] = value - level + round_off - round_off
             del newest[0]
             seen += 1
         self._level[column], self._deviation[column], self._newest[column], self._away[column] = level, deviation, newest, away

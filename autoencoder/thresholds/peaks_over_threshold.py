@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
 from typing import ClassVar
 
 import numpy as np
-import numpy.typing as npt
 
 from autoencoder.core.state import POSITIVE, Field, Reader, State, array, integer, number
 from autoencoder.core.types import Array, Bools, frozen, unknown
 from autoencoder.thresholds.base import Threshold, check_budget
 from autoencoder.thresholds.habit import Habit
 from autoencoder.thresholds.pareto import BODY_GRID, SHAPE_RANGE, Pareto, TailModel, fit
+from autoencoder.thresholds.remembered import coarse, in_blocks, level_and_spread, quantiles, read_rounded, rounded, unrounded
 
 BLOCK = 192  # errors after which the limit moves; constant in between, so that whole blocks are judged at once
 AIM = 0.8  # of the budget: a limit that is estimated is passed more often than one that is known
@@ -29,31 +28,6 @@ MAX_LEARNT_BUDGETS = 2.0  # flagged errors learnt at most, in budgets; at 1, a l
 MAX_SAVED = 2.0  # so many of them may come at once
 FOLLOW_EVERY = 8  # of the flagged errors that are left out one in so many moves level and spread
 MOSTLY = 0.5  # share of a block's errors above the limit from which on the limit may be what is wrong
-MAX_SINGLE = 1e38  # single precision reaches little further
-LEAST_SPREAD = 1e-30  # of the largest error, so that comparable ones stay below that
-
-Singles = npt.NDArray[np.float32]
-Rounded = npt.NDArray[np.int16]
-
-
-def _rounded(comparable: Array) -> Rounded:
-    """The upper halves of numbers in single precision (bfloat16), rounded up, so that no error passes the limit that it set itself."""
-    single = np.minimum(np.maximum(comparable, -MAX_SINGLE), MAX_SINGLE).astype(np.float32)
-    bits = single.view(np.uint32)
-    return np.asarray((bits + np.where(single > 0, 0xFFFF, 0).astype(np.uint32)) >> 16, np.uint16).view(np.int16)
-
-
-def _unrounded(comparable: Rounded) -> Singles:
-    return (comparable.view(np.uint16).astype(np.uint32) << 16).view(np.float32)
-
-
-def _read_rounded(saved: Reader) -> Rounded:
-    if saved.has("comparable"):  # of an older model
-        return _rounded(saved.array("comparable", (None,)))
-    comparable = saved.integers("rounded", (None,), -0x8000, 0x7FFF).astype(np.int16)
-    if not np.isfinite(_unrounded(comparable)).all():
-        raise saved.fault("rounded", "holds values that are not finite")
-    return comparable
 
 
 class PeaksOverThreshold(Threshold):
@@ -72,8 +46,8 @@ class PeaksOverThreshold(Threshold):
     most errors of half a ``window`` lie above the limit, it is the limit that is wrong: level and spread are those of the newest then. How
     improbable a flagged error is, is also for the ``Habit`` of the stream to say.
 
-    What is remembered is rounded, to single precision and, where it counts in spreads, to 8 bits and an exponent: of a hundred thousand
-    series it is most of what they take.
+    What is remembered is rounded, to steps of a ``FINENESS``-th of a spread and, where it counts in spreads, to 8 bits and an exponent, and
+    each block is sorted: of a hundred thousand series it would be most of what they take.
 
     Args:
         budget: share of normal errors that may be flagged, in (0, 1).
@@ -93,7 +67,7 @@ class PeaksOverThreshold(Threshold):
     name = "the tail threshold"
     STATE: ClassVar = {
         "_recent": array("recent", (None,), dtype=np.float32),
-        "_comparable": Field("rounded", _read_rounded),
+        "_comparable": Field("rounded", read_rounded),
         "_level": number("level"),
         "_spread": number("spread"),
         "_least_level": number("least_level"),
@@ -115,8 +89,8 @@ class PeaksOverThreshold(Threshold):
         self._budget = check_budget(budget)
         self._window = window
         self._memory = memory
-        self._recent = single(np.empty(0))  # newest errors, clipped at their limits
-        self._comparable = _rounded(np.empty(0))  # newest learnt errors, made comparable
+        self._recent = coarse(np.empty(0))  # newest errors, clipped at their limits
+        self._comparable = rounded(np.empty(0))  # newest learnt errors, made comparable
         self._habit = Habit(budget, AIM * budget)
         #: Errors (B,) of the block that is not full yet.
         self.pending = np.empty(0)
@@ -138,15 +112,15 @@ class PeaksOverThreshold(Threshold):
     def fit(self, errors: Array) -> None:
         """Start from errors (M,) of normal behaviour; see ``Threshold.fit``."""
         known = errors[~np.isnan(errors)]
-        self._recent = single(known[-self._window :])
-        self._comparable, self.pending = _rounded(np.empty(0)), np.empty(0)
+        self._recent = in_blocks(coarse(known[-self._window :]), BLOCK)
+        self._comparable, self.pending = rounded(np.empty(0)), np.empty(0)
         self._allowance, self._left_out, self._since, self._above, self._calibrated = 0.0, 0, RESIDUAL_ERRORS, 0, 0
         self._habit.begin(len(known))
         if len(known) < MIN_ERRORS:
             self._limit, self.model = float("nan"), TailModel.unknown()
             return
-        self._level, self._spread = self._least_level, self._least_spread = self._measure()
-        self._comparable = _rounded((known[-self._memory :] - self._level) / self._spread)
+        self._level, self._spread = self._least_level, self._least_spread = level_and_spread(self._recent)
+        self._comparable = in_blocks(rounded((known[-self._memory :] - self._level) / self._spread), BLOCK)
         self._calibrate()
         self._set_limit()
         self._freeze()
@@ -184,22 +158,22 @@ class PeaksOverThreshold(Threshold):
             self.fit(np.concatenate([self._recent, block]))
             return
         learnt = ~(block > self._bound) | self._plausible(block)
-        comparable = _rounded((block[learnt] - self._level) / self._spread)
+        comparable = np.sort(rounded((block[learnt] - self._level) / self._spread))
         self._comparable = np.concatenate([self._comparable, comparable])[-self._memory :]
         self._calibrated += len(comparable)
         # what is left out still counts a little: a change that stays must be followed in the end
         order = self._left_out + np.cumsum(~learnt)
         followed = learnt | (order % FOLLOW_EVERY == 0)
         self._left_out = int(order[-1] % FOLLOW_EVERY)
-        newest = single(np.minimum(block, self._bound)[followed])
+        newest = np.sort(coarse(np.minimum(block, self._bound)[followed], self._spread))
         self._recent = np.concatenate([self._recent, newest])[-self._window :]
         self._above = self._above + len(block) if np.count_nonzero(block > self._limit) >= MOSTLY * len(block) else 0
         if self._above >= self._window // 2:
-            self._recent, self._above = single(block), 0
+            self._recent, self._above = np.sort(coarse(block, self._spread)), 0
         self._follow()
         if self._calibrated >= RECALIBRATE:
             self._calibrate()
-        elif (_unrounded(comparable) > self._peak_level).any():
+        elif (unrounded(comparable) > self._peak_level).any():
             self._fit()
         self._set_limit()
         self._freeze()
@@ -226,30 +200,21 @@ class PeaksOverThreshold(Threshold):
         self._since = min(len(too_high) - int(newest[-1]), RESIDUAL_ERRORS)
         return np.asarray((places - newest < RESIDUAL_ERRORS) | (next_one - places < ONSET_ERRORS))
 
-    def _measure(self) -> tuple[float, float]:
-        """Level and spread of the recent errors, from their lower half: anomalies sit in the upper one."""
-        low, middle = _quantiles(self._recent, [0.1, 0.5])
-        # errors that hardly differ have no spread: then a difference in the sixth digit of the level is one
-        largest = float(self._recent.max())
-        return float(middle), max(
-            float(middle - low), 1e-6 * abs(float(middle)), LEAST_SPREAD * largest, np.finfo(float).tiny * 1e10
-        )
-
     def _follow(self) -> None:
         """Let level and spread follow the recent errors, but not below where they started."""
-        level, spread = self._measure()
+        level, spread = level_and_spread(self._recent)
         self._level, self._spread = max(level, self._least_level), max(spread, self._least_spread)
 
     def _calibrate(self) -> None:
         """Choose the level above which a comparable error is a peak, and fit the tail above it."""
         self._calibrated = 0
         share = max(PEAK_SHARE, min(MAX_PEAK_SHARE, MIN_PEAKS / len(self._comparable)), min(0.25, 5 * self._budget))
-        *body, level = _quantiles(_unrounded(self._comparable), [*(1.0 - BODY_GRID), 1.0 - share])
+        *body, level = quantiles(unrounded(self._comparable), [*(1.0 - BODY_GRID), 1.0 - share])
         self._body, self._peak_level = np.array(body), float(level)  # (B,) rising
         self._fit()
 
     def _fit(self) -> None:
-        comparable = _unrounded(self._comparable).astype(float)
+        comparable = unrounded(self._comparable).astype(float)
         peaks = comparable[comparable > self._peak_level] - self._peak_level
         self._share = max(len(peaks), 1) / len(comparable)
         tail = fit(peaks)
@@ -277,18 +242,3 @@ class PeaksOverThreshold(Threshold):
         self.pending = self.pending[: self.due - 1]
         if not saved.has("comparable"):  # an older model, which has no habit
             self._habit.load(saved.state("habit"))
-
-
-def single(errors: Array) -> Singles:
-    """Errors in single precision, and those beyond its reach at its end."""
-    return np.minimum(errors, MAX_SINGLE).astype(np.float32)
-
-
-def _quantiles(values: Singles, shares: Sequence[float]) -> Array:
-    """``np.quantile`` of values (N,) for shares (S,) -> (S,), many times as fast."""
-    ordered = np.sort(values)
-    places = np.asarray(shares) * (len(ordered) - 1)
-    low = places.astype(int)
-    high = np.minimum(low + 1, len(ordered) - 1)
-    below, above = ordered[low].astype(float), ordered[high].astype(float)
-    return np.asarray(below + (above - below) * (places - low))

@@ -67,6 +67,22 @@ def test_of_the_points_of_a_stream_only_the_ends_are_new(stream: np.ndarray, new
     assert np.median(new[1:]) < max(new[0] / 3, 100)  # bytes
 
 
+CLOSE = {
+    "times by the minute": (np.arange(3000) * 60_000_000_000, 0.05),
+    "times that come when they like": (np.random.default_rng(0).integers(0, 10**10, 3000).cumsum(), 4.6),
+    "sorted blocks": (np.sort(np.random.default_rng(1).integers(0, 1000, (10, 300)).astype(np.int16)).ravel(), 0.7),
+    "sorted, in single precision": (np.sort(np.random.default_rng(2).normal(size=3000)).astype(np.float32), 3.2),
+    "windows that are alike": (np.random.default_rng(3).normal(size=(3000, 1)).cumsum(axis=0).astype(np.int8), 0.4),
+}
+
+
+@pytest.mark.parametrize(("numbers", "most"), CLOSE.values(), ids=CLOSE)
+def test_numbers_that_lie_close_take_less_room(numbers: np.ndarray, most: float) -> None:
+    part, pieces = taken_apart({"a": numbers})
+    assert sum(map(len, pieces.values())) < most * len(numbers)  # bytes
+    assert_same(put_together(part, pieces.__getitem__, "x"), {"a": numbers})
+
+
 def test_numbers_that_cannot_be_cut_are_one_piece() -> None:
     switches = np.arange(3000.0) % 2
     assert len(taken_apart({"a": switches})[1]) == 1

@@ -219,13 +219,14 @@ def partial_residual(
 
 
 def seasonal_residual(
-    training: Sequence[float], values: Sequence[float], period: int, newest: int, cycles: int, patience: int
+    training: Sequence[float], values: Sequence[float], period: int, newest: int, cycles: int, patience: int, fineness: float
 ) -> list[float]:
     """Evidence of values after a training part, each usual value and the level followed as the definition has it."""
     steps = sorted(abs(b - a) for a, b in zip(training, training[period:], strict=False) if not math.isnan(b - a))
     middle = len(steps) // 2
     median = steps[middle] if len(steps) % 2 else (steps[middle - 1] + steps[middle]) / 2
     unit = 1.4826 * median / math.sqrt(2)
+    step = 2.0 ** math.floor(math.log2(unit / fineness))  # in which usual values are remembered
     usual: dict[int, float] = {}
     level, deviation, residuals, found, away = math.nan, unit, [0.0] * (newest - 1), [], 0
     for row, value in enumerate([*training, *values]):
@@ -238,10 +239,10 @@ def seasonal_residual(
         away = away + 1 if found[-1] > 3 else 0
         if is_first:
             level = value if math.isnan(level) else level
-            usual[phase] = value - level
+            usual[phase] = step * round((value - level) / step)
         elif not math.isnan(value) and not 0 < away <= patience:
             clipped = math.copysign(min(abs(residuals[-1]), 3 * deviation), residuals[-1])
-            usual[phase] += clipped / min(row // period + 1, cycles)
+            usual[phase] = step * round((usual[phase] + clipped / min(row // period + 1, cycles)) / step)
             level += clipped / period
             deviation = max(deviation + (math.sqrt(math.pi / 2) * abs(clipped) - deviation) / period, unit)
     return found[len(training) :]

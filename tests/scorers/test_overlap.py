@@ -36,10 +36,20 @@ def test_round_trip(count: int, lag: int, shift: int, every: int, seed: int) -> 
         np.testing.assert_array_equal(unfold(fold(codes, lag, shift), WIDTH, "x"), codes)
 
 
+def test_windows_of_an_older_program_are_read() -> None:
+    codes = windows(40, 2, seed=0)
+    folded = fold(codes, 3, 6)
+    first, newest = np.split(np.asarray(folded.pop("first")), [3 * WIDTH])
+    line, rest = np.split(np.asarray(folded.pop("later")), [2 * 37])
+    folded["new"] = np.concatenate([first.reshape(WIDTH, 3).T.ravel(), newest.reshape(6, 37).T.ravel()])
+    folded["told"] = np.concatenate([line, rest.reshape(WIDTH - 6, 37).T.ravel()])
+    np.testing.assert_array_equal(unfold(folded, WIDTH, "x"), codes)
+
+
 def test_windows_that_overlap_take_less_room() -> None:
     codes = windows(400, 2, seed=0)
     folded = fold(codes, 1, 2)
-    size = sum(len(zlib.compress(np.asarray(folded[key]).tobytes())) for key in ("new", "told"))
+    size = sum(len(zlib.compress(np.asarray(folded[key]).tobytes())) for key in ("first", "later"))
     assert size < 0.5 * len(zlib.compress(codes.tobytes()))
 
 
@@ -52,9 +62,9 @@ def test_windows_that_overlap_take_less_room() -> None:
         {"lag": 12},
         {"shift": 0},
         {"shift": WIDTH + 1},
-        {"new": np.zeros(3, np.int8)},
-        {"told": np.zeros(3)},
-        {"told": np.full(8 * WIDTH, 500, np.int16)},
+        {"first": np.zeros(3, np.int8)},
+        {"later": np.zeros(3)},
+        {"later": np.full(8 * WIDTH, 500, np.int16)},
     ],
 )
 def test_damage_is_refused(change: State) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from autoencoder.core.errors import ModelFileError
 from autoencoder.core.state import pack, unpack
-from autoencoder.scorers.seasonal_residual import CYCLES, NEWEST, SeasonalResidual
+from autoencoder.scorers.seasonal_residual import CYCLES, FINENESS, NEWEST, SeasonalResidual
 
 DAY, WEEK = 24, 168
 
@@ -37,7 +37,7 @@ def test_agrees_with_its_twin(period: int) -> None:
     season = SeasonalResidual()
     season.fit(values[:150, None])
     patience, period = season.state()["patience"], season.state()["period"]  # that, or a longer one by chance
-    expected = naive.seasonal_residual(values[:150].tolist(), values[150:].tolist(), period, NEWEST, CYCLES, patience)
+    expected = naive.seasonal_residual(values[:150].tolist(), values[150:].tolist(), period, NEWEST, CYCLES, patience, FINENESS)
     np.testing.assert_allclose(season.compare(values[150:, None])[:, 0, 0], expected, rtol=1e-9, atol=1e-12)
 
 
