@@ -30,7 +30,7 @@ WARM_UP = 10  # small batches that are not measured: the JVM compiles
 class Sizes:
     """How much is measured."""
 
-    shapes: tuple[tuple[int, int], ...]  # series, and rows of each in a batch; the last two differ in their series alone
+    shapes: tuple[tuple[int, int], ...]  # series, and rows of each in a batch; of each number of rows two, few series first
     cycles: int  # of batches of a shape that are measured, see ``runs.cycle``
     small: int  # rows of a small batch, of a series each
     table: tuple[int, int]  # series of a table that is judged at once, and rows of each
@@ -44,10 +44,10 @@ class Sizes:
     steps: int  # of training, at most
 
 
-SHAPES = ((1_000, 100), (1_000, 10), (10_000, 10))
+SHAPES = ((1_000, 100), (10_000, 100), (1_000, 10), (10_000, 10))
 MARKS, DAY = (500, 1_000, 6_000, 20_000), (1_440, 4_320, (1_000, 4_000, 10_000))
 FULL = Sizes(SHAPES, 2, 100, (1_000, 300), 8, MARKS, 66, DAY, 30, 1_000, 400, 1_000_000)
-QUICK = Sizes(((20, 40), (20, 20), (40, 20)), 1, 10, (20, 30), 2, (200, 300), 3, (96, 300, (400,)), 4, 200, 300, 50)
+QUICK = Sizes(((20, 40), (40, 40), (20, 20), (40, 20)), 1, 10, (20, 30), 2, (200, 300), 3, (96, 300, (400,)), 4, 200, 300, 50)
 
 
 def run(bench: Bench) -> Report:
@@ -140,16 +140,13 @@ def fleet_targets(results: Results) -> list[Target]:
     """The figures beside what they should be."""
     us, whole = results[ROWS], results[BATCH]
     shapes = list(dict.fromkeys(name.rpartition(", ")[0] for name in us))
-    first, small, large, at_once = shapes
+    first, _, _, large, at_once = shapes
     ratios = {what: ratio(us[f"{what}, {ON_SPARK}"], us[f"{what}, {ALONE}"]) for what in shapes}
     fixed = float(np.median(whole[SMALL]))
     growth = [
-        math.log((many - fixed) / max(few - fixed, 1e-9))
-        for few, many in zip(whole[small], whole[large], strict=True)
-        if many > fixed
+        at_most(f"{few} -> {many}: how far the exponent of CPU in rows is from 1", 0.05, _from_one(whole, few, many, fixed))
+        for few, many in zip(shapes[0:4:2], shapes[1:4:2], strict=True)
     ]
-    by = math.log(_series(large) / _series(small))
-    exponent = Summary.of(abs(each / by - 1) for each in growth)
     return [
         at_most(f"CPU a row, {first}: on Spark / in one process", 2, ratios[first]),
         at_most(f"CPU a row, {large}: on Spark / in one process", 2, ratios[large]),
@@ -157,8 +154,15 @@ def fleet_targets(results: Results) -> list[Target]:
         at_most("CPU seconds of a batch of few rows", 2, Summary.of(whole[SMALL])),
         at_most("state of a series, kB, at most", 60, Summary.of([max(each for [each] in results[STATE].values())])),
         at_most("of which written with each point, kB, at most", 5, Summary.of([max(each for [each] in results[HOT].values())])),
-        at_most(f"{small} -> {large}: how far the exponent of CPU in rows is from 1", 0.05, exponent),
+        *growth,
     ]
+
+
+def _from_one(whole: Rounds, few: str, many: str, fixed: float) -> Summary:
+    """How far the exponent is from 1 with which the CPU of a batch, but for what one of few rows takes, grows with its rows."""
+    by = math.log(_series(many) / _series(few))
+    pairs = [(small - fixed, large - fixed) for small, large in zip(whole[few], whole[many], strict=True)]
+    return Summary.of(abs(math.log(large / max(small, 1e-9)) / by - 1) for small, large in pairs if large > 0)
 
 
 def _series(what: str) -> int:

@@ -11,13 +11,14 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
-from pyspark.errors import PySparkException
-from pyspark.sql import SparkSession, Window
+from pyspark.errors import PySparkException, StreamingQueryException
+from pyspark.sql import DataFrame, SparkSession, Window
 from pyspark.sql import functions as F
 from pyspark.sql.streaming import StreamingQuery
 
@@ -34,8 +35,9 @@ from autoencoder.fleet.bucket import FORMAT, READABLE, Kit
 from autoencoder.fleet.notes import sentences
 from autoencoder.fleet.output import BatchWriter, Output, sentence
 from autoencoder.fleet.query import BUCKET_SERIES, SETTINGS, judge, normalise, room, usual_buckets
+from autoencoder.fleet.set_aside import SetAside
 from autoencoder.fleet.source import pairs, read
-from autoencoder.fleet.versions import Versions, replace
+from autoencoder.fleet.versions import Versions, take_place
 from autoencoder.interrupts import SignalGuard, Terminated
 from autoencoder.models import SavedModel
 from autoencoder.pipeline import require_same
@@ -109,10 +111,9 @@ def _run(spark: SparkSession, arguments: argparse.Namespace, console: Console) -
         require_same(note["settings"], dump(changed))
         return found
 
-    versions = Versions(spark, arguments.checkpoint, model_at_hand, arguments.model, kit_of, console.print) if streams else None
-    kit = versions.begin(model) if versions else kit_of(model)
-    frame = read(spark, arguments, streams=streams)
-    judged = judge(frame, kit, series=arguments.series_column, time=arguments.time_column, buckets=note["buckets"])
+    def judged(frame: DataFrame, kit: Kit) -> DataFrame:
+        return judge(frame, kit, series=arguments.series_column, time=arguments.time_column, buckets=note["buckets"]).frame
+
     output = Output(arguments.sink, pairs(arguments.sink_option), arguments.out, note["key"])
 
     told: set[str] = set()  # kinds of notes
@@ -129,13 +130,22 @@ def _run(spark: SparkSession, arguments: argparse.Namespace, console: Console) -
             files.write(spark, f"{arguments.out}/batches/{name}.json", (json.dumps(figures) + "\n").encode())
 
     with _alerting(config, arguments, console) as on_incidents:
-        if not versions:
-            BatchWriter(output, kit.columns, tell, on_incidents)(judged.frame, None)
+        writer = BatchWriter(output, tuple(arguments.column), tell, on_incidents)
+        if not streams:
+            writer(judged(read(spark, arguments, streams=False), kit_of(model)), None)
             return 0
-        writer = BatchWriter(output, kit.columns, tell, on_incidents, versions.choose)
-        how = {"availableNow": True} if arguments.trigger == NOW else {"processingTime": arguments.trigger}
-        stream = judged.frame.writeStream.foreachBatch(writer).option("checkpointLocation", arguments.checkpoint)
-        return _wait(stream.trigger(**how).start())
+        aside = SetAside(spark, arguments.checkpoint)
+        while True:
+            versions = Versions(spark, arguments.checkpoint, model_at_hand, arguments.model, kit_of, console.print)
+            frame = judged(aside.without(read(spark, arguments, streams=True)), versions.begin(model))
+            try:
+                return _wait(
+                    _start(frame, replace(writer, before=(versions.choose, aside.begin), rejected=aside.rejected), arguments)
+                )
+            except StreamingQueryException as error:
+                if not (file := aside.take(error)):
+                    raise
+                console.print(f"{file.path} is set aside, with batch {file.batch:,}: {file.fault}")
 
 
 @contextmanager
@@ -168,6 +178,11 @@ def _alerting(
             alerts.stop()
             for line in alerts.closing_lines():
                 console.print(line)
+
+
+def _start(frame: DataFrame, writer: BatchWriter, arguments: argparse.Namespace) -> StreamingQuery:
+    how = {"availableNow": True} if arguments.trigger == NOW else {"processingTime": arguments.trigger}
+    return frame.writeStream.foreachBatch(writer).option("checkpointLocation", arguments.checkpoint).trigger(**how).start()
 
 
 def _wait(query: StreamingQuery) -> int:
@@ -256,7 +271,7 @@ def _train(spark: SparkSession, arguments: argparse.Namespace, console: Console)
             return train(config, RunOptions(model), console)
         draft = model.with_name(f".{model.name}.{os.getpid()}")
         train(config, RunOptions(draft, name=model), console)
-        is_new = replace(model, draft, config.detector)
+        is_new = take_place(model, draft, config.detector)
         told = "took the place of the one before; streams that use it take it up with their next batch"
         console.print(f"{model}: the model {told if is_new else 'is the same as before'}")
         return 0

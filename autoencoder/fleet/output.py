@@ -64,7 +64,8 @@ class BatchWriter:
         output: where to.
         columns: of the values.
         on_batch: given the figures of each batch.
-        before: given the number of each batch before it is judged.
+        before: each given the number of a batch before it is judged.
+        rejected: of each batch, by its number, further rejected rows: their reasons and JSON text.
         on_incidents: given the JSON text of its incidents; None where nobody asks.
     """
 
@@ -72,24 +73,31 @@ class BatchWriter:
     columns: tuple[str, ...]
     on_batch: Callable[[dict[str, Any]], None]
     on_incidents: Callable[[Sequence[str]], None] | None = None
-    before: Callable[[int], None] = lambda number: None
+    before: Sequence[Callable[[int], None]] = ()
+    rejected: Callable[[int], list[tuple[str, str]]] = lambda number: []
 
     def __call__(self, frame: DataFrame, number: int | None) -> None:
         """The rows of a batch come, or all where there is no number."""
         if number is not None:
-            self.before(number)
+            for tell in self.before:
+                tell(number)
         began, judged = time.perf_counter(), Judged(frame.persist(), self.columns)
         try:
             reports = [json.loads(text) for (text,) in judged.reports.collect()]  # judges: the others read what it leaves
             done = time.perf_counter()
-            for kind in KINDS:
-                if count := sum(report[kind] for report in reports):
-                    few = Judged(judged.frame.coalesce(-(-count // FILE_ROWS)), self.columns)
-                    self.output.write(kind, few.of(kind), number)
+            further = [] if number is None else self.rejected(number)
+            counts = {kind: sum(report[kind] for report in reports) for kind in KINDS}
+            counts[rows.REJECTED] += len(further)
+            for kind, count in counts.items():
+                if count:
+                    found = Judged(judged.frame.coalesce(-(-count // FILE_ROWS)), self.columns).of(kind)
+                    if kind == rows.REJECTED and further:
+                        found = found.unionByName(found.sparkSession.createDataFrame(further, found.schema))
+                    self.output.write(kind, found, number)
             if self.on_incidents and any(report[rows.INCIDENTS] for report in reports):
                 self.on_incidents([text for (text,) in judged.incidents.select("incident").collect()])
             seconds = {"judging": done - began, "writing": time.perf_counter() - done}
-            self.on_batch(summary(reports, number, seconds))
+            self.on_batch(summary(reports, number, seconds) | counts)
         finally:
             judged.frame.unpersist()
 

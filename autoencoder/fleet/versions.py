@@ -27,7 +27,7 @@ def lineage_of(folder: Path) -> list[str]:
         return []
 
 
-def replace(folder: Path, draft: Path, kind: str) -> bool:
+def take_place(folder: Path, draft: Path, kind: str) -> bool:
     """Put the model in ``draft`` in the place of that in ``folder``; returns whether it is another one."""
     old, new = (SavedModel.read(each, kind).digest for each in (folder, draft))
     if old == new:

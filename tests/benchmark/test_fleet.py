@@ -26,7 +26,13 @@ from autoencoder.benchmark.fleet import (
 )
 from benchmark.folders import summary
 
-SHAPES = ("1,000 series x 100 rows", "1,000 series x 10 rows", "10,000 series x 10 rows", "a table of 1,000 series x 300 rows")
+SHAPES = (
+    "1,000 series x 100 rows",
+    "10,000 series x 100 rows",
+    "1,000 series x 10 rows",
+    "10,000 series x 10 rows",
+    "a table of 1,000 series x 300 rows",
+)
 
 
 def results() -> Results:
@@ -36,9 +42,9 @@ def results() -> Results:
         STATE: {"after 500 points": [20.0], "after 20,000 points": [60.0]},
         HOT: {"after 500 points": [4.0], "after 20,000 points": [3.0]},
         ROWS: {f"{shape}, {how}": [120.0 if how == ON_SPARK else 100.0] for shape in SHAPES for how in (ON_SPARK, ALONE)},
-        BATCH: {SHAPES[0]: [14.0], SHAPES[1]: [3.2], SHAPES[2]: [14.0], SMALL: [2.0, 2.0]},
-        RESIDENT: {SHAPES[2]: [50.0]},
-        RELOADED: {SHAPES[2]: [4.0]},
+        BATCH: {SHAPES[0]: [14.0], SHAPES[1]: [122.0], SHAPES[2]: [3.2], SHAPES[3]: [14.0], SMALL: [2.0, 2.0]},
+        RESIDENT: {SHAPES[3]: [50.0]},
+        RELOADED: {SHAPES[3]: [4.0]},
     }
 
 
@@ -58,7 +64,7 @@ def test_whole_run(tmp_path: Path) -> None:
 
 def test_targets_compare_with_one_process() -> None:
     found = fleet_targets(results())
-    assert all(target.kept for target in found) and len(found) == 7
+    assert all(target.kept for target in found) and len(found) == 8
     assert found[0].found.median == pytest.approx(1.2) and found[-1].found.median == pytest.approx(0, abs=1e-9)
     slow = fleet_targets(results() | {BATCH: {**results()[BATCH], SMALL: [2.5]}, STATE: {"after 500 points": [61.0]}})
     assert [target.kept for target in slow][3:5] == [False, False]

@@ -50,7 +50,7 @@ def follow(
         after(each["batch"])
 
     kit, *before = (versions.begin(local.model()), versions.choose) if versions else (local.kit(),)
-    writer = BatchWriter(Output("parquet", {}, str(place / "out"), "test"), ("value",), on_batch, tell, *before)
+    writer = BatchWriter(Output("parquet", {}, str(place / "out"), "test"), ("value",), on_batch, tell, before)
     stream = judge(frame, kit, buckets=buckets).frame.writeStream.foreachBatch(writer)
     query = stream.option("checkpointLocation", str(place / "checkpoint")).trigger(availableNow=True).start()
     query.awaitTermination()

@@ -20,11 +20,12 @@ from autoencoder.models import SavedModel
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 
 
-def put(folder: Path, number: int, table: pa.Table) -> None:
+def put(folder: Path, number: int, table: pa.Table, name: str = "") -> None:
     """A file that Spark reads as that one."""
     folder.mkdir(exist_ok=True)
-    pq.write_table(table, folder / f"{number}.parquet")
-    os.utime(folder / f"{number}.parquet", (number, number))
+    path = folder / (name or f"{number}.parquet")
+    pq.write_table(table, path)
+    os.utime(path, (number, number))
 
 
 def test_a_stream_goes_on_whatever_its_files_bring(spark: Any, quick: Local, tmp_path: Path) -> None:
@@ -33,23 +34,41 @@ def test_a_stream_goes_on_whatever_its_files_bring(spark: Any, quick: Local, tmp
     put(tmp_path / "in", 1, part[0])
     put(tmp_path / "in", 2, part[1].rename_columns(["series", "time", "amount"]))
     put(tmp_path / "in", 3, part[2].rename_columns(["host", "time", "value"]))
-    put(tmp_path / "in", 4, part[3].set_column(2, "value", part[3]["value"].cast(pa.string())))
+    put(tmp_path / "in", 4, part[3].set_column(2, "value", part[3]["value"].cast(pa.string())), "4th, 100 %.parquet")
     put(tmp_path / "in", 5, part[4])
+    (tmp_path / "in" / "6.parquet").write_bytes(b"no parquet")
     source = ("--format", "parquet", "--option", f"path={tmp_path / 'in'}", "--option", "maxFilesPerTrigger=1")
     places = ("--model", quick.folder / "model", "--out", tmp_path / "out", "--checkpoint", tmp_path / "state")
     schema = ("--schema", "series string, time timestamp, value double", "--trigger", "available-now")
-    with pytest.raises(
-        RunError, match=r"4\.parquet.*column \[value\].*the same command goes on without it once it is taken away"
-    ):
+    with pytest.raises(RunError, match=r"6\.parquet.*the same command goes on without it once it is taken away"):
         fleet(spark, *source, *places, *schema)
-    (tmp_path / "in" / "4.parquet").unlink()
-    assert "batch 4: 24 rows" in fleet(spark, *source, *places, *schema)
+    (tmp_path / "in" / "6.parquet").unlink()
+    fleet(spark, *source, *places, *schema)
     batches = [json.loads(path.read_text()) for path in sorted((tmp_path / "out" / "batches").glob("*.json"))]
-    assert [(each["detections"], each["rejected"]) for each in batches] == [(24, 0), (24, 0), (0, 24), (0, 0), (24, 0)]
-    assert [bool(each["notes"]) for each in batches] == [False, True, False, False, False]
+    assert [(each["detections"], each["rejected"]) for each in batches] == [(24, 0), (24, 0), (0, 24), (0, 1), (24, 0), (0, 0)]
+    assert [bool(each["notes"]) for each in batches] == [False, True, False, False, False, False]
     assert "most have no value: was a column renamed?" in batches[1]["notes"][0]
     rejected = pa.concat_tables([pq.read_table(path) for path in (tmp_path / "out" / "rejected").glob("*/*.parquet")])
-    assert set(rejected["reason"].to_pylist()) == {"no series"} and json.loads(rejected["row"][0].as_py())["value"]
+    of = {reason: json.loads(row) for reason, row in zip(*rejected.to_pydict().values(), strict=True)}
+    assert of.keys() == {"no series", "a file of another schema"} and of["no series"]["value"]
+    file = of["a file of another schema"]
+    assert file["file"].endswith("/in/4th,%20100%20%25.parquet") and "column [value]" in file["fault"]
+
+
+def test_files_of_another_schema_cost_no_row_of_the_others(spark: Any, quick: Local, tmp_path: Path) -> None:
+    table = pq.read_table(quick.folder / "rows.parquet").slice(0, 240)
+    for number in range(10):
+        part = table.slice(24 * number, 24)
+        put(tmp_path / "in", number, part.set_column(2, "value", part["value"].cast(pa.string())) if number in (4, 7) else part)
+    source = ("--format", "parquet", "--option", f"path={tmp_path / 'in'}", "--option", "maxFilesPerTrigger=5")
+    places = ("--model", quick.folder / "model", "--out", tmp_path / "out", "--checkpoint", tmp_path / "state")
+    told = fleet(spark, *source, *places, "--schema", "series string, time timestamp, value double", "--trigger", "available-now")
+    assert "4.parquet is set aside, with batch 0: " in told and "7.parquet is set aside, with batch 1: " in told
+    batches = [json.loads(path.read_text()) for path in sorted((tmp_path / "out" / "batches").glob("*.json"))]
+    assert [(each["detections"], each["rejected"]) for each in batches] == [(96, 1), (96, 1)]
+    put(tmp_path / "in", 11, table.slice(96, 24))  # rows of the first that was set aside, which are too late now
+    fleet(spark, *source, *places, "--schema", "series string, time timestamp, value double", "--trigger", "available-now")
+    assert (tmp_path / "out" / "rejected" / "batch=2").exists()
 
 
 def test_a_cell_that_is_no_number_is_rejected_and_not_a_gap(spark: Any, quick: Local, tmp_path: Path) -> None:

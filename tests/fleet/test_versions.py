@@ -101,7 +101,7 @@ def test_a_stream_takes_up_what_took_the_place_of_its_model(spark: Any, local: L
 
     def change(name: str) -> None:
         shutil.copytree(local.folder / name, tmp_path / "draft")
-        assert versions.replace(tmp_path / "model", tmp_path / "draft", local.kit().config.detector)
+        assert versions.take_place(tmp_path / "model", tmp_path / "draft", local.kit().config.detector)
 
     table, told, source = pq.read_table(local.folder / "rows.parquet"), [], tmp_path / "in"
     write_files(source, table.slice(0, CHANGE), 1)
