@@ -37,6 +37,7 @@ CODEC = "zstd"
 NUMBER = "<f8"  # between which an array is cut; smaller ones belong to windows, which come and go as a whole
 MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 by the golden ratio: numbers times it have high bits that look random
 CUT = np.uint64(56)  # of 64 bits, which a number must not reach to begin a part: one in 256 does
+OLDER_CUT = np.uint64(58)
 LEAST_PART = 16  # numbers of a part
 CLOSE = 0.5  # of their mean distance from their mean, which numbers lie from those before them, for their differences to be saved
 # how a digest begins: not as that of a piece that an older program has left
@@ -45,8 +46,11 @@ Part: TypeAlias = tuple[int, str]  # numbers of a part of an array, and the dige
 _PARTS: dict[int, tuple[ref[AnyArray], list[Part]]] = {}  # of arrays in which nobody can write, by their ids
 
 
-def take_apart(state: State, put: Put, compression: int = 1) -> bytes:
-    """State -> all of it but its larger arrays, as bytes; ``put`` takes these. Level of ``compression``: 0 is none."""
+def take_apart(state: State, put: Put, compression: int = 1, *, older: bool = False) -> bytes:
+    """State -> all of it but its larger arrays, as bytes; ``put`` takes these.
+
+    Level of ``compression``: 0 is none. Where it is to be ``older``, arrays have the parts and digests of fleet checkpoints up to format 5.
+    """
 
     def plain(value: Leaf | State) -> object:
         if isinstance(value, dict):
@@ -55,7 +59,7 @@ def take_apart(state: State, put: Put, compression: int = 1) -> bytes:
             return value
         if value.nbytes < LEAST_BYTES:
             return [value.dtype.str, value.shape, value.tobytes().hex()]
-        numbers, parts, begin = value.ravel(), _parts(value), 0
+        numbers, parts, begin = value.ravel(), _parts(value, older), 0
         for size, digest in parts:
             put(digest, partial(_squeezed, numbers[begin : begin + size], digest))
             begin += size
@@ -64,23 +68,23 @@ def take_apart(state: State, put: Put, compression: int = 1) -> bytes:
     return zlib.compress(json.dumps([plain(state)]).encode(), compression)
 
 
-def _parts(array: AnyArray) -> list[Part]:
+def _parts(array: AnyArray, older: bool) -> list[Part]:
     """The parts of an array, in C order."""
     known = _PARTS.get(id(array))
-    if known and known[0]() is array:
+    if known and known[0]() is array and not older:
         return known[1]
     numbers = array.ravel()
-    edges = [*_begins(numbers), len(numbers)]
-    parts = [(stop - start, _digest(numbers[start:stop])) for start, stop in itertools.pairwise(edges)]
-    if is_frozen(array):
+    edges = [*_begins(numbers, older), len(numbers)]
+    parts = [(stop - start, _digest(numbers[start:stop], older)) for start, stop in itertools.pairwise(edges)]
+    if is_frozen(array) and not older:
         place = id(array)
         _PARTS[place] = ref(array, lambda _: _PARTS.pop(place, None)), parts
     return parts
 
 
-def _digest(part: AnyArray) -> str:
+def _digest(part: AnyArray, older: bool) -> str:
     bits = _bits(part).astype(np.float64)
-    is_close = np.abs(np.diff(bits)).sum() < CLOSE * np.abs(bits - bits.mean()).sum()
+    is_close = not older and np.abs(np.diff(bits)).sum() < CLOSE * np.abs(bits - bits.mean()).sum()
     return (DIFFERENCES if is_close else PLAIN) + hashlib.sha256(part.tobytes()).hexdigest()[1:DIGITS]
 
 
@@ -89,13 +93,13 @@ def _bits(numbers: AnyArray) -> AnyArray:
     return numbers.view(f"<i{numbers.itemsize}")
 
 
-def _begins(numbers: AnyArray) -> list[int]:
+def _begins(numbers: AnyArray, older: bool) -> list[int]:
     """Where the parts of numbers (N,) begin."""
     begins = [0]
-    if numbers.dtype == NUMBER:
+    if numbers.dtype == NUMBER or (older and numbers.itemsize == 8):
         bits = numbers.view(np.uint64)
         before, here = bits[:-1], bits[1:]  # two, as there are few numbers where all are rounded
-        begins_part = (here + np.uint64(3) * before) * MIX >> CUT == 0
+        begins_part = (here + np.uint64(3) * before) * MIX >> (OLDER_CUT if older else CUT) == 0
         begins_part &= here != before  # a stretch of one number is one part
         for place in (np.flatnonzero(begins_part) + 1).tolist():
             if min(place - begins[-1], len(numbers) - place) >= LEAST_PART:

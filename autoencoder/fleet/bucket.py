@@ -67,7 +67,8 @@ class Kit:
         """The large arrays of the model, by their digests, which no bucket needs to keep."""
         found: dict[str, bytes] = {}
         shared = {key: part for key, part in self.model.state.items() if key not in ("series", LONE)}
-        take_apart(shared, lambda digest, content: found.setdefault(digest, content()))
+        for older in (False, True):  # as checkpoints up to format 5 name them, too
+            take_apart(shared, lambda digest, content: found.setdefault(digest, content()), older=older)
         return found
 
     def panel(self, notes: list[str]) -> Panel:

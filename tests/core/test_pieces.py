@@ -115,6 +115,11 @@ def test_states_of_an_older_program_are_read() -> None:
     squeezed = pyarrow.compress(np.arange(100.0).view(np.uint8).reshape(100, 8).T.tobytes(), "zstd", asbytes=True)
     state = put_together(zlib.compress(json.dumps(tree).encode()), {"z": squeezed}.__getitem__, "x")
     assert_same(state, {"large": np.arange(100.0), "small": np.array([1, 2], np.int8)})
+    arrays: State = {"noise": np.sin(np.arange(400.0)), "times": np.arange(400) * 60, "codes": np.arange(600).astype(np.int8)}
+    digests: list[str] = []
+    take_apart(arrays, lambda digest, content: digests.append(digest), older=True)
+    names = "zd17dff3 z4957293 z9741c0d zd184cc5 z887bdbe z257b11a z53445f8 z95fbf21 z524f737 ze83b149 zb3a0710 z3c840fb"
+    assert [digest[:8] for digest in digests] == names.split()  # as it gave them
 
 
 @pytest.mark.parametrize(
