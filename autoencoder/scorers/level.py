@@ -40,7 +40,7 @@ class Level(Resettable):
 
     name = "the level"
     STATE: ClassVar = {
-        "_window": integer("window", 1),
+        "window": integer("window", 1),
         "_has_season": boolean("has_season"),
         "_usual": array("usual", ("F",), low=0.0),
         "_trained": array("trained", ("F",)),
@@ -48,9 +48,11 @@ class Level(Resettable):
         "_seen": integer("seen"),
     }
 
+    window: int  #: points of one
+
     def fit(self, values: Array, window: int, *, has_season: bool) -> Array:
         """Begin with values (N, F), NaN where unknown -> the level (N, F) of each; the first windows have that of them all."""
-        self._window, self._has_season = window, has_season
+        self.window, self._has_season = window, has_season
         ends = range(min(window, len(values)), len(values) + 1, window)
         windows = [values[max(0, end - window) : end] for end in ends if end]
         self._trained = self._usual = np.zeros(values.shape[1])
@@ -76,14 +78,14 @@ class Level(Resettable):
         levels, first = np.empty((count, stream.shape[1])), len(stream) - count
         done = 0
         while done < count:
-            stop = min(count, done + self._window - self._seen % self._window)
+            stop = min(count, done + self.window - self._seen % self.window)
             levels[done:stop] = self._level
             self._seen += stop - done
             done = stop
-            if self._seen % self._window == 0:
-                values = stream[max(0, first + done - self._window) : first + done]
+            if self._seen % self.window == 0:
+                values = stream[max(0, first + done - self.window) : first + done]
                 moves = self._spread(values) >= QUIET * self._usual
-                place = self._seen // self._window % WINDOWS
+                place = self._seen // self.window % WINDOWS
                 self._windows[moves, place] = self._location(values, self._level)[moves]
                 self._found = None
         return levels
@@ -108,7 +110,7 @@ class Level(Resettable):
 
     def _find(self) -> Array:
         level: Array = np.partition(self._windows, HALF, axis=1)[:, HALF]  # (F,)
-        newest = self._seen // self._window
+        newest = self._seen // self.window
         if self._has_season and newest >= WINDOWS:
             ordered = np.roll(self._windows, -1 - newest % WINDOWS, axis=1)  # the oldest first
             older, newer = _slope(ordered[:, : HALF + 1]), _slope(ordered[:, HALF:])

@@ -149,7 +149,7 @@ class LstmAutoencoderScorer(Scorer):
         distance = self.memory.fit(self.scaler.half_windows(windows), gap=self.window // 2)
         self._forget()
         given = np.concatenate([self.season.fit(values, self.day), self.dependence.fit(values)], axis=2)
-        levels = self.level.fit(values, self.window, has_season=self.season.period > 0)
+        levels = self.level.fit(values, self.season.cover(self.window), has_season=self.season.period > 0)
         evidence = side_by_side(error, distance, outside[ends], self.forecast.fit(values, levels)[ends], given[ends])
         ordinary = without_outlier(windows)
         self.surprise.fit(evidence[ordinary], guesses(values.shape[1]))
@@ -165,7 +165,7 @@ class LstmAutoencoderScorer(Scorer):
 
     def _begin_after(self, valid: Array) -> None:
         """The stream goes on after rows (N, F) without gaps."""
-        self.history = valid[-max(self.window, POINTS) :].copy()
+        self.history = valid[-max(self.window, self.level.window, POINTS) :].copy()
 
     def _scaler(self, spec: WindowSpec, windows: Array) -> WindowScaler:
         return WindowScaler.fit(windows, spec, spec.steps - max(1, self._architecture.horizon))
@@ -284,11 +284,12 @@ class LstmAutoencoderScorer(Scorer):
         horizon = saved.integer("hide", 0, spec.steps - 2)
         self._architecture = replace(self._architecture, steps=steps, features=features, horizon=horizon)
         self.scaler = WindowScaler(spec, spec.steps - max(1, horizon), saved.array("scale", (features,)))
-        self.history = saved.array("history", (None, features))[-max(spec.points, POINTS) :]
+        history = saved.array("history", (None, features))
         self.memory, self.shadow = self._new_memory(), Shadow(spec.points)
         self._forget()
         for key, part in self._parts().items():
             part.load(saved.state(key))
         if len(self.surprise) != len(guesses(features)):
             raise saved.fault("surprise", f"is not of {features} columns")
+        self._begin_after(history)
         self.network = network

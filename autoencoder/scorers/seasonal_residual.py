@@ -89,16 +89,22 @@ class SeasonalResidual(Resettable):
         count, shortest = len(values), first_period(values[~np.isnan(values).any(axis=1)], day)
         seasons = [season for times in LONGER if 0 < 2 * (season := times * shortest) <= count]
         chosen, least, self._patience = 0, np.inf, PATIENCE * shortest
+        longest = max(seasons, default=0)
+        recent = values[-max(CHOICE_POINTS, 3 * longest) :]
         for season in seasons:
-            recent = values[-max(CHOICE_POINTS, 3 * season) :]
             self._begin(recent, season)
-            left = self._left(recent, season)
+            left = self._left(recent, longest) if len(seasons) > 1 else 0.0
             if chosen == 0 or left < GAIN * least:
                 chosen, least = season, left
         self._begin(values, chosen)
         evidence = self.compare(values)
         evidence[: max(chosen + NEWEST, min(2 * chosen, count - ENOUGH))] = np.nan
         return evidence
+
+    def cover(self, window: int) -> int:
+        """Points of whole seasons, the shortest ones, that are about a window; the window where nothing repeats."""
+        shortest = self._patience // PATIENCE
+        return max(1, round(window / shortest)) * shortest if self.period else window
 
     def _begin(self, values: Array, season: int) -> None:
         self.period = season
@@ -109,12 +115,16 @@ class SeasonalResidual(Resettable):
         self._unit = np.where(unit > np.finfo(float).tiny, unit, NEVER)
         self.reset()
 
-    def _left(self, values: Array, season: int) -> float:
-        """Mean evidence in values (N, F), in units of their own deviation, over all columns: what the season does not account for."""
-        found = np.array([self._follow(column, values[:, column].tolist())[0] for column in range(values.shape[1])])  # (F, N)
+    def _left(self, values: Array, first: int) -> float:
+        """What the season does not account for of values (N, F) from the ``first`` on: how large means of ``NEWEST`` residuals are.
+
+        It is in units of their own deviation, over all columns. Means tell seasons apart with few points; evidence is 0 for most of them.
+        """
+        found = np.array([self._follow(column, values[:, column].tolist())[1] for column in range(values.shape[1])])  # (F, N)
         with np.errstate(over="ignore"):  # huge values have an infinite one
             spread = np.nanstd(values, axis=0)
-        return float(np.mean(found[:, season + NEWEST :].mean(axis=1) / np.where(spread > 0, spread, 1.0)))
+        means = np.lib.stride_tricks.sliding_window_view(np.nan_to_num(found[:, first:]), NEWEST, axis=1).mean(axis=2)
+        return float(np.mean(np.abs(means).mean(axis=1) / np.where(spread > 0, spread, 1.0)))
 
     def compare(self, values: Array) -> Array:
         """Evidence (N, F, K) of values (N, F), which come next in the stream; NaN is a gap."""

@@ -12,7 +12,16 @@ from autoencoder.core.types import Array, Bools, frozen, unknown
 from autoencoder.thresholds.base import Threshold, check_budget
 from autoencoder.thresholds.habit import Habit
 from autoencoder.thresholds.pareto import BODY_GRID, SHAPE_RANGE, Pareto, TailModel, fit
-from autoencoder.thresholds.remembered import coarse, in_blocks, level_and_spread, quantiles, read_rounded, rounded, unrounded
+from autoencoder.thresholds.remembered import (
+    coarse,
+    in_blocks,
+    level_and_spread,
+    newest,
+    quantiles,
+    read_rounded,
+    rounded,
+    unrounded,
+)
 
 BLOCK = 192  # errors after which the limit moves; constant in between, so that whole blocks are judged at once
 AIM = 0.8  # of the budget: a limit that is estimated is passed more often than one that is known
@@ -159,14 +168,14 @@ class PeaksOverThreshold(Threshold):
             return
         learnt = ~(block > self._bound) | self._plausible(block)
         comparable = np.sort(rounded((block[learnt] - self._level) / self._spread))
-        self._comparable = np.concatenate([self._comparable, comparable])[-self._memory :]
+        self._comparable = newest(np.concatenate([self._comparable, comparable]), self._memory)
         self._calibrated += len(comparable)
         # what is left out still counts a little: a change that stays must be followed in the end
         order = self._left_out + np.cumsum(~learnt)
         followed = learnt | (order % FOLLOW_EVERY == 0)
         self._left_out = int(order[-1] % FOLLOW_EVERY)
-        newest = np.sort(coarse(np.minimum(block, self._bound)[followed], self._spread))
-        self._recent = np.concatenate([self._recent, newest])[-self._window :]
+        recent = np.sort(coarse(np.minimum(block, self._bound)[followed], self._spread))
+        self._recent = newest(np.concatenate([self._recent, recent]), self._window)
         self._above = self._above + len(block) if np.count_nonzero(block > self._limit) >= MOSTLY * len(block) else 0
         if self._above >= self._window // 2:
             self._recent, self._above = np.sort(coarse(block, self._spread)), 0

@@ -67,6 +67,13 @@ def in_blocks(values: npt.NDArray[N], size: int) -> npt.NDArray[N]:
     return np.concatenate([np.sort(values[begin : begin + size]) for begin in range(0, len(values), size)] or [values])
 
 
+def newest(values: npt.NDArray[N], count: int) -> npt.NDArray[N]:
+    """The newest of sorted blocks that hold so many values: part of one would be its higher part. A block begins where values fall."""
+    begins = np.flatnonzero(np.less(values[1:], values[:-1])) + 1
+    left_out = int(np.searchsorted(begins, len(values) - count, side="right"))
+    return values[begins[left_out - 1] :] if left_out else values
+
+
 def quantiles(values: Singles, shares: Sequence[float]) -> Array:
     """``np.quantile`` of values (N,) for shares (S,) -> (S,), many times as fast."""
     ordered = np.sort(values)

@@ -40,6 +40,19 @@ def test_a_stream_that_climbs_is_judged_as_before() -> None:
     assert errors[7900] > 5 * errors[7800:7900].max()
 
 
+def test_a_network_of_other_series_finds_the_stream_as_usual_as_its_training_part() -> None:
+    network, above = fitted(series(800, seed=1)).network, []
+    assert network
+    for seed in range(4):  # a season of 31 points, and a window of 36
+        values = 30 * np.sin(2 * np.pi * np.arange(1700) / 31)[:, None] + np.random.default_rng(seed).normal(size=(1700, 1))
+        scorer = LstmAutoencoderScorer(sequence_length=12, units=(8,), latent_dim=4)
+        scorer.share_network(network)
+        scorer.fit(values[:700])
+        errors, _ = scorer.process(values[700:])
+        above.append(np.mean(errors > np.quantile(scorer.calibration_errors, 0.99)))
+    assert np.mean(above) < 0.02
+
+
 def test_scorers_that_begin_together_score_as_if_alone() -> None:
     scorer = fitted(series(800, seed=1))
     together, alone = ([scorer.clone() for _ in range(5)] for _ in range(2))

@@ -109,6 +109,20 @@ def test_unknown_until_a_season_has_been_seen() -> None:
     assert short.compare(weeks(1)).max() == 0.0
 
 
+def test_a_longer_season_is_none_of_chance() -> None:
+    seasons = set()
+    for seed in range(20):
+        noise = np.random.default_rng(seed).normal(size=(1000, 1))
+        seasons.add(fitted(3 * np.sin(2 * np.pi * np.arange(1000) / DAY)[:, None] + noise).period)
+    assert seasons == {DAY} and fitted(weeks(4)).period == WEEK
+
+
+@pytest.mark.parametrize(("window", "points"), [(1, 24), (24, 24), (35, 24), (37, 48), (50, 48), (168, 168)])
+def test_whole_seasons_about_a_window(window: int, points: int) -> None:
+    assert fitted(weeks(4)).cover(window) == points  # of days, whatever longer season there is
+    assert fitted(np.random.default_rng(0).normal(size=(300, 1))).cover(window) == window
+
+
 def test_columns_are_followed_one_by_one() -> None:
     both = np.concatenate([weeks(4), weeks(4, seed=3) * 100], axis=1)
     following = np.concatenate([weeks(1, seed=1), weeks(1, seed=4) * 100], axis=1)

@@ -12,6 +12,7 @@ from scipy import stats
 from autoencoder.thresholds.base import Array
 from autoencoder.thresholds.pareto import SHAPE_RANGE, Pareto, exceedance, fit
 from autoencoder.thresholds.peaks_over_threshold import PeaksOverThreshold
+from autoencoder.thresholds.remembered import newest
 
 quick = settings(deadline=None, max_examples=50, derandomize=True)
 
@@ -166,6 +167,16 @@ def test_a_state_of_an_older_program_goes_on() -> None:
     older = PeaksOverThreshold(0.01)
     older.load(state)
     np.testing.assert_array_equal(older.process(errors[2000:]), threshold.process(errors[2000:]))
+
+
+@quick
+@given(sizes=st.lists(st.integers(1, 9), min_size=1, max_size=12), count=st.integers(1, 60), seed=st.integers(0, 99))
+def test_of_sorted_blocks_only_whole_ones_leave(sizes: list[int], count: int, seed: int) -> None:
+    random = np.random.default_rng(seed)
+    blocks = [np.r_[-1.0 - place, np.sort(random.normal(size=size - 1)) + 9.0] for place, size in enumerate(sizes)]
+    kept = newest(np.concatenate(blocks), count)
+    rest = next(place for place in range(len(blocks)) if sum(sizes[place + 1 :]) < count or place + 1 == len(blocks))
+    np.testing.assert_array_equal(kept, np.concatenate(blocks[rest:]))
 
 
 def test_a_limit_that_most_errors_pass_for_long_is_wrong() -> None:
