@@ -37,7 +37,7 @@ CODEC = "zstd"
 NUMBER = "<f8"  # between which an array is cut; smaller ones belong to windows, which come and go as a whole
 MIX = np.uint64(0x9E3779B97F4A7C15)  # 2^64 by the golden ratio: numbers times it have high bits that look random
 CUT = np.uint64(56)  # of 64 bits, which a number must not reach to begin a part: one in 256 does
-OLDER_CUT = np.uint64(58)
+OLDER_CUT = np.uint64(58)  # in fleet checkpoints up to format 5
 LEAST_PART = 16  # numbers of a part
 CLOSE = 0.5  # of their mean distance from their mean, which numbers lie from those before them, for their differences to be saved
 # how a digest begins: not as that of a piece that an older program has left
