@@ -124,7 +124,9 @@ def _batches(spark: Any, kit: Kit, sizes: Sizes, begin: int, place: Path) -> Res
         whole[what] = runs.by_cycle(seconds[1:], count)
         for how, found in ((ON_SPARK, whole[what]), (ALONE, runs.by_cycle(alone[1:], count))):
             us[f"{what}, {how}"] = [1e6 * one / (series * count) for one in found]
-        resident[what], reloaded[what] = [each / 1e3], loaded[1:]
+        reloaded[what] = loaded[1:]
+        if all(series > before for before, _ in sizes.shapes[: sizes.shapes.index((series, count))]):
+            resident[what] = [each / 1e3]  # later ones use the memory of these again
     series, count = sizes.table
     names, what = runs.names_of(sizes.kinds, series), f"a table of {series:,} series x {count:,} rows"
     tables = [runs.table_of(names, begin, begin + count)]
