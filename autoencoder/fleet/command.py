@@ -134,10 +134,10 @@ def _run(spark: SparkSession, arguments: argparse.Namespace, console: Console) -
         if not streams:
             writer(judged(read(spark, arguments, streams=False), kit_of(model)), None)
             return 0
-        aside = SetAside(spark, arguments.checkpoint)
+        aside, source = SetAside(spark, arguments.checkpoint), read(spark, arguments, streams=True)
         while True:
             versions = Versions(spark, arguments.checkpoint, model_at_hand, arguments.model, kit_of, console.print)
-            frame = judged(aside.without(read(spark, arguments, streams=True)), versions.begin(model))
+            frame = judged(aside.without(source), versions.begin(model))
             try:
                 return _wait(
                     _start(frame, replace(writer, before=(versions.choose, aside.begin), rejected=aside.rejected), arguments)

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Sequence
+import json
+from collections.abc import Mapping, Sequence
 
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
 from autoencoder.core.errors import ConfigError
+from autoencoder.fleet import files
 from autoencoder.fleet.output import FILES
+
+SCHEMA = "schema.json"  # in the checkpoint: of the files, where none is given
 
 
 def read(spark: SparkSession, arguments: argparse.Namespace, *, streams: bool) -> DataFrame:
@@ -24,8 +29,19 @@ def read(spark: SparkSession, arguments: argparse.Namespace, *, streams: bool) -
     elif arguments.format == "json":  # cells are read as those of csv files: one that is no number does not become a gap
         reader = reader.schema(_texts(names))
     elif arguments.format in FILES and streams:
-        reader = reader.schema(spark.read.format(arguments.format).options(**options).load().schema)
+        reader = reader.schema(_schema(spark, arguments, options))
     return shaped(reader.load(), arguments.format, names)
+
+
+def _schema(spark: SparkSession, arguments: argparse.Namespace, options: Mapping[str, str]) -> StructType:
+    """The schema of the files that were there when the stream began: one that differs comes later, whatever its name."""
+    place = f"{arguments.checkpoint}/{SCHEMA}"
+    text = files.read(spark, place)
+    if text is not None:
+        return StructType.fromJson(json.loads(text))
+    schema = spark.read.format(arguments.format).options(**options).load().schema
+    files.write(spark, place, schema.json().encode())
+    return schema
 
 
 def shaped(frame: DataFrame, format_: str, names: Sequence[str]) -> DataFrame:

@@ -66,9 +66,23 @@ def test_files_of_another_schema_cost_no_row_of_the_others(spark: Any, quick: Lo
     assert "4.parquet is set aside, with batch 0: " in told and "7.parquet is set aside, with batch 1: " in told
     batches = [json.loads(path.read_text()) for path in sorted((tmp_path / "out" / "batches").glob("*.json"))]
     assert [(each["detections"], each["rejected"]) for each in batches] == [(96, 1), (96, 1)]
+    assert not (tmp_path / "state" / "schema.json").exists()
     put(tmp_path / "in", 11, table.slice(96, 24))  # rows of the first that was set aside, which are too late now
     fleet(spark, *source, *places, "--schema", "series string, time timestamp, value double", "--trigger", "available-now")
     assert (tmp_path / "out" / "rejected" / "batch=2").exists()
+
+
+def test_the_first_files_say_which_schema_is_usual(spark: Any, quick: Local, tmp_path: Path) -> None:
+    table = pq.read_table(quick.folder / "rows.parquet").slice(0, 96)
+    source = ("--format", "parquet", "--option", f"path={tmp_path / 'in'}", "--trigger", "available-now")
+    places = ("--model", quick.folder / "model", "--out", tmp_path / "out", "--checkpoint", tmp_path / "state")
+    put(tmp_path / "in", 5, table.slice(0, 24))
+    fleet(spark, *source, *places)
+    put(tmp_path / "in", 1, table.slice(24, 24).set_column(2, "value", table["value"].slice(24, 24).cast(pa.string())))
+    put(tmp_path / "in", 6, table.slice(48, 24))
+    assert "1.parquet is set aside, with batch 1: " in fleet(spark, *source, *places)
+    batches = [json.loads(path.read_text()) for path in sorted((tmp_path / "out" / "batches").glob("*.json"))]
+    assert [(each["detections"], each["rejected"]) for each in batches] == [(24, 0), (24, 1)]
 
 
 def test_a_cell_that_is_no_number_is_rejected_and_not_a_gap(spark: Any, quick: Local, tmp_path: Path) -> None:
