@@ -34,10 +34,10 @@ def read(spark: SparkSession, arguments: argparse.Namespace, *, streams: bool) -
 
 
 def _schema(spark: SparkSession, arguments: argparse.Namespace, options: Mapping[str, str]) -> StructType:
-    """The schema of the files that were there when the stream began: one that differs comes later, whatever its name."""
+    """The schema of the files that were there when the first batch began: one that differs comes later, whatever its name."""
     place = f"{arguments.checkpoint}/{SCHEMA}"
     text = files.read(spark, place)
-    if text is not None:
+    if text is not None and files.names(spark, f"{arguments.checkpoint}/offsets"):  # else the command may have been wrong
         return StructType.fromJson(json.loads(text))
     schema = spark.read.format(arguments.format).options(**options).load().schema
     files.write(spark, place, schema.json().encode())

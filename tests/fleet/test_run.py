@@ -14,7 +14,7 @@ from fleet.conftest import Local, fleet
 from helpers.fleet import lines_of
 from helpers.webhook_server import VARIABLE, WebhookServer, isolate
 
-from autoencoder.core.errors import OutputError, RunError
+from autoencoder.core.errors import InputError, OutputError, RunError
 from autoencoder.models import SavedModel
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
@@ -76,6 +76,9 @@ def test_the_first_files_say_which_schema_is_usual(spark: Any, quick: Local, tmp
     table = pq.read_table(quick.folder / "rows.parquet").slice(0, 96)
     source = ("--format", "parquet", "--option", f"path={tmp_path / 'in'}", "--trigger", "available-now")
     places = ("--model", quick.folder / "model", "--out", tmp_path / "out", "--checkpoint", tmp_path / "state")
+    put(tmp_path / "in", 5, table.slice(0, 24).rename_columns(["host", "moment", "value"]))
+    with pytest.raises(InputError, match="the rows have no column"):  # of a stream that did not begin
+        fleet(spark, *source, *places)
     put(tmp_path / "in", 5, table.slice(0, 24))
     fleet(spark, *source, *places)
     put(tmp_path / "in", 1, table.slice(24, 24).set_column(2, "value", table["value"].slice(24, 24).cast(pa.string())))
